@@ -1,0 +1,52 @@
+# Every target does its own set-up; `make help` lists them.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+ASSETS = $(or $(KUBEBUILDER_ASSETS),$(CURDIR)/control-plane/bin)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-real acceptance bench control-plane lint types contracts setup clean
+
+help:  ## Show this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP)  ## Make .venv with everything pinned in constraints.txt
+
+$(STAMP): pyproject.toml constraints.txt
+	@echo "setting up $(VENV) (about a minute the first time)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	@$(BIN)/python -m pip install --quiet -c constraints.txt --group test --group lint --group bench -e .
+	@touch $@
+
+demo: $(STAMP) control-plane  ## The main job: ten steps of the Memcached operator under changing permissions
+	@KUBEBUILDER_ASSETS=$(ASSETS) $(BIN)/python -m acceptance.demo
+
+test: $(STAMP)  ## All tests that need no Kubernetes binaries
+	@$(BIN)/python -m pytest -m "not real"
+
+test-real: $(STAMP) control-plane  ## The tests against a real kube-apiserver
+	@KUBEBUILDER_ASSETS=$(ASSETS) $(BIN)/python -m pytest -m real --timeout=180
+
+acceptance: $(STAMP) control-plane  ## Every row of the acceptance table, measured on the real control plane
+	@KUBEBUILDER_ASSETS=$(ASSETS) $(BIN)/python -m acceptance
+
+bench: $(STAMP)  ## Benchmarks beside other clients in the same run; prints target and value
+	@$(BIN)/python -m bench
+
+control-plane: $(STAMP)  ## Build etcd, kube-apiserver and kube-controller-manager (minutes; nothing when they are there)
+	@$(BIN)/python control-plane/build.py
+
+lint: $(STAMP)  ## ruff: style and format
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: $(STAMP)  ## mypy, strict
+	@$(BIN)/mypy
+
+contracts: $(STAMP)  ## import-linter: imports go one way
+	@$(BIN)/lint-imports
+
+clean:  ## Remove what the other targets made
+	rm -rf $(VENV) .out control-plane/bin .mypy_cache .ruff_cache .import_linter_cache

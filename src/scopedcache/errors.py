@@ -1,0 +1,194 @@
+"""The errors, named by who must act.
+
+    ScopedCacheError
+    ├─ APIError              the server said no
+    │   ├─ UnauthorizedError      401
+    │   ├─ ForbiddenError         403
+    │   ├─ NotFoundError          404
+    │   ├─ ConflictError          409
+    │   │   └─ AlreadyExistsError 409
+    │   ├─ GoneError              410
+    │   ├─ InvalidError           400, 422
+    │   ├─ TooManyRequestsError   429
+    │   └─ ServerError            5xx
+    ├─ TransportError        nobody answered
+    ├─ ProtocolError         the answer could not be read
+    ├─ ConfigurationError    the way to the server is not described, or described wrongly
+    ├─ CacheError            asked at the wrong time
+    │   ├─ NotSyncedError · NotWatchedError · ScopeClosedError · UnknownKindError · NoSuchIndexError
+    └─ TerminalError         raised by a reconciler: do not retry
+
+Catch the family, handle the leaf. Decide by class and attribute, never by message text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+Refuser = Literal["authorizer", "admission", "unknown"]
+
+
+class ScopedCacheError(Exception):
+    """Everything this library raises on purpose."""
+
+
+class APIError(ScopedCacheError):
+    """The API server answered, and the answer was a refusal.
+
+    Attributes:
+        status: the HTTP status code.
+        reason: the reason of the Status body (`Forbidden`, `NotFound` …), or the HTTP phrase where there was none.
+        message: the server's own words.
+        verb, resource, namespace, name: what was asked for; `resource` reads like `deployments.apps`, a subresource
+            like `deployments.apps/scale`; `namespace` is None for the whole cluster.
+        details: the `details` of the Status body; empty where there was none.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        status: int = 0,
+        reason: str = "",
+        verb: str = "",
+        resource: str = "",
+        namespace: str | None = None,
+        name: str | None = None,
+        details: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.reason = reason
+        self.message = message
+        self.verb = verb
+        self.resource = resource
+        self.namespace = namespace
+        self.name = name
+        self.details: Mapping[str, Any] = details or {}
+
+    @property
+    def subject(self) -> str:
+        """Return the request in words: `watch pods in namespace denied`."""
+        named = f' "{self.name}"' if self.name else ""
+        return f"{self.verb} {self.resource}{named} {where(self.namespace)}".strip()
+
+    def __str__(self) -> str:
+        said = self.message or self.reason or "no message"
+        return f"{self.subject}: {self.status} {said}" if self.verb else f"{self.status} {said}"
+
+
+class UnauthorizedError(APIError):
+    """401: the credentials are missing, expired or unknown to the server; they were reloaded once before this."""
+
+
+class ForbiddenError(APIError):
+    """403: the identity may not do this here.
+
+    Attributes:
+        since: when the refusal was first seen (UTC).
+        by: `authorizer` (RBAC or another authoriser), `admission` (quota, PodSecurity, a webhook) or `unknown`.
+        cached: True where no request was sent because a review, or an earlier refusal, had settled it.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        since: datetime | None = None,
+        by: Refuser = "unknown",
+        cached: bool = False,
+        **rest: Any,
+    ) -> None:
+        super().__init__(message, **{"status": 403, "reason": "Forbidden", **rest})
+        self.since = since or datetime.now(UTC)
+        self.by: Refuser = by
+        self.cached = cached
+
+    def __str__(self) -> str:
+        refuser = "" if self.by == "unknown" else f", refused by the {self.by}"
+        since = self.since.strftime("%Y-%m-%dT%H:%M:%SZ")
+        tail = f": {self.message}" if self.message and self.by != "authorizer" else ""
+        return f"may not {self.subject} (Forbidden since {since}{refuser}){tail}"
+
+
+class NotFoundError(APIError):
+    """404: the named object is not there, or the server does not serve this kind."""
+
+
+class ConflictError(APIError):
+    """409: the object changed in between, or another field manager owns a field. Read again, then retry."""
+
+
+class AlreadyExistsError(ConflictError):
+    """409: an object of this name is there already."""
+
+
+class GoneError(APIError):
+    """410: the resource version, or the continue token, is too old. List again."""
+
+
+class InvalidError(APIError):
+    """400 or 422: the server understood the request and rejects its content."""
+
+
+class TooManyRequestsError(APIError):
+    """429: the server asks to wait. `retry_after` is in seconds."""
+
+    def __init__(self, message: str = "", *, retry_after: float = 1.0, **rest: Any) -> None:
+        super().__init__(message, **rest)
+        self.retry_after = retry_after
+
+
+class ServerError(APIError):
+    """5xx: the server failed. `retry_after` is in seconds, None where the server named no pause."""
+
+    def __init__(self, message: str = "", *, retry_after: float | None = None, **rest: Any) -> None:
+        super().__init__(message, **rest)
+        self.retry_after = retry_after
+
+
+class TransportError(ScopedCacheError):
+    """Nobody answered: connecting failed, timed out, or the connection was lost. The cause is kept."""
+
+
+class ProtocolError(ScopedCacheError):
+    """The answer could not be read: broken framing, broken JSON, a line over the limit, HTML instead of JSON."""
+
+
+class ConfigurationError(ScopedCacheError):
+    """The way to the API server is not described, or described wrongly (kubeconfig, context, certificate, port)."""
+
+
+class CacheError(ScopedCacheError):
+    """The cache was asked at the wrong time, or for the wrong thing."""
+
+
+class NotSyncedError(CacheError):
+    """The first list of this kind in this place has not ended yet: nothing can be said about it."""
+
+
+class NotWatchedError(CacheError):
+    """Nobody opened this kind in this place."""
+
+
+class ScopeClosedError(CacheError):
+    """This handle belongs to a scope that was closed; open it again."""
+
+
+class UnknownKindError(CacheError):
+    """The server's discovery does not name this kind."""
+
+
+class NoSuchIndexError(CacheError):
+    """No index of this name was added for this kind."""
+
+
+class TerminalError(ScopedCacheError):
+    """Raised by a reconciler: this key is not retried until something changes."""
+
+
+def where(namespace: str | None) -> str:
+    """Return a place in words: `in namespace a`, or `at the cluster scope`."""
+    return f"in namespace {namespace}" if namespace else "at the cluster scope"

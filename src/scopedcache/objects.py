@@ -1,0 +1,367 @@
+"""The nouns of the API: kinds, keys, the metadata record, and `Object`.
+
+An `Object` is a metadata record plus the bytes the server sent. Metadata is read without decoding; the first other
+access decodes the bytes once, into a dict that belongs to this Object alone. What the cache keeps (record and bytes)
+is immutable and cannot be reached through it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple, TypeVar
+
+import attrs
+import msgspec
+
+from .selectors import LabelSelector
+
+T = TypeVar("T")
+
+
+class ObjectKey(NamedTuple):
+    """Where an object lives: its namespace (empty for cluster-scoped kinds) and its name."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}" if self.namespace else self.name
+
+
+@attrs.frozen(cache_hash=True)
+class GVK:
+    """A kind by group, version and Kind; `version` may be empty: the server's preferred one."""
+
+    group: str
+    version: str
+    kind: str
+
+    @property
+    def api_version(self) -> str:
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    @classmethod
+    def of(cls, api_version: str, kind: str) -> GVK:
+        """Build from the two fields every object carries (`apps/v1`, `Deployment`)."""
+        group, _, version = api_version.rpartition("/")
+        return cls(group, version, kind)
+
+    def __str__(self) -> str:
+        return f"{self.kind}.{self.version}.{self.group}".rstrip(".") if self.group else f"{self.kind}.{self.version}"
+
+
+@attrs.frozen(cache_hash=True)
+class GVR:
+    """A resource by group, version and plural name, as it stands in a request path."""
+
+    group: str
+    version: str
+    resource: str
+
+    @property
+    def group_resource(self) -> str:
+        """Return the name admins use: `deployments.apps`, or `pods` for the core group."""
+        return f"{self.resource}.{self.group}" if self.group else self.resource
+
+    def __str__(self) -> str:
+        return self.group_resource
+
+
+@attrs.frozen(cache_hash=True)
+class Resource:
+    """A kind as the server serves it."""
+
+    gvr: GVR
+    gvk: GVK
+    namespaced: bool
+    verbs: frozenset[str] = attrs.field(default=frozenset(), eq=False)
+    subresources: frozenset[str] = attrs.field(default=frozenset(), eq=False)
+
+    def __str__(self) -> str:
+        return self.gvr.group_resource
+
+
+Kind = str | GVK | GVR | Resource
+
+
+class OwnerReference(msgspec.Struct, frozen=True, gc=False, rename="camel", omit_defaults=True):
+    """One entry of `metadata.ownerReferences`."""
+
+    api_version: str = ""
+    kind: str = ""
+    name: str = ""
+    uid: str = ""
+    controller: bool = False
+    block_owner_deletion: bool = False
+
+
+class Metadata(msgspec.Struct, frozen=True, gc=False, rename="camel", omit_defaults=True):
+    """The part of `metadata` that the cache keeps decoded, one record for each object.
+
+    A msgspec Struct and not an attrs class: it is made for every event, ten times cheaper this way, and `gc=False`
+    keeps a hundred thousand of them out of the collector's way (docs/decisions/0002-records.md).
+    """
+
+    name: str = ""
+    namespace: str = ""
+    uid: str = ""
+    resource_version: str = ""
+    generation: int = 0
+    creation_timestamp: str | None = None
+    deletion_timestamp: str | None = None
+    labels: dict[str, str] | None = None
+    owner_references: tuple[OwnerReference, ...] | None = None
+    finalizers: tuple[str, ...] | None = None
+    # Only on the wire: cut from the kept bytes, and reset to None, by the codec.
+    managed_fields: msgspec.Raw | None = None
+
+    @property
+    def key(self) -> ObjectKey:
+        return ObjectKey(self.namespace, self.name)
+
+
+class Entry(msgspec.Struct, frozen=True, gc=False):
+    """What the store keeps of an object: its record and its bytes, managedFields cut. Never handed out."""
+
+    metadata: Metadata
+    raw: bytes
+
+
+class _Annotations(msgspec.Struct, frozen=True):
+    annotations: dict[str, str] | None = None
+
+
+class _Annotated(msgspec.Struct, frozen=True):
+    metadata: _Annotations = _Annotations()
+
+
+_annotated = msgspec.json.Decoder(_Annotated)
+_decode = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder().encode
+_NO_LABELS: Mapping[str, str] = MappingProxyType({})
+
+
+class Object:
+    """An API object: attributes for its metadata, item access for everything else.
+
+    `pod.name`, `pod.labels` … never decode; they tell what the server sent. `pod["spec"]`, `pod.at("status", "phase")`
+    and `pod.to_dict()` decode the bytes once, into a dict of this Object's own: change it freely, the cache does not
+    see it. `kind` and `api_version` are filled in also where the server left them out (items of lists).
+    """
+
+    __slots__ = ("_data", "_gvk", "_metadata", "_raw", "partial")
+
+    def __init__(self, metadata: Metadata, raw: bytes, gvk: GVK, *, partial: bool = False) -> None:
+        self._metadata = metadata
+        self._raw = raw
+        self._gvk = gvk
+        self._data: dict[str, Any] | None = None
+        self.partial = partial
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Object:
+        """Wrap an object you built; the dict is used as it is, not copied.
+
+        Raises:
+            ValueError: `metadata` is not shaped like metadata.
+        """
+        body = data if isinstance(data, dict) else dict(data)
+        try:
+            metadata = msgspec.convert(body.get("metadata") or {}, _WireMetadata)
+        except msgspec.ValidationError as error:
+            raise ValueError(f"not an API object: metadata: {error}") from error
+        made = cls(metadata, b"", GVK.of(str(body.get("apiVersion", "")), str(body.get("kind", ""))))
+        made._data = body
+        return made
+
+    @property
+    def metadata(self) -> Metadata:
+        """Return the metadata record as the server sent it. Its dict of labels is shared: read it, do not change it."""
+        return self._metadata
+
+    @property
+    def gvk(self) -> GVK:
+        return self._gvk
+
+    @property
+    def kind(self) -> str:
+        return self._gvk.kind
+
+    @property
+    def api_version(self) -> str:
+        return self._gvk.api_version
+
+    @property
+    def key(self) -> ObjectKey:
+        return ObjectKey(self._metadata.namespace, self._metadata.name)
+
+    @property
+    def name(self) -> str:
+        return self._metadata.name
+
+    @property
+    def namespace(self) -> str:
+        return self._metadata.namespace
+
+    @property
+    def uid(self) -> str:
+        return self._metadata.uid
+
+    @property
+    def resource_version(self) -> str:
+        return self._metadata.resource_version
+
+    @property
+    def generation(self) -> int:
+        return self._metadata.generation
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """Return a read-only view of the labels."""
+        labels = self._metadata.labels
+        return MappingProxyType(labels) if labels else _NO_LABELS
+
+    @property
+    def annotations(self) -> Mapping[str, str]:
+        """Return the annotations: one narrow pass over the bytes, since the record does not keep them."""
+        if self._data is not None:
+            return MappingProxyType((self._data.get("metadata") or {}).get("annotations") or {})
+        return MappingProxyType(_annotated.decode(self._raw).metadata.annotations or {})
+
+    @property
+    def owner_references(self) -> tuple[OwnerReference, ...]:
+        return self._metadata.owner_references or ()
+
+    @property
+    def finalizers(self) -> tuple[str, ...]:
+        return self._metadata.finalizers or ()
+
+    @property
+    def creation_timestamp(self) -> str | None:
+        return self._metadata.creation_timestamp
+
+    @property
+    def deletion_timestamp(self) -> str | None:
+        return self._metadata.deletion_timestamp
+
+    @property
+    def controller(self) -> OwnerReference | None:
+        """Return the owner reference marked `controller: true`, None where there is none."""
+        return next((ref for ref in self.owner_references if ref.controller), None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return this Object's own dict: decoded at the first call, the same dict afterwards."""
+        if self._data is None:
+            data: dict[str, Any] = _decode(self._raw)
+            data["kind"], data["apiVersion"] = self._gvk.kind, self._gvk.api_version
+            self._data = data
+        return self._data
+
+    def to_model(self, model: type[T]) -> T:
+        """Return the object as a `model`: a msgspec Struct, an attrs class, a dataclass, or a `kubernetes` model.
+
+        Raises:
+            ValueError: the object does not fit the model.
+        """
+        try:
+            if self._data is None:
+                return msgspec.json.decode(self._raw, type=model, strict=False)
+            return msgspec.convert(self._data, model, strict=False)
+        except (TypeError, msgspec.ValidationError) as error:
+            from_dict = getattr(model, "from_dict", None)
+            if callable(from_dict):  # the pydantic models of the `kubernetes` client convert themselves
+                converted: T = from_dict(self.to_dict())
+                return converted
+            raise ValueError(f"{self.kind} {self.key} does not fit {model.__name__}: {error}") from error
+
+    def to_json(self) -> bytes:
+        """Return the object as JSON, changes to the dict included."""
+        return self._raw if self._data is None else _encode(self._data)
+
+    def at(self, *path: str, default: Any = None) -> Any:
+        """Return what stands at a path of field names, `default` where any part of it is missing or null."""
+        found: Any = self.to_dict()
+        for part in path:
+            found = found.get(part) if isinstance(found, dict) else None
+            if found is None:
+                return default
+        return found
+
+    def get(self, field: str, default: Any = None) -> Any:
+        return self.to_dict().get(field, default)
+
+    def __getitem__(self, field: str) -> Any:
+        return self.to_dict()[field]
+
+    def __setitem__(self, field: str, value: Any) -> None:
+        self.to_dict()[field] = value
+
+    def __contains__(self, field: str) -> bool:
+        return field in self.to_dict()
+
+    def __repr__(self) -> str:
+        return f"<{self.kind or 'Object'} {self.key} uid={self.uid or '-'} rv={self.resource_version or '-'}>"
+
+
+class _WireMetadata(Metadata, frozen=True, gc=False, rename="camel"):
+    """Metadata of a dict somebody built: managedFields may be anything and are not kept."""
+
+    managed_fields: Any = None
+
+
+# How an object names the owner it belongs to, where no owner reference does: the owner's key, its UID, or None.
+Route = Callable[[Object], ObjectKey | str | None]
+
+
+@attrs.frozen
+class Need:
+    """What an owner needs of a kind: to see it (list and watch, always), and the verbs it will use on it.
+
+    Attributes:
+        kind: what is needed.
+        verbs: further verbs, tracked exactly as declared; losing one keeps the cache and requeues the owner.
+        optional: a denial closes this kind alone, not the whole ResourceCache.
+        name: only the object of this name (for rights given by `resourceNames`).
+        selector: labels, filtered in memory.
+        metadata_only: keep no bytes: the objects carry metadata alone.
+        route: names the owner of an object that carries no owner reference to it.
+    """
+
+    kind: Kind
+    verbs: tuple[str, ...] = attrs.field(default=(), converter=tuple)
+    optional: bool = attrs.field(default=False, kw_only=True)
+    name: str | None = attrs.field(default=None, kw_only=True)
+    selector: LabelSelector = attrs.field(
+        default=None, kw_only=True, converter=lambda value: LabelSelector.parse(value)
+    )
+    metadata_only: bool = attrs.field(default=False, kw_only=True)
+    route: Route | None = attrs.field(default=None, kw_only=True)
+
+    @property
+    def all_verbs(self) -> tuple[str, ...]:
+        """Return the verbs to track: list and watch first, then what was declared."""
+        return ("list", "watch", *(verb for verb in self.verbs if verb not in ("list", "watch")))
+
+    @classmethod
+    def of(cls, wanted: Kind | Need) -> Need:
+        """Accept a kind wherever a Need is accepted."""
+        return wanted if isinstance(wanted, Need) else cls(wanted)
+
+
+def is_newer(version: str, than: str) -> bool | None:
+    """Compare two resource versions of one kind; None where they are opaque.
+
+    Decimal integers without leading zeros compare by length, then by their digits (KEP-5504); anything else tells
+    only whether it is equal.
+    """
+    if version == than:
+        return False
+    if version.isdecimal() and than.isdecimal():
+        return (len(version), version) > (len(than), than)
+    return None
+
+
+def strings(values: str | Iterable[str]) -> tuple[str, ...]:
+    """Return one string, or several, as a tuple."""
+    return (values,) if isinstance(values, str) else tuple(values)

@@ -1,0 +1,55 @@
+"""Finding the Kubernetes binaries on this machine."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import attrs
+
+from ..errors import ScopedCacheError
+
+NAMES = ("etcd", "kube-apiserver", "kube-controller-manager")
+
+
+class MissingBinariesError(ScopedCacheError):
+    """Kubernetes binaries are needed and not there; the message says where they were sought and how to get them."""
+
+
+@attrs.frozen
+class Binaries:
+    """The paths of the three programs of a control plane."""
+
+    etcd: Path
+    apiserver: Path
+    controller_manager: Path
+
+
+def find_binaries(environ: Mapping[str, str] | None = None, start: Path | None = None) -> Binaries:
+    """Return the three programs, each from `KUBEBUILDER_ASSETS`, else from `control-plane/bin` above `start`.
+
+    Args:
+        environ: the environment variables; those of this process by default.
+        start: the folder from which the search walks up to the checkout; the working directory by default.
+
+    Raises:
+        MissingBinariesError: at least one is in neither place.
+    """
+    folders = list(places(os.environ if environ is None else environ, start or Path.cwd()))
+    found = {name: next((f / name for f in folders if os.access(f / name, os.X_OK)), None) for name in NAMES}
+    missing = [name for name, path in found.items() if path is None]
+    if missing:
+        raise MissingBinariesError(
+            f"no {', '.join(missing)} in KUBEBUILDER_ASSETS or control-plane/bin: "
+            "run `make control-plane`, or set KUBEBUILDER_ASSETS to a folder that holds them"
+        )
+    return Binaries(*(path for path in found.values() if path is not None))
+
+
+def places(environ: Mapping[str, str], start: Path) -> Iterator[Path]:
+    """Yield the folders to look in, best first."""
+    if assets := environ.get("KUBEBUILDER_ASSETS"):
+        yield Path(assets)
+    for folder in (start, *start.parents):
+        yield folder / "control-plane" / "bin"

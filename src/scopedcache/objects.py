@@ -85,6 +85,9 @@ class Resource:
 Kind = str | GVK | GVR | Resource
 
 
+NOTHING = msgspec.Raw()
+
+
 class OwnerReference(msgspec.Struct, frozen=True, gc=False, rename="camel", omit_defaults=True):
     """One entry of `metadata.ownerReferences`."""
 
@@ -113,8 +116,8 @@ class Metadata(msgspec.Struct, frozen=True, gc=False, rename="camel", omit_defau
     labels: dict[str, str] | None = None
     owner_references: tuple[OwnerReference, ...] | None = None
     finalizers: tuple[str, ...] | None = None
-    # Only on the wire: cut from the kept bytes, and reset to None, by the codec.
-    managed_fields: msgspec.Raw | None = None
+    # Only on the wire: cut from the kept bytes, and emptied, by the codec.
+    managed_fields: msgspec.Raw = NOTHING
 
     @property
     def key(self) -> ObjectKey:
@@ -168,8 +171,11 @@ class Object:
         """
         body = data if isinstance(data, dict) else dict(data)
         try:
-            metadata = msgspec.convert(body.get("metadata") or {}, _WireMetadata)
-        except msgspec.ValidationError as error:
+            metadata = msgspec.convert(
+                {k: v for k, v in (body.get("metadata") or {}).items() if k != "managedFields" and v is not None},
+                Metadata,
+            )
+        except (msgspec.ValidationError, AttributeError) as error:
             raise ValueError(f"not an API object: metadata: {error}") from error
         made = cls(metadata, b"", GVK.of(str(body.get("apiVersion", "")), str(body.get("kind", ""))))
         made._data = body
@@ -304,14 +310,17 @@ class Object:
         return f"<{self.kind or 'Object'} {self.key} uid={self.uid or '-'} rv={self.resource_version or '-'}>"
 
 
-class _WireMetadata(Metadata, frozen=True, gc=False, rename="camel"):
-    """Metadata of a dict somebody built: managedFields may be anything and are not kept."""
-
-    managed_fields: Any = None
-
-
 # How an object names the owner it belongs to, where no owner reference does: the owner's key, its UID, or None.
 Route = Callable[[Object], ObjectKey | str | None]
+
+
+def strings(values: str | Iterable[str]) -> tuple[str, ...]:
+    """Return one string, or several, as a tuple."""
+    return (values,) if isinstance(values, str) else tuple(values)
+
+
+def _selector(value: str | Mapping[str, str] | LabelSelector | None) -> LabelSelector:
+    return LabelSelector.parse(value)
 
 
 @attrs.frozen
@@ -329,12 +338,10 @@ class Need:
     """
 
     kind: Kind
-    verbs: tuple[str, ...] = attrs.field(default=(), converter=tuple)
+    verbs: tuple[str, ...] = attrs.field(default=(), converter=strings)
     optional: bool = attrs.field(default=False, kw_only=True)
     name: str | None = attrs.field(default=None, kw_only=True)
-    selector: LabelSelector = attrs.field(
-        default=None, kw_only=True, converter=lambda value: LabelSelector.parse(value)
-    )
+    selector: LabelSelector = attrs.field(default=None, kw_only=True, converter=_selector)
     metadata_only: bool = attrs.field(default=False, kw_only=True)
     route: Route | None = attrs.field(default=None, kw_only=True)
 
@@ -360,8 +367,3 @@ def is_newer(version: str, than: str) -> bool | None:
     if version.isdecimal() and than.isdecimal():
         return (len(version), version) > (len(than), than)
     return None
-
-
-def strings(values: str | Iterable[str]) -> tuple[str, ...]:
-    """Return one string, or several, as a tuple."""
-    return (values,) if isinstance(values, str) else tuple(values)

@@ -1,0 +1,507 @@
+"""Requests by kind: get, list, watch and the writes, over any Transport. Reads of the cache do not come by here."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Literal, TypeVar, overload
+
+import attrs
+
+from ..errors import ForbiddenError, ProtocolError, ScopedCacheError, TransportError
+from ..objects import GVK, GVR, Kind, Object, ObjectKey, Resource
+from ..selectors import LabelSelector
+from . import reviews
+from .call import Call, Observer, error_of, of_status
+from .codec import ListPage, decode_error, decode_event, decode_object, decode_page, encode
+from .configuration import Configuration, load, of_client
+from .discovery import Discovery
+from .framing import LineSplitter
+from .transport import REQUEST_TIMEOUT, Query, Response, Stream, Transport
+
+T = TypeVar("T")
+Labels = str | Mapping[str, str] | LabelSelector | None
+PatchType = Literal["merge", "json", "strategic", "apply"]
+Propagation = Literal["Background", "Foreground", "Orphan"]
+
+FIELD_MANAGER = "scopedcache"
+# Small enough that decoding one page does not hold the loop for more than a few milliseconds.
+PAGE = 250
+METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+METADATA_WATCH = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+_PATCH_TYPES: dict[PatchType, str] = {
+    "merge": "application/merge-patch+json",
+    "json": "application/json-patch+json",
+    "strategic": "application/strategic-merge-patch+json",
+    "apply": "application/apply-patch+yaml",
+}
+
+
+@attrs.frozen
+class ObjectList(Sequence[Object]):
+    """What a list returned, and the resource version it stands for."""
+
+    items: tuple[Object, ...]
+    resource_version: str
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.items[index]
+
+
+class Client:
+    """A client of one API server, belonging to the running loop; use it with `async with`.
+
+    Every method waits for the server, and raises `APIError` (the server said no), `TransportError` (nobody answered)
+    or `ProtocolError` (the answer could not be read).
+    """
+
+    def __init__(self, transport: Transport, *, namespace: str | None = None) -> None:
+        self.transport = transport
+        self.namespace = namespace
+        self.discovery = Discovery(self._document)
+        self._observers: list[Observer] = []
+
+    @classmethod
+    def connect(
+        cls,
+        *,
+        kubeconfig: str | os.PathLike[str] | None = None,
+        context: str | None = None,
+        client: Any = None,
+    ) -> Client:
+        """Return a client from a kubeconfig, the Pod's account, or a ready client of another library.
+
+        Sends nothing yet; reads files at once.
+
+        Raises:
+            ConfigurationError: see `api.configuration.load`.
+        """
+        return cls.configured(of_client(client) if client is not None else load(kubeconfig, context))
+
+    @classmethod
+    def configured(cls, configuration: Configuration) -> Client:
+        """Return a client over HTTP from a configuration."""
+        from .http import HTTPTransport
+
+        return cls(HTTPTransport(configuration), namespace=configuration.namespace)
+
+    async def __aenter__(self) -> Client:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self.transport.close()
+
+    def add_observer(self, observer: Observer) -> None:
+        """Let `observer` hear how every request ends."""
+        self._observers.append(observer)
+
+    def remove_observer(self, observer: Observer) -> None:
+        self._observers.remove(observer)
+
+    # -- reads ---------------------------------------------------------------------------------------------------
+
+    @overload
+    async def get(self, kind: Kind, name: str | ObjectKey, *, namespace: str | None = None) -> Object: ...
+    @overload
+    async def get(self, kind: Kind, name: str | ObjectKey, *, namespace: str | None = None, model: type[T]) -> T: ...
+
+    async def get(
+        self, kind: Kind, name: str | ObjectKey, *, namespace: str | None = None, model: type[T] | None = None
+    ) -> Object | T:
+        """Get one object from the server, as an Object or as a `model`.
+
+        Raises:
+            NotFoundError: it is not there.
+        """
+        call = await self._call("get", kind, name, namespace)
+        found = _object(call.resource, await self._send(call, "GET"))
+        return found.to_model(model) if model else found
+
+    async def list(
+        self,
+        kind: Kind,
+        *,
+        namespace: str | None = None,
+        labels: Labels = None,
+        fields: str | None = None,
+        page: int = PAGE,
+    ) -> ObjectList:
+        """List from the server, page by page; None is all namespaces."""
+        items: list[Object] = []
+        version = ""
+        async for listed, call in self.pages(kind, namespace=namespace, labels=labels, fields=fields, page=page):
+            version = listed.metadata.resource_version
+            for raw in listed.items or ():
+                entry, _ = decode_object(bytes(raw))
+                items.append(Object(entry.metadata, entry.raw, call.resource.gvk))
+        return ObjectList(tuple(items), version)
+
+    async def pages(
+        self,
+        kind: Kind,
+        *,
+        namespace: str | None = None,
+        labels: Labels = None,
+        fields: str | None = None,
+        page: int = PAGE,
+        metadata_only: bool = False,
+        resource_version: str | None = None,
+    ) -> AsyncIterator[tuple[ListPage, Call]]:
+        """Yield the pages of a consistent list; their items are undecoded bytes."""
+        call = attrs.evolve(await self._call("list", kind, None, namespace), name=_named(fields))
+        query = [*_selectors(labels, fields), ("limit", str(page))]
+        if resource_version:
+            query += [("resourceVersion", resource_version), ("resourceVersionMatch", "NotOlderThan")]
+        token: str | None = None
+        while True:
+            # A continue token stands for the snapshot it began with, so it goes without a version.
+            asked = [*_selectors(labels, fields), ("limit", str(page)), ("continue", token)] if token else query
+            accept = METADATA_LIST if metadata_only else "application/json"
+            listed = decode_page((await self._send(call, "GET", query=asked, accept=accept)).body)
+            yield listed, call
+            token = listed.metadata.continue_
+            if not token:
+                return
+
+    @asynccontextmanager
+    async def open_watch(
+        self,
+        kind: Kind,
+        *,
+        namespace: str | None = None,
+        labels: Labels = None,
+        fields: str | None = None,
+        resource_version: str = "",
+        initial_events: bool = False,
+        timeout: float | None = None,
+        idle_timeout: float = 75.0,
+        metadata_only: bool = False,
+    ) -> AsyncIterator[Stream]:
+        """Open a watch and hand out its byte stream: what the informer reads.
+
+        `timeout` is what the server is asked for (`timeoutSeconds`); a stream silent for `idle_timeout` is cut.
+        """
+        call = attrs.evolve(await self._call("watch", kind, None, namespace), name=_named(fields))
+        query = [*_selectors(labels, fields), ("watch", "true"), ("allowWatchBookmarks", "true")]
+        if initial_events:
+            query += [("sendInitialEvents", "true"), ("resourceVersionMatch", "NotOlderThan")]
+        if resource_version:
+            query.append(("resourceVersion", resource_version))
+        if timeout:
+            query.append(("timeoutSeconds", str(max(1, round(timeout)))))
+        accept = METADATA_WATCH if metadata_only else "application/json"
+        try:
+            opened = self.transport.stream(call.path, query, accept=accept, idle_timeout=idle_timeout)
+            stream = await opened.__aenter__()
+        except TransportError as error:
+            self._observed(call, error)
+            raise
+        try:
+            if stream.status != 200:
+                body = await stream.read()
+                raise self._refused(call, error_of(call, stream.status, stream.content_type, stream.headers, body))
+            if not stream.content_type.endswith("json"):
+                body = await stream.read()
+                raise self._refused(call, _not_json(call, stream.content_type, body))
+            self._observed(call, None)
+            yield stream
+        finally:
+            await opened.__aexit__(None, None, None)
+
+    async def watch(
+        self,
+        kind: Kind,
+        *,
+        namespace: str | None = None,
+        labels: Labels = None,
+        fields: str | None = None,
+        resource_version: str = "",
+        timeout: float | None = None,
+    ) -> AsyncIterator[tuple[str, Object]]:
+        """Yield (type, object) of one watch until the server ends it; BOOKMARKs are left out.
+
+        One plain stream, without resuming: an `Informer` is what keeps a view up to date.
+        """
+        resource = await self.discovery.resolve(kind)
+        splitter = LineSplitter()
+        opened = self.open_watch(
+            resource,
+            namespace=namespace,
+            labels=labels,
+            fields=fields,
+            resource_version=resource_version,
+            timeout=timeout,
+        )
+        async with opened as stream:
+            async for chunk in stream.chunks():
+                for line in splitter.feed(chunk):
+                    event = decode_event(line)
+                    if event.type == "ERROR":
+                        said = decode_error(line)
+                        raise of_status(Call("watch", resource, namespace), said.code, said)
+                    if event.type != "BOOKMARK":
+                        yield event.type, Object(event.entry.metadata, event.entry.raw, resource.gvk)
+
+    # -- writes --------------------------------------------------------------------------------------------------
+
+    async def create(
+        self,
+        obj: Object | Mapping[str, Any],
+        *,
+        namespace: str | None = None,
+        field_manager: str = FIELD_MANAGER,
+        dry_run: bool = False,
+    ) -> Object:
+        """Create an object.
+
+        Raises:
+            AlreadyExistsError: an object of this name is there.
+        """
+        wanted = _as_object(obj)
+        call = await self._call("create", wanted.gvk, wanted.name or None, wanted.namespace or namespace)
+        query = _write_query(field_manager, dry_run)
+        return await self._write(call, "POST", query, wanted.to_json())
+
+    async def update(
+        self,
+        obj: Object | Mapping[str, Any],
+        *,
+        subresource: str | None = None,
+        field_manager: str = FIELD_MANAGER,
+        dry_run: bool = False,
+    ) -> Object:
+        """Replace an object, or its `status` or `scale`.
+
+        Raises:
+            ConflictError: it changed since it was read.
+            ValueError: the Object is metadata only or was transformed: an update would delete what it lacks.
+        """
+        wanted = _as_object(obj)
+        if wanted.partial:
+            raise ValueError(
+                f"{wanted.kind} {wanted.key} is not whole (metadata only, or transformed): patch it instead"
+            )
+        call = await self._call("update", wanted.gvk, wanted.key, None, subresource)
+        return await self._write(call, "PUT", _write_query(field_manager, dry_run), wanted.to_json())
+
+    async def patch(
+        self,
+        kind: Kind,
+        name: str | ObjectKey,
+        patch: Mapping[str, Any] | Sequence[Mapping[str, Any]],
+        *,
+        namespace: str | None = None,
+        type: PatchType = "merge",
+        subresource: str | None = None,
+        field_manager: str = FIELD_MANAGER,
+        force: bool | None = None,
+        dry_run: bool = False,
+    ) -> Object:
+        """Patch an object: `merge`, `json` (a list of operations), `strategic` (built-in kinds), `apply`."""
+        call = await self._call("patch", kind, name, namespace, subresource)
+        query = _write_query(field_manager, dry_run)
+        if force is not None:
+            query.append(("force", "true" if force else "false"))
+        return await self._write(call, "PATCH", query, encode(patch), _PATCH_TYPES[type])
+
+    async def apply(
+        self,
+        obj: Object | Mapping[str, Any],
+        *,
+        namespace: str | None = None,
+        field_manager: str = FIELD_MANAGER,
+        force: bool = True,
+        subresource: str | None = None,
+        dry_run: bool = False,
+    ) -> Object:
+        """Apply an object on the server: fields left out, and owned by nobody else, are removed."""
+        wanted = _as_object(obj)
+        body = {k: v for k, v in wanted.to_dict().items() if k != "status" or subresource == "status"}
+        place = wanted.namespace or namespace
+        return await self.patch(
+            wanted.gvk, wanted.name, body, namespace=place, type="apply", subresource=subresource,
+            field_manager=field_manager, force=force, dry_run=dry_run,
+        )  # fmt: skip
+
+    async def delete(
+        self,
+        kind: Kind | Object,
+        name: str | ObjectKey | None = None,
+        *,
+        namespace: str | None = None,
+        propagation: Propagation | None = None,
+        uid: str | None = None,
+    ) -> Object | None:
+        """Delete an object. Return it as it is now where finalizers hold it, None where the server answered a Status.
+
+        `uid` is a precondition: an object recreated under the same name is left alone (ConflictError).
+
+        Raises:
+            NotFoundError: it is not there.
+        """
+        wanted, key = (kind.gvk, kind.key) if isinstance(kind, Object) else (kind, name)
+        if key is None:
+            raise ValueError("delete needs the name of the object; delete_collection takes many")
+        call = await self._call("delete", wanted, key, namespace)
+        options: dict[str, Any] = {"apiVersion": "v1", "kind": "DeleteOptions"}
+        if propagation:
+            options["propagationPolicy"] = propagation
+        if uid:
+            options["preconditions"] = {"uid": uid}
+        response = await self._send(call, "DELETE", body=encode(options))
+        entry, gvk = decode_object(response.body) if b'"kind":"Status"' not in response.body[:200] else (None, None)
+        return Object(entry.metadata, entry.raw, gvk) if entry and gvk else None
+
+    async def delete_collection(
+        self, kind: Kind, *, namespace: str | None = None, labels: Labels = None, fields: str | None = None
+    ) -> None:
+        """Delete everything that the selectors match in one namespace, or everywhere for cluster-scoped kinds."""
+        call = await self._call("deletecollection", kind, None, namespace)
+        await self._send(call, "DELETE", query=_selectors(labels, fields))
+
+    # -- rights --------------------------------------------------------------------------------------------------
+
+    async def review_access(self, right: reviews.Right) -> bool:
+        """Ask whether we have one right (SelfSubjectAccessReview)."""
+        call = Call("create", _REVIEWS["selfsubjectaccessreviews"])
+        return reviews.allowed((await self._send(call, "POST", body=reviews.access_review(right))).body)
+
+    async def review_rules(self, namespace: str) -> reviews.Rules:
+        """Ask for all rules that hold for us in a namespace (SelfSubjectRulesReview)."""
+        call = Call("create", _REVIEWS["selfsubjectrulesreviews"])
+        return reviews.rules((await self._send(call, "POST", body=reviews.rules_review(namespace))).body)
+
+    # -- the way there and back ----------------------------------------------------------------------------------
+
+    async def _call(
+        self,
+        verb: str,
+        kind: Kind,
+        name: str | ObjectKey | None,
+        namespace: str | None,
+        subresource: str | None = None,
+    ) -> Call:
+        resource = self.discovery.known(kind) or await self.discovery.resolve(kind)
+        if isinstance(name, tuple):
+            namespace, name = name.namespace or namespace, name.name
+        if not resource.namespaced:
+            namespace = None
+        elif not namespace and verb not in ("list", "watch"):
+            raise ValueError(f"{verb} {resource} needs a namespace: it is a namespaced kind")
+        return Call(verb, resource, namespace or None, name or None, subresource)
+
+    async def _write(
+        self, call: Call, method: str, query: Query, body: bytes, content_type: str = "application/json"
+    ) -> Object:
+        try:
+            answer = await self._send(call, method, query=query, body=body, content_type=content_type)
+        except ForbiddenError as error:
+            raise await self._settled(call, error) from None
+        return _object(call.resource, answer)
+
+    async def _settled(self, call: Call, error: ForbiddenError) -> ForbiddenError:
+        """Find out who refused a write: quota, PodSecurity and webhooks answer 403 as well."""
+        gvr = call.resource.gvr
+        right = reviews.Right(call.verb, gvr.group, gvr.resource, call.namespace, call.subresource, call.name)
+        try:
+            error.by = "admission" if await self.review_access(right) else "authorizer"
+        except ScopedCacheError:
+            error.by = "unknown"
+        return error
+
+    async def _send(
+        self,
+        call: Call,
+        method: str,
+        *,
+        query: Query = (),
+        body: bytes | None = None,
+        content_type: str = "application/json",
+        accept: str = "application/json",
+        timeout: float = REQUEST_TIMEOUT,
+    ) -> Response:
+        try:
+            response = await self.transport.request(
+                method, call.path, query, body=body, content_type=content_type, accept=accept, timeout=timeout
+            )
+        except TransportError as error:
+            self._observed(call, error)
+            raise
+        if response.status >= 300:
+            headers = response.headers
+            raise self._refused(call, error_of(call, response.status, response.content_type, headers, response.body))
+        if not response.content_type.endswith("json"):
+            raise self._refused(call, _not_json(call, response.content_type, response.body))
+        self._observed(call, None)
+        return response
+
+    async def _document(self, path: str) -> bytes:
+        """Fetch a discovery document."""
+        call = Call("get", _DISCOVERY, name=path)
+        response = await self.transport.request("GET", path)
+        if response.status != 200:
+            raise error_of(call, response.status, response.content_type, response.headers, response.body)
+        if not response.content_type.endswith("json"):
+            raise _not_json(call, response.content_type, response.body)
+        return response.body
+
+    def _refused(self, call: Call, error: ScopedCacheError) -> ScopedCacheError:
+        if isinstance(error, ForbiddenError) and call.verb in ("get", "list", "watch"):
+            error.by = "authorizer"  # no admission plugin sees reads
+        self._observed(call, error)
+        return error
+
+    def _observed(self, call: Call, error: ScopedCacheError | None) -> None:
+        for observer in self._observers:
+            observer.observed(call, error)
+
+
+def _object(resource: Resource, response: Response) -> Object:
+    entry, gvk = decode_object(response.body)
+    return Object(entry.metadata, entry.raw, gvk if gvk.kind else resource.gvk)
+
+
+def _as_object(obj: Object | Mapping[str, Any]) -> Object:
+    return obj if isinstance(obj, Object) else Object.from_dict(obj)
+
+
+def _selectors(labels: Labels, fields: str | None) -> list[tuple[str, str]]:
+    chosen = str(LabelSelector.parse(labels))
+    query = [("labelSelector", chosen)] if chosen else []
+    return query + ([("fieldSelector", fields)] if fields else [])
+
+
+def _named(fields: str | None) -> str | None:
+    """Return the one name a field selector asks for: RBAC's `resourceNames` may then allow the list."""
+    prefix = "metadata.name="
+    return fields.removeprefix(prefix) if fields and fields.startswith(prefix) and "," not in fields else None
+
+
+def _write_query(field_manager: str, dry_run: bool) -> list[tuple[str, str]]:
+    return [("fieldManager", field_manager)] + ([("dryRun", "All")] if dry_run else [])
+
+
+def _not_json(call: Call, content_type: str, body: bytes) -> ScopedCacheError:
+    words = body[:120].decode(errors="replace").strip()
+    return ProtocolError(
+        f"{call.verb} {call.subject}: the answer is {content_type}, not JSON ({words!r}); is the server address right?"
+    )
+
+
+def _builtin(group: str, resource: str, kind: str) -> Resource:
+    return Resource(GVR(group, "v1", resource), GVK(group, "v1", kind), namespaced=False)
+
+
+_DISCOVERY = _builtin("", "discovery", "APIResourceList")
+_REVIEWS = {
+    "selfsubjectaccessreviews": _builtin("authorization.k8s.io", "selfsubjectaccessreviews", "SelfSubjectAccessReview"),
+    "selfsubjectrulesreviews": _builtin("authorization.k8s.io", "selfsubjectrulesreviews", "SelfSubjectRulesReview"),
+}

@@ -1,0 +1,1 @@
+"""Turns what changes into runs of your reconcilers."""

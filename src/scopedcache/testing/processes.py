@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -62,6 +62,10 @@ class Process:
         """Tell whether the process exists; a paused one does."""
         return self._popen is not None and self._popen.poll() is None
 
+    def is_running(self) -> bool:
+        """Tell the same, as a function to hand over."""
+        return self.running
+
     @property
     def pid(self) -> int | None:
         """Return the process id while it runs."""
@@ -104,12 +108,15 @@ class Process:
         """End it: SIGTERM, then SIGKILL after `grace` seconds. Does nothing when it is not running."""
         if self._popen is None:
             return
-        if self.running:
-            self._signal(signal.SIGTERM)
-            self.resume()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._popen.wait(grace)
+        self.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._popen.wait(grace)
         self.kill()
+
+    def terminate(self) -> None:
+        """Ask it to end (SIGTERM) without waiting; a paused one goes on to do so."""
+        self._signal(signal.SIGTERM)
+        self.resume()
 
     def kill(self) -> None:
         """End it at once with SIGKILL, as a crash would."""
@@ -161,6 +168,18 @@ class Process:
     def __repr__(self) -> str:
         state = "paused" if self.paused else f"running, pid {self.pid}" if self.running else "not running"
         return f"<Process {self.name}: {state}, started {self.starts}×>"
+
+
+def stop_together(processes: Iterable[Process], grace: float = 1.0) -> None:
+    """End several at once: SIGTERM to all in this order, SIGKILL to what is left after `grace` seconds."""
+    running = [process for process in processes if process.running]
+    for process in running:
+        process.terminate()
+    deadline = time.monotonic() + grace
+    while any(process.running for process in running) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    for process in running:
+        process.kill()
 
 
 def free_ports(count: int) -> list[int]:

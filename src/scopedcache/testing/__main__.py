@@ -1,0 +1,98 @@
+"""`python -m scopedcache.testing control-plane`: a real control plane in the foreground, to try things on."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import threading
+from typing import NoReturn
+
+from ..errors import ScopedCacheError
+from .control_plane import ControlPlane
+
+HELP = """\
+Kubernetes {version} is ready{pair}.
+
+  export KUBECONFIG={kubeconfig}
+  kubectl get namespaces
+  kubectl create deployment web --image=web --replicas=3    {pods}
+  kubectl --kubeconfig={alice} auth can-i --list
+
+Identities (a kubeconfig each; alice and bob have no rights until you grant some):
+{identities}
+
+Logs and the audit log: {folder}
+Ctrl-C ends it and removes its files.
+"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run until Ctrl-C or SIGTERM. Return 0, or 1 after having said why it did not start."""
+    options = parse(arguments)
+    ended = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: interrupt(ended))
+    print("starting a control plane (a few seconds)", file=sys.stderr, flush=True)
+    try:
+        with ControlPlane.start(kubelet=options.kubelet, ha=options.ha, users=("alice", "bob")) as control_plane:
+            print(instructions(control_plane), flush=True)
+            wait_until_ended(control_plane, ended)
+    except KeyboardInterrupt:
+        return 0
+    except ScopedCacheError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    """Return the options of the command line."""
+    parser = argparse.ArgumentParser(prog="python -m scopedcache.testing")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    command = commands.add_parser("control-plane", help="run etcd, kube-apiserver and controllers on loopback")
+    command.add_argument(
+        "--kubelet", action=argparse.BooleanOptionalAction, default=True, help="let pods become ready (the default)"
+    )
+    command.add_argument("--ha", action="store_true", help="run two API servers on the same etcd")
+    return parser.parse_args(arguments)
+
+
+def interrupt(ended: threading.Event) -> None:
+    """Begin to end: the first signal interrupts whatever runs, later ones do not disturb the clean-up."""
+    if not ended.is_set():
+        ended.set()
+        stop_now()
+
+
+def stop_now() -> NoReturn:
+    """Leave the main thread's work the way Ctrl-C does."""
+    raise KeyboardInterrupt
+
+
+def wait_until_ended(control_plane: ControlPlane, ended: threading.Event) -> None:
+    """Wait for a signal. Say so once when a process ended by itself."""
+    silent = set()
+    while not ended.wait(1.0):
+        for process in control_plane.processes:
+            if not process.running and process.name not in silent:
+                silent.add(process.name)
+                print(f"{process.name} ended; the end of its log:\n{process.tail()}", file=sys.stderr)
+
+
+def instructions(control_plane: ControlPlane) -> str:
+    """Return what a person does next."""
+    people = [control_plane.admin, control_plane.user("alice"), control_plane.user("bob")]
+    return HELP.format(
+        version=control_plane.request("GET", "/version")["gitVersion"],
+        pair="".join(f"; another API server: {url}" for url in control_plane.urls[1:]),
+        kubeconfig=control_plane.admin.kubeconfig,
+        pods="# its pods become Ready" if control_plane.kubelet else "# without a kubelet, its pods stay Pending",
+        alice=people[1].kubeconfig,
+        identities="\n".join(f"  {who.username:8} {who.kubeconfig}" for who in people),
+        folder=control_plane.layout.folder,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

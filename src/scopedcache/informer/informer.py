@@ -1,0 +1,530 @@
+"""One kind in one place, kept up to date: drives a reflector, feeds the store, the indexes, the routes, the handlers.
+
+The thin shell around plain parts. Everything a change touches is touched between two awaits, so that a reader never
+sees half of it; the loop is given back every few milliseconds, whatever the server sends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
+from typing import Any, Literal, Protocol
+
+import attrs
+
+from ..api import codec
+from ..api.call import Call, of_status
+from ..api.client import Client, Labels
+from ..api.framing import LINE_LIMIT, LineSplitter
+from ..api.transport import Stream
+from ..errors import CacheError, NotSyncedError, ProtocolError, ScopedCacheError, where
+from ..objects import Entry, Object, ObjectKey, Resource
+from ..selectors import LabelSelector
+from ..tasks import Supervisor
+from .handlers import EventHandler, Registered, registered
+from .indexer import Indexer, IndexFunc
+from .reflector import LIST_DEADLINE, PagedList, Reflector, Server, StreamingList, Watch
+from .router import Chain, Router
+from .slots import SyncSlots
+from .store import Delta, Ghosts, Key, Store
+
+_log = logging.getLogger("scopedcache.informer")
+
+# What a watch asks the server for. Renewal is not how we learn of revocations, so it may be long (semantics §3).
+WATCH_TIMEOUT = 300.0
+# Bookmarks come about once a minute: a stream silent for longer than this is dead (design §2, informer).
+IDLE_TIMEOUT = 75.0
+# The loop is given back after this many seconds of work on one stream.
+SLICE = 0.002
+
+State = Literal["starting", "syncing", "synced", "waiting", "broken", "closed"]
+Outcome = Literal["ended", "renewed", "overdue"]
+Objects = list[Object]
+Lines = list[bytes]
+
+
+class Gate(Protocol):
+    """Says when an informer may ask the server."""
+
+    async def permitted(self) -> None:
+        """Wait until list and watch are not known to be refused."""
+
+
+@attrs.frozen
+class InformerOptions:
+    """What is the same for all informers of a cache."""
+
+    watch_timeout: float = WATCH_TIMEOUT
+    idle_timeout: float = IDLE_TIMEOUT
+    line_limit: int = LINE_LIMIT
+    list_deadline: float = LIST_DEADLINE
+
+
+class Informer:
+    """A shared, indexed, always diffing view of one kind in one namespace (None: all, or a cluster-scoped kind)."""
+
+    def __init__(
+        self,
+        client: Client,
+        resource: Resource,
+        *,
+        namespace: str | None = None,
+        labels: Labels = None,
+        fields: str | None = None,
+        metadata_only: bool = False,
+        transform: codec.Transform | None = None,
+        gate: Gate | None = None,
+        chain: Chain | None = None,
+        slots: SyncSlots | None = None,
+        server: Server | None = None,
+        ghosts: Ghosts | None = None,
+        options: InformerOptions | None = None,
+        timer: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.resource = resource
+        self.namespace = namespace
+        self.router = Router(resource.gvk, chain)
+        self.partial = metadata_only or transform is not None
+        self.metadata_only = metadata_only
+        self.streaming = False
+        self.events = 0
+        self.error: Exception | None = None
+        self.watch_timeout: float | None = None  # None: as the options say; the cache shortens it in attempt mode
+        self._client = client
+        self._labels = LabelSelector.parse(labels)
+        self._fields = fields
+        self._transform = transform
+        self._gate = gate
+        self._slots = slots
+        self._options = options or InformerOptions()
+        self._timer = timer
+        self._reflector = Reflector(server)
+        self._store = Store(ghosts)
+        self._indexer = Indexer(resource.gvk)
+        self._handlers: list[Registered] = []
+        self._state: State = "starting"
+        self._readable = False
+        self._closed: Exception | None = None
+        self._waiters: set[asyncio.Future[None]] = set()
+        self._heard = timer()
+        self._renewal: asyncio.Timeout | None = None
+        self._task: asyncio.Task[Any] | None = None
+
+    # -- life ----------------------------------------------------------------------------------------------------
+
+    def start(self, supervisor: Supervisor) -> None:
+        """Begin to list and watch, as a task of `supervisor`."""
+        self._task = supervisor.start_guarded(repr(self), self.run, on_failure=self._broke)
+
+    def close(self, error: Exception | None = None) -> Ghosts:
+        """End it in one synchronous step: no handler is called from here on, nothing is held, reads raise `error`.
+
+        The connection closes right after. Returns what was held, by key and UID.
+        """
+        self._closed = error or CacheError(f"{self} is closed")
+        self._state = "closed"
+        self._readable = False
+        for handler in self._handlers:
+            handler.close()
+        self._handlers.clear()
+        ghosts = self._store.purge()
+        self._indexer.clear()
+        if self._task is not None:
+            self._task.cancel()
+        self._release_waiters(self._closed)
+        return ghosts
+
+    async def wait_synced(self) -> None:
+        """Wait until the first list is complete and every handler has seen it.
+
+        Raises:
+            CacheError: it was closed meanwhile, with the error it was closed for.
+        """
+        if self._closed is not None:
+            raise self._closed
+        if self.synced:
+            return
+        turn = asyncio.get_running_loop().create_future()
+        self._waiters.add(turn)
+        try:
+            await turn
+        finally:
+            self._waiters.discard(turn)
+
+    def renew(self) -> None:
+        """Cut an open watch and resume it at once, so that the server authorises it again."""
+        if self._renewal is not None and not self._renewal.expired():
+            self._renewal.reschedule(asyncio.get_running_loop().time())
+
+    # -- reads: memory only --------------------------------------------------------------------------------------
+
+    @property
+    def synced(self) -> bool:
+        """Tell whether the first list was complete once."""
+        return self._readable
+
+    @property
+    def state(self) -> State:
+        return self._state
+
+    @property
+    def age(self) -> float:
+        """Return the seconds since the server was last heard: what is read may be that old."""
+        return self._timer() - self._heard
+
+    @property
+    def resource_version(self) -> str:
+        return self._reflector.version
+
+    @property
+    def relists(self) -> int:
+        return self._reflector.relists
+
+    def __len__(self) -> int:
+        return len(self._store)
+
+    def check(self) -> None:
+        """Raise unless reads may be answered."""
+        if self._readable:
+            return
+        if self._closed is not None:
+            raise self._closed
+        if self._state == "broken" and self.error is not None:
+            raise self.error
+        raise NotSyncedError(f"{self.resource} {where(self.namespace)}: the first list is not complete yet")
+
+    def get(self, key: tuple[str, str]) -> Object | None:
+        """Return a private Object, None where it is not there. Never waits.
+
+        Raises:
+            CacheError: nothing can be said (not synced, closed, denied).
+        """
+        if not self._readable:
+            self.check()
+        entry = self._store.entries.get(key)
+        if entry is None:
+            return None
+        return Object(entry.metadata, entry.raw, self.resource.gvk, partial=self.partial)
+
+    def list(self, *, namespace: str | None = None, labels: Labels = None, owner: str | None = None) -> Objects:
+        """Return private Objects in no particular order: of a namespace, by labels, by an owner's UID. Never waits."""
+        self.check()
+        selector = LabelSelector.parse(labels)
+        entries = self._candidates(namespace, selector, owner)
+        if selector:
+            entries = (entry for entry in entries if selector.matches(entry.metadata.labels or {}))
+        if namespace and namespace != self.namespace:
+            entries = (entry for entry in entries if entry.metadata.namespace == namespace)
+        return self._objects(entries)
+
+    def by_index(self, name: str, value: str) -> Objects:
+        """Return what a user's index holds under a value.
+
+        Raises:
+            NoSuchIndexError: it was not added.
+        """
+        self.check()
+        return self._objects(self._entries(self._indexer.by_function(name, value)))
+
+    def add_index(self, name: str, function: IndexFunc) -> None:
+        """Add an index, at any time."""
+        self._indexer.add_function(name, function, self._store.entries.values())
+
+    def _candidates(self, namespace: str | None, selector: LabelSelector, owner: str | None) -> Iterable[Entry]:
+        held = self._store.entries.values()
+        if owner is not None:
+            return self._entries(self._indexer.by_owner(owner))
+        keys = self._indexer.candidates(selector, held) if selector else None
+        if keys is None and namespace and namespace != self.namespace:
+            keys = self._indexer.by_namespace(namespace, held)
+        return held if keys is None else self._entries(keys)
+
+    def _entries(self, keys: Iterable[tuple[str, str]]) -> Iterable[Entry]:
+        entries = self._store.entries
+        return (entries[key] for key in keys)
+
+    def _objects(self, entries: Iterable[Entry]) -> Objects:
+        gvk, partial = self.resource.gvk, self.partial
+        return [Object(entry.metadata, entry.raw, gvk, partial=partial) for entry in entries]
+
+    # -- who hears of it -----------------------------------------------------------------------------------------
+
+    def add_handler(self, handler: EventHandler) -> Callable[[], None]:
+        """Call `handler` for what is held now and every change after that. Returns the way to end it (idempotent)."""
+        entry = registered(handler, self.resource.gvk, partial=self.partial)
+        for held in self._store.entries.values():
+            entry.handle(Delta(None, held), True)
+        self._handlers.append(entry)
+
+        def remove() -> None:
+            if entry in self._handlers:
+                self._handlers.remove(entry)
+                entry.close()
+
+        return remove
+
+    @property
+    def handlers(self) -> int:
+        return len(self._handlers)
+
+    def replay(self, owner_uid: str, tell: Callable[[Delta], None]) -> None:
+        """Tell about what is held already and belongs to an owner."""
+        for key in list(self._indexer.by_owner(owner_uid)):
+            tell(Delta(None, self._store.entries[key]))
+
+    # -- our own writes ------------------------------------------------------------------------------------------
+
+    def written(self, entry: Entry) -> None:
+        """Take the answer to our own write, by the ordinary path; its event will find nothing left to change."""
+        if self._readable and not self.partial and self._selected(entry):
+            self._notify(self._store.put(entry), False)
+
+    def deleted(self, key: ObjectKey, uid: str) -> None:
+        """Take note that our own DELETE removed an object."""
+        if self._readable:
+            self._notify(self._store.bury(key, uid), False)
+
+    def _selected(self, entry: Entry) -> bool:
+        return not self._fields and self._labels.matches(entry.metadata.labels or {})
+
+    # -- the loop ------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """List and watch until cancelled."""
+        while True:
+            step = self._reflector.next()
+            if step.pause:
+                self._enter("waiting" if self._readable else "syncing")
+                await asyncio.sleep(step.pause)
+            if self._gate is not None:
+                await self._gate.permitted()
+            started = self._timer()
+            try:
+                outcome = await self._ask(step.ask)
+            except ScopedCacheError as error:
+                self._reflector.failed(error, self._timer() - started)
+                self._failed(error)
+                continue
+            match outcome:
+                case "ended":
+                    self._reflector.ended(self._timer() - started)
+                case "overdue":
+                    self._reflector.overdue()
+                    _log.warning("list-overdue", extra={"informer": repr(self)})
+                case "renewed":
+                    pass
+
+    async def _ask(self, ask: StreamingList | PagedList | Watch) -> Outcome:
+        match ask:
+            case StreamingList():
+                return await self._watch("", initial=True)
+            case Watch(version):
+                return await self._watch(version, initial=False)
+            case PagedList():
+                async with self._slot():
+                    await self._replace(*await self._list())
+                return await self._watch(self._reflector.version, initial=False)
+
+    def _slot(self) -> AbstractAsyncContextManager[None]:
+        return self._slots.take(self.namespace) if self._slots is not None else nullcontext()
+
+    async def _list(self) -> tuple[dict[Key, Entry], str]:
+        """Return a complete paged list, and its version."""
+        snapshot: dict[Key, Entry] = {}
+        version = ""
+        pages = self._client.pages(
+            self.resource,
+            namespace=self.namespace,
+            labels=self._labels,
+            fields=self._fields,
+            metadata_only=self.metadata_only,
+        )
+        async for page, _ in pages:
+            self._heard = self._timer()
+            version = version or page.metadata.resource_version
+            for raw in page.items or ():
+                entry = self._kept(codec.decode_object(bytes(raw))[0])
+                snapshot[(entry.metadata.namespace, entry.metadata.name)] = entry
+            await asyncio.sleep(0)
+        return snapshot, version
+
+    async def _watch(self, version: str, *, initial: bool) -> Outcome:
+        """Read one watch to its end. `initial`: it begins with the whole list, with a slot and a deadline for that."""
+        async with AsyncExitStack() as slot:
+            if initial:
+                await slot.enter_async_context(self._slot())
+            try:
+                async with asyncio.timeout(self._options.list_deadline if initial else None) as deadline:
+                    async with self._open(version, initial) as stream:
+                        self.streaming = True
+                        if initial:
+                            rest = await self._read_list(stream)
+                            await slot.aclose()
+                            deadline.reschedule(None)
+                            self._take(rest)
+                        self._enter("synced")
+                        self._renewal = deadline
+                        await self._read_events(stream)
+            except TimeoutError:
+                return "overdue" if self._renewal is None else "renewed"
+            finally:
+                self.streaming = False
+                self._renewal = None
+        return "ended"
+
+    def _open(self, version: str, initial: bool) -> AbstractAsyncContextManager[_Reader]:
+        return _reading(
+            self._client.open_watch(
+                self.resource,
+                namespace=self.namespace,
+                labels=self._labels,
+                fields=self._fields,
+                resource_version=version,
+                initial_events=initial,
+                timeout=self.watch_timeout or self._options.watch_timeout,
+                idle_timeout=self._options.idle_timeout,
+                metadata_only=self.metadata_only,
+            ),
+            self._options.line_limit,
+        )
+
+    async def _read_list(self, reader: _Reader) -> Lines:
+        """Read the list a watch begins with, take it over, and return the lines after its end."""
+        snapshot: dict[Key, Entry] = {}
+        pace = _Pace()
+        async for lines in reader:
+            self._heard = self._timer()
+            for number, line in enumerate(lines):
+                event = codec.decode_event(line)
+                metadata = event.entry.metadata
+                if event.type == "ADDED" or event.type == "MODIFIED":
+                    snapshot[(metadata.namespace, metadata.name)] = self._kept(event.entry)
+                elif event.type == "DELETED":
+                    snapshot.pop((metadata.namespace, metadata.name), None)
+                elif event.type == "ERROR":
+                    raise self._said(line)
+                elif event.type == "BOOKMARK" and codec.ends_initial_events(line):
+                    await self._replace(snapshot, metadata.resource_version)
+                    return lines[number + 1 :]
+            await pace.breathe()
+        raise ProtocolError(f"the streaming list of {self.resource} {where(self.namespace)} ended before its end mark")
+
+    async def _read_events(self, reader: _Reader) -> None:
+        pace = _Pace()
+        async for lines in reader:
+            self._heard = self._timer()
+            self._take(lines)
+            await pace.breathe()
+
+    def _take(self, lines: Lines) -> None:
+        """Apply events, each of them through store, indexes, routes and handlers, before the next."""
+        store, version = self._store, ""
+        for line in lines:
+            type_, entry, _, _ = codec.decode_event(line)
+            if type_ == "ADDED" or type_ == "MODIFIED":
+                self._notify(store.put(self._kept(entry)), False)
+            elif type_ == "DELETED":
+                self._notify(store.remove(self._kept(entry)), False)
+            elif type_ == "ERROR":
+                self._reflector.progressed(version)
+                raise self._said(line)
+            version = entry.metadata.resource_version
+            if self._closed is not None:  # by a handler of ours
+                return
+        self.events += len(lines)
+        self._reflector.progressed(version)
+
+    async def _replace(self, snapshot: dict[Key, Entry], version: str) -> None:
+        """Bring the store to a complete list, in slices; only then it is synced, and its waiters wake."""
+        first = not self._readable
+        pace = _Pace()
+        for number, delta in enumerate(self._store.replace(snapshot, version)):
+            self._notify(delta, first)
+            if number % 64 == 63:
+                await pace.breathe()
+        self.error = None
+        self._reflector.listed(version)
+        self._readable = True
+        self._enter("synced")
+        self._release_waiters(None)
+
+    def _notify(self, delta: Delta | None, initial: bool) -> None:
+        if delta is None or self._closed is not None:
+            return
+        self._indexer.update(delta)
+        self.router.route(delta, initial)
+        for handler in self._handlers:
+            handler.handle(delta, initial)
+
+    def _kept(self, entry: Entry) -> Entry:
+        return entry if self._transform is None else codec.transformed(entry, self._transform)
+
+    def _said(self, line: bytes) -> ScopedCacheError:
+        """Return the error an ERROR line stands for; a 410 is spelled Expired, or Gone by old servers."""
+        status = codec.decode_error(line)
+        return of_status(Call("watch", self.resource, self.namespace), status.code or 500, status)
+
+    # -- changes of state ----------------------------------------------------------------------------------------
+
+    def _failed(self, error: ScopedCacheError) -> None:
+        if str(error) != str(self.error):
+            _log.info("watch-interrupted", extra={"informer": repr(self), "error": str(error)})
+        self.error = error
+
+    def _broke(self, error: Exception) -> None:
+        """Our own side failed: reads raise it until the next complete list."""
+        self.error = error
+        self._readable = False
+        self._reflector.broken()
+        self._enter("broken")
+
+    def _enter(self, state: State) -> None:
+        if self._state != state and self._state != "closed":
+            self._state = state
+
+    def _release_waiters(self, error: Exception | None) -> None:
+        for turn in self._waiters:
+            if not turn.done():
+                turn.set_result(None) if error is None else turn.set_exception(error)
+
+    def __repr__(self) -> str:
+        place = self.namespace or ("all namespaces" if self.resource.namespaced else "cluster")
+        return f"<Informer {self.resource} in {place} {self._state} objects={len(self._store)}>"
+
+
+class _Pace:
+    """Gives the loop back when a slice of time is used up."""
+
+    def __init__(self) -> None:
+        self._until = time.perf_counter() + SLICE
+
+    async def breathe(self) -> None:
+        if time.perf_counter() >= self._until:
+            await asyncio.sleep(0)
+            self._until = time.perf_counter() + SLICE
+
+
+class _Reader:
+    """The whole lines of a stream, in the bunches they came in."""
+
+    def __init__(self, stream: Stream, line_limit: int) -> None:
+        self._chunks = stream.chunks()
+        self._splitter = LineSplitter(line_limit)
+
+    def __aiter__(self) -> _Reader:
+        return self
+
+    async def __anext__(self) -> Lines:
+        while True:
+            lines = self._splitter.feed(await anext(self._chunks))
+            if lines:
+                return lines
+
+
+@asynccontextmanager
+async def _reading(opened: AbstractAsyncContextManager[Stream], line_limit: int) -> AsyncIterator[_Reader]:
+    async with opened as stream:
+        yield _Reader(stream, line_limit)

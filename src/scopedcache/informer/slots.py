@@ -1,0 +1,56 @@
+"""How many first lists run at a time, and whose turn is next.
+
+Round-robin by namespace, so that none waits for another's hundred kinds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+# Enough to fill the server's concurrency share for lists, few enough not to exhaust it.
+FIRST_SYNCS = 20
+
+
+class SyncSlots:
+    """A semaphore that is fair between namespaces."""
+
+    def __init__(self, slots: int = FIRST_SYNCS) -> None:
+        self._free = slots
+        self._waiting: dict[str | None, deque[asyncio.Future[None]]] = {}
+
+    @asynccontextmanager
+    async def take(self, namespace: str | None) -> AsyncIterator[None]:
+        """Wait for a slot; hold it for the length of the block."""
+        await self._acquire(namespace)
+        try:
+            yield
+        finally:
+            self._release()
+
+    async def _acquire(self, namespace: str | None) -> None:
+        if self._free > 0:
+            self._free -= 1
+            return
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(namespace, deque()).append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self._release()  # the slot was handed to us as we left
+            raise
+
+    def _release(self) -> None:
+        while self._waiting:
+            namespace = next(iter(self._waiting))
+            line = self._waiting.pop(namespace)
+            turn = line.popleft()
+            if line:
+                self._waiting[namespace] = line  # to the back of the round
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._free += 1

@@ -1,0 +1,123 @@
+"""The objects of one informer: what is held, what an event changes, and what is known to have been lost.
+
+Plain and synchronous. The store never goes back in time: an event that is not newer than what is held is dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+import msgspec
+
+from ..objects import Entry, Metadata, ObjectKey, is_newer
+
+Key = tuple[str, str]
+# (namespace, name) → UID of what was purged unseen: reported as deleted if the next sync does not bring it back.
+Ghosts = Mapping[Key, str]
+
+
+class Delta(NamedTuple):
+    """One change: `old` None is an addition, `new` None a removal.
+
+    `final` is the state a removal was announced with. `unknown` marks a removal that nobody saw happen: `old` is then
+    the last state known, perhaps metadata alone. Where the UIDs differ, the old object went and a new one came.
+    """
+
+    old: Entry | None
+    new: Entry | None
+    final: Entry | None = None
+    unknown: bool = False
+
+
+class Store:
+    """Key → entry. `ghosts` is what an earlier store of the same place was purged of."""
+
+    def __init__(self, ghosts: Ghosts | None = None) -> None:
+        self.entries: dict[Key, Entry] = {}
+        self._ghosts: dict[Key, str] = dict(ghosts or {})
+        self._tombstones: set[str] = set()
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def get(self, key: Key) -> Entry | None:
+        return self.entries.get(key)
+
+    def put(self, entry: Entry) -> Delta | None:
+        """Take an ADDED or MODIFIED entry; None where it changes nothing (older, or known as deleted)."""
+        metadata = entry.metadata
+        if self._tombstones and metadata.uid in self._tombstones:
+            return None
+        key = (metadata.namespace, metadata.name)
+        old = self.entries.get(key)
+        if old is not None and not _supersedes(metadata, old.metadata):
+            return None
+        self.entries[key] = entry
+        return Delta(old, entry)
+
+    def remove(self, entry: Entry) -> Delta | None:
+        """Take a DELETED entry; None where the object is not held, or a newer one of the same name is."""
+        metadata = entry.metadata
+        self._tombstones.discard(metadata.uid)
+        key = (metadata.namespace, metadata.name)
+        old = self.entries.get(key)
+        if old is None or old.metadata.uid != metadata.uid:
+            return None
+        del self.entries[key]
+        return Delta(old, None, entry)
+
+    def bury(self, key: Key, uid: str) -> Delta | None:
+        """Remove what our own DELETE removed, and take no late event about it until its own DELETED or a relist."""
+        old = self.entries.get(key)
+        if old is None or old.metadata.uid != uid:
+            return None
+        self._tombstones.add(uid)
+        del self.entries[key]
+        return Delta(old, None)
+
+    def replace(self, snapshot: Mapping[Key, Entry], version: str) -> Iterator[Delta]:
+        """Bring the store to a complete list taken at `version`; apply each change as its delta is taken.
+
+        Always a diff: what is unchanged yields nothing, what vanished yields a removal of unknown final state. Entries
+        that our own writes put in after `version` stay.
+        """
+        self._tombstones.clear()
+        for key in [key for key in self.entries if key not in snapshot]:
+            held = self.entries.get(key)
+            if held is not None and not is_newer(held.metadata.resource_version, version):
+                del self.entries[key]
+                yield Delta(held, None, unknown=True)
+        for key, uid in self._ghosts.items():
+            found = snapshot.get(key)
+            if found is None or found.metadata.uid != uid:
+                ghost = Metadata(namespace=key[0], name=key[1], uid=uid)
+                yield Delta(Entry(ghost, msgspec.json.encode({"metadata": ghost})), None, unknown=True)
+        self._ghosts.clear()
+        for entry in snapshot.values():
+            old = self.entries.get((entry.metadata.namespace, entry.metadata.name))
+            if old is not None and old.metadata.resource_version == entry.metadata.resource_version:
+                continue
+            delta = self.put(entry)
+            if delta is not None:
+                yield delta
+
+    def purge(self) -> dict[Key, str]:
+        """Forget every object; return what was held, by key and UID, and what was still missing from before."""
+        ghosts = self._ghosts | {key: entry.metadata.uid for key, entry in self.entries.items()}
+        self.entries = {}
+        self._ghosts = {}
+        self._tombstones.clear()
+        return ghosts
+
+    def keys(self) -> list[ObjectKey]:
+        return [ObjectKey(*key) for key in self.entries]
+
+
+def _supersedes(new: Metadata, old: Metadata) -> bool:
+    """Tell whether `new` may replace `old`: the same version changes nothing, an older one never does."""
+    if new.resource_version == old.resource_version:
+        return False
+    # Resource versions of one kind compare across objects too, a recreated object's included (KEP-5504); where they
+    # are opaque, the order of arrival is all there is.
+    return is_newer(new.resource_version, old.resource_version) is not False

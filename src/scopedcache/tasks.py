@@ -1,0 +1,102 @@
+"""Background work with a parent: started by name, guarded, ended together.
+
+An unexpected exception in a guarded task is logged once as an ERROR, told to its owner, and the work starts again
+after a growing pause; nothing but cancellation leaves. Not an `asyncio.TaskGroup`: that one must be entered and left by
+one task and ends all its children when one fails, and here a failure belongs to one child.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+import attrs
+
+_log = logging.getLogger("scopedcache.tasks")
+
+
+@attrs.define
+class Backoff:
+    """Pauses that grow by `factor` from `base` to `cap` seconds, each with up to `jitter` of it added.
+
+    The defaults are client-go's for reflectors (0.8 s, ×2, 30 s), which servers are used to.
+    """
+
+    base: float = 0.8
+    factor: float = 2.0
+    cap: float = 30.0
+    jitter: float = 0.5
+    chance: Callable[[], float] = random.random
+    _tries: int = attrs.field(default=0, init=False)
+
+    def next(self) -> float:
+        """Return the next pause, in seconds."""
+        pause = min(self.cap, self.base * self.factor**self._tries)
+        self._tries = min(self._tries + 1, 32)
+        return pause * (1 + self.jitter * self.chance())
+
+    def reset(self) -> None:
+        """Begin with the smallest pause again."""
+        self._tries = 0
+
+
+class Supervisor:
+    """Owns tasks; `close` cancels them all and waits until they are gone."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._closed = False
+
+    def start(self, name: str, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Run `work` once as a task of ours; an exception other than cancellation is logged, not raised."""
+        if self._closed:
+            work.close()
+            raise RuntimeError(f"{self._name} is closed")
+        task = asyncio.get_running_loop().create_task(work, name=f"{self._name}/{name}")
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        return task
+
+    def start_guarded(
+        self, name: str, work: Callable[[], Awaitable[None]], *, on_failure: Callable[[Exception], None] | None = None
+    ) -> asyncio.Task[Any]:
+        """Run `work` until it returns; when it raises, tell `on_failure`, pause, and run it again."""
+        return self.start(name, self._guard(name, work, on_failure))
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    async def _guard(
+        self, name: str, work: Callable[[], Awaitable[None]], on_failure: Callable[[Exception], None] | None
+    ) -> None:
+        pauses = Backoff()
+        while True:
+            try:
+                return await work()
+            except Exception as error:
+                _log.error("task-failed", extra={"task": f"{self._name}/{name}"}, exc_info=error)
+                if on_failure is not None:
+                    on_failure(error)
+            await asyncio.sleep(pauses.next())
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("task-failed", extra={"task": task.get_name()}, exc_info=error)
+
+    async def close(self) -> None:
+        """Cancel every task and wait for its end. Safe to call twice."""
+        self._closed = True
+        mine = asyncio.current_task()
+        tasks = [task for task in self._tasks if task is not mine]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    def __repr__(self) -> str:
+        return f"<Supervisor {self._name} tasks={len(self._tasks)}>"

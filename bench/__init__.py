@@ -1,0 +1,6 @@
+"""Benchmarks: scopedcache and other Python clients against one load server, in one run (`make bench`).
+
+The walk: `pods` draws the objects, `cluster` keeps their versions, `server` speaks HTTPS; each file of `drivers` is one
+client in a process of its own; `micro` measures reads and routing of ours; `figures` knows the targets; `__main__` runs
+them all and prints the table.
+"""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-import threading
+import time
 from typing import NoReturn
 
 from ..errors import ScopedCacheError
 from .control_plane import ControlPlane
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 HELP = """\
 Kubernetes {version} is ready{pair}.
 
@@ -30,20 +31,18 @@ Ctrl-C ends it and removes its files.
 def main(arguments: list[str] | None = None) -> int:
     """Run until Ctrl-C or SIGTERM. Return 0, or 1 after having said why it did not start."""
     options = parse(arguments)
-    ended = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: interrupt(ended))
+    for number in SIGNALS:
+        signal.signal(number, interrupt)
     print("starting a control plane (a few seconds)", file=sys.stderr, flush=True)
     try:
         with ControlPlane.start(kubelet=options.kubelet, ha=options.ha, users=("alice", "bob")) as control_plane:
             print(instructions(control_plane), flush=True)
-            wait_until_ended(control_plane, ended)
+            watch_over(control_plane)
     except KeyboardInterrupt:
         return 0
     except ScopedCacheError as error:
         print(error, file=sys.stderr)
         return 1
-    return 0
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -58,25 +57,21 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def interrupt(ended: threading.Event) -> None:
-    """Begin to end: the first signal interrupts whatever runs, later ones do not disturb the clean-up."""
-    if not ended.is_set():
-        ended.set()
-        stop_now()
-
-
-def stop_now() -> NoReturn:
-    """Leave the main thread's work the way Ctrl-C does."""
+def interrupt(*_: object) -> NoReturn:
+    """Leave the way Ctrl-C does, once: later signals do not disturb the clean-up."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
-def wait_until_ended(control_plane: ControlPlane, ended: threading.Event) -> None:
-    """Wait for a signal. Say so once when a process ended by itself."""
-    silent = set()
-    while not ended.wait(1.0):
+def watch_over(control_plane: ControlPlane) -> NoReturn:
+    """Say so once when a process ends by itself; never return."""
+    told: set[str] = set()
+    while True:
+        time.sleep(1.0)
         for process in control_plane.processes:
-            if not process.running and process.name not in silent:
-                silent.add(process.name)
+            if not process.running and process.name not in told:
+                told.add(process.name)
                 print(f"{process.name} ended; the end of its log:\n{process.tail()}", file=sys.stderr)
 
 

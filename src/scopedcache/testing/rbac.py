@@ -156,9 +156,8 @@ class Rights:
         while self.allowed(identity, verb, resource, namespace) is not expected:
             if time.monotonic() > deadline:
                 place = f"in namespace {namespace}" if namespace else "at the cluster scope"
-                raise WaitTimeoutError(
-                    f"{identity.username} {verb} {resource} {place}: still {not expected} after {timeout:g} s"
-                )
+                asked = f"may {identity.username} {verb} {resource} {place}"
+                raise WaitTimeoutError(f"{asked}: still {not expected} after {timeout:g} s")
             time.sleep(0.003)
         return time.monotonic()
 

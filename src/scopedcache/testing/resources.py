@@ -67,9 +67,10 @@ class Resources:
         return served.root + place + "/" + "/".join(part for part in (plural, name, subresource) if part)
 
     def get(self, resource: str, name: str, namespace: str | None = None) -> Manifest | None:
-        """Return the object, None when it is not there."""
+        """Return the object, None when it is not there. Raise NotFoundError for a kind that is not served."""
+        path = self.path(resource, name, namespace)
         try:
-            return self._request("GET", self.path(resource, name, namespace))
+            return self._request("GET", path)
         except NotFoundError:
             return None
 
@@ -98,8 +99,9 @@ class Resources:
 
     def delete(self, resource: str, name: str, namespace: str | None = None) -> None:
         """Ask for the deletion of an object; nothing happens when it is not there."""
+        path = self.path(resource, name, namespace)
         try:
-            self._request("DELETE", self.path(resource, name, namespace))
+            self._request("DELETE", path)
         except NotFoundError:
             return
 
@@ -130,10 +132,7 @@ class Resources:
         query = {"fieldManager": FIELD_MANAGER, "force": "true"}
         applied = self._request("PATCH", path, manifest, content_type=APPLY_PATCH, query=query)
         if manifest["kind"] == "CustomResourceDefinition":
-            name = manifest["metadata"]["name"]
-            wait_for(
-                lambda: is_established(self.get("customresourcedefinitions.apiextensions.k8s.io", name)), what=name
-            )
+            wait_for(lambda: is_established(self._request("GET", path)), what=f"{path} to be established")
         return applied
 
     def _path_of(self, manifest: Manifest, namespace: str | None, *, named: bool) -> str:
@@ -167,13 +166,13 @@ class Resources:
 
 def read_served(root: str, answer: Mapping[str, Any]) -> list[Served]:
     """Return what a discovery answer lists, subresources left out."""
-    resources = answer["resources"]
+    resources = answer["resources"] or []
     return [Served(root, r["name"], r["kind"], r["namespaced"]) for r in resources if "/" not in r["name"]]
 
 
-def is_established(crd: Mapping[str, Any] | None) -> bool:
+def is_established(crd: Mapping[str, Any]) -> bool:
     """Tell whether a CustomResourceDefinition is served."""
-    conditions = (crd or {}).get("status", {}).get("conditions", [])
+    conditions = crd.get("status", {}).get("conditions") or []  # the server writes null at first
     return any(c["type"] == "Established" and c["status"] == "True" for c in conditions)
 
 

@@ -112,18 +112,21 @@ class Heartbeat:
     """The longest time between two ticks of a timer of 1 ms: what any other user of the loop had to wait."""
 
     longest: float = 0.0
+    longest_cpu: float = 0.0
+    """The same in CPU seconds of the thread: what of it was our own work, not the machine's other processes."""
 
     @contextmanager
     def running(self) -> Iterator[None]:
         """Tick until the block ends."""
         loop = asyncio.get_running_loop()
-        last, running = time.perf_counter(), True
+        last, last_cpu, running = time.perf_counter(), time.thread_time(), True
 
         def tick() -> None:
-            nonlocal last
-            now = time.perf_counter()
+            nonlocal last, last_cpu
+            now, cpu = time.perf_counter(), time.thread_time()
             self.longest = max(self.longest, now - last)
-            last = now
+            self.longest_cpu = max(self.longest_cpu, cpu - last_cpu)
+            last, last_cpu = now, cpu
             if running:
                 loop.call_later(0.001, tick)
 
@@ -133,6 +136,10 @@ class Heartbeat:
         finally:
             running = False
             tick()
+
+    def figures(self, name: str) -> dict[str, float]:
+        """Return what was measured, in ms."""
+        return {f"{name}_stall_ms": self.longest * 1e3, f"{name}_stall_cpu_ms": self.longest_cpu * 1e3}
 
 
 async def measure(client: Client, options: Options) -> dict[str, float]:
@@ -147,7 +154,7 @@ async def measure(client: Client, options: Options) -> dict[str, float]:
         heartbeat = Heartbeat()
         with heartbeat.running():
             await _burst(client, control, options.paced_events, rate=20_000)
-        figures["paced_stall_ms"] = heartbeat.longest * 1e3
+        figures |= heartbeat.figures("paced")
     if options.latency_events:
         client.mode = "latency"
         await _burst(client, control, options.latency_events, rate=1_000)
@@ -178,7 +185,7 @@ async def _measure_sync(client: Client, control: Control) -> dict[str, float]:
     return {
         "sync_s": seconds,
         "sync_objects_per_s": expected / seconds,
-        "sync_stall_ms": heartbeat.longest * 1e3,
+        **heartbeat.figures("sync"),
         "import_rss_mb": before / 1e6,
         "peak_growth_mb": (peak - before) / 1e6,
         "kept_kb_per_object": (kept - before) / 1e3 / expected,

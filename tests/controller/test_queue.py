@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scopedcache.controller.queue import LOW_EVERY, Backoff, WorkQueue
+from scopedcache.controller.queue import LOW_EVERY, FailureBackoff, WorkQueue
 from scopedcache.objects import ObjectKey
 
 
@@ -162,11 +162,11 @@ def test_each_failure_doubles_the_pause_up_to_the_cap(queue, clock):
         drain(queue)
 
     assert pauses[:4] == [0.005, 0.01, 0.02, 0.04]
-    assert pauses[-1] == Backoff().cap
+    assert pauses[-1] == FailureBackoff().cap
 
 
 def test_ten_thousand_failures_do_not_overflow(queue):
-    assert Backoff().delay(10_000) == Backoff().cap
+    assert FailureBackoff().delay(10_000) == FailureBackoff().cap
 
 
 def test_forgetting_starts_the_back_off_again(queue):

@@ -29,7 +29,7 @@ logger = logging.getLogger("scopedcache.controller")
 
 StatusPatch = Mapping[str, Any]
 # Given the owner and what was refused; returns what to merge into the owner's `status`, None for nothing.
-OnForbidden = Callable[[Object, ForbiddenError], StatusPatch | None | Awaitable[StatusPatch | None]]
+OnForbidden = Callable[[Object, ForbiddenError], StatusPatch | Awaitable[StatusPatch | None] | None]
 
 PERMITTED: Final = "Permitted"
 # A conflict means that somebody else wrote the status just now: more than a few in a row is a fight.

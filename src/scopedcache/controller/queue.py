@@ -28,7 +28,7 @@ LOW_EVERY: Final = 8
 
 
 @attrs.frozen
-class Backoff:
+class FailureBackoff:
     """How long a failing key waits: `base` seconds, doubled with each failure in a row, `cap` at most.
 
     5 ms is client-go's start: a lost race is over by then. Its cap of 1000 s is too long here: when an outage ends,
@@ -72,11 +72,11 @@ class WorkQueue(Generic[K]):
         *,
         timer: Callable[[], float],
         group: Callable[[K], Hashable] = _no_group,
-        backoff: Backoff | None = None,
+        backoff: FailureBackoff | None = None,
         on_change: Callable[[], None] = _nothing,
     ) -> None:
         self._timer = timer
-        self._backoff = backoff or Backoff()
+        self._backoff = backoff or FailureBackoff()
         self.on_change = on_change
         self._lanes: dict[Priority, _Lane[K]] = {"high": _Lane(group), "low": _Lane(group)}
         self._delayed: dict[K, _Delayed] = {}
@@ -190,6 +190,16 @@ class WorkQueue(Generic[K]):
     @property
     def running(self) -> int:
         return len(self._running)
+
+    def priority(self, key: K) -> Priority:
+        """Return the priority a running key was picked with.
+
+        Raises:
+            ValueError: the key is not running.
+        """
+        if key not in self._running:
+            raise ValueError(f"{key} is not running")
+        return self._running[key]
 
     def failures(self, key: K) -> int:
         """Return how many rate-limited adds the key has had since it was last forgotten."""

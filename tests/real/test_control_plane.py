@@ -39,6 +39,9 @@ CRD = {
 }
 
 
+POD = {"apiVersion": "v1", "kind": "Pod", "spec": {"containers": [{"name": "one", "image": "none"}]}}
+
+
 def config_map(name: str) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}}
 
@@ -206,9 +209,9 @@ def test_a_paused_server_answers_nobody_until_it_goes_on() -> None:
         assert cp.request("GET", "/readyz") == {"text": "ok"}
 
 
-def test_a_restarted_server_keeps_its_data_and_a_killed_one_leaves_no_open_watch() -> None:
-    with ControlPlane.start(kubelet=False, controllers=(), apiserver_flags={"min-request-timeout": "3"}) as cp:
-        cp.create_namespace("kept")
+def test_a_killed_server_keeps_its_data_leaves_no_open_watch_and_is_found_again_by_the_kubelet() -> None:
+    with ControlPlane.start(kubelet=True, controllers=()) as cp:
+        cp.service_account("kept", "default")  # no controller makes it here, and a pod must have it
         stream = open_watch(cp, cp.admin, "/api/v1/namespaces", seconds=60)
         wait_for(lambda: cp.audit.open_watches(user="admin"), what="the watch in the audit log")
 
@@ -219,6 +222,8 @@ def test_a_restarted_server_keeps_its_data_and_a_killed_one_leaves_no_open_watch
         assert cp.get("namespaces", "kept") is not None
         assert cp.audit.open_watches(user="admin") == []
         stream.close()
+        cp.create({**POD, "metadata": {"name": "late"}}, "kept")
+        wait_for(lambda: (cp.get("pods", "late", "kept") or {})["status"]["phase"] == "Running")
 
 
 def test_both_servers_of_a_pair_serve_the_same_data_with_the_same_credentials() -> None:
@@ -258,6 +263,6 @@ def test_nothing_runs_on_when_the_parent_is_killed(tmp_path: Path) -> None:
 
 def is_over(pid: int) -> bool:
     try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return True

@@ -131,6 +131,8 @@ class ControlPlane(Resources, Rights):
             return control_plane
         raise AssertionError("the loop above returns or raises")
 
+    wait_for = staticmethod(wait_for)
+
     @property
     def apiserver(self) -> Process:
         """Return the first API server."""

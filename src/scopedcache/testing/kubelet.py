@@ -224,17 +224,20 @@ class Kubelet:
     async def drive_on(self, uid: str) -> None:
         """Do one step after the other until nothing is left to do; retry with growing pauses."""
         pause = 0.1
-        while (pod := self.pods.get(uid)) and (action := next_action(pod, self.node)):
-            try:
-                async with self.at_once:
-                    await self.act(action, pod)
-                pause = 0.1
-            except (aiohttp.ClientError, TimeoutError) as error:
-                log.info("%s %s: %s", action, pod.metadata.name, getattr(error, "status", type(error).__name__))
-                await asyncio.sleep(pause * random.uniform(0.8, 1.2))
-                pause = min(pause * 2, 2.0)
-        # In the same step as the last look: an event that comes later finds nobody at work and begins anew.
-        del self.driving[uid]
+        try:
+            while (pod := self.pods.get(uid)) and (action := next_action(pod, self.node)):
+                try:
+                    async with self.at_once:
+                        await self.act(action, pod)
+                    pause = 0.1
+                except (aiohttp.ClientError, TimeoutError) as error:
+                    reason = getattr(error, "status", type(error).__name__)
+                    log.info("%s %s/%s: %s", action, pod.metadata.namespace, pod.metadata.name, reason)
+                    await asyncio.sleep(pause * random.uniform(0.8, 1.2))
+                    pause = min(pause * 2, 2.0)
+        finally:
+            # In the same step as the last look: an event that comes later finds nobody at work and begins anew.
+            del self.driving[uid]
 
     async def act(self, action: Action, pod: Pod) -> None:
         """Do one step, and note its effect in `pod` without waiting for the event that tells of it."""

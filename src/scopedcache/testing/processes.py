@@ -8,6 +8,7 @@ import ctypes
 import functools
 import os
 import queue
+import random
 import signal
 import socket
 import subprocess
@@ -24,6 +25,7 @@ import attrs
 from ..errors import ScopedCacheError
 
 TAIL: Final = 15
+PORTS: Final = range(20_000, 32_000)
 PR_SET_PDEATHSIG: Final = 1
 
 
@@ -183,14 +185,19 @@ def stop_together(processes: Iterable[Process], grace: float = 1.0) -> None:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return TCP ports of 127.0.0.1 that were free a moment ago; another process may take one first."""
-    with contextlib.ExitStack() as open_sockets:
-        ports = []
-        for _ in range(count):
-            opened = open_sockets.enter_context(socket.socket())
-            opened.bind(("127.0.0.1", 0))
-            ports.append(int(opened.getsockname()[1]))
-        return ports
+    """Return TCP ports of 127.0.0.1 that were free a moment ago; another process may take one first.
+
+    Below the range from which outgoing connections take theirs (32768 and up on Linux): a restarted server must find
+    its port free again.
+    """
+    ports: list[int] = []
+    for port in random.SystemRandom().sample(PORTS, len(PORTS)):
+        with socket.socket() as tried, contextlib.suppress(OSError):
+            tried.bind(("127.0.0.1", port))
+            ports.append(port)
+        if len(ports) == count:
+            return ports
+    raise ProcessError("no free port on 127.0.0.1")
 
 
 class _Launcher:

@@ -213,6 +213,9 @@ class Client:
                 raise self._refused(call, _not_json(call, stream.content_type, body))
             self._observed(call, None)
             yield stream
+        except TransportError as error:
+            self._observed(call, error)  # cut in the middle: the server may be restarting
+            raise
         finally:
             await opened.__aexit__(None, None, None)
 

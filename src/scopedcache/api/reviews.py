@@ -15,9 +15,12 @@ ACCESS_REVIEW_PATH = f"{_PATH}/selfsubjectaccessreviews"
 RULES_REVIEW_PATH = f"{_PATH}/selfsubjectrulesreviews"
 
 
-@attrs.frozen
+@attrs.frozen(cache_hash=True)
 class Right:
-    """One right: a verb on a resource (`group`, `resource`, perhaps `subresource`) in a place, perhaps on one name."""
+    """One right: a verb on a resource (`group`, `resource`, perhaps `subresource`) in a place, perhaps on one name.
+
+    `namespace` None is the whole cluster.
+    """
 
     verb: str
     group: str

@@ -1,0 +1,62 @@
+"""Finalizers: keeping an object until its clean-up is done.
+
+Patches, not updates: they carry the finalizers alone, with the version they were read at, so that nobody else's
+finalizer and nothing of the spec can be lost.
+"""
+
+from __future__ import annotations
+
+from ..api import Client
+from ..errors import NotFoundError
+from ..objects import Object
+from .retry import retry_on_conflict
+
+
+def has_finalizer(obj: Object, name: str) -> bool:
+    """Tell whether the object, as the server sent it, carries the finalizer."""
+    return name in obj.finalizers
+
+
+async def add_finalizer(client: Client, obj: Object, name: str) -> Object:
+    """Add the finalizer and return the object as it is then; sends nothing where it is there already.
+
+    Raises:
+        ValueError: the object is being deleted, which is too late for a new finalizer.
+    """
+    if has_finalizer(obj, name):
+        return obj
+    if obj.deletion_timestamp:
+        raise ValueError(f"{obj.kind} {obj.key} is being deleted: it takes no new finalizer")
+    return await _change(client, obj, name, present=True)
+
+
+async def remove_finalizer(client: Client, obj: Object, name: str) -> Object:
+    """Remove the finalizer and return the object as it is then; sends nothing where it is not there.
+
+    An object that is gone by then is returned as it was given: nothing is left to remove.
+    """
+    if not has_finalizer(obj, name):
+        return obj
+    try:
+        return await _change(client, obj, name, present=False)
+    except NotFoundError:
+        return obj
+
+
+async def _change(client: Client, obj: Object, name: str, *, present: bool) -> Object:
+    known: list[Object] = [obj]
+
+    async def fetch() -> Object:
+        # The first try takes what the caller has read, which spares a request where nothing interferes.
+        return known.pop() if known else await client.get(obj.gvk, obj.key)
+
+    async def write(seen: Object) -> Object:
+        if seen.uid != obj.uid:
+            raise NotFoundError("another object has this name by now", status=404, reason="NotFound")
+        if has_finalizer(seen, name) == present:
+            return seen
+        finalizers = [*seen.finalizers, name] if present else [f for f in seen.finalizers if f != name]
+        patch = {"metadata": {"resourceVersion": seen.resource_version, "finalizers": finalizers}}
+        return await client.patch(seen.gvk, seen.key, patch)
+
+    return await retry_on_conflict(fetch, write)

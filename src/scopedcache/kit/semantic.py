@@ -1,0 +1,73 @@
+"""Are two objects the same to the API server, though written differently?
+
+Equal are: a field that is null, empty or missing; and two quantities of one amount (`1000m` and `1`) where the API
+keeps quantities. Everything else compares as it stands.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final
+
+# The fields whose values are maps of quantities, in Pods, quotas, limit ranges and claims.
+_QUANTITIES: Final = frozenset({"limits", "requests", "hard", "capacity", "allocatable", "min", "max", "default"})
+_SUFFIXES: Final = {
+    "n": Decimal("1e-9"),
+    "u": Decimal("1e-6"),
+    "m": Decimal("1e-3"),
+    "k": Decimal("1e3"),
+    **{letter: Decimal(1000) ** power for power, letter in enumerate("MGTPE", 2)},
+    **{f"{letter}i": Decimal(1024) ** power for power, letter in enumerate("KMGTPE", 1)},
+}
+
+
+def equal(one: Any, other: Any) -> bool:
+    """Tell whether two JSON values mean the same."""
+    return _equal(one, other, field="")
+
+
+def quantity(text: Any) -> Decimal | None:
+    """Return the amount of a quantity (`100m`, `1.5Gi`, `1e3`), None where it is none."""
+    if isinstance(text, bool) or not isinstance(text, (str, int, float)):
+        return None
+    number, factor = str(text), Decimal(1)
+    for length in (2, 1):
+        if number[-length:] in _SUFFIXES:
+            number, factor = number[:-length], _SUFFIXES[number[-length:]]
+            break
+    try:
+        amount = Decimal(number) * factor
+    except InvalidOperation:
+        return None
+    return amount if amount.is_finite() else None
+
+
+def _equal(one: Any, other: Any, field: str) -> bool:
+    if _empty(one) or _empty(other):
+        return _empty(one) and _empty(other)
+    if isinstance(one, dict) and isinstance(other, dict):
+        return all(
+            _same_quantity(one.get(name), other.get(name))
+            if field in _QUANTITIES
+            else _equal(one.get(name), other.get(name), name)
+            for name in one.keys() | other.keys()
+        )
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(_equal(a, b, "") for a, b in zip(one, other, strict=True))
+    return type(one) is type(other) and bool(one == other)
+
+
+def _empty(value: Any) -> bool:
+    return value is None or (isinstance(value, (dict, list)) and all(map(_empty, _members(value))))
+
+
+def _members(value: dict[str, Any] | list[Any]) -> list[Any]:
+    # An empty member of a list still counts: [{}] is one container, not none.
+    return list(value.values()) if isinstance(value, dict) else [item if item is not None else 0 for item in value]
+
+
+def _same_quantity(one: Any, other: Any) -> bool:
+    if one == other:
+        return True
+    left, right = quantity(one), quantity(other)
+    return left is not None and left == right

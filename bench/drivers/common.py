@@ -123,19 +123,20 @@ class Heartbeat:
 
         def tick() -> None:
             nonlocal last, last_cpu
+            if not running:
+                return
             now, cpu = time.perf_counter(), time.thread_time()
             self.longest = max(self.longest, now - last)
             self.longest_cpu = max(self.longest_cpu, cpu - last_cpu)
             last, last_cpu = now, cpu
-            if running:
-                loop.call_later(0.001, tick)
+            loop.call_later(0.001, tick)
 
         loop.call_later(0.001, tick)
         try:
             yield
         finally:
-            running = False
             tick()
+            running = False
 
     def figures(self, name: str) -> dict[str, float]:
         """Return what was measured, in ms."""

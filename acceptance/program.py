@@ -1,0 +1,145 @@
+"""The operator under test: a process like any other, seen through its log lines, its health and its metrics."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import attrs
+import urllib3
+
+from scopedcache.testing import Process
+
+ROOT = Path(__file__).resolve().parent.parent
+SAMPLE = re.compile(r"^(?P<name>[a-zA-Z_:][\w:]*)(?P<labels>\{.*\})?\s+(?P<value>[-+0-9.eE]+|NaN|[-+]?Inf)\s*(\d+)?$")
+
+
+class Health(NamedTuple):
+    """An answer of the health server; status 0 where nobody answered."""
+
+    status: int
+    body: dict[str, Any]
+
+
+@attrs.define(eq=False)
+class JSONLog:
+    """The JSON lines that a process wrote so far; lines that are no JSON object are kept apart."""
+
+    path: Path
+    other: list[str] = attrs.field(factory=list, init=False)
+    _events: list[dict[str, Any]] = attrs.field(factory=list, init=False)
+    _offset: int = attrs.field(default=0, init=False)
+
+    def mark(self) -> int:
+        """Return a point in the log, for `since`."""
+        return len(self._read())
+
+    def events(self, *names: str, since: int = 0, **fields: Any) -> list[dict[str, Any]]:
+        """Return the lines of these events (all by default) that agree in every field given."""
+        return [
+            line
+            for line in self._read()[since:]
+            if (not names or line.get("event") in names) and all(line.get(k) == v for k, v in fields.items())
+        ]
+
+    def _read(self) -> list[dict[str, Any]]:
+        if self.path.exists():
+            with self.path.open("rb") as log:
+                log.seek(self._offset)
+                content = log.read()
+            complete = content[: content.rfind(b"\n") + 1]
+            self._offset += len(complete)
+            for raw in complete.decode(errors="replace").splitlines():
+                line = parse_line(raw)
+                self._events.append(line) if line is not None else self.other.append(raw)
+        return self._events
+
+
+@attrs.define(eq=False)
+class Program:
+    """A Python program of this tree that logs JSON lines, running as a process."""
+
+    process: Process
+    log: JSONLog
+
+    @classmethod
+    def prepare(cls, name: str, arguments: Sequence[str], log: Path) -> Program:
+        """Describe `python -m` with these arguments, importing from this tree first."""
+        path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH", ""))))
+        process = Process(name, [sys.executable, "-m", *arguments], log, environ={**os.environ, "PYTHONPATH": path})
+        return cls(process, JSONLog(log))
+
+    def unexpected_end(self) -> str | None:
+        """Tell that it ended by itself."""
+        return None if self.process.running else f"{self.process.name} ended; its log:\n{self.process.tail()}"
+
+
+@attrs.define(eq=False)
+class Operator(Program):
+    """The Memcached operator."""
+
+    health_port: int = 0
+    metrics_port: int = 0
+    _http: urllib3.PoolManager = attrs.field(factory=lambda: urllib3.PoolManager(retries=False, timeout=2.0))
+
+    def health(self, path: str = "/readyz") -> Health:
+        """Ask the health server."""
+        try:
+            answer = self._http.request("GET", f"http://127.0.0.1:{self.health_port}{path}")
+        except urllib3.exceptions.HTTPError:
+            return Health(0, {})
+        return Health(answer.status, parse_line(answer.data.decode(errors="replace")) or {})
+
+    @property
+    def snapshot(self) -> dict[str, Any]:
+        """Return what the cache holds, by namespace, owner and kind."""
+        found: dict[str, Any] = self.health().body.get("snapshot", {})
+        return found
+
+    @property
+    def effective_bound(self) -> float:
+        """Return the detection bound that the operator says holds now."""
+        return float(self.health().body.get("effective_bound", "nan"))
+
+    def metrics(self) -> dict[str, float]:
+        """Return the metrics by name, summed over their labels; empty when nobody answers."""
+        try:
+            answer = self._http.request("GET", f"http://127.0.0.1:{self.metrics_port}/metrics")
+        except urllib3.exceptions.HTTPError:
+            return {}
+        return parse_metrics(answer.data.decode())
+
+    def memory(self) -> float:
+        """Return the resident memory in MB."""
+        status = Path(f"/proc/{self.process.pid}/status")
+        if not status.exists():
+            return float("nan")
+        return float(re.findall(r"VmRSS:\s+(\d+) kB", status.read_text())[0]) / 1000
+
+
+def parse_line(text: str) -> dict[str, Any] | None:
+    """Return a JSON object, None for anything else."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def parse_metrics(text: str) -> dict[str, float]:
+    """Return the samples of the Prometheus text format by name, summed over their labels."""
+    found: dict[str, float] = {}
+    for name, value in _samples(text):
+        found[name] = found.get(name, 0.0) + value
+    return found
+
+
+def _samples(text: str) -> Iterator[tuple[str, float]]:
+    for line in text.splitlines():
+        if (sample := SAMPLE.match(line)) is not None:
+            yield sample["name"], float(sample["value"])

@@ -1,0 +1,287 @@
+"""Where rows run: a control plane, the manifests applied by an admin, and the operator as a process under its account.
+
+The world acts as the admin (grants, edits, deletes) and looks on; nothing here knows how the operator works inside.
+"""
+
+from __future__ import annotations
+
+import functools
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from scopedcache.testing import AuditRequest, ControlPlane, Identity
+from scopedcache.testing.processes import free_ports
+from scopedcache.testing.rest import Rest
+
+from .facts import DEPLOYMENTS, MEMCACHEDS, PODS, SECONDARY, Manifest, Memcached, rollout
+from .program import ROOT, Operator, Program
+from .waiting import Failed, differs, eventually, require
+
+CONFIG = ROOT / "examples" / "memcached_operator" / "config"
+SYSTEM = "scoped-memcached-operator-system"
+ACCOUNT = "scoped-memcached-operator-controller-manager"
+LEASE = "86f835c3.example.com"
+BINDING = "op-rolebinding-default"
+CLUSTER_BINDING = "op-rolebinding-cluster"
+BOUND = 10.0  # B, the default detection bound
+CONVERGED = 5.0  # T, the time for a change to take effect
+ROLLED_OUT = 60.0
+START = 15.0
+TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
+
+
+@attrs.define(eq=False)
+class World:
+    """A control plane with the operator's manifests applied.
+
+    Attributes:
+        account: the operator's identity.
+        baseline: W0, the watches that are open while no custom resource exists; None until they were counted.
+        memory: what a row of a story leaves for later rows.
+    """
+
+    plane: ControlPlane
+    account: Identity
+    logs: Path
+    baseline: int | None = None
+    memory: dict[str, Any] = attrs.field(factory=dict)
+    _operator: Operator | None = None
+    _started: int = 0
+
+    # -- the admin -----------------------------------------------------------------------------------------------
+
+    def namespace(self, name: str, *, allowed: bool = False) -> str:
+        """Create a namespace, and give the operator its rights there where `allowed`."""
+        self.plane.create_namespace(name)
+        if allowed:
+            self.allow(name)
+        return name
+
+    def allow(self, namespace: str) -> float:
+        """Bind what the operator needs in a namespace; return the time at which the server's own answer flipped."""
+        self.plane.apply(CONFIG / "rbac" / "rolebinding.yaml", namespace)
+        return self.plane.wait_allowed(self.account, "list", DEPLOYMENTS, namespace)
+
+    def revoke(self, namespace: str) -> float:
+        """Delete that binding; return the time at which the server's own answer flipped."""
+        self.plane.delete("rolebindings.rbac.authorization.k8s.io", BINDING, namespace)
+        return self.plane.wait_allowed(self.account, "list", DEPLOYMENTS, namespace, expected=False)
+
+    def create(self, namespace: str, name: str, size: int) -> Memcached:
+        """Create a custom resource."""
+        return Memcached(self.plane.create(memcached(namespace, name, size), namespace))
+
+    def resize(self, namespace: str, name: str, size: int) -> Memcached:
+        """Edit its size."""
+        return Memcached(self.plane.patch(MEMCACHEDS, name, {"spec": {"size": size}}, namespace))
+
+    def delete(self, namespace: str, name: str) -> None:
+        """Ask for its deletion."""
+        self.plane.delete(MEMCACHEDS, name, namespace)
+
+    def scale(self, namespace: str, name: str, replicas: int) -> None:
+        """Scale a Deployment past the operator, as somebody else would."""
+        self.plane.patch(DEPLOYMENTS, name, {"spec": {"replicas": replicas}}, namespace)
+
+    # -- what is there -------------------------------------------------------------------------------------------
+
+    def memcached(self, namespace: str, name: str) -> Memcached:
+        """Return a custom resource. Raise Failed when it is not there."""
+        found = self.plane.get(MEMCACHEDS, name, namespace)
+        if found is None:
+            raise Failed(f"Memcached {namespace}/{name} is not there")
+        return Memcached(found)
+
+    def deployment(self, namespace: str, name: str) -> Manifest | None:
+        """Return a Deployment, None when it is not there."""
+        return self.plane.get(DEPLOYMENTS, name, namespace)
+
+    def pods(self, namespace: str) -> list[str]:
+        """Return the names of the Pods in a namespace, sorted."""
+        return sorted(pod["metadata"]["name"] for pod in self.plane.list(PODS, namespace))
+
+    def table(self, resource: str, namespace: str) -> list[dict[str, Any]]:
+        """Return what `kubectl get` would print, a row as {column: cell}."""
+        rest = Rest(self.plane.url, str(self.plane.ca_file))
+        accept = {"Authorization": f"Bearer {self.plane.admin.token}", "Accept": TABLE}
+        url = self.plane.url + self.plane.path(resource, None, namespace)
+        answer = rest.pool.request("GET", url, headers=accept, retries=False).json()
+        columns = [column["name"] for column in answer["columnDefinitions"]]
+        return [dict(zip(columns, row["cells"], strict=True)) for row in answer["rows"]]
+
+    # -- what the operator does, as the servers saw it -----------------------------------------------------------
+
+    def requests(self, since: Any = None, **wanted: Any) -> list[AuditRequest]:
+        """Return the operator's requests."""
+        return self.plane.audit.requests(since, user=self.account.username, **wanted)
+
+    def watches(self, **wanted: Any) -> list[AuditRequest]:
+        """Return the operator's open watches."""
+        return self.plane.audit.open_watches(user=self.account.username, **wanted)
+
+    def watches_differ(self, *namespaces: str) -> str | None:
+        """Tell that the open watches are not: W0, and one for each secondary kind in each of these namespaces."""
+        seen = sorted((w.namespace, w.resource) for w in self.watches() if w.namespace)
+        wanted = sorted((namespace, kind) for namespace in namespaces for kind in SECONDARY)
+        if seen != wanted:
+            return differs("the set of open watches", seen, wanted)
+        return differs("the number of other open watches", len(self.watches()) - len(seen), self.baseline)
+
+    # -- the operator --------------------------------------------------------------------------------------------
+
+    @property
+    def operator(self) -> Operator:
+        """Return the operator that was started last."""
+        if self._operator is None:
+            raise Failed("no operator was started")
+        return self._operator
+
+    def launch_operator(self, *options: str, kubeconfig: Path | None = None) -> Operator:
+        """Start the operator without waiting."""
+        self._started += 1
+        health, metrics = free_ports(2)
+        program = Program.prepare(
+            "operator",
+            [
+                "examples.memcached_operator",
+                f"--kubeconfig={kubeconfig or self.account.kubeconfig}",
+                f"--health-address=127.0.0.1:{health}",
+                f"--metrics-address=127.0.0.1:{metrics}",
+                "--log-format=json",
+                *options,
+            ],
+            self.logs / f"operator-{self._started}.log",
+        )
+        self._operator = Operator(program.process, program.log, health, metrics)
+        self._operator.process.launch()
+        return self._operator
+
+    def start_operator(self, *options: str, kubeconfig: Path | None = None) -> Operator:
+        """Start the operator, wait until it is ready, and count W0 where no custom resource exists."""
+        operator = self.launch_operator(*options, kubeconfig=kubeconfig)
+        eventually("the operator is ready", self.operator_unready, within=START)
+        eventually("the operator watches Memcached", self._unwatched, within=CONVERGED)
+        if not self.plane.list(MEMCACHEDS):
+            self.baseline = len(self.watches())
+        return operator
+
+    def stop_operator(self) -> None:
+        """End the operator and wait until its connections are gone; do nothing where none runs."""
+        if self._operator is not None:
+            self._operator.process.stop(grace=6.0)
+            eventually("no watch of a stopped operator is open", lambda: _open(self.watches()), within=CONVERGED)
+
+    def fresh_operator(self, *options: str, kubeconfig: Path | None = None) -> Operator:
+        """Delete all custom resources, and put a new operator in the place of the old one."""
+        self.clear()
+        self.stop_operator()
+        return self.start_operator(*options, kubeconfig=kubeconfig)
+
+    def clear(self) -> None:
+        """Delete all custom resources, past their finalizers where no operator lets them go."""
+        for found in self.plane.list(MEMCACHEDS):
+            namespace, name = found["metadata"]["namespace"], found["metadata"]["name"]
+            if self._operator is None or not self._operator.process.running:
+                self.plane.patch(MEMCACHEDS, name, {"metadata": {"finalizers": None}}, namespace)
+            self.delete(namespace, name)
+        eventually("all Memcacheds are gone", self._some_left, within=CONVERGED)
+
+    def operator_unready(self) -> str | None:
+        """Tell why the operator is not ready yet. Raise Failed if it ended."""
+        require(self.operator.unexpected_end(), "the operator runs")
+        health = self.operator.health()
+        return None if health.status == 200 else f"/readyz says {health.status} {str(health.body)[:300]}"
+
+    # -- the usual waits -----------------------------------------------------------------------------------------
+
+    def await_success(
+        self, namespace: str, name: str, size: int, *, within: float, since: float | None = None
+    ) -> float:
+        """Wait until a custom resource reports success; return the seconds."""
+        return eventually(
+            f"Memcached {namespace}/{name} succeeds",
+            lambda: self.memcached(namespace, name).not_succeeded(size),
+            within=within,
+            since=since,
+        )
+
+    def await_failure(
+        self, namespace: str, name: str, reason: str, *, within: float, since: float | None = None
+    ) -> float:
+        """Wait until a custom resource reports failure for this reason; return the seconds."""
+        return eventually(
+            f"Memcached {namespace}/{name} fails with {reason}",
+            lambda: self.memcached(namespace, name).not_failed(reason),
+            within=within,
+            since=since,
+        )
+
+    def await_rollout(
+        self, namespace: str, name: str, size: int, *, within: float = ROLLED_OUT, since: float | None = None
+    ) -> float:
+        """Wait until a Deployment shows size/size; return the seconds."""
+        return eventually(
+            f"Deployment {namespace}/{name} shows {size}/{size}",
+            lambda: rollout(self.deployment(namespace, name), size),
+            within=within,
+            since=since,
+        )
+
+    def await_watches(self, *namespaces: str, within: float, since: float | None = None) -> float:
+        """Wait until exactly the watches for these namespaces are open; return the seconds."""
+        return eventually(
+            "the open watches fit", functools.partial(self.watches_differ, *namespaces), within=within, since=since
+        )
+
+    def _unwatched(self) -> str | None:
+        return None if self.watches(resource=MEMCACHEDS) else "no watch on memcacheds is open"
+
+    def _some_left(self) -> str | None:
+        left = [f"{o['metadata']['namespace']}/{o['metadata']['name']}" for o in self.plane.list(MEMCACHEDS)]
+        return f"still there: {', '.join(left)}" if left else None
+
+
+@contextmanager
+def started(logs: Path | None, name: str, *, applied: bool = True, **options: Any) -> Iterator[World]:
+    """Run a control plane, with the manifests applied unless a row is to do that, and end everything afterwards.
+
+    `logs` keeps the logs of all parts; a temporary folder by default.
+    """
+    with tempfile.TemporaryDirectory(prefix="acceptance-") as temporary:
+        folder = (logs or Path(temporary)) / name
+        folder.mkdir(parents=True, exist_ok=True)
+        with ControlPlane.start(folder=folder, **options) as plane:
+            if applied:
+                set_up(plane)
+            world = World(plane, plane.service_account(SYSTEM, ACCOUNT), folder)
+            try:
+                yield world
+            finally:
+                if world._operator is not None:
+                    world._operator.process.stop(grace=1.0)
+
+
+def set_up(plane: ControlPlane) -> None:
+    """Apply what the operator needs at the cluster level: its CRD, account and rights, and the role for namespaces."""
+    plane.apply(
+        [CONFIG / "crd.yaml", CONFIG / "rbac" / "operator.yaml", CONFIG / "rbac" / "scoped-operator-needs.yaml"]
+    )
+
+
+def memcached(namespace: str, name: str, size: int) -> Manifest:
+    """Return the manifest of a custom resource."""
+    return {
+        "apiVersion": "cache.example.com/v1alpha1",
+        "kind": "Memcached",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {"size": size},
+    }
+
+
+def _open(watches: list[AuditRequest]) -> str | None:
+    return f"{len(watches)} are open" if watches else None

@@ -1,7 +1,8 @@
 """Are two objects the same to the API server, though written differently?
 
-Equal are: a field that is null, empty or missing; and two quantities of one amount (`1000m` and `1`) where the API
-keeps quantities. Everything else compares as it stands.
+Equal are: a field that is missing, null or an empty list; an empty map of texts (labels …) and a missing one; two
+quantities of one amount (`1000m` and `1`) among limits and requests. Everything else compares as it stands: an empty
+object may mean something (`namespaceSelector: {}` is every namespace).
 """
 
 from __future__ import annotations
@@ -9,8 +10,18 @@ from __future__ import annotations
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
-# The fields whose values are maps of quantities, in Pods, quotas, limit ranges and claims.
-_QUANTITIES: Final = frozenset({"limits", "requests", "hard", "capacity", "allocatable", "min", "max", "default"})
+# Fields that are maps of quantities: of containers, claims and quotas.
+_QUANTITIES: Final = frozenset({"limits", "requests", "hard"})
+# Fields that are maps of texts, which the server leaves out where they are empty.
+_MAPS: Final = _QUANTITIES | {
+    "labels",
+    "annotations",
+    "matchLabels",
+    "nodeSelector",
+    "data",
+    "binaryData",
+    "stringData",
+}
 _SUFFIXES: Final = {
     "n": Decimal("1e-9"),
     "u": Decimal("1e-6"),
@@ -43,27 +54,20 @@ def quantity(text: Any) -> Decimal | None:
 
 
 def _equal(one: Any, other: Any, field: str) -> bool:
-    if _empty(one) or _empty(other):
-        return _empty(one) and _empty(other)
+    if _empty(one, field) or _empty(other, field):
+        return _empty(one, field) and _empty(other, field)
     if isinstance(one, dict) and isinstance(other, dict):
-        return all(
-            _same_quantity(one.get(name), other.get(name))
-            if field in _QUANTITIES
-            else _equal(one.get(name), other.get(name), name)
-            for name in one.keys() | other.keys()
-        )
+        names = one.keys() | other.keys()
+        if field in _QUANTITIES:
+            return all(_same_quantity(one.get(name), other.get(name)) for name in names)
+        return all(_equal(one.get(name), other.get(name), name) for name in names)
     if isinstance(one, list) and isinstance(other, list):
         return len(one) == len(other) and all(_equal(a, b, "") for a, b in zip(one, other, strict=True))
     return type(one) is type(other) and bool(one == other)
 
 
-def _empty(value: Any) -> bool:
-    return value is None or (isinstance(value, (dict, list)) and all(map(_empty, _members(value))))
-
-
-def _members(value: dict[str, Any] | list[Any]) -> list[Any]:
-    # An empty member of a list still counts: [{}] is one container, not none.
-    return list(value.values()) if isinstance(value, dict) else [item if item is not None else 0 for item in value]
+def _empty(value: Any, field: str) -> bool:
+    return value is None or value == [] or (value == {} and field in _MAPS)
 
 
 def _same_quantity(one: Any, other: Any) -> bool:

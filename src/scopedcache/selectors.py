@@ -14,7 +14,7 @@ import attrs
 
 Operator = Literal["in", "notin", "exists", "absent"]
 
-_KEY = r"[A-Za-z0-9](?:[-A-Za-z0-9_./]*[A-Za-z0-9])?"
+_KEY = r"(?:[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?"
 _VALUE = r"(?:[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?)?"
 _TERM = re.compile(
     rf"\s*(?:(?P<absent>!)\s*(?P<akey>{_KEY})"
@@ -22,7 +22,8 @@ _TERM = re.compile(
     rf"|(?P<ekey>{_KEY})\s*(?P<eq>==|=|!=)\s*(?P<value>{_VALUE})"
     rf"|(?P<key>{_KEY}))\s*"
 )
-_ONE_VALUE = re.compile(rf"^{_VALUE}$")
+_ONE_KEY = re.compile(_KEY)
+_ONE_VALUE = re.compile(_VALUE)
 
 
 @attrs.frozen
@@ -53,6 +54,8 @@ class Requirement:
                 return f"!{self.key}"
             case "in" if len(self.values) == 1:
                 return f"{self.key}={next(iter(self.values))}"
+            case "notin" if len(self.values) == 1:
+                return f"{self.key}!={next(iter(self.values))}"
             case _:
                 return f"{self.key} {self.operator} ({','.join(sorted(self.values))})"
 
@@ -68,12 +71,13 @@ class LabelSelector:
         """Read a selector from its text, or from a mapping of exact label values.
 
         Raises:
-            ValueError: the text is not a selector; the message shows the place.
+            ValueError: the text is not a selector; the message shows the place. Or a mapping holds what is not a label:
+                its text goes to the server, where a comma in a value would ask for something else.
         """
         if isinstance(selector, LabelSelector):
             return selector
         if isinstance(selector, Mapping):
-            return cls(tuple(Requirement(k, "in", frozenset({v})) for k, v in sorted(selector.items())))
+            return cls(tuple(_exact(key, value) for key, value in sorted(selector.items())))
         text = (selector or "").strip()
         return cls(tuple(_terms(text))) if text else cls()
 
@@ -108,12 +112,22 @@ def _terms(text: str) -> list[Requirement]:
         position = found.end() + 1
 
 
+def _exact(key: str, value: str) -> Requirement:
+    if not _ONE_KEY.fullmatch(key):
+        raise ValueError(f"malformed label selector: {key!r} is not a label key")
+    if not _ONE_VALUE.fullmatch(value):
+        raise ValueError(f"malformed label selector: {value!r} is not a label value")
+    return Requirement(key, "in", frozenset({value}))
+
+
 def _requirement(text: str, found: re.Match[str]) -> Requirement:
     if found["absent"]:
         return Requirement(found["akey"], "absent")
     if found["skey"]:
+        if not found["values"].strip():
+            raise ValueError(f"malformed label selector {text!r}: the set of {found['skey']} is empty")
         values = frozenset(value.strip() for value in found["values"].split(","))
-        wrong = sorted(value for value in values if not _ONE_VALUE.match(value))
+        wrong = sorted(value for value in values if not _ONE_VALUE.fullmatch(value))
         if wrong:
             raise ValueError(f"malformed label selector {text!r}: {wrong[0]!r} is not a label value")
         return Requirement(found["skey"], "in" if found["set"] == "in" else "notin", values)

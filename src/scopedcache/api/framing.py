@@ -38,6 +38,9 @@ class LineSplitter:
             self._pending, self._size = [], 0
             self._check(len(lines[0]))
         rest = lines.pop()
+        if len(chunk) > self._limit:  # only then can a line that came whole be too long
+            for line in lines:
+                self._check(len(line))
         if rest:
             self._keep(rest)
         return [line for line in lines if line] if b"" in lines else lines

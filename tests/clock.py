@@ -1,0 +1,77 @@
+"""A loop with virtual time: a pause costs nothing, lasts exactly as long as asked for, and `idle()` ends between two.
+
+Time moves only when nothing else is left to do. A test may therefore say "after 75 seconds" and mean it, and may say
+"when everybody waits" instead of guessing how many turns of the loop that takes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+from collections.abc import Callable, Mapping
+
+# Real seconds after which a loop that waits for nothing but a thread is taken for stuck.
+STUCK = 10.0
+
+
+class _JumpingSelector(selectors.SelectSelector):
+    """Moves the clock to the next timer as soon as nothing else is left to do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 1000.0
+        self.idlers: list[asyncio.Future[None]] = []
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        events = super().select(0)
+        if events or (timeout is not None and timeout <= 0):
+            return events
+        if self.idlers:
+            idlers, self.idlers = self.idlers, []
+            for idler in idlers:
+                if not idler.done():
+                    idler.set_result(None)
+            return []
+        if timeout is not None:
+            self.now += timeout
+            return []
+        events = super().select(STUCK)
+        if not events:
+            raise RuntimeError("the test waits for something that never happens")
+        return events
+
+
+class VirtualTimeLoop(asyncio.SelectorEventLoop):
+    """The loop of a test in virtual time."""
+
+    def __init__(self) -> None:
+        self.jumping = _JumpingSelector()
+        super().__init__(self.jumping)
+
+    def time(self) -> float:
+        return self.jumping.now
+
+
+def now() -> float:
+    """Return the virtual time."""
+    return asyncio.get_running_loop().time()
+
+
+async def idle() -> None:
+    """Wait until every other task waits for a timer or for the test; no time passes."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualTimeLoop)
+    turn: asyncio.Future[None] = loop.create_future()
+    loop.jumping.idlers.append(turn)
+    await turn
+
+
+async def after(seconds: float) -> None:
+    """Let time pass, and then everything that is due come to rest."""
+    await asyncio.sleep(seconds)
+    await idle()
+
+
+def loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Return what the hook `pytest_asyncio_loop_factories` of a folder in virtual time answers."""
+    return {"virtual": VirtualTimeLoop}

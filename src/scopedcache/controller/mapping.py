@@ -6,7 +6,7 @@ mapping: the cache knows whose it is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 import attrs
 
@@ -16,6 +16,10 @@ from .request import Request
 
 # Names the objects to reconcile because of this one. A plain function: it runs for every event and must not wait.
 Mapper = Callable[[Object], Iterable[ObjectKey | Request]]
+
+
+def _predicates(given: Iterable[Predicate]) -> tuple[Predicate, ...]:
+    return tuple(given)
 
 
 @attrs.frozen
@@ -33,7 +37,7 @@ class Watch:
 
     kind: Kind
     mapper: Mapper
-    predicates: Sequence[Predicate] = attrs.field(default=(), kw_only=True, converter=tuple)
+    predicates: tuple[Predicate, ...] = attrs.field(default=(), kw_only=True, converter=_predicates)
     namespace: str | None = attrs.field(default=None, kw_only=True)
     metadata_only: bool = attrs.field(default=False, kw_only=True)
 

@@ -282,8 +282,8 @@ class Object:
             raise ValueError(f"{self.kind} {self.key} does not fit {model.__name__}: {error}") from error
 
     def to_json(self) -> bytes:
-        """Return the object as JSON, changes to the dict included."""
-        return self._raw if self._data is None else _encode(self._data)
+        """Return the object as JSON, changes to the dict included, kind and apiVersion always."""
+        return _encode(self.to_dict())
 
     def at(self, *path: str, default: Any = None) -> Any:
         """Return what stands at a path of field names, `default` where any part of it is missing or null."""
@@ -356,6 +356,23 @@ class Need:
         return wanted if isinstance(wanted, Need) else cls(wanted)
 
 
+def denotes(kind: Kind, resource: Resource) -> bool:
+    """Tell whether a kind, as a user wrote it, is this resource. Versions count only where both name one."""
+    gvr, gvk = resource.gvr, resource.gvk
+    match kind:
+        case Resource():
+            return kind == resource
+        case GVK():
+            return (kind.group, kind.kind) == (gvk.group, gvk.kind) and kind.version in ("", gvk.version)
+        case GVR():
+            return (kind.group, kind.resource) == (gvr.group, gvr.resource) and kind.version in ("", gvr.version)
+        case str():
+            names = {gvr.resource, gvk.kind, gvk.kind.lower()}
+            groups = {gvr.group, f"{gvr.version}.{gvr.group}".rstrip(".")}
+            name, _, group = kind.strip().partition(".")
+            return name in names and group in groups
+
+
 def is_newer(version: str, than: str) -> bool | None:
     """Compare two resource versions of one kind; None where they are opaque.
 
@@ -364,6 +381,7 @@ def is_newer(version: str, than: str) -> bool | None:
     """
     if version == than:
         return False
-    if version.isdecimal() and than.isdecimal():
+    # The first digit rules out a leading zero, and with it "0", which no object has.
+    if version.isdecimal() and than.isdecimal() and "0" < version[0] <= "9" and "0" < than[0] <= "9":
         return (len(version), version) > (len(than), than)
     return None

@@ -51,14 +51,17 @@ class Supervisor:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._closed = False
 
-    def start(self, name: str, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        """Run `work` once as a task of ours; an exception other than cancellation is logged, not raised."""
+    def start(self, name: str, work: Coroutine[Any, Any, Any], *, quiet: bool = False) -> asyncio.Task[Any]:
+        """Run `work` once as a task of ours; an exception other than cancellation is logged, not raised.
+
+        `quiet`: whoever awaits the task deals with its exception; it is not logged.
+        """
         if self._closed:
             work.close()
             raise RuntimeError(f"{self._name} is closed")
         task = asyncio.get_running_loop().create_task(work, name=f"{self._name}/{name}")
         self._tasks.add(task)
-        task.add_done_callback(self._done)
+        task.add_done_callback(self._quiet if quiet else self._done)
         return task
 
     def start_guarded(
@@ -87,6 +90,11 @@ class Supervisor:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("task-failed", extra={"task": task.get_name()}, exc_info=error)
+
+    def _quiet(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()
 
     async def close(self) -> None:
         """Cancel every task and wait for its end. Safe to call twice."""

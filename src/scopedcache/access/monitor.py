@@ -363,7 +363,7 @@ class Monitor:
 
     def _tell(self, verdict: Verdict, before: State) -> None:
         right = verdict.right
-        _log.info(
+        _log.debug(
             "verdict",
             extra={
                 "verb": right.verb, "resource": right.subject, "namespace": right.namespace,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Literal, TypeVar, overload
+from typing import Any, Literal, Protocol, TypeVar, overload
 
 import attrs
 
@@ -14,7 +14,7 @@ from ..objects import GVK, GVR, Kind, Object, ObjectKey, Resource
 from ..selectors import LabelSelector
 from . import reviews
 from .call import Call, Observer, error_of, of_status
-from .codec import ListPage, decode_error, decode_event, decode_object, decode_page, encode
+from .codec import ListPage, decode_error, decode_event, decode_object, decode_page, decode_status, encode
 from .configuration import Configuration, load, of_client
 from .discovery import Discovery
 from .framing import LineSplitter
@@ -52,6 +52,16 @@ class ObjectList(Sequence[Object]):
         return self.items[index]
 
 
+class WriteListener(Protocol):
+    """Sees the answers to our own writes: how a cache shows them to the next read."""
+
+    def written(self, resource: Resource, written: Object) -> None:
+        """An object was created or changed; this is the server's answer."""
+
+    def deleted(self, resource: Resource, key: ObjectKey, uid: str) -> None:
+        """An object is gone."""
+
+
 class Client:
     """A client of one API server, belonging to the running loop; use it with `async with`.
 
@@ -64,6 +74,7 @@ class Client:
         self.namespace = namespace
         self.discovery = Discovery(self._document)
         self._observers: list[Observer] = []
+        self._write_listeners: list[WriteListener] = []
 
     @classmethod
     def connect(
@@ -105,6 +116,13 @@ class Client:
 
     def remove_observer(self, observer: Observer) -> None:
         self._observers.remove(observer)
+
+    def add_write_listener(self, listener: WriteListener) -> None:
+        """Let `listener` see the answers to our writes, before their caller does."""
+        self._write_listeners.append(listener)
+
+    def remove_write_listener(self, listener: WriteListener) -> None:
+        self._write_listeners.remove(listener)
 
     # -- reads ---------------------------------------------------------------------------------------------------
 
@@ -359,9 +377,20 @@ class Client:
             options["propagationPolicy"] = propagation
         if uid:
             options["preconditions"] = {"uid": uid}
-        response = await self._send(call, "DELETE", body=encode(options))
-        entry, gvk = decode_object(response.body) if b'"kind":"Status"' not in response.body[:200] else (None, None)
-        return Object(entry.metadata, entry.raw, gvk) if entry and gvk else None
+        try:
+            answer = await self._send(call, "DELETE", body=encode(options))
+        except ForbiddenError as error:
+            raise await self._settled(call, error) from None
+        status = decode_status(answer.body)
+        if status is None:
+            remaining = _object(call.resource, answer)
+            for listener in self._write_listeners:
+                listener.written(call.resource, remaining)
+            return remaining
+        gone = str((status.details or {}).get("uid", ""))
+        for listener in self._write_listeners:
+            listener.deleted(call.resource, ObjectKey(call.namespace or "", call.name or ""), gone)
+        return None
 
     async def delete_collection(
         self, kind: Kind, *, namespace: str | None = None, labels: Labels = None, fields: str | None = None
@@ -408,7 +437,11 @@ class Client:
             answer = await self._send(call, method, query=query, body=body, content_type=content_type)
         except ForbiddenError as error:
             raise await self._settled(call, error) from None
-        return _object(call.resource, answer)
+        written = _object(call.resource, answer)
+        if call.subresource in (None, "status") and ("dryRun", "All") not in query:
+            for listener in self._write_listeners:
+                listener.written(call.resource, written)
+        return written
 
     async def _settled(self, call: Call, error: ForbiddenError) -> ForbiddenError:
         """Find out who refused a write: quota, PodSecurity and webhooks answer 403 as well."""

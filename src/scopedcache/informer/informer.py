@@ -27,7 +27,7 @@ from ..tasks import Supervisor
 from .handlers import EventHandler, Registered, registered
 from .indexer import Indexer, IndexFunc
 from .reflector import LIST_DEADLINE, PagedList, Reflector, Server, StreamingList, Watch
-from .router import Chain, Router
+from .router import Chain, Owner, Router
 from .slots import SyncSlots
 from .store import Delta, Ghosts, Key, Store
 
@@ -82,6 +82,7 @@ class Informer:
         server: Server | None = None,
         ghosts: Ghosts | None = None,
         options: InformerOptions | None = None,
+        on_stream: Callable[[bool], None] | None = None,
         timer: Callable[[], float] = time.monotonic,
     ) -> None:
         self.resource = resource
@@ -100,6 +101,7 @@ class Informer:
         self._gate = gate
         self._slots = slots
         self._options = options or InformerOptions()
+        self._on_stream = on_stream
         self._timer = timer
         self._reflector = Reflector(server)
         self._store = Store(ghosts)
@@ -111,13 +113,13 @@ class Informer:
         self._waiters: set[asyncio.Future[None]] = set()
         self._heard = timer()
         self._renewal: asyncio.Timeout | None = None
-        self._task: asyncio.Task[Any] | None = None
+        self.task: asyncio.Task[Any] | None = None
 
     # -- life ----------------------------------------------------------------------------------------------------
 
     def start(self, supervisor: Supervisor) -> None:
         """Begin to list and watch, as a task of `supervisor`."""
-        self._task = supervisor.start_guarded(repr(self), self.run, on_failure=self._broke)
+        self.task = supervisor.start_guarded(repr(self), self.run, on_failure=self._broke)
 
     def close(self, error: Exception | None = None) -> Ghosts:
         """End it in one synchronous step: no handler is called from here on, nothing is held, reads raise `error`.
@@ -132,8 +134,8 @@ class Informer:
         self._handlers.clear()
         ghosts = self._store.purge()
         self._indexer.clear()
-        if self._task is not None:
-            self._task.cancel()
+        if self.task is not None:
+            self.task.cancel()
         self._release_waiters(self._closed)
         return ghosts
 
@@ -220,6 +222,18 @@ class Informer:
             entries = (entry for entry in entries if entry.metadata.namespace == namespace)
         return self._objects(entries)
 
+    def owned_by(self, owner: Owner) -> Objects:
+        """Return what is routed to an owner: by owner reference, chain, label or route function."""
+        self.check()
+        entries = self._store.entries
+        keys = dict.fromkeys(self._indexer.by_owner(owner.uid))
+        for uid in self.router.chained(owner):
+            keys.update(dict.fromkeys(self._indexer.by_owner(uid)))
+        if self.router.by_content:
+            routed = (key for key, entry in entries.items() if owner in self.router.owners_of(entry))
+            keys.update(dict.fromkeys(routed))
+        return self._objects(entries[key] for key in keys)
+
     def by_index(self, name: str, value: str) -> Objects:
         """Return what a user's index holds under a value.
 
@@ -269,11 +283,6 @@ class Informer:
     @property
     def handlers(self) -> int:
         return len(self._handlers)
-
-    def replay(self, owner_uid: str, tell: Callable[[Delta], None]) -> None:
-        """Tell about what is held already and belongs to an owner."""
-        for key in list(self._indexer.by_owner(owner_uid)):
-            tell(Delta(None, self._store.entries[key]))
 
     # -- our own writes ------------------------------------------------------------------------------------------
 
@@ -359,7 +368,7 @@ class Informer:
             try:
                 async with asyncio.timeout(self._options.list_deadline if initial else None) as deadline:
                     async with self._open(version, initial) as stream:
-                        self.streaming = True
+                        self._stream(True)
                         if initial:
                             rest = await self._read_list(stream)
                             await slot.aclose()
@@ -371,7 +380,7 @@ class Informer:
             except TimeoutError:
                 return "overdue" if self._renewal is None else "renewed"
             finally:
-                self.streaming = False
+                self._stream(False)
                 self._renewal = None
         return "ended"
 
@@ -480,6 +489,12 @@ class Informer:
         self._readable = False
         self._reflector.broken()
         self._enter("broken")
+
+    def _stream(self, streaming: bool) -> None:
+        if self.streaming != streaming:
+            self.streaming = streaming
+            if self._on_stream is not None:
+                self._on_stream(streaming)
 
     def _enter(self, state: State) -> None:
         if self._state != state and self._state != "closed":

@@ -6,6 +6,7 @@ through an object it owns itself (a chain of kinds: the Deployment's ReplicaSet'
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Protocol
 
 from ..objects import GVK, Entry, Object, ObjectKey, Route
@@ -16,8 +17,10 @@ from .store import Delta
 class Owner(Protocol):
     """Who is told. Compared by identity."""
 
-    uid: str
-    key: ObjectKey
+    @property
+    def uid(self) -> str: ...
+    @property
+    def key(self) -> ObjectKey: ...
 
     def concerned(self, gvk: GVK, delta: Delta, initial: bool) -> None:
         """Take note of a change; called directly for each event, so only enqueue."""
@@ -28,19 +31,31 @@ class Chain:
 
     def __init__(self) -> None:
         self._owners: dict[str, Owner] = {}
+        self._owned: dict[Owner, set[str]] = {}
 
     def find(self, uid: str) -> Owner | None:
         return self._owners.get(uid)
 
+    def owned(self, owner: Owner) -> Iterable[str]:
+        return tuple(self._owned.get(owner, ()))
+
     def link(self, uid: str, owner: Owner) -> None:
-        self._owners[uid] = owner
+        if self._owners.get(uid) is not owner:
+            self.unlink(uid)
+            self._owners[uid] = owner
+            self._owned.setdefault(owner, set()).add(uid)
 
     def unlink(self, uid: str) -> None:
-        self._owners.pop(uid, None)
+        owner = self._owners.pop(uid, None)
+        if owner is not None:
+            self._owned[owner].discard(uid)
+            if not self._owned[owner]:
+                del self._owned[owner]
 
     def drop(self, owner: Owner) -> None:
         """Forget everything that leads to an owner."""
-        self._owners = {uid: found for uid, found in self._owners.items() if found is not owner}
+        for uid in self._owned.pop(owner, ()):
+            del self._owners[uid]
 
     def __len__(self) -> int:
         return len(self._owners)
@@ -83,6 +98,15 @@ class Router:
     def __len__(self) -> int:
         return len(self._by_uid)
 
+    @property
+    def by_content(self) -> bool:
+        """Tell whether labels or functions route here, and not owner references alone."""
+        return bool(self._pairs or self._loose or self._routes)
+
+    def chained(self, owner: Owner) -> Iterable[str]:
+        """Return the UIDs of objects through which others belong to an owner."""
+        return self._chain.owned(owner) if self._chain is not None else ()
+
     def route(self, delta: Delta, initial: bool) -> None:
         """Tell everyone a change concerns: those of its old state and those of its new one, each once."""
         old, new = delta.old, delta.new
@@ -124,9 +148,9 @@ class Router:
                 found.append(owner)
 
     def _by_route(self, entry: Entry, found: list[Owner]) -> None:
-        subject = Object(entry.metadata, entry.raw, self._gvk)
         for route in self._routes:
-            named = route(subject)
+            # Each route reads an Object of its own: what one of them does to it, the next must not see.
+            named = route(Object(entry.metadata, entry.raw, self._gvk))
             owner = self._by_key.get(named) if isinstance(named, tuple) else self._by_uid.get(named or "")
             if owner is not None and owner not in found:
                 found.append(owner)

@@ -1,0 +1,164 @@
+"""One owner in one namespace, as the cache keeps it: what it needs, what of that it has, and its state.
+
+    opening ──synced──▶ open ──a required right is lost──▶ waiting ──rights are back──▶ opening
+       └──refused──▶ waiting                      any ──close──▶ closed
+
+Plain and synchronous; scopes.py moves it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Literal
+
+import attrs
+
+from ..api.reviews import Right
+from ..errors import ScopeClosedError, where
+from ..informer import Informer
+from ..informer.store import Delta
+from ..objects import GVK, Kind, Need, ObjectKey, Resource, denotes
+from .changes import Denial, OwnerChanged, OwnerId
+from .pool import Physical
+from .resource_cache import ResourceCache
+
+State = Literal["opening", "open", "waiting", "closed"]
+
+
+@attrs.define
+class Held:
+    """One need of a scope, and the informer that serves it while there is one."""
+
+    resource: Resource
+    need: Need
+    physical: Physical
+    verbs: tuple[Right, ...]
+    informer: Informer | None = None
+
+    @property
+    def rights(self) -> tuple[Right, ...]:
+        """Return every right this need tracks: list, watch, and the declared verbs."""
+        return (*self.physical.rights, *self.verbs)
+
+
+@attrs.define(eq=False)
+class Scope:
+    """Everything the cache knows about one owner (None: the cache's own user) in one namespace (None: the cluster)."""
+
+    owner: OwnerId | None
+    namespace: str | None
+    tell: Callable[[OwnerChanged], None]
+    forget: Callable[[Scope, Kind], None]
+    internal: bool = False
+    state: State = "opening"
+    error: Denial | None = None
+    held: dict[Resource, Held] = attrs.field(factory=dict)
+    handle: ResourceCache = attrs.field(init=False)
+    generation: int = 0
+    opening: asyncio.Task[ResourceCache] | None = None
+    on_bound: Callable[[Informer | None], None] | None = None
+    _bound: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.handle = self._new_handle()
+
+    # What a router asks of an owner.
+
+    @property
+    def uid(self) -> str:
+        return self.owner.uid if self.owner else ""
+
+    @property
+    def key(self) -> ObjectKey:
+        return self.owner.key if self.owner else ObjectKey("", "")
+
+    def concerned(self, gvk: GVK, delta: Delta, initial: bool) -> None:
+        """A child changed. What its own opening brings is no news to an owner: it reads once it is open."""
+        if self.owner is not None and self.state == "open":
+            self.tell(self.change("child", initial=initial))
+
+    def change(
+        self, cause: Literal["child", "denied", "granted"], *, error: Denial | None = None, initial: bool = False
+    ) -> OwnerChanged:
+        assert self.owner is not None
+        return OwnerChanged(self.owner.kind, self.owner.key, self.owner.uid, cause, error, initial)
+
+    # What it needs.
+
+    def lacks(self, needs: Iterable[tuple[Resource, Need]]) -> list[tuple[Resource, Need]]:
+        """Return the needs that are not held yet, each joined with what is held of its kind: opening again adds."""
+        lacking = []
+        for resource, need in needs:
+            held = self.held.get(resource)
+            joined = need if held is None else _joined(held.need, need)
+            if held is None or joined != held.need:
+                lacking.append((resource, joined))
+        return lacking
+
+    @property
+    def required(self) -> list[Right]:
+        """Return the rights without which nothing is shown."""
+        return [right for held in self.held.values() if not held.need.optional for right in held.physical.rights]
+
+    def holding(self, right: Right) -> Held | None:
+        """Return the need a right belongs to."""
+        return next((held for held in self.held.values() if right in held.rights), None)
+
+    def find(self, kind: Kind) -> Held | None:
+        return next((held for resource, held in self.held.items() if denotes(kind, resource)), None)
+
+    def bind(self, held: Held, informer: Informer | None) -> None:
+        """Take an informer for a need, or give it up."""
+        held.informer = informer
+        if informer is not None:
+            self._bound.set()
+        else:
+            self._bound.clear()
+        if self.on_bound is not None:
+            self.on_bound(informer)
+
+    async def wait_bound(self) -> None:
+        """Wait until there is an informer."""
+        await self._bound.wait()
+
+    # Its handle.
+
+    def renew(self) -> None:
+        """Begin a new generation: what the old handle showed is history."""
+        self.generation += 1
+        self.handle.invalidate(ScopeClosedError(f"the scope {self} was closed and opened again: open() returns it"))
+        self.handle = self._new_handle()
+
+    def lose(self, error: Denial) -> None:
+        """Answer every read with `error`, from this moment."""
+        self.state, self.error = "waiting", error
+        self.handle.invalidate(error)
+
+    def close(self) -> None:
+        self.state = "closed"
+        self.handle.invalidate(ScopeClosedError(f"the scope {self} is closed"))
+
+    def _new_handle(self) -> ResourceCache:
+        return ResourceCache(
+            self.owner,
+            self.namespace,
+            self.generation,
+            owned=lambda informer: informer.owned_by(self),
+            release=lambda kind: self.forget(self, kind),
+        )
+
+    def __str__(self) -> str:
+        return f"of {self.owner or 'the cache'} {where(self.namespace)}"
+
+    def __repr__(self) -> str:
+        kinds = ",".join(str(resource) for resource in self.held)
+        return f"<Scope {self} {self.state} kinds={kinds}>"
+
+
+def _joined(held: Need, need: Need) -> Need:
+    """Return what serves both needs of one kind: all verbs of both; a plain kind asks for nothing new."""
+    if need == Need(need.kind):
+        return held
+    verbs = held.verbs + tuple(verb for verb in need.verbs if verb not in held.verbs)
+    return attrs.evolve(need, kind=held.kind, verbs=verbs)

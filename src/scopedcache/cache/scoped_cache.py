@@ -1,0 +1,396 @@
+"""The door: a cache whose view of the cluster follows the rights of its user.
+
+    namespaces[namespace][owner UID] ─▶ ResourceCache        cluster ─▶ what is watched for everybody
+
+Informers start when an owner needs them, are shared by all owners of a namespace, and close the moment the API server
+is known to refuse them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import resource as limits
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
+from contextlib import asynccontextmanager, suppress
+from types import MappingProxyType
+from typing import Any
+
+from ..access import Monitor, Verdict
+from ..access.budget import PERIOD, RATE, period_for
+from ..api.client import Client, Labels
+from ..api.codec import Transform
+from ..errors import CacheError, ScopedCacheError
+from ..informer import EventHandler, IndexFunc, InformerOptions
+from ..instrumentation import NULL, Instrumentation
+from ..objects import GVK, GVR, Kind, Need, Object, ObjectKey, Resource
+from ..selectors import LabelSelector
+from ..tasks import Supervisor
+from .changes import OwnerChanged, OwnerId
+from .cluster import ClusterCache
+from .lease import InformerLease
+from .pool import Pool
+from .resource_cache import ResourceCache
+from .scope import Scope
+from .scopes import Needs, Scopes
+from .snapshot import InformerState, ScopeState, Snapshot
+
+_log = logging.getLogger("scopedcache.cache")
+
+# A watch is a socket: a thousand namespaces with two kinds each want more than the usual soft limit of 1024.
+FILE_DESCRIPTORS = 65_536
+RBAC_KINDS = tuple(
+    GVK("rbac.authorization.k8s.io", "v1", kind)
+    for kind in ("Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding")
+)
+
+
+class ScopedCache:
+    """A cache for one event loop; use it with `async with`.
+
+    Args:
+        client: the way to the server.
+        detection_bound: seconds within which a change of rights is to be noticed; the probe period follows from it.
+            Without it a place in use is reviewed every 5 s, which bounds detection at 7.5 s for up to 100 places.
+        review_rate: reviews per second, for all places together.
+        cluster_wide: kinds to watch in all namespaces at once, with one informer.
+        selectors: per kind, a label selector for the server. Objects that do not match do not exist for this cache.
+        transforms: per kind, a function that changes objects before they are kept. They cannot be updated as a whole.
+        rbac_watch: watch RBAC objects where we may: changes are then noticed in about a second.
+        instrumentation: where numbers are reported to.
+        options: time-outs and limits of the informers.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        *,
+        detection_bound: float | None = None,
+        review_rate: float = RATE,
+        cluster_wide: Collection[Kind] = (),
+        selectors: Mapping[Kind, Labels] = MappingProxyType({}),
+        transforms: Mapping[Kind, Transform] = MappingProxyType({}),
+        rbac_watch: bool = True,
+        instrumentation: Instrumentation = NULL,
+        options: InformerOptions | None = None,
+    ) -> None:
+        period = PERIOD if detection_bound is None else period_for(detection_bound)
+        self.client = client
+        self.monitor = Monitor(client, period=period, rate=review_rate, instrumentation=instrumentation)
+        self._supervisor = Supervisor("scoped-cache")
+        self._pool = Pool(
+            client,
+            self.monitor,
+            self._supervisor,
+            options=options or InformerOptions(),
+            selectors={kind: LabelSelector.parse(labels) for kind, labels in selectors.items()},
+            transforms=transforms,
+            instrumentation=instrumentation,
+        )
+        self._scopes = Scopes(
+            self.monitor, self._pool, self._supervisor, cluster_wide=cluster_wide, publish=self._publish
+        )
+        self.cluster = ClusterCache(self, self._scopes)
+        self._rbac_watch = rbac_watch
+        self._subscribers: dict[int, Callable[[OwnerChanged], None]] = {}
+        self._subscriptions = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    @classmethod
+    @asynccontextmanager
+    async def connect(
+        cls,
+        *,
+        kubeconfig: str | os.PathLike[str] | None = None,
+        context: str | None = None,
+        client: Any = None,
+        **options: Any,
+    ) -> AsyncIterator[ScopedCache]:
+        """Connect and return a running cache; leaving the block ends everything.
+
+        Args:
+            kubeconfig, context, client: as for `Client.connect`.
+            options: as for the class.
+
+        Raises:
+            ConfigurationError: there is no way to a server.
+        """
+        async with (
+            Client.connect(kubeconfig=kubeconfig, context=context, client=client) as connected,
+            cls(connected, **options) as cache,
+        ):
+            yield cache
+
+    async def __aenter__(self) -> ScopedCache:
+        self._loop = asyncio.get_running_loop()
+        _raise_descriptor_limit()
+        self.monitor.start(self._supervisor, self)
+        self.client.add_write_listener(self)
+        if self._rbac_watch:
+            for kind in RBAC_KINDS:
+                self._watch_rbac(kind)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.client.remove_write_listener(self)
+        for scope in list(self._scopes):
+            self._scopes.close(scope)
+        await self._pool.wait_closed()
+        self.monitor.stop()
+        await self._supervisor.close()
+
+    # -- scopes --------------------------------------------------------------------------------------------------
+
+    async def open(self, owner: Object | OwnerId, *needs: Kind | Need, namespace: str | None = None) -> ResourceCache:
+        """Open what an owner needs in a namespace (its own, unless told otherwise); return it synced.
+
+        Opening again adds needs and is otherwise a look-up. Waits for reviews and first lists.
+
+        Raises:
+            ForbiddenError: a required kind may not be listed or watched there. The scope waits: once the rights are
+                there, it opens by itself and its owner is told (`OwnerChanged`).
+            UnknownKindError: the server does not serve a kind.
+            ScopeClosedError: the owner was deleted.
+            ValueError: a cluster-scoped owner, and no namespace.
+        """
+        who = OwnerId.of(owner)
+        place = namespace or who.key.namespace
+        if not place:
+            raise ValueError(f"{who} lies in no namespace: name one with namespace=, or use cache.cluster.open")
+        return await self._open(who, needs, place)
+
+    async def open_all(
+        self, owner: Object | OwnerId, *needs: Kind | Need, namespaces: Iterable[str]
+    ) -> dict[str, ResourceCache | ScopedCacheError]:
+        """Open the same needs in many namespaces at once; return a ResourceCache, or the error, for each of them."""
+        names = list(namespaces)
+        opened = await asyncio.gather(
+            *(self.open(owner, *needs, namespace=name) for name in names), return_exceptions=True
+        )
+        result: dict[str, ResourceCache | ScopedCacheError] = {}
+        for name, found in zip(names, opened, strict=True):
+            if isinstance(found, BaseException) and not isinstance(found, ScopedCacheError):
+                raise found
+            result[name] = found
+        return result
+
+    def close(self, owner: Object | OwnerId) -> None:
+        """Close everything an owner opened, in all namespaces; what waits too. Sockets close after: `wait_closed`."""
+        self._check_loop()
+        self._scopes.close_owner(OwnerId.of(owner).uid)
+
+    async def wait_closed(self) -> None:
+        """Wait until the connections of what was closed are closed."""
+        await self._pool.wait_closed()
+
+    @property
+    def namespaces(self) -> Mapping[str, Mapping[str, ResourceCache]]:
+        """Return namespace → owner UID → ResourceCache, of what is open now."""
+        view = {
+            name: {uid: scope.handle for uid, scope in scopes.items() if scope.state == "open"}
+            for name, scopes in self._scopes.table.items()
+            if name is not None
+        }
+        return MappingProxyType({name: MappingProxyType(found) for name, found in view.items() if found})
+
+    @asynccontextmanager
+    async def informer(
+        self, kind: Kind | Need, *, namespace: str | None = None, metadata_only: bool = False
+    ) -> AsyncIterator[InformerLease]:
+        """Hold the informer of a kind, in a namespace or everywhere; it is shared with everybody else who needs it.
+
+        A kind that may not be seen does not raise: the lease waits and heals by itself.
+
+        Raises:
+            UnknownKindError: the server does not serve the kind.
+        """
+        need = kind if isinstance(kind, Need) else Need(kind, metadata_only=metadata_only)
+        found = await self.client.discovery.resolve(need.kind)
+        lease = self._lease(found, need, namespace if found.namespaced else None)
+        remove = lease.add_handler(EventHandler(on_delete=self._owner_deleted))
+        try:
+            yield lease
+        finally:
+            remove()
+            lease.end()
+            self._pool.count_handlers()
+
+    def add_index(self, kind: Kind, name: str, function: IndexFunc) -> None:
+        """Add an index to every present and future informer of a kind; read it with `by_index`."""
+        self._check_loop()
+        self._pool.add_index(kind, name, function)
+
+    def subscribe(self, subscriber: Callable[[OwnerChanged], None]) -> Callable[[], None]:
+        """Call `subscriber` for every change an owner should be reconciled for; returns the way to end it.
+
+        It is called on the loop, once per event: it should only enqueue.
+        """
+        self._subscriptions += 1
+        token = self._subscriptions
+        self._subscribers[token] = subscriber
+        return lambda: self._subscribers.pop(token, None) and None
+
+    def recheck(self, namespace: str | None = None) -> None:
+        """Review rights now, in one namespace or in all in use, instead of at the next probe."""
+        self.monitor.hint(namespace)
+
+    @property
+    def bound(self) -> float:
+        """Return the seconds within which a change of rights is noticed now."""
+        return self.monitor.bound
+
+    def snapshot(self) -> Snapshot:
+        """Return what is held now, as plain values."""
+        scopes = [scope for scope in self._scopes if not scope.internal]
+        states = {scope: self._state(scope) for scope in scopes}
+        namespaces: dict[str, dict[str, list[str]]] = {}
+        for scope in scopes:
+            if scope.owner is not None and scope.state in ("open", "opening") and scope.namespace is not None:
+                namespaces.setdefault(scope.namespace, {})[scope.uid] = list(states[scope].kinds)
+        return Snapshot(
+            namespaces=namespaces,
+            cluster=sorted(
+                {
+                    kind
+                    for scope in scopes
+                    if scope.owner is None and scope.state == "open"
+                    for kind in states[scope].kinds
+                }
+            ),
+            waiting=[states[scope] for scope in scopes if scope.state == "waiting"],
+            scopes=list(states.values()),
+            informers=[
+                InformerState(
+                    kind=str(physical.resource),
+                    namespace=physical.namespace,
+                    state=informer.state,
+                    objects=len(informer),
+                    holders=self._pool.holders(physical),
+                    handlers=informer.handlers,
+                    age=round(informer.age, 3),
+                    events=informer.events,
+                    relists=informer.relists,
+                    error=str(informer.error) if informer.error else None,
+                )
+                for physical, informer in self._pool
+            ],
+            open_watches=self._pool.open_watches,
+            handlers=self._pool.handlers,
+            routes=sum(len(informer.router) for _, informer in self._pool),
+            tasks=len(self._supervisor),
+            reviews=self.monitor.reviews,
+            bound=self.monitor.bound,
+            attempting=self.monitor.attempting,
+        )
+
+    # -- for the parts below -------------------------------------------------------------------------------------
+
+    def verdict_changed(self, verdict: Verdict, before: str) -> None:
+        self._scopes.verdict_changed(verdict)
+
+    def attempt_mode_changed(self, attempting: bool) -> None:
+        self._pool.renew()
+
+    def written(self, resource: Resource, written: Object) -> None:
+        self._pool.written(resource, written)
+
+    def deleted(self, resource: Resource, key: ObjectKey, uid: str) -> None:
+        self._pool.deleted(resource, key, uid)
+
+    async def _open(self, who: OwnerId, needs: Iterable[Kind | Need], place: str | None) -> ResourceCache:
+        self._check_loop()
+        wanted = self._known(needs) or await self._resolved(needs)
+        scope = self._scopes.scope(who, place)
+        if not self._scopes.add(scope, wanted) and scope.state == "open":
+            return scope.handle
+        if scope.state in ("open", "opening") and scope.opening is None:
+            opened = self._scopes.open_at_once(scope)
+            if opened is not None:
+                return opened
+        return await self._scopes.open(scope)
+
+    def _known(self, needs: Iterable[Kind | Need]) -> Needs | None:
+        """Return the needs with their resources, None where discovery has to be asked."""
+        found: Needs = []
+        for wanted in needs:
+            need = Need.of(wanted)
+            known = self.client.discovery.known(need.kind)
+            if known is None:
+                return None
+            found.append((known, need))
+        return found
+
+    async def _resolved(self, needs: Iterable[Kind | Need]) -> Needs:
+        wanted = [Need.of(need) for need in needs]
+        return [(await self.client.discovery.resolve(need.kind), need) for need in wanted]
+
+    def _lease(self, resource: Resource, need: Need, namespace: str | None, *, internal: bool = False) -> InformerLease:
+        scope = self._scopes.static(namespace, internal=internal)
+        lease = InformerLease(self._scopes, self._supervisor.start, resource, need, scope)
+        lease.begin()
+        return lease
+
+    def _watch_rbac(self, kind: GVK) -> None:
+        """Let RBAC objects hint at changes; where they may not be watched, the lease waits and costs nothing more."""
+        plural = f"{kind.kind.lower()}s"
+        found = Resource(
+            gvr=GVR(kind.group, kind.version, plural), gvk=kind, namespaced=not kind.kind.startswith("Cluster")
+        )
+        lease = self._lease(found, Need(kind, metadata_only=True), None, internal=True)
+        lease.add_handler(
+            EventHandler(
+                on_add=lambda obj, initial: None if initial else self.monitor.hint(obj.namespace or None),
+                on_update=lambda old, new: self.monitor.hint(new.namespace or None),
+                on_delete=lambda obj, unknown: self.monitor.hint(obj.namespace or None),
+            )
+        )
+
+    def _owner_deleted(self, owner: Object, unknown: bool) -> None:
+        self._scopes.close_owner(owner.uid, gone=True)
+
+    def _publish(self, change: OwnerChanged) -> None:
+        for subscriber in list(self._subscribers.values()):
+            try:
+                subscriber(change)
+            except Exception as error:
+                _log.error("subscriber-failed", extra={"owner": str(change.key)}, exc_info=error)
+
+    def _state(self, scope: Scope) -> ScopeState:
+        ages = [held.informer.age for held in scope.held.values() if held.informer is not None]
+        verdicts = [self.monitor.verdict(right) for held in scope.held.values() for right in held.rights]
+        return ScopeState(
+            owner=str(scope.owner) if scope.owner else None,
+            uid=scope.uid or None,
+            namespace=scope.namespace,
+            state=scope.state,
+            kinds=tuple(sorted(found.gvk.kind for found in scope.held)),
+            error=scope.error,
+            missing=tuple(sorted({f"{v.right.verb} {v.right.subject}" for v in verdicts if v is not None and v.lost})),
+            age=round(max(ages), 3) if ages else None,
+        )
+
+    def _check_loop(self) -> None:
+        if self._loop is None:
+            raise CacheError("the cache does not run: use it inside `async with`")
+        try:
+            running = asyncio.get_running_loop()
+        except RuntimeError:
+            running = None
+        if running is not self._loop:
+            raise CacheError("this cache belongs to another event loop or thread; from a thread use scopedcache.sync")
+
+    def __repr__(self) -> str:
+        return (
+            f"<ScopedCache namespaces={len(self._scopes.table)} informers={len(self._pool)} "
+            f"watches={self._pool.open_watches} bound={self.bound:.1f}s>"
+        )
+
+
+def _raise_descriptor_limit() -> None:
+    """Raise the soft limit of open files: a watch that gets no socket would wait in silence."""
+    soft, hard = limits.getrlimit(limits.RLIMIT_NOFILE)
+    wanted = FILE_DESCRIPTORS if hard == limits.RLIM_INFINITY else min(hard, FILE_DESCRIPTORS)
+    if soft != limits.RLIM_INFINITY and soft < wanted:
+        with suppress(ValueError, OSError):
+            limits.setrlimit(limits.RLIMIT_NOFILE, (wanted, hard))

@@ -17,7 +17,8 @@ class DictClient:
     `pruned` are the fields of a status that the schema does not know.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, discovery: Any = None) -> None:
+        self.discovery = discovery
         self.objects: dict[tuple[str, str, str], dict[str, Any]] = {}
         self.log: list[str] = []
         self.interfere: Callable[[], Any] | None = None

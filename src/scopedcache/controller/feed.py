@@ -58,6 +58,9 @@ class _Primary:
             self._parked[key] = priority
         self._some.set()
 
+    def forget(self, key: ObjectKey) -> None:
+        self._parked.pop(key, None)
+
     async def unparked(self) -> list[tuple[ObjectKey, Priority]]:
         """Wait until keys are put aside and the informer is synced; hand them out."""
         await self._some.wait()
@@ -244,6 +247,9 @@ class Feed:
     # -- events: plain functions that only enqueue ---------------------------------------------------------------
 
     def _added(self, obj: Object, initial: bool) -> None:
+        primary = self._primary_of(obj.key)
+        if primary is not None:
+            primary.forget(obj.key)  # a kind that can be seen again tells of everything: no second run for that
         if self._passes(Change.added(obj)):
             self._queue.add(obj.key, priority=_priority(initial))
 

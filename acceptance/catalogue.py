@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-import functools
+from functools import partial
 from pathlib import Path
 
-from . import steps
+from . import denial, extras, growth, idle, modes, restarts, revocation, scale, seed, steps
 from .rows import Group
-from .world import started
+from .world import operated, started
 
 
 def groups(logs: Path | None) -> list[Group]:
     """Return all groups; `logs` is where their processes keep their logs, a temporary folder by default."""
+    story = (*steps.ROWS, *denial.ROWS)
     return [
-        Group("the ten steps", functools.partial(started, logs, "steps", applied=False), steps.ROWS, story=True),
+        Group("the ten steps", partial(started, logs, "steps", applied=False), story, story=True),
+        Group("an operator left alone", partial(idle.idle_world, logs), idle.ROWS, background=True),
+        Group("revocation", partial(operated, logs, "revocation"), revocation.ROWS),
+        Group("an operator that watches RBAC", partial(modes.with_rbac_watch, logs), modes.EVENT_ROWS),
+        Group("an operator that may not ask", partial(modes.without_reviews, logs), modes.TRYING_ROWS),
+        Group("the second demo", partial(operated, logs, "seed"), seed.ROWS, story=True),
+        Group("extra cases", partial(operated, logs, "extras"), extras.ROWS),
+        Group("restarts", partial(restarts.pair_world, logs), restarts.ROWS),
+        Group("growth", partial(growth.plain_world, logs), growth.ROWS),
+        Group("scale", partial(scale.large_world, logs), scale.ROWS),
     ]

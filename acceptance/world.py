@@ -197,6 +197,15 @@ class World:
         health = self.operator.health()
         return None if health.status == 200 else f"/readyz says {health.status} {str(health.body)[:300]}"
 
+    def settled(self, *namespaces: str, name: str = "memcached", size: int = 1) -> list[Memcached]:
+        """Create a custom resource in each of these namespaces, new ones with rights, and wait until all succeeded."""
+        for namespace in namespaces:
+            self.namespace(namespace, allowed=True)
+            self.create(namespace, name, size)
+        for namespace in namespaces:
+            self.await_success(namespace, name, size, within=ROLLED_OUT)
+        return [self.memcached(namespace, name) for namespace in namespaces]
+
     # -- the usual waits -----------------------------------------------------------------------------------------
 
     def await_success(
@@ -238,6 +247,15 @@ class World:
             "the open watches fit", functools.partial(self.watches_differ, *namespaces), within=within, since=since
         )
 
+    def await_unwatched(self, namespace: str, *, within: float, since: float | None = None) -> float:
+        """Wait until no watch is open in a namespace; return the seconds."""
+        return eventually(
+            f"no watch is open in {namespace}",
+            lambda: _open(self.watches(namespace=namespace)),
+            within=within,
+            since=since,
+        )
+
     def _unwatched(self) -> str | None:
         return None if self.watches(resource=MEMCACHEDS) else "no watch on memcacheds is open"
 
@@ -264,6 +282,14 @@ def started(logs: Path | None, name: str, *, applied: bool = True, **options: An
             finally:
                 if world._operator is not None:
                     world._operator.process.stop(grace=1.0)
+
+
+@contextmanager
+def operated(logs: Path | None, name: str) -> Iterator[World]:
+    """Run a control plane with the manifests applied and an operator that is ready."""
+    with started(logs, name) as world:
+        world.start_operator("--no-leader-elect")
+        yield world
 
 
 def set_up(plane: ControlPlane) -> None:

@@ -1,0 +1,77 @@
+"""Row B.growth: what opening and closing scopes leaves behind, cycle 20 to 100, in a test operator of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from .facts import PODS, slope
+from .revocation import running
+from .rows import Fact, Outcome, Row
+from .waiting import differs, eventually, require
+from .world import World, started
+
+NAMESPACES = ("cycled-one", "cycled-two")
+CYCLES, SETTLED = 101, 20
+LIMIT = 120.0
+CONSTANT = ("tasks", "connections", "routes", "handlers", "informers", "watches")
+# Bytes per cycle: a cycle opens 6 scopes; what tracemalloc and the interpreter's own caches add stays below this.
+NOISE = 200.0
+
+
+@contextmanager
+def plain_world(logs: Path | None) -> Iterator[World]:
+    """Run a world without an operator, with some Pods in each namespace."""
+    with started(logs, "growth") as world:
+        for namespace in NAMESPACES:
+            world.namespace(namespace)
+            for number in range(5):
+                world.plane.create(pod(f"pod-{number}"), namespace)
+        yield world
+
+
+def nothing_grows(world: World) -> Outcome:
+    """Row B.growth."""
+    account = world.plane.service_account(NAMESPACES[0], "cycler")
+    for namespace in NAMESPACES:
+        world.plane.bind(account, "scoped-operator-needs", namespace=namespace)
+    arguments = [f"--kubeconfig={account.kubeconfig}", f"--cycles={CYCLES}", *(f"--namespace={n}" for n in NAMESPACES)]
+    with running(world, "acceptance.cycles", *arguments) as program:
+
+        def unfinished() -> str | None:
+            lines = program.log.events("cycle")
+            if program.log.events("done"):
+                return None
+            require(program.unexpected_end(), "the test program runs")
+            return f"{len(lines)} cycles done"
+
+        took = eventually("all cycles are done", unfinished, within=LIMIT, interval=0.2)
+        lines = program.log.events("cycle")
+        [done] = program.log.events("done")
+    require(differs("Pods read per cycle", {line["read"] for line in lines}, {lines[0]["read"]}), "each cycle reads")
+    require("nothing was read" if not lines[0]["read"] else None, "each cycle reads")
+    late = lines[SETTLED:]
+    for name in CONSTANT:
+        seen = sorted({line[name] for line in late})
+        require(differs(f"{name} after a cycle", seen, seen[:1]), f"cycles {SETTLED} to {CYCLES - 1}")
+    growth = slope([line["memory"] for line in late])
+    require(f"{growth:.0f} bytes a cycle" if growth > NOISE else None, "growth of memory")
+    left = world.plane.audit.open_watches(user=account.username)
+    require(differs("open watches", len(left), 0), "after the last cycle")
+    return Outcome(took, {"bytes per cycle": growth, **last(late), "sockets at the end": done["connections"]})
+
+
+def last(lines: Sequence[dict[str, Any]]) -> dict[str, Fact]:
+    """Return the constant numbers of the last cycle."""
+    return {name: lines[-1][name] for name in CONSTANT}
+
+
+def pod(name: str) -> dict[str, Any]:
+    """Return the manifest of a Pod."""
+    container = {"name": "main", "image": PODS}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": {"containers": [container]}}
+
+
+ROWS = (Row("B.growth", "100 times open and close: memory, tasks, connections, routes stay", LIMIT, nothing_grows),)

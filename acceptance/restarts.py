@@ -1,0 +1,133 @@
+"""Rows B.restart and B.ha: API servers restart under the operator. Nothing was revoked: nothing may be torn down.
+
+A server that has just restarted answers false 403s for about a second, to reviews as well (semantics, §7).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import attrs
+
+from scopedcache.testing.identities import kubeconfig, write_private
+
+from .balancer import balanced
+from .facts import kinds_in
+from .rows import Outcome, Row
+from .waiting import differs, eventually, first, require
+from .world import BOUND, CONVERGED, World, started
+
+NAME = "memcached"
+NAMESPACES = ("steady-one", "steady-two")
+RECOVERY = 30.0
+TORN_DOWN = ("cache.removed", "access.denied", "watch.denied")
+
+
+@contextmanager
+def pair_world(logs: Path | None) -> Iterator[World]:
+    """Run a world with two API servers on one etcd."""
+    with started(logs, "restarts", ha=True) as world:
+        world.start_operator("--no-leader-elect")
+        world.settled(*NAMESPACES)
+        yield world
+
+
+def server_restarts(world: World) -> Outcome:
+    """Row B.restart: the only server that the operator knows is killed and comes back, twice."""
+    before = remember(world)
+    for _ in range(2):
+        world.plane.apiserver.kill()
+        time.sleep(2.0)
+        world.plane.apiserver.start(timeout=60.0)
+        back = time.monotonic()
+        eventually("all watches are open again", lambda: world.watches_differ(*NAMESPACES), within=RECOVERY, since=back)
+        time.sleep(BOUND)  # long enough for a false denial to be confirmed
+        require(torn_down(world, before), "the server was only restarted")
+    refused = [r for r in world.requests(code=403) if r.namespace in NAMESPACES or r.resource.startswith("self")]
+    took = follows_edits(world)
+    return Outcome(took, {"false 403s": len(refused)})
+
+
+def pair_restarts(world: World) -> Outcome:
+    """Row B.ha: behind a load balancer one server after the other restarts."""
+    with balanced(world.plane.urls) as url:
+        config = world.logs / "balanced.kubeconfig"
+        account = world.account
+        write_private(config, kubeconfig(url, world.plane.ca_file, account.username, account.token))
+        world.stop_operator()
+        world.start_operator("--no-leader-elect", kubeconfig=config)
+        for namespace in NAMESPACES:
+            eventually("its cache", lambda place=namespace: uncached(world, place), within=CONVERGED)  # type: ignore[misc]
+        before = remember(world)
+        for server in world.plane.apiservers:
+            server.restart(timeout=60.0)
+            back = time.monotonic()
+            eventually("all watches are open", lambda: kinds_watched(world), within=RECOVERY, since=back)
+            time.sleep(BOUND)
+            require(torn_down(world, before), f"{server.name} was only restarted")
+        used = {request.server for request in world.requests()}
+        require(differs("the servers asked", used, {0, 1}), "both take part")
+        took = follows_edits(world)
+        world.stop_operator()
+    return Outcome(took, {"servers": len(used)})
+
+
+@attrs.frozen
+class Before:
+    """What must not change."""
+
+    versions: dict[str, str]
+    owners: dict[str, list[str]]
+    log: int
+
+
+def remember(world: World) -> Before:
+    """Note what is to stay as it is."""
+    return Before(
+        {namespace: world.memcached(namespace, NAME).version for namespace in NAMESPACES},
+        {namespace: list(kinds_in(world.operator.snapshot, namespace)) for namespace in NAMESPACES},
+        world.operator.log.mark(),
+    )
+
+
+def torn_down(world: World, before: Before) -> str | None:
+    """Tell that something was taken for a revocation."""
+    now = remember(world)
+    lines = world.operator.log.events(*TORN_DOWN, since=before.log)
+    return first(
+        world.operator.unexpected_end(),
+        f"the log says {lines[0]}" if lines else None,
+        differs("the owners cached", now.owners, before.owners),
+        differs("the versions of the CRs", now.versions, before.versions),
+    )
+
+
+def follows_edits(world: World) -> float:
+    """Edit each CR and return the seconds until all are done."""
+    since = time.monotonic()
+    for namespace in NAMESPACES:
+        world.resize(namespace, NAME, 2)
+    took = max(world.await_success(n, NAME, 2, within=RECOVERY, since=since) for n in NAMESPACES)
+    for namespace in NAMESPACES:
+        world.resize(namespace, NAME, 1)
+        world.await_success(namespace, NAME, 1, within=RECOVERY)
+    return took
+
+
+def kinds_watched(world: World) -> str | None:
+    """Tell that the watches of a namespace are not all open; the other server may still count some as open."""
+    return first(*(differs(n, len({w.resource for w in world.watches(namespace=n)}), 2) for n in NAMESPACES))
+
+
+def uncached(world: World, namespace: str) -> str | None:
+    """Tell that a namespace is not in the snapshot."""
+    return None if kinds_in(world.operator.snapshot, namespace) else "it is not in the snapshot"
+
+
+ROWS = (
+    Row("B.restart", "API server killed and restarted, twice: nothing is torn down", RECOVERY, server_restarts),
+    Row("B.ha", "two API servers behind a balancer, each restarted: nothing is torn down", RECOVERY, pair_restarts),
+)

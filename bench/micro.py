@@ -18,6 +18,7 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import attrs
+import msgspec
 
 from bench.drivers.common import NAMESPACE, Control
 from bench.drivers.scopedcache_informer import connect
@@ -113,10 +114,16 @@ def read_figures(world: World) -> dict[str, float]:
         for _ in keys:
             scope.get(POD, "not-there")
 
+    def decode() -> None:
+        for body in bodies:
+            msgspec.json.decode(body)
+
     found = [scope.get(POD, key) for key in keys]
     pods = [pod for pod in found if pod is not None]
+    bodies = [pod.to_json() for pod in pods]
     return {
         "full_read_us": _best(full) * 1e6,
+        "decode_us": _best(decode) * 1e6,
         "get_us": _best(get) * 1e6,
         "metadata_read_us": _best(metadata) * 1e6,
         "miss_us": _best(miss) * 1e6,

@@ -95,7 +95,6 @@ def _pod(number: int, namespace: str, owner: int) -> dict[str, Any]:
         SENT: _SENT,
         "prometheus.io/scrape": "true",
         "prometheus.io/port": "9102",
-        "checksum/config": digest,
     }
     return {
         "metadata": {
@@ -176,7 +175,7 @@ def _spec(number: int, owner: int) -> dict[str, Any]:
         "dnsPolicy": "ClusterFirst",
         "serviceAccountName": "shop-backend",
         "nodeName": f"node-{number % 64:03d}",
-        "securityContext": {"runAsUser": 1000, "runAsNonRoot": True, "fsGroup": 1000},
+        "securityContext": {},
         "schedulerName": "default-scheduler",
         "tolerations": [
             {

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Protocol
+from urllib.parse import quote
 
 import attrs
 
@@ -25,6 +27,9 @@ from ..errors import (
 from ..objects import Resource
 from .codec import Status, decode_status
 
+# What may stand in a segment of a path as it is (RFC 3986, pchar): names of RBAC objects hold colons.
+_SAFE = "!$&'()*+,;=:@"
+
 
 @attrs.frozen
 class Call:
@@ -42,11 +47,11 @@ class Call:
         gvr = self.resource.gvr
         parts = ["", "apis", gvr.group, gvr.version] if gvr.group else ["", "api", gvr.version]
         if self.namespace and self.resource.namespaced:
-            parts += ["namespaces", self.namespace]
+            parts += ["namespaces", quote(self.namespace, safe=_SAFE)]
         parts.append(gvr.resource)
         # A create of a subresource names its object; a create of an object does not.
         if self.name and (self.verb != "create" or self.subresource) and self.verb not in ("list", "watch"):
-            parts.append(self.name)
+            parts.append(quote(self.name, safe=_SAFE))
         if self.subresource:
             parts.append(self.subresource)
         return "/".join(parts)
@@ -92,8 +97,8 @@ def of_status(call: Call, code: int, said: Status, headers: Mapping[str, str] | 
     match code:
         case 401:
             return UnauthorizedError(said.message, **known)
-        case 403 if "system:anonymous" in said.message and said.reason != "NamespaceTerminating":
-            # No credentials reached the server: the same thing as a 401 (semantics 1.3).
+        case 403 if 'User "system:anonymous"' in said.message:
+            # No credentials reached the server: the same thing as a 401. Only the message tells who was asking.
             return UnauthorizedError(said.message, **{**known, "status": 401})
         case 403:
             return ForbiddenError(said.message, **known)
@@ -119,15 +124,20 @@ def of_status(call: Call, code: int, said: Status, headers: Mapping[str, str] | 
 def is_impersonation(error: ForbiddenError) -> bool:
     """Tell whether a 403 is about whom we may impersonate, not about the resource asked for (semantics 1.3)."""
     kind = error.details.get("kind")
-    return kind in ("users", "groups", "serviceaccounts", "userextras", "uids") and kind != error.resource.split("/")[0]
+    plural = error.resource.partition("/")[0].partition(".")[0]
+    return kind in ("users", "groups", "serviceaccounts", "userextras", "uids") and kind != plural
 
 
 def _retry_after(said: Status, headers: Mapping[str, str] | None) -> float | None:
-    wanted = (headers or {}).get("Retry-After") or (said.details or {}).get("retryAfterSeconds")
-    try:
-        return float(wanted) if wanted else None
-    except (TypeError, ValueError):
-        return None
+    """Return the pause in seconds; None where none is named, or none that can be waited for (a date, nonsense)."""
+    for wanted in ((headers or {}).get("Retry-After"), (said.details or {}).get("retryAfterSeconds")):
+        try:
+            pause = float(wanted or 0)
+        except (TypeError, ValueError):
+            continue
+        if 0 < pause < math.inf:
+            return pause
+    return None
 
 
 def _plain(body: bytes, content_type: str) -> str:

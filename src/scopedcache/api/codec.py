@@ -86,6 +86,9 @@ class _BookmarkLine(msgspec.Struct, frozen=True):
     object: _BookmarkObject
 
 
+# What decoding foreign bytes may raise; a ValidationError is a DecodeError.
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError)
+
 _line = msgspec.json.Decoder(_Line).decode
 _error_line = msgspec.json.Decoder(_ErrorLine).decode
 _bookmark_line = msgspec.json.Decoder(_BookmarkLine).decode
@@ -108,7 +111,7 @@ def decode_event(line: bytes) -> WatchEvent:
         event = _line(line)
     except msgspec.ValidationError:
         return _unusual(line)
-    except msgspec.DecodeError as error:
+    except _UNREADABLE as error:
         raise ProtocolError(f"a line of the watch is not JSON: {error}") from error
     part = event.object
     return WatchEvent(event.type, _entry(part.metadata, _object_bytes(line, event.type)), part.kind, part.api_version)
@@ -118,7 +121,7 @@ def decode_error(line: bytes) -> Status:
     """Read the Status that an ERROR line carries."""
     try:
         return _error_line(line).object
-    except msgspec.DecodeError as error:
+    except _UNREADABLE as error:
         raise ProtocolError(f"an ERROR line of the watch is not readable: {error}") from error
 
 
@@ -128,7 +131,7 @@ def ends_initial_events(line: bytes) -> bool:
         return False
     try:
         return (_bookmark_line(line).object.metadata.annotations or {}).get(INITIAL_EVENTS_END) == "true"
-    except msgspec.DecodeError:
+    except _UNREADABLE:
         return False
 
 
@@ -140,7 +143,7 @@ def decode_object(body: bytes) -> tuple[Entry, GVK]:
     """
     try:
         part = _partial(body)
-    except msgspec.DecodeError as error:
+    except _UNREADABLE as error:
         raise ProtocolError(f"the answer is not an API object: {error}") from error
     return _entry(part.metadata, bytes(body)), GVK.of(part.api_version, part.kind)
 
@@ -152,16 +155,20 @@ def decode_page(body: bytes) -> ListPage:
         ProtocolError: the body is not a list.
     """
     try:
-        return _page(body)
-    except msgspec.DecodeError as error:
+        page = _page(body)
+    except _UNREADABLE as error:
         raise ProtocolError(f"the answer is not a list: {error}") from error
+    # Go writes a nil slice as null, so a list may come without items; anything else must not read as an empty one.
+    if page.items is None and not page.kind.endswith("List"):
+        raise ProtocolError(f"the answer is not a list: it is a {page.kind or 'document without a kind'}")
+    return page
 
 
 def decode_status(body: bytes) -> Status | None:
     """Read a Status; None where the body is anything else."""
     try:
         status = _status(body)
-    except msgspec.DecodeError:
+    except _UNREADABLE:
         return None
     return status if status.kind == "Status" else None
 
@@ -183,7 +190,7 @@ def _unusual(line: bytes) -> WatchEvent:
         kind = msgspec.json.decode(line, type=dict[str, msgspec.Raw])
         if msgspec.json.decode(kind["type"], type=str) == "ERROR":
             return WatchEvent("ERROR", Entry(Metadata(), b""), "Status", "v1")
-    except (msgspec.DecodeError, KeyError):
+    except (*_UNREADABLE, KeyError):
         pass
     raise ProtocolError(f"a line of the watch is not a watch event: {line[:120]!r}")
 

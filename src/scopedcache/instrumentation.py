@@ -26,6 +26,7 @@ EVENTS_POSTED: Final = "scopedcache_events_posted_total"
 OPEN_WATCHES: Final = "scopedcache_open_watches"
 WATCH_EVENTS: Final = "scopedcache_watch_events_total"
 RELISTS: Final = "scopedcache_relists_total"
+BACKGROUND_TASKS: Final = "scopedcache_background_tasks"
 CACHED_OBJECTS: Final = "scopedcache_cached_objects"
 EVENT_HANDLERS: Final = "scopedcache_event_handlers"
 ACCESS_REVIEWS: Final = "scopedcache_access_reviews_total"
@@ -44,6 +45,7 @@ HELP: Final[Mapping[str, str]] = {
     OPEN_WATCHES: "Watch connections open now.",
     WATCH_EVENTS: "Watch events received.",
     RELISTS: "Full lists after the first one.",
+    BACKGROUND_TASKS: "Tasks of the cache that run now.",
     CACHED_OBJECTS: "Objects in memory.",
     EVENT_HANDLERS: "Event handlers registered now.",
     ACCESS_REVIEWS: "Access reviews sent, by kind and result.",

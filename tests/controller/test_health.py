@@ -7,7 +7,8 @@ import aiohttp
 import attrs
 import pytest
 
-from scopedcache.controller.health import Address, HealthServer, plain
+from scopedcache.controller.address import Address
+from scopedcache.controller.health import HealthServer, plain
 from scopedcache.errors import ConfigurationError
 from scopedcache.instrumentation import Counters
 from scopedcache.objects import ObjectKey

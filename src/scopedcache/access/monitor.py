@@ -11,7 +11,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 import attrs
@@ -79,7 +79,7 @@ class Monitor:
         self._listener: Listener | None = None
         self._verdicts: dict[Right, Verdict] = {}
         self._leases: dict[Right, int] = {}
-        self._places: dict[Place, set[Right]] = {}
+        self._places: dict[Place, dict[Right, None]] = {}  # in the order they were leased
         self._due: dict[Place, float] = {}
         self._budget = Budget(rate)
         self._burst = Budget(BURST_RATE)
@@ -112,7 +112,7 @@ class Monitor:
             self._leases[right] = self._leases.get(right, 0) + 1
             if right not in self._verdicts:
                 self._verdicts[right] = Verdict(right, since=self._timer())
-                self._places.setdefault(right.namespace, set()).add(right)
+                self._places.setdefault(right.namespace, {})[right] = None
                 if right.namespace not in self._due:
                     self._due[right.namespace] = self._timer() + self._spread()
                     self._wake.set()
@@ -124,7 +124,7 @@ class Monitor:
             if not self._leases[right]:
                 del self._leases[right], self._verdicts[right]
                 place = self._places[right.namespace]
-                place.discard(right)
+                place.pop(right, None)
                 if not place:
                     del self._places[right.namespace], self._due[right.namespace]
 
@@ -274,7 +274,7 @@ class Monitor:
         await asyncio.shield(flight)
 
     async def _review_now(self, place: Place) -> None:
-        rights = frozenset(self._places.get(place, ()))
+        rights = tuple(self._places.get(place, ()))
         if not rights:
             return
         try:
@@ -301,7 +301,7 @@ class Monitor:
         for right in rights:
             self._take(right, "silent", now)
 
-    def _review_refused(self, rights: frozenset[Right]) -> None:
+    def _review_refused(self, rights: Sequence[Right]) -> None:
         """The review itself met a 403: nothing is known, and from the start, or for long, attempts must tell."""
         self.reviews += 1
         self._instrumentation.increment(ACCESS_REVIEWS, result="refused")

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Literal, Protocol, TypeVar, overload
 
 import attrs
+import msgspec
 
 from ..errors import ForbiddenError, ProtocolError, ScopedCacheError, TransportError
 from ..objects import GVK, GVR, Kind, Object, ObjectKey, Resource
@@ -398,6 +399,11 @@ class Client:
         """Delete everything that the selectors match in one namespace, or everywhere for cluster-scoped kinds."""
         call = await self._call("deletecollection", kind, None, namespace)
         await self._send(call, "DELETE", query=_selectors(labels, fields))
+
+    async def version(self) -> str:
+        """Return the server's version, e.g. `v1.36.2`: a cheap way to find out whether it is there and knows us."""
+        found = msgspec.json.decode(await self._document("/version"))
+        return str(found.get("gitVersion", ""))
 
     # -- rights --------------------------------------------------------------------------------------------------
 

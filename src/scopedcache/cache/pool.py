@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -20,10 +21,11 @@ from ..informer.reflector import Server
 from ..informer.router import Chain
 from ..informer.slots import SyncSlots
 from ..informer.store import Ghosts
-from ..instrumentation import EVENT_HANDLERS, OPEN_WATCHES, Instrumentation
 from ..objects import Entry, Kind, Need, Object, ObjectKey, Resource, denotes
 from ..selectors import LabelSelector
 from ..tasks import Supervisor
+
+_log = logging.getLogger("scopedcache.cache")
 
 
 @attrs.frozen(cache_hash=True)
@@ -78,7 +80,6 @@ class Pool:
         options: InformerOptions,
         selectors: Mapping[Kind, LabelSelector],
         transforms: Mapping[Kind, Transform],
-        instrumentation: Instrumentation,
     ) -> None:
         self.chain = Chain()
         self.open_watches = 0
@@ -88,7 +89,6 @@ class Pool:
         self._options = options
         self._selectors = selectors
         self._transforms = transforms
-        self._instrumentation = instrumentation
         self._server = Server()
         self._slots = SyncSlots()
         self._informers: dict[Physical, Informer] = {}
@@ -187,10 +187,6 @@ class Pool:
     def handlers(self) -> int:
         return sum(informer.handlers for informer in self._informers.values())
 
-    def count_handlers(self) -> None:
-        """Report how many handlers there are now."""
-        self._instrumentation.set(EVENT_HANDLERS, self.handlers)
-
     @property
     def _renewal(self) -> float | None:
         return self._monitor.renewal if self._monitor.attempting else None
@@ -225,8 +221,8 @@ class Pool:
             if denotes(kind, resource):
                 informer.add_index(name, function)
         informer.start(self._supervisor)
+        _log.info("watch.started", extra={"kind": resource.gvk.kind, "namespace": physical.namespace})
         return informer
 
     def _streamed(self, streaming: bool) -> None:
         self.open_watches += 1 if streaming else -1
-        self._instrumentation.set(OPEN_WATCHES, self.open_watches)

@@ -24,6 +24,7 @@ class ResourceCache(Lister):
         generation: int,
         *,
         owned: Callable[[Informer], Sequence[Object]],
+        lacking: Callable[[], Sequence[Denial]],
         release: Callable[[Kind], None],
     ) -> None:
         super().__init__()
@@ -31,6 +32,7 @@ class ResourceCache(Lister):
         self.namespace = namespace
         self.generation = generation
         self._owned_in = owned
+        self._lacking = lacking
         self._release = release
         self._owned: dict[Resource, Informer] = {}
         self._missed: dict[Resource, Denial] = {}
@@ -47,6 +49,23 @@ class ResourceCache(Lister):
         See `get` for what it raises.
         """
         return self._owned_in(self._view(kind).informer)
+
+    @property
+    def denied(self) -> Sequence[Denial]:
+        """Return what is missing of the verbs that the needs declare beyond list and watch. Reads do not need them."""
+        return self._lacking()
+
+    def check(self) -> None:
+        """Raise if this handle shows nothing any more, or a declared verb is missing.
+
+        Raises:
+            ForbiddenError: which right is missing.
+            ScopeClosedError: the scope was closed, or opened again.
+        """
+        if self._error is not None:
+            raise self._error
+        for error in self.denied:
+            raise error
 
     def release(self, kind: Kind) -> None:
         """Give up one kind: its informer ends unless somebody else needs it; reads of it raise NotWatchedError."""

@@ -9,7 +9,7 @@ Plain and synchronous; scopes.py moves it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Literal
 
 import attrs
@@ -50,6 +50,7 @@ class Scope:
     namespace: str | None
     tell: Callable[[OwnerChanged], None]
     forget: Callable[[Scope, Kind], None]
+    lacking: Callable[[Scope], Sequence[Denial]]
     internal: bool = False
     state: State = "opening"
     error: Denial | None = None
@@ -145,6 +146,7 @@ class Scope:
             self.namespace,
             self.generation,
             owned=lambda informer: informer.owned_by(self),
+            lacking=lambda: self.lacking(self),
             release=lambda kind: self.forget(self, kind),
         )
 

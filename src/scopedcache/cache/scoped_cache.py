@@ -23,7 +23,7 @@ from ..api.client import Client, Labels
 from ..api.codec import Transform
 from ..errors import CacheError, ScopedCacheError
 from ..informer import EventHandler, IndexFunc, InformerOptions
-from ..instrumentation import NULL, Instrumentation
+from ..instrumentation import BACKGROUND_TASKS, CACHED_OBJECTS, EVENT_HANDLERS, NULL, OPEN_WATCHES, Instrumentation
 from ..objects import GVK, GVR, Kind, Need, Object, ObjectKey, Resource
 from ..selectors import LabelSelector
 from ..tasks import Supervisor
@@ -86,7 +86,6 @@ class ScopedCache:
             options=options or InformerOptions(),
             selectors={kind: LabelSelector.parse(labels) for kind, labels in selectors.items()},
             transforms=transforms,
-            instrumentation=instrumentation,
         )
         self._scopes = Scopes(
             self.monitor, self._pool, self._supervisor, cluster_wide=cluster_wide, publish=self._publish
@@ -214,7 +213,6 @@ class ScopedCache:
         finally:
             remove()
             lease.end()
-            self._pool.count_handlers()
 
     def add_index(self, kind: Kind, name: str, function: IndexFunc) -> None:
         """Add an index to every present and future informer of a kind; read it with `by_index`."""
@@ -283,6 +281,13 @@ class ScopedCache:
             bound=self.monitor.bound,
             attempting=self.monitor.attempting,
         )
+
+    def report(self, instrumentation: Instrumentation) -> None:
+        """Set the gauges that are cheaper to count when somebody looks than to keep."""
+        instrumentation.set(EVENT_HANDLERS, self._pool.handlers)
+        instrumentation.set(OPEN_WATCHES, self._pool.open_watches)
+        instrumentation.set(BACKGROUND_TASKS, len(self._supervisor))
+        instrumentation.set(CACHED_OBJECTS, sum(len(informer) for _, informer in self._pool))
 
     # -- for the parts below -------------------------------------------------------------------------------------
 

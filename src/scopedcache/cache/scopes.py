@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 import cachetools
 
@@ -66,14 +66,14 @@ class Scopes:
             raise ScopeClosedError(f"{owner} was deleted")
         found = self.table.setdefault(namespace, {}).get(owner.uid)
         if found is None:
-            found = Scope(owner, namespace, self._publish, self.release)
+            found = Scope(owner, namespace, self._publish, self.release, self.lacking)
             self.table[namespace][owner.uid] = found
             self._by_uid.setdefault(owner.uid, {})[found] = None
         return found
 
     def static(self, namespace: str | None, *, internal: bool = False) -> Scope:
         """Return a new scope that belongs to no owner."""
-        scope = Scope(None, namespace, self._publish, self.release, internal)
+        scope = Scope(None, namespace, self._publish, self.release, self.lacking, internal)
         self._static[scope] = None
         return scope
 
@@ -121,7 +121,7 @@ class Scopes:
             raise
 
     async def _open(self, scope: Scope, granted: bool) -> ResourceCache:
-        was_waiting = scope.state == "waiting"
+        was_waiting, bound = scope.state == "waiting", False
         while True:
             await self._monitor.check([right for held in scope.held.values() for right in held.rights])
             if scope.state == "closed":
@@ -135,6 +135,9 @@ class Scopes:
                 was_waiting = False
             if scope.state == "waiting":
                 scope.state = "opening"
+            if scope.state == "opening" and not scope.internal and not bound:
+                _log.info("cache.created", extra=_fields(scope))
+                bound = True
             self._bind(scope)
             wanted = list(scope.held.values())
             for held in wanted:
@@ -185,7 +188,7 @@ class Scopes:
 
     def _opened(self, scope: Scope) -> ResourceCache:
         if scope.state != "open" and not scope.internal:
-            _log.info("cache.created", extra=_fields(scope))
+            _log.info("cache.synced", extra=_fields(scope))
         scope.state, scope.error = "open", None
         return scope.handle
 
@@ -288,6 +291,11 @@ class Scopes:
             del scope.held[held.resource]
             self._drop(scope, held, None)
             scope.handle.hide(held.resource, None)
+
+    def lacking(self, scope: Scope) -> Sequence[Denial]:
+        """Return what is missing for certain of the verbs that a scope's needs declare."""
+        verdicts = (self._monitor.verdict(right) for held in scope.held.values() for right in held.verbs)
+        return [verdict.error() for verdict in verdicts if verdict is not None and verdict.state == "denied"]
 
     def __iter__(self) -> Iterator[Scope]:
         for scopes in list(self.table.values()):

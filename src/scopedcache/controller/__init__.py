@@ -3,7 +3,6 @@
 from .controller import Controller
 from .denial import OnForbidden
 from .events import EventRecorder
-from .health import HealthServer
 from .leadership import LeaderElection
 from .manager import Manager, Runnable
 from .mapping import Mapper, Watch
@@ -25,7 +24,6 @@ __all__ = [
     "Controller",
     "EventRecorder",
     "FailureBackoff",
-    "HealthServer",
     "LeaderElection",
     "Manager",
     "Mapper",

@@ -2,6 +2,7 @@
 
 `/healthz` says that the loop turns. `/readyz` shows as JSON what a person would ask, 503 while not ready. Loopback
 unless told otherwise; the probes of a kubelet come from outside the Pod's loopback, so give `0.0.0.0:8081` there.
+Imported only where something listens: it brings a web server along.
 """
 
 from __future__ import annotations
@@ -16,34 +17,8 @@ from aiohttp import web
 
 from ..errors import ConfigurationError
 from ..instrumentation import Sample
+from .address import Address
 from .exposition import CONTENT_TYPE, render
-
-LOOPBACK = "127.0.0.1"
-
-
-@attrs.frozen
-class Address:
-    """Where to listen."""
-
-    host: str
-    port: int
-
-    @classmethod
-    def parse(cls, text: str | int | Address) -> Address:
-        """Read `8081`, `:8081`, `host:8081` or `[::1]:8081`; without a host it is loopback, port 0 is any free one.
-
-        Raises:
-            ConfigurationError: it is none of these.
-        """
-        if isinstance(text, Address):
-            return text
-        host, _, port = str(text).rpartition(":")
-        if not port.isdecimal() or int(port) > 65535:
-            raise ConfigurationError(f"{text!r} is not an address to listen on; write it as host:port, e.g. :8081")
-        return cls(host.strip("[]") or LOOPBACK, int(port))
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 class HealthServer:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,14 +20,15 @@ import attrs
 
 from .. import instrumentation as metrics
 from ..tasks import Supervisor
+from .address import Address
 from .controller import Controller
 from .events import EventRecorder
-from .health import Address, HealthServer
 from .leader_election import Elector
 from .leadership import LeaderElection
 
 if TYPE_CHECKING:
     from ..cache import ScopedCache
+    from .health import HealthServer
 
 logger = logging.getLogger("scopedcache.controller")
 
@@ -150,14 +151,21 @@ class Manager:
 
     def state(self) -> dict[str, Any]:
         """Return what /readyz shows."""
+        snapshot = self._cache.snapshot()
         return {
             "leader": self._elector.state() if self._elector else None,
             "controllers": {controller.name: controller.state() for controller in self.controllers},
-            "cache": self._cache.snapshot(),
+            "effective_bound": round(self._cache.bound, 2),
+            "open_watches": snapshot.open_watches,
+            "degraded": bool(snapshot.waiting),
+            "snapshot": snapshot.to_dict(),
         }
 
     async def _listen(self, stack: AsyncExitStack) -> None:
-        samples = self.instrumentation if isinstance(self.instrumentation, metrics.Counters) else None
+        from .health import HealthServer
+
+        counters = self.instrumentation if isinstance(self.instrumentation, metrics.Counters) else None
+        samples = None if counters is None else _Scrape(self._cache, counters)
         servers = []
         if self._health is not None:
             shared = samples if self._metrics == self._health else None
@@ -239,6 +247,18 @@ class Manager:
 
     def __repr__(self) -> str:
         return f"<Manager of {', '.join(c.name for c in self.controllers) or 'nothing'} leading={self.leading}>"
+
+
+@attrs.frozen
+class _Scrape:
+    """The numbers as they are when somebody asks for them: gauges of the cache are set only then."""
+
+    cache: ScopedCache
+    counters: metrics.Counters
+
+    def __iter__(self) -> Iterator[metrics.Sample]:
+        self.cache.report(self.counters)
+        return iter(self.counters)
 
 
 def _single(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -1,0 +1,1 @@
+"""Operators to copy from."""

@@ -1,0 +1,1 @@
+"""The Memcached operator: a Deployment per custom resource, in the namespaces where somebody lets it."""

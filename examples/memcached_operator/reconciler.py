@@ -1,0 +1,55 @@
+"""Reconciles a Memcached: all there is to write. Watches, caches and lost rights are the library's business."""
+
+from __future__ import annotations
+
+import logging
+
+from scopedcache import Client, Need, Request, Result, ScopedCache
+from scopedcache.kit import add_finalizer, create_or_update, patch_status, remove_finalizer
+
+from .operand import DEPLOYMENT, MEMCACHED, POD, is_foreign, namesake, new_deployment, selector_of, shape
+from .status import name_taken, succeeded
+
+FINALIZER = "cache.example.com/finalizer"
+_log = logging.getLogger("memcached-operator")
+
+
+class MemcachedReconciler:
+    """Makes a Deployment of each Memcached, and writes the names of its Pods into its status."""
+
+    def __init__(self, cache: ScopedCache, client: Client) -> None:
+        self.cache = cache
+        self.client = client
+
+    async def reconcile(self, request: Request) -> Result:
+        said = {"namespace": request.namespace, "name": request.name}
+        memcached = self.cache.cluster.get(MEMCACHED, request.key)
+        if memcached is None:
+            _log.info("cr.gone", extra=said)
+            return Result()
+        if memcached.deletion_timestamp:
+            _log.info("cr.deleting", extra=said)
+            self.cache.close(memcached)
+            await remove_finalizer(self.client, memcached, FINALIZER)
+            return Result()
+        memcached = await add_finalizer(self.client, memcached, FINALIZER)
+
+        scope = await self.cache.open(
+            memcached,
+            Need(DEPLOYMENT, verbs=("create", "update"), route=namesake),
+            Need(POD, selector=selector_of(memcached)),
+        )
+        scope.check()
+        _log.info("child.get", extra=said)
+        found = scope.get(DEPLOYMENT, request.key)
+        if found is not None and is_foreign(memcached, found):
+            await patch_status(self.client, memcached, name_taken(memcached))
+            return Result()
+        deployment, change = await create_or_update(
+            self.client, new_deployment(memcached), lambda wanted: shape(memcached, wanted), read=scope.get
+        )
+        if change != "unchanged":
+            _log.info("child.create" if change == "created" else "child.update", extra=said)
+        nodes = sorted(pod.name for pod in scope.list(POD) if not pod.deletion_timestamp)
+        await patch_status(self.client, memcached, succeeded(memcached, deployment, nodes))
+        return Result()

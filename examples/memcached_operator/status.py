@@ -1,0 +1,63 @@
+"""What the status of a Memcached says: plain functions from what was seen to what is written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from scopedcache import ForbiddenError, Object
+from scopedcache.kit import find_condition, set_condition
+
+SUCCESSFUL = "Successful"
+STALE = "Stale"
+# The reasons that only a Memcached gets whose Deployment could be seen: losing that is news.
+HAD_THE_RIGHT = ("ReconcileSucceeded", "Progressing", "NameTaken", "PermissionRevoked")
+
+Status = dict[str, Any]
+
+
+def succeeded(memcached: Object, deployment: Object, nodes: Sequence[str]) -> Status:
+    """The Deployment is there, and so many of its servers are available."""
+    size, available = memcached.at("spec", "size", default=0), deployment.at("status", "availableReplicas", default=0)
+    done = available == size == len(nodes)
+    text = f"Deployment {deployment.name} has {available} of {size} servers available"
+    status, reason = (True, "ReconcileSucceeded") if done else ("Unknown", "Progressing")
+    conditions = _successful(memcached, status, reason, text)
+    if find_condition(conditions, STALE):
+        conditions = _condition(memcached, conditions, STALE, False, "Verified", "status.nodes is what there is")
+    state = {"status": "Succeeded", "message": text} if done else None
+    return {"observedGeneration": memcached.generation, "nodes": list(nodes), "state": state, "conditions": conditions}
+
+
+def name_taken(memcached: Object) -> Status:
+    """A Deployment of this name belongs to somebody else: it is neither adopted nor changed."""
+    text = f"Deployment {memcached.name} exists and is not this Memcached's: rename one of the two, or delete it"
+    return _failed(memcached, "NameTaken", text)
+
+
+def refused(memcached: Object, error: ForbiddenError) -> Status:
+    """A right is missing: say which, and whether it was there before. The nodes stay, marked as stale."""
+    before = find_condition(memcached.at("status", "conditions"), SUCCESSFUL) or {}
+    revoked = before.get("reason") in HAD_THE_RIGHT
+    text = f"Forbidden: may not {error.subject}, which Memcached {memcached.name} needs (not permitted by RBAC)"
+    status = _failed(memcached, "PermissionRevoked" if revoked else "NotPermitted", text)
+    if revoked:
+        told = "status.nodes is as it was when the right was lost"
+        status["conditions"] = _condition(memcached, status["conditions"], STALE, True, "PermissionRevoked", told)
+    return status
+
+
+def _failed(memcached: Object, reason: str, text: str) -> Status:
+    return {
+        "observedGeneration": memcached.generation,
+        "state": {"status": "Failed", "message": text},
+        "conditions": _successful(memcached, False, reason, text),
+    }
+
+
+def _successful(memcached: Object, status: Any, reason: str, text: str) -> list[Any]:
+    return _condition(memcached, memcached.at("status", "conditions"), SUCCESSFUL, status, reason, text)
+
+
+def _condition(memcached: Object, before: Any, kind: str, status: Any, reason: str, text: str) -> list[Any]:
+    return set_condition(before, kind, status, reason, text, observed_generation=memcached.generation)

@@ -40,7 +40,7 @@ import sys, time
 began = time.perf_counter()
 import scopedcache
 took = time.perf_counter() - began
-print(took, sum(name in sys.modules for name in ("kubernetes", "kubernetes_asyncio", "lightkube", "aiohttp")))
+print(took, sum(name in sys.modules for name in ("kubernetes", "kubernetes_asyncio")))
 """
 
 

@@ -73,7 +73,8 @@ class Manager:
             may be the same.
         runnables: async functions, or `Runnable`s.
         stop_timeout: seconds that reconciles under way get at the end.
-        instrumentation: takes the numbers; its own counters, unless told otherwise. `/metrics` shows Counters alone.
+        instrumentation: takes the numbers; Counters of its own, unless told otherwise. `/metrics` shows Counters alone;
+            give the cache the same ones to see its numbers there too.
         name: who speaks in Kubernetes Events.
     """
 

@@ -3,7 +3,7 @@
 import asyncio
 from contextlib import asynccontextmanager
 
-from scopedcache.cache import OwnerChanged
+from scopedcache.cache import OwnerChanged, Snapshot
 from scopedcache.errors import ForbiddenError, NotSyncedError
 from scopedcache.objects import GVK, GVR, Object, ObjectKey, Resource
 from tests.controller.dict_client import DictClient
@@ -124,8 +124,13 @@ class FakeCache:
     def close(self, owner):
         self.closed.append(owner.uid)
 
+    bound = 7.5
+
     def snapshot(self):
-        return {}
+        return Snapshot({}, [], [], [], [], len(self.leases), 0, 0, 0, 0, self.bound, False)
+
+    def report(self, instrumentation):
+        pass
 
     def lease(self, kind, namespace=None):
         (found,) = [lease for lease in self.leases if (lease.resource.gvk, lease.namespace) == (kind, namespace)]

@@ -14,7 +14,7 @@ from scopedcache.controller.outcome import FORBIDDEN_REQUEUE
 from scopedcache.controller.predicates import by_name, generation_changed
 from scopedcache.controller.request import Result
 from scopedcache.errors import ForbiddenError, TerminalError
-from scopedcache.instrumentation import FORBIDDEN, RECONCILES, RECONCILES_OVERDUE, Counters
+from scopedcache.instrumentation import RECONCILES, RECONCILES_OVERDUE, Counters
 from scopedcache.objects import ObjectKey
 from scopedcache.selectors import LabelSelector
 from tests.controller.fake_cache import MEMCACHED, NAMESPACE, POD, FakeCache, memcached, pod
@@ -293,7 +293,7 @@ async def test_a_denied_owner_is_told_and_waits_for_the_grant(cache, counters):
 
     (condition,) = cache.client.objects[("Memcached", "a", "m")]["status"]["conditions"]
     assert (len(reconciler.runs), condition["status"]) == (2, "True")
-    assert counters.value(FORBIDDEN, namespace="a", resource="deployments.apps") == 1
+    assert counters.value(RECONCILES, controller="memcached", result="forbidden") == 1
 
 
 async def test_a_denied_owner_is_tried_again_after_ten_minutes_as_a_net(cache):

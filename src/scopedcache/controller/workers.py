@@ -176,10 +176,6 @@ class Workers:
     def _count_run(self, outcome: Outcome, seconds: float) -> None:
         self._instrumentation.increment(metrics.RECONCILES, controller=self._name, result=outcome.ending)
         self._instrumentation.increment(metrics.RECONCILE_SECONDS, seconds, controller=self._name)
-        if isinstance(outcome.error, ForbiddenError):
-            self._instrumentation.increment(
-                metrics.FORBIDDEN, namespace=outcome.error.namespace or "", resource=outcome.error.resource
-            )
 
     def _gauge(self) -> None:
         self._instrumentation.set(metrics.QUEUE_READY, self._queue.ready, controller=self._name)

@@ -14,8 +14,7 @@ import tracemalloc
 import uuid
 from pathlib import Path
 
-from scopedcache.cache.scoped_cache import ScopedCache
-from scopedcache.objects import Need, Object
+from scopedcache import Need, Object, ScopedCache
 
 OWNERS = 3
 

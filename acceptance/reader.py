@@ -15,11 +15,7 @@ from typing import Any
 
 import attrs
 
-from scopedcache.api.client import Client
-from scopedcache.cache.resource_cache import ResourceCache
-from scopedcache.cache.scoped_cache import ScopedCache
-from scopedcache.errors import ForbiddenError, ScopedCacheError
-from scopedcache.objects import Need, Object
+from scopedcache import Client, ForbiddenError, Need, Object, ResourceCache, ScopedCache, ScopedCacheError
 
 DEPLOYMENT = "deployments.apps"
 POD = "pods"

@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol, TypeVar, overload
 import attrs
 import msgspec
 
-from ..errors import ForbiddenError, ProtocolError, ScopedCacheError, TransportError
+from ..errors import ForbiddenError, ProtocolError, Refuser, ScopedCacheError, TransportError
 from ..objects import GVK, GVR, Kind, Object, ObjectKey, Resource
 from ..selectors import LabelSelector
 from . import reviews
@@ -31,6 +31,7 @@ FIELD_MANAGER = "scopedcache"
 PAGE = 250
 METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 METADATA_WATCH = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+_NAMED = ("get", "update", "patch", "delete")
 _PATCH_TYPES: dict[PatchType, str] = {
     "merge": "application/merge-patch+json",
     "json": "application/json-patch+json",
@@ -128,19 +129,35 @@ class Client:
     # -- reads ---------------------------------------------------------------------------------------------------
 
     @overload
-    async def get(self, kind: Kind, name: str | ObjectKey, *, namespace: str | None = None) -> Object: ...
+    async def get(
+        self, kind: Kind, name: str | ObjectKey, *, namespace: str | None = None, subresource: str | None = None
+    ) -> Object: ...
     @overload
-    async def get(self, kind: Kind, name: str | ObjectKey, *, namespace: str | None = None, model: type[T]) -> T: ...
+    async def get(
+        self,
+        kind: Kind,
+        name: str | ObjectKey,
+        *,
+        namespace: str | None = None,
+        subresource: str | None = None,
+        model: type[T],
+    ) -> T: ...
 
     async def get(
-        self, kind: Kind, name: str | ObjectKey, *, namespace: str | None = None, model: type[T] | None = None
+        self,
+        kind: Kind,
+        name: str | ObjectKey,
+        *,
+        namespace: str | None = None,
+        subresource: str | None = None,
+        model: type[T] | None = None,
     ) -> Object | T:
-        """Get one object from the server, as an Object or as a `model`.
+        """Get one object, or its `status` or `scale`, from the server, as an Object or as a `model`.
 
         Raises:
             NotFoundError: it is not there.
         """
-        call = await self._call("get", kind, name, namespace)
+        call = await self._call("get", kind, name, namespace, subresource)
         found = _object(call.resource, await self._send(call, "GET"))
         return found.to_model(model) if model else found
 
@@ -224,12 +241,9 @@ class Client:
             self._observed(call, error)
             raise
         try:
-            if stream.status != 200:
-                body = await stream.read()
-                raise self._refused(call, error_of(call, stream.status, stream.content_type, stream.headers, body))
-            if not stream.content_type.endswith("json"):
-                body = await stream.read()
-                raise self._refused(call, _not_json(call, stream.content_type, body))
+            refusal = await _refusal(call, stream)
+            if refusal is not None:
+                raise refusal if isinstance(refusal, TransportError) else self._refused(call, refusal)
             self._observed(call, None)
             yield stream
         except TransportError as error:
@@ -250,7 +264,8 @@ class Client:
     ) -> AsyncIterator[tuple[str, Object]]:
         """Yield (type, object) of one watch until the server ends it; BOOKMARKs are left out.
 
-        One plain stream, without resuming: an `Informer` is what keeps a view up to date.
+        One plain stream, without resuming: an `Informer` is what keeps a view up to date. Who leaves the loop early
+        closes the stream with `contextlib.aclosing`.
         """
         resource = await self.discovery.resolve(kind)
         splitter = LineSplitter()
@@ -268,7 +283,7 @@ class Client:
                     event = decode_event(line)
                     if event.type == "ERROR":
                         said = decode_error(line)
-                        raise of_status(Call("watch", resource, namespace), said.code, said)
+                        raise of_status(Call("watch", resource, namespace), said.code or 500, said)
                     if event.type != "BOOKMARK":
                         yield event.type, Object(event.entry.metadata, event.entry.raw, resource.gvk)
 
@@ -296,11 +311,14 @@ class Client:
         self,
         obj: Object | Mapping[str, Any],
         *,
+        kind: Kind | None = None,
         subresource: str | None = None,
         field_manager: str = FIELD_MANAGER,
         dry_run: bool = False,
     ) -> Object:
         """Replace an object, or its `status` or `scale`.
+
+        `kind` is the kind whose subresource this is, where the object is of another one (a Scale of a Deployment).
 
         Raises:
             ConflictError: it changed since it was read.
@@ -311,7 +329,7 @@ class Client:
             raise ValueError(
                 f"{wanted.kind} {wanted.key} is not whole (metadata only, or transformed): patch it instead"
             )
-        call = await self._call("update", wanted.gvk, wanted.key, None, subresource)
+        call = await self._call("update", kind or wanted.gvk, wanted.key, None, subresource)
         return await self._write(call, "PUT", _write_query(field_manager, dry_run), wanted.to_json())
 
     async def patch(
@@ -362,7 +380,7 @@ class Client:
         propagation: Propagation | None = None,
         uid: str | None = None,
     ) -> Object | None:
-        """Delete an object. Return it as it is now where finalizers hold it, None where the server answered a Status.
+        """Delete an object. Return it as it is now where finalizers or a grace period hold it, None where it is gone.
 
         `uid` is a precondition: an object recreated under the same name is left alone (ConflictError).
 
@@ -378,17 +396,19 @@ class Client:
             options["propagationPolicy"] = propagation
         if uid:
             options["preconditions"] = {"uid": uid}
-        try:
-            answer = await self._send(call, "DELETE", body=encode(options))
-        except ForbiddenError as error:
-            raise await self._settled(call, error) from None
+        answer = await self._change(call, "DELETE", body=encode(options))
         status = decode_status(answer.body)
-        if status is None:
+        if status is not None:
+            gone = str((status.details or {}).get("uid", ""))
+        else:
             remaining = _object(call.resource, answer)
-            for listener in self._write_listeners:
-                listener.written(call.resource, remaining)
-            return remaining
-        gone = str((status.details or {}).get("uid", ""))
+            # Some kinds (Services, ServiceAccounts …) answer with the object although it is gone: it carries no
+            # deletion then, for that is only marked on what has to wait.
+            if remaining.deletion_timestamp is not None:
+                for listener in self._write_listeners:
+                    listener.written(call.resource, remaining)
+                return remaining
+            gone = remaining.uid
         for listener in self._write_listeners:
             listener.deleted(call.resource, ObjectKey(call.namespace or "", call.name or ""), gone)
         return None
@@ -398,12 +418,15 @@ class Client:
     ) -> None:
         """Delete everything that the selectors match in one namespace, or everywhere for cluster-scoped kinds."""
         call = await self._call("deletecollection", kind, None, namespace)
-        await self._send(call, "DELETE", query=_selectors(labels, fields))
+        await self._change(call, "DELETE", query=_selectors(labels, fields))
 
     async def version(self) -> str:
         """Return the server's version, e.g. `v1.36.2`: a cheap way to find out whether it is there and knows us."""
-        found = msgspec.json.decode(await self._document("/version"))
-        return str(found.get("gitVersion", ""))
+        body = await self._document("/version")
+        try:
+            return str(msgspec.json.decode(body, type=dict[str, Any]).get("gitVersion", ""))
+        except msgspec.DecodeError as error:
+            raise ProtocolError(f"the answer is not a version: {error}") from error
 
     # -- rights --------------------------------------------------------------------------------------------------
 
@@ -430,6 +453,9 @@ class Client:
         resource = self.discovery.known(kind) or await self.discovery.resolve(kind)
         if isinstance(name, tuple):
             namespace, name = name.namespace or namespace, name.name
+        if verb in _NAMED and name in ("", ".", "..", None):
+            # Without a name, the path would be the collection's: a delete would delete everything in the namespace.
+            raise ValueError(f"{verb} {resource} needs the name of an object, not {name!r}")
         if not resource.namespaced:
             namespace = None
         elif not namespace and verb not in ("list", "watch"):
@@ -439,25 +465,43 @@ class Client:
     async def _write(
         self, call: Call, method: str, query: Query, body: bytes, content_type: str = "application/json"
     ) -> Object:
-        try:
-            answer = await self._send(call, method, query=query, body=body, content_type=content_type)
-        except ForbiddenError as error:
-            raise await self._settled(call, error) from None
+        answer = await self._change(call, method, query=query, body=body, content_type=content_type)
         written = _object(call.resource, answer)
         if call.subresource in (None, "status") and ("dryRun", "All") not in query:
             for listener in self._write_listeners:
                 listener.written(call.resource, written)
         return written
 
-    async def _settled(self, call: Call, error: ForbiddenError) -> ForbiddenError:
-        """Find out who refused a write: quota, PodSecurity and webhooks answer 403 as well."""
-        gvr = call.resource.gvr
-        right = reviews.Right(call.verb, gvr.group, gvr.resource, call.namespace, call.subresource, call.name)
+    async def _change(
+        self,
+        call: Call,
+        method: str,
+        *,
+        query: Query = (),
+        body: bytes | None = None,
+        content_type: str = "application/json",
+    ) -> Response:
+        """Send a write. Where it is refused, find out by whom: quota, PodSecurity and webhooks answer 403 as well."""
         try:
-            error.by = "admission" if await self.review_access(right) else "authorizer"
+            return await self._send(call, method, query=query, body=body, content_type=content_type)
+        except ForbiddenError as error:
+            verbs = [call.verb, "create"] if content_type == _PATCH_TYPES["apply"] else [call.verb]
+            error.by = await self._refuser(call, verbs)
+            raise
+
+    async def _refuser(self, call: Call, verbs: Sequence[str]) -> Refuser:
+        """Return `authorizer` where one of these verbs is denied; an apply may also need to create."""
+        gvr = call.resource.gvr
+        try:
+            for verb in verbs:
+                # The authoriser sees no name in a create: the name stands in the body.
+                name = None if verb == "create" and not call.subresource else call.name
+                right = reviews.Right(verb, gvr.group, gvr.resource, call.namespace, call.subresource, name)
+                if not await self.review_access(right):
+                    return "authorizer"
         except ScopedCacheError:
-            error.by = "unknown"
-        return error
+            return "unknown"
+        return "admission"
 
     async def _send(
         self,
@@ -529,6 +573,15 @@ def _named(fields: str | None) -> str | None:
 
 def _write_query(field_manager: str, dry_run: bool) -> list[tuple[str, str]]:
     return [("fieldManager", field_manager)] + ([("dryRun", "All")] if dry_run else [])
+
+
+async def _refusal(call: Call, stream: Stream) -> ScopedCacheError | None:
+    """Return the error a stream stands for that is no watch, None where it is one."""
+    if stream.status != 200:
+        return error_of(call, stream.status, stream.content_type, stream.headers, await stream.read())
+    if not stream.content_type.endswith("json"):
+        return _not_json(call, stream.content_type, await stream.read())
+    return None
 
 
 def _not_json(call: Call, content_type: str, body: bytes) -> ScopedCacheError:

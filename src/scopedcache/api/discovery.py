@@ -1,6 +1,6 @@
 """Which kinds the server serves: names to resources, asked group by group and remembered for a while.
 
-A kind that is not known (a CRD not installed yet) is asked for again, at most once per `RETRY` seconds and group.
+A kind that is not known (a CRD not installed yet) is asked for again, at most once per `RETRY` seconds and document.
 """
 
 from __future__ import annotations
@@ -8,12 +8,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any
+from typing import Any, TypeVar
 
+import attrs
 import cachetools
 import msgspec
 
-from ..errors import NotFoundError, UnknownKindError
+from ..errors import NotFoundError, ProtocolError, UnknownKindError
 from ..objects import GVK, GVR, Kind, Resource
 
 # New versions of a group appear rarely; kubectl keeps its discovery for six hours, client-go's mapper until a miss.
@@ -23,18 +24,29 @@ RETRY = 2.0
 # Fetches a discovery document by path; raises NotFoundError where there is none.
 Fetch = Callable[[str], Awaitable[bytes]]
 
+T = TypeVar("T")
+
+
+@attrs.frozen
+class _Answer:
+    """A discovery document as it was at a time; `body` None where there was none."""
+
+    body: bytes | None
+    at: float
+
 
 class _APIResource(msgspec.Struct, rename="camel"):
     name: str
     kind: str
     namespaced: bool
     singular_name: str = ""
-    verbs: list[str] = []
-    short_names: list[str] = []
+    # Go writes a nil slice as null.
+    verbs: list[str] | None = None
+    short_names: list[str] | None = None
 
 
 class _APIResourceList(msgspec.Struct):
-    resources: list[_APIResource] = []
+    resources: list[_APIResource] | None = None
 
 
 class _Version(msgspec.Struct, rename="camel"):
@@ -42,13 +54,8 @@ class _Version(msgspec.Struct, rename="camel"):
 
 
 class _APIGroup(msgspec.Struct, rename="camel"):
-    name: str = ""
     versions: list[_Version] = []
     preferred_version: _Version | None = None
-
-
-class _APIGroupList(msgspec.Struct):
-    groups: list[_APIGroup] = []
 
 
 class Discovery:
@@ -57,9 +64,8 @@ class Discovery:
     def __init__(self, fetch: Fetch, *, timer: Callable[[], float] = time.monotonic) -> None:
         self._fetch = fetch
         self._timer = timer
-        self._documents: cachetools.TTLCache[str, bytes] = cachetools.TTLCache(256, TTL, timer=timer)
-        self._asked: dict[str, float] = {}
-        self._flights: dict[str, asyncio.Task[bytes]] = {}
+        self._answers: cachetools.TTLCache[str, _Answer] = cachetools.TTLCache(256, TTL, timer=timer)
+        self._flights: dict[str, asyncio.Task[_Answer]] = {}
         self._known: cachetools.TTLCache[Kind, Resource] = cachetools.TTLCache(1024, TTL, timer=timer)
 
     def known(self, kind: Kind) -> Resource | None:
@@ -68,9 +74,8 @@ class Discovery:
 
     def forget(self) -> None:
         """Ask anew for everything from now on (a CRD was installed, changed or removed)."""
-        self._documents.clear()
+        self._answers.clear()
         self._known.clear()
-        self._asked.clear()
 
     async def resolve(self, kind: Kind) -> Resource:
         """Return the resource of a kind; waits for discovery where it is not remembered.
@@ -97,59 +102,55 @@ class Discovery:
         )
 
     async def _search(self, group: str, version: str, name: str) -> Resource | None:
-        versions = [version] if version else await self._versions(group)
-        for candidate in versions:
-            served = await self._resources(group, candidate, name)
-            if served is not None:
-                return served
+        for again in (False, True):
+            for candidate in [version] if version else await self._versions(group, again):
+                found = await self._served(group, candidate, name, again)
+                if found is not None:
+                    return found
         return None
 
-    async def _versions(self, group: str) -> list[str]:
+    async def _versions(self, group: str, again: bool) -> list[str]:
         if not group:
             return ["v1"]
-        body = await self._document(f"/apis/{group}")
+        body = await self._document(f"/apis/{group}", again)
         if body is None:
             return []
-        found = msgspec.json.decode(body, type=_APIGroup)
+        found = _read(body, _APIGroup)
         preferred = [found.preferred_version.version] if found.preferred_version else []
         return preferred + [v.version for v in found.versions if v.version not in preferred]
 
-    async def _resources(self, group: str, version: str, name: str) -> Resource | None:
-        path = f"/apis/{group}/{version}" if group else f"/api/{version}"
-        for again in (False, True):
-            body = await self._document(path, again=again)
-            if body is None:
-                return None
-            served = msgspec.json.decode(body, type=_APIResourceList).resources
-            found = _find(served, name)
-            if found is not None:
-                return _resource(group, version, found, served)
-        return None
-
-    async def _document(self, path: str, *, again: bool = False) -> bytes | None:
-        """Return a document; `again` asks the server although it is remembered, if it was not asked just now."""
-        asked = self._asked.get(path, float("-inf"))
-        recent = self._timer() - asked < RETRY
-        if path in self._documents and (not again or recent):
-            return self._documents[path]
-        try:
-            return await self._fetch_once(path)
-        except NotFoundError:
-            self._documents.pop(path, None)
+    async def _served(self, group: str, version: str, name: str, again: bool) -> Resource | None:
+        body = await self._document(f"/apis/{group}/{version}" if group else f"/api/{version}", again)
+        if body is None:
             return None
+        served = _read(body, _APIResourceList).resources or []
+        found = _find(served, name)
+        return _resource(group, version, found, served) if found is not None else None
 
-    async def _fetch_once(self, path: str) -> bytes:
+    async def _document(self, path: str, again: bool) -> bytes | None:
+        """Return a document, None where there is none.
+
+        What is not there, and with `again` what is, is asked for anew, unless that was done just now.
+        """
+        answer = self._answers.get(path)
+        if answer is None or ((again or answer.body is None) and self._timer() - answer.at >= RETRY):
+            answer = await self._fetch_once(path)
+        return answer.body
+
+    async def _fetch_once(self, path: str) -> _Answer:
         flight = self._flights.get(path)
         if flight is None:
             flight = self._flights[path] = asyncio.ensure_future(self._fetch_now(path))
             flight.add_done_callback(lambda done: self._landed(path, done))
         return await asyncio.shield(flight)
 
-    async def _fetch_now(self, path: str) -> bytes:
-        body = await self._fetch(path)
-        self._asked[path] = self._timer()
-        self._documents[path] = body
-        return body
+    async def _fetch_now(self, path: str) -> _Answer:
+        try:
+            body = await self._fetch(path)
+        except NotFoundError:
+            body = None
+        answer = self._answers[path] = _Answer(body, self._timer())
+        return answer
 
     def _landed(self, path: str, done: asyncio.Task[Any]) -> None:
         self._flights.pop(path, None)
@@ -174,12 +175,21 @@ def _readings(kind: Kind) -> Iterable[tuple[str, str, str]]:
                 yield group, version, name
 
 
+def _read(body: bytes, type_: type[T]) -> T:
+    try:
+        return msgspec.json.decode(body, type=type_)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ProtocolError(f"the answer is not a discovery document: {error}") from error
+
+
 def _find(served: list[_APIResource], name: str) -> _APIResource | None:
     plain = [entry for entry in served if "/" not in entry.name]
     lower = name.lower()
+    if not lower:  # old servers leave out the singular names of built-in kinds
+        return None
     return next(
         (e for e in plain if e.name == name),
-        next((e for e in plain if lower in (e.singular_name, e.kind.lower()) or name in e.short_names), None),
+        next((e for e in plain if lower in (e.singular_name, e.kind.lower()) or name in (e.short_names or ())), None),
     )
 
 
@@ -189,6 +199,6 @@ def _resource(group: str, version: str, found: _APIResource, served: list[_APIRe
         gvr=GVR(group, version, found.name),
         gvk=GVK(group, version, found.kind),
         namespaced=found.namespaced,
-        verbs=frozenset(found.verbs),
+        verbs=frozenset(found.verbs or ()),
         subresources=frozenset(e.name.removeprefix(prefix) for e in served if e.name.startswith(prefix)),
     )

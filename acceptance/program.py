@@ -69,7 +69,8 @@ class Program:
 
     @classmethod
     def prepare(cls, name: str, arguments: Sequence[str], log: Path) -> Program:
-        """Describe `python -m` with these arguments, importing from this tree first."""
+        """Describe `python -m` with these arguments, importing from this tree first; an older log goes."""
+        log.unlink(missing_ok=True)
         path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH", ""))))
         process = Process(name, [sys.executable, "-m", *arguments], log, environ={**os.environ, "PYTHONPATH": path})
         return cls(process, JSONLog(log))

@@ -240,10 +240,10 @@ def touch_pods(world: World, namespace: str) -> None:
 
 
 def reconciled(world: World, log: int, namespace: str) -> str | None:
-    """Tell that something in a namespace was reconciled, or asked for, since a mark in the log."""
-    lines = world.operator.log.events("reconcile", since=log, namespace=namespace)
+    """Tell that something in a namespace was heard of, or asked for, since a mark in the log."""
+    lines = world.operator.log.events(since=log, namespace=namespace)
     watches = [w for kind in SECONDARY for w in world.watches(namespace=namespace, resource=kind)]
-    return f"reconciled: {lines[0]}" if lines else told(watches) if watches else None
+    return f"the log says {lines[0]}" if lines else told(watches) if watches else None
 
 
 ROWS = (

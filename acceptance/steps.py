@@ -44,6 +44,7 @@ def run_as_process(world: World) -> Outcome:
     """Step 2: the operator runs as a process under the ServiceAccount's token."""
     began = time.monotonic()
     operator = world.launch_operator("--leader-elect")
+    world.memory["pid"] = operator.process.pid
     eventually(
         "the operator answers", lambda: None if operator.health("/healthz").status else "no answer", within=START
     )
@@ -74,7 +75,6 @@ def start(world: World) -> Outcome:
     facts: dict[str, Any] = {"open watches": world.baseline, "lease held after": led}
     if ready and ready[0].get("workers") is not None:
         facts["workers"] = ready[0]["workers"]
-    world.memory["pid"] = operator.process.pid
     return Outcome(led, facts)
 
 

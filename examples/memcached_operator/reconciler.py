@@ -22,7 +22,7 @@ class MemcachedReconciler:
         self.client = client
 
     async def reconcile(self, request: Request) -> Result:
-        said = {"namespace": request.namespace, "name": request.name}
+        said = {"namespace": request.namespace, "object_name": request.name}
         memcached = self.cache.cluster.get(MEMCACHED, request.key)
         if memcached is None:
             _log.info("cr.gone", extra=said)

@@ -7,16 +7,22 @@ used. Everything that may block (files, exec plugins) runs in a thread.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
+import ipaddress
+import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import attrs
 
 from ..errors import ConfigurationError
+
+_log = logging.getLogger("scopedcache.api")
 
 # The API server itself trusts a verified token for ten seconds (TokenSuccessCacheTTL), so asking files and exec
 # plugins more often than that for a header gains nothing.
@@ -77,7 +83,7 @@ class Configuration:
             key_file=getattr(given, "key_file", None),
             verify=getattr(given, "verify_ssl", True) is not False,
             server_name=getattr(given, "tls_server_name", None),
-            proxy=getattr(given, "proxy", None),
+            proxy=_proxy_of(given),
         )
 
     async def authorization(self) -> str | None:
@@ -87,11 +93,16 @@ class Configuration:
         return self._header
 
     async def reload(self, refused: str | None) -> bool:
-        """Load everything anew after `refused` was answered 401; tell whether there is another header to try."""
-        if self._header != refused:
-            return True
-        if self._timer() - self._loaded_at >= RELOAD_PAUSE or self._token_file:
-            await self._read_once(self._reload)
+        """Load everything anew after `refused` was answered 401; tell whether there is another header to try.
+
+        What cannot be loaded is logged and left as it was: the 401 is the better error then.
+        """
+        with contextlib.suppress(ConfigurationError):
+            if self._reading is not None:  # perhaps a mere look at the file: it may not be what brings the new header
+                await asyncio.shield(self._reading)
+            due = self._timer() - self._loaded_at >= RELOAD_PAUSE or self._token_file
+            if self._header == refused and due:
+                await self._read_once(self._reload)
         return self._header != refused
 
     async def _read_once(self, read: Callable[[], Any]) -> None:
@@ -101,21 +112,36 @@ class Configuration:
             self._reading.add_done_callback(self._read_done)
         await asyncio.shield(self._reading)
 
-    def _read_done(self, _: asyncio.Task[None]) -> None:
+    def _read_done(self, done: asyncio.Task[None]) -> None:
         self._reading = None
+        if not done.cancelled():
+            done.exception()  # each waiter has it; nobody may be left to hear it
 
     async def _reload(self) -> None:
         self._loaded_at = self._timer()
-        self._loaded = await asyncio.to_thread(self._load)
+        try:
+            self._loaded = await asyncio.to_thread(self._load)
+        except ConfigurationError as error:
+            _log.warning("configuration-unreadable", extra={"error": str(error)})
         await self._read()
 
     async def _read(self) -> None:
-        if self._token_file:
-            token = await asyncio.to_thread(_read_token, self._token_file)
-            self._header = f"Bearer {token}"
-        else:
-            self._header = await _header_of(self._loaded)
+        try:
+            self._header = await self._current_header()
+        except ConfigurationError as error:
+            if self._header is None:
+                raise
+            # What we have may still be good, and where it is not, the server says so.
+            _log.warning("credentials-unreadable", extra={"error": str(error)})
         self._read_at = self._timer()
+
+    async def _current_header(self) -> str | None:
+        if self._token_file:
+            return f"Bearer {await asyncio.to_thread(_read_token, self._token_file)}"
+        try:
+            return await _header_of(self._loaded)
+        except Exception as error:  # hooks and exec plugins raise what they like
+            raise ConfigurationError(f"the credentials cannot be had: {error or type(error).__name__}") from error
 
 
 async def _header_of(given: Any) -> str | None:
@@ -191,7 +217,7 @@ def from_kubeconfig(path: str, context: str | None = None) -> Configuration:
         return made
 
     active = _context_of(path, context)
-    return Configuration(read, namespace=active.get("namespace"), token_file=_token_file_of(path, active))
+    return Configuration(read, namespace=active.get("namespace"), token_file=_token_file_of(path, active.get("user")))
 
 
 def of_client(given: Any) -> Configuration:
@@ -202,45 +228,66 @@ def of_client(given: Any) -> Configuration:
     return Configuration(lambda: configuration)
 
 
+def _proxy_of(given: Any) -> str | None:
+    """Return the proxy to use for the host, None where `no_proxy` names it."""
+    proxy: str | None = getattr(given, "proxy", None)
+    rules: str = getattr(given, "no_proxy", None) or ""
+    return None if proxy and _bypassed(str(given.host), rules) else proxy
+
+
+def _bypassed(url: str, rules: str) -> bool:
+    """Tell whether `NO_PROXY` names a host: by name, domain, address or network (`10.0.0.0/8`), as kubectl reads it."""
+    parts = urlsplit(url)
+    host = (parts.hostname or "").lower()
+    for rule in filter(None, (rule.strip().lower() for rule in rules.split(","))):
+        with contextlib.suppress(ValueError):
+            if ipaddress.ip_address(host) in ipaddress.ip_network(rule, strict=False):
+                return True
+        name = rule.lstrip(".")
+        if rule == "*" or name in (host, parts.netloc.lower()) or host.endswith(f".{name}"):
+            return True
+    return False
+
+
 def _kubeconfig_trouble(path: str, context: str | None, error: Exception) -> str:
-    names = _context_names(path)
-    if context and names is not None and context not in names:
+    names = [str(entry.get("name")) for _, document in _documents(path) for entry in _entries(document, "contexts")]
+    if context and context not in names:
         return f"kubeconfig {path} has no context {context!r}; it has: {', '.join(names) or 'none'}"
     return f"kubeconfig {path} cannot be used: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
 
 
-def _context_names(path: str) -> list[str] | None:
-    from kubernetes import config
-
-    try:
-        contexts, _ = config.list_kube_config_contexts(config_file=path)
-    except Exception:  # broken files are reported by the loader itself
-        return None
-    return [entry["name"] for entry in contexts]
-
-
 def _context_of(path: str, context: str | None) -> dict[str, Any]:
-    from kubernetes import config
+    documents = list(_documents(path))
+    chosen = context or next(filter(None, (document.get("current-context") for _, document in documents)), None)
+    for _, document in documents:
+        for entry in _entries(document, "contexts"):
+            if entry.get("name") == chosen and isinstance(entry.get("context"), dict):
+                return dict(entry["context"])
+    return {}
 
-    try:
-        contexts, active = config.list_kube_config_contexts(config_file=path)
-    except Exception:
-        return {}
-    chosen = next((entry for entry in contexts if entry["name"] == context), None) if context else active
-    return dict((chosen or {}).get("context") or {})
+
+def _token_file_of(path: str, name: str | None) -> str | None:
+    """Return the `tokenFile` of a user: the client's loader reads it only once."""
+    for folder, document in _documents(path):
+        for entry in _entries(document, "users"):
+            if name is not None and entry.get("name") == name:
+                token_file = (entry.get("user") or {}).get("tokenFile")
+                return str(folder / token_file) if token_file else None
+    return None
 
 
-def _token_file_of(path: str, context: dict[str, Any]) -> str | None:
-    """Return the `tokenFile` of the context's user: the client's loader reads it only once."""
+def _documents(path: str) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Yield the folder and the content of each kubeconfig; what is broken is reported by the client's loader."""
     import yaml
 
-    for part in path.split(os.pathsep):
-        try:
-            document = yaml.safe_load(Path(part).expanduser().read_text()) or {}
-            users = {entry["name"]: entry.get("user") or {} for entry in document.get("users") or ()}
-        except (OSError, yaml.YAMLError, AttributeError, KeyError, TypeError):
-            continue
-        token_file = users.get(context.get("user"), {}).get("tokenFile")
-        if token_file:
-            return str(Path(part).expanduser().parent / token_file)
-    return None
+    for part in filter(None, path.split(os.pathsep)):
+        file = Path(part).expanduser()
+        with contextlib.suppress(OSError, ValueError, yaml.YAMLError):
+            document = yaml.safe_load(file.read_text())
+            if isinstance(document, dict):
+                yield file.parent, document
+
+
+def _entries(document: dict[str, Any], section: str) -> list[dict[str, Any]]:
+    found = document.get(section)
+    return [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []

@@ -135,7 +135,7 @@ class Scopes:
                 was_waiting = False
             if scope.state == "waiting":
                 scope.state = "opening"
-            if scope.state == "opening" and not scope.internal and not bound:
+            if scope.state == "opening" and scope.owner is not None and not bound:
                 _log.info("cache.created", extra=_fields(scope))
                 bound = True
             self._bind(scope)
@@ -187,7 +187,7 @@ class Scopes:
                 informer.router.add(scope, selector=held.need.selector, route=held.need.route)
 
     def _opened(self, scope: Scope) -> ResourceCache:
-        if scope.state != "open" and not scope.internal:
+        if scope.state != "open" and scope.owner is not None:
             _log.info("cache.synced", extra=_fields(scope))
         scope.state, scope.error = "open", None
         return scope.handle

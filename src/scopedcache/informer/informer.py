@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
@@ -33,7 +34,8 @@ from .store import Delta, Ghosts, Key, Store
 
 _log = logging.getLogger("scopedcache.informer")
 
-# What a watch asks the server for. Renewal is not how we learn of revocations, so it may be long (semantics §3).
+# What a watch asks the server for: this long, up to twice, so that not all of them end together (client-go's range).
+# Renewal is not how we learn of revocations, so it may be long (semantics §3).
 WATCH_TIMEOUT = 300.0
 # Bookmarks come about once a minute: a stream silent for longer than this is dead (design §2, informer).
 IDLE_TIMEOUT = 75.0
@@ -84,6 +86,7 @@ class Informer:
         options: InformerOptions | None = None,
         on_stream: Callable[[bool], None] | None = None,
         timer: Callable[[], float] = time.monotonic,
+        chance: Callable[[], float] = random.random,
     ) -> None:
         self.resource = resource
         self.namespace = namespace
@@ -103,7 +106,8 @@ class Informer:
         self._options = options or InformerOptions()
         self._on_stream = on_stream
         self._timer = timer
-        self._reflector = Reflector(server)
+        self._chance = chance
+        self._reflector = Reflector(server, chance=chance)
         self._store = Store(ghosts)
         self._indexer = Indexer(resource.gvk)
         self._handlers: list[Registered] = []
@@ -393,7 +397,7 @@ class Informer:
                 fields=self._fields,
                 resource_version=version,
                 initial_events=initial,
-                timeout=self.watch_timeout or self._options.watch_timeout,
+                timeout=self.watch_timeout or self._options.watch_timeout * (1 + self._chance()),
                 idle_timeout=self._options.idle_timeout,
                 metadata_only=self.metadata_only,
             ),

@@ -50,8 +50,12 @@ class TextFormatter(logging.Formatter):
 
 
 def fields(record: logging.LogRecord) -> dict[str, Any]:
-    """Return what was given with `extra=`."""
-    return {name: value for name, value in vars(record).items() if name not in _OWN}
+    """Return what was given with `extra=`.
+
+    A LogRecord has a `name` of its own, so an object's name is given as `object_name`, and shown as `name`.
+    """
+    given = {name: value for name, value in vars(record).items() if name not in _OWN}
+    return {"name" if name == "object_name" else name: value for name, value in given.items()}
 
 
 def configure_logging(format: Literal["text", "json"] = "text", *loggers: str, verbose: bool = False) -> None:

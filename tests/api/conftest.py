@@ -1,4 +1,4 @@
-"""The tests of the way to the server run in virtual time."""
+"""The tests of the way to the server run in virtual time, except those that open sockets."""
 
 from __future__ import annotations
 
@@ -13,4 +13,4 @@ from tests.clock import loop_factories
 def pytest_asyncio_loop_factories(
     config: pytest.Config, item: pytest.Item
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    return loop_factories()
+    return {"real": asyncio.new_event_loop} if item.path.stem.startswith("test_http") else loop_factories()

@@ -2,23 +2,16 @@
 
 import asyncio
 import json
-from contextlib import aclosing
 
 import pytest
 
 from scopedcache.api.client import METADATA_LIST, Client
 from scopedcache.errors import (
-    AlreadyExistsError,
-    ForbiddenError,
     GoneError,
-    NotFoundError,
     ProtocolError,
-    TransportError,
 )
 from scopedcache.objects import GVK, GVR, Object, ObjectKey, Resource
-from tests.clock import idle
-from tests.informer.events import NODES, PODS, added, bookmark, deleted, pod, pods
-from tests.informer.events import error as error_line
+from tests.informer.events import NODES, PODS, pod, pods
 from tests.informer.fake_transport import FakeTransport, status
 
 DEPLOYMENTS = Resource(GVR("apps", "v1", "deployments"), GVK("apps", "v1", "Deployment"), namespaced=True)
@@ -263,214 +256,7 @@ async def test_delete_collection_takes_selectors(client, server):
     assert seen(request) == ("DELETE", "/api/v1/namespaces/a/pods", {"labelSelector": "app=x"})
 
 
-# -- who refused -----------------------------------------------------------------------------------------------------
-
-
-async def review(server, allowed):
-    request = await server.asked()
-    assert request.path == "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
-    request.answer({"kind": "SelfSubjectAccessReview", "status": {"allowed": allowed}}, code=201)
-    return request.body["spec"]["resourceAttributes"]
-
-
-WRITES = {
-    "create": lambda client: client.create(pod("x", 1)),
-    "update": lambda client: client.update(pod("x", 1)),
-    "patch": lambda client: client.patch(PODS, "x", {}, namespace="a"),
-    "delete": lambda client: client.delete(PODS, "x", namespace="a"),
-    "deletecollection": lambda client: client.delete_collection(PODS, namespace="a"),
-}
-
-
-@pytest.mark.parametrize(("allowed", "by"), [(True, "admission"), (False, "authorizer")])
-@pytest.mark.parametrize("verb", WRITES)
-async def test_one_review_settles_who_refused_a_write(client, server, verb, allowed, by):
-    writing = asyncio.ensure_future(WRITES[verb](client))
-    (await server.asked()).refuse(403, "Forbidden", "no")
-    asked = await review(server, allowed)
-
-    with pytest.raises(ForbiddenError) as caught:
-        await writing
-
-    named = {"name": "x"} if verb not in ("create", "deletecollection") else {}
-    assert (asked, caught.value.by) == ({"verb": verb, "group": "", "resource": "pods", "namespace": "a", **named}, by)
-
-
-async def test_a_review_of_a_create_names_no_object(client, server):
-    """The authoriser sees no name in a create, so a right by `resourceNames` does not allow it."""
-    writing = asyncio.ensure_future(client.create(pod("x", 1)))
-    (await server.asked()).refuse(403, "Forbidden")
-    assert "name" not in await review(server, False)
-    with pytest.raises(ForbiddenError):
-        await writing
-
-
-async def test_an_apply_may_be_refused_for_want_of_create(client, server):
-    writing = asyncio.ensure_future(client.apply(pod("x", 1)))
-    (await server.asked()).refuse(403, "Forbidden", "cannot create resource")
-    verbs = [(await review(server, True))["verb"], (await review(server, False))["verb"]]
-
-    with pytest.raises(ForbiddenError) as caught:
-        await writing
-
-    assert (verbs, caught.value.by) == (["patch", "create"], "authorizer")
-
-
-async def test_who_refused_stays_unknown_where_the_review_is_refused_too(client, server):
-    writing = asyncio.ensure_future(client.create(pod("x", 1)))
-    (await server.asked()).refuse(403, "Forbidden", "no")
-    (await server.asked()).refuse(403, "Forbidden", "no reviews either")
-    with pytest.raises(ForbiddenError, match="no") as caught:
-        await writing
-    assert (caught.value.by, caught.value.verb) == ("unknown", "create")
-    assert server.quiet
-
-
-async def test_a_refused_read_needs_no_review(client, server):
-    reading = asyncio.ensure_future(client.list(PODS, namespace="a"))
-    (await server.asked()).refuse(403, "Forbidden", "no")
-    with pytest.raises(ForbiddenError) as caught:
-        await reading
-    assert (caught.value.by, server.quiet) == ("authorizer", True)
-
-
-# -- what observers hear ---------------------------------------------------------------------------------------------
-
-
-class Observer:
-    def __init__(self):
-        self.heard = []
-
-    def observed(self, call, error):
-        self.heard.append((call.verb, call.subject, call.namespace, type(error).__name__))
-
-
-async def test_observers_hear_how_every_request_ended(client, server):
-    observer = Observer()
-    client.add_observer(observer)
-
-    await exchange(server, client.get(PODS, "x", namespace="a"), body=pod("x", 1))
-    with pytest.raises(NotFoundError):
-        await exchange(server, client.get(PODS, "x", namespace="a"), body=status(404, "NotFound"), code=404)
-    with pytest.raises(ProtocolError):
-        await exchange(server, client.list(PODS), body=b"<html>", content_type="text/html")
-    losing = asyncio.ensure_future(client.get(NODES, "n"))
-    (await server.asked()).lose()
-    with pytest.raises(TransportError):
-        await losing
-    client.remove_observer(observer)
-    await exchange(server, client.get(PODS, "x", namespace="a"), body=pod("x", 1))
-
-    assert observer.heard == [
-        ("get", "pods", "a", "NoneType"),
-        ("get", "pods", "a", "NotFoundError"),
-        ("list", "pods", None, "ProtocolError"),
-        ("get", "nodes", None, "TransportError"),
-    ]
-
-
-@pytest.mark.parametrize(
-    ("answer", "expected"),
-    [
-        ({"code": 200, "body": b"<html>log in</html>", "content_type": "text/html"}, ProtocolError),
-        ({"code": 403, "body": b"<html>blocked</html>", "content_type": "text/html"}, TransportError),
-        ({"code": 302, "body": b"", "content_type": "text/html"}, ProtocolError),
-        ({"code": 200, "body": b"{"}, ProtocolError),
-        ({"code": 409, "body": status(409, "AlreadyExists")}, AlreadyExistsError),
-    ],
-)
-async def test_an_answer_of_something_else_is_an_error_with_its_name(client, server, answer, expected):
-    with pytest.raises(expected):
-        await exchange(server, client.create(pod("x", 1)), **answer)
-
-
-# -- watches ---------------------------------------------------------------------------------------------------------
-
-
-async def test_a_watch_yields_events_and_leaves_bookmarks_out(client, server):
-    events = client.watch(
-        PODS, namespace="a", labels="app=x", fields="metadata.name=x", resource_version="5", timeout=9.6
-    )
-    first = asyncio.ensure_future(anext(events))
-    watch = await server.watched()
-    watch.accept(bookmark(6), added("x", 7))
-    assert (await first)[0] == "ADDED"
-    watch.send(deleted("x", 8))
-    type_, gone = await anext(events)
-    watch.end()
-    assert [event async for event in events] == []
-    assert (type_, gone.resource_version, gone.kind) == ("DELETED", "8", "Pod")
-    assert (watch.path, watch.query) == (
-        "/api/v1/namespaces/a/pods",
-        {
-            "labelSelector": "app=x",
-            "fieldSelector": "metadata.name=x",
-            "watch": "true",
-            "allowWatchBookmarks": "true",
-            "resourceVersion": "5",
-            "timeoutSeconds": "10",
-        },
-    )
-
-
-async def test_an_ERROR_line_ends_a_watch_with_its_error(client, server):
-    events = client.watch(PODS)
-    first = asyncio.ensure_future(anext(events))
-    (await server.watched()).accept(error_line(410, "Expired"))
-    with pytest.raises(GoneError, match="words of 410"):
-        await first
-    assert not server.open
-
-
-@pytest.mark.parametrize(
-    ("code", "body", "content_type", "expected"),
-    [
-        (403, status(403, "Forbidden", "no"), "application/json", ForbiddenError),
-        (403, b"<html>", "text/html", TransportError),
-        (200, b"<html>", "text/html", ProtocolError),
-        (404, b"404 page not found", "text/plain", NotFoundError),
-    ],
-)
-async def test_a_refused_watch_is_closed_and_told(client, server, code, body, content_type, expected):
-    observer = Observer()
-    client.add_observer(observer)
-    first = asyncio.ensure_future(anext(client.watch(PODS)))
-    (await server.watched()).answer(code, body, content_type)
-    with pytest.raises(expected):
-        await first
-    assert (not server.open, observer.heard) == (True, [("watch", "pods", None, expected.__name__)])
-
-
-async def test_a_server_that_cannot_be_reached_is_told_too(client, server):
-    observer = Observer()
-    client.add_observer(observer)
-    first = asyncio.ensure_future(anext(client.watch(PODS)))
-    (await server.watched()).unreachable()
-    with pytest.raises(TransportError, match="connection refused"):
-        await first
-    assert observer.heard == [("watch", "pods", None, "TransportError")]
-
-
-@pytest.mark.parametrize("when", ["opening", "open"])
-async def test_a_cancelled_watch_leaves_no_connection(client, server, when):
-    reading = asyncio.ensure_future(anext(client.watch(PODS)))
-    watch = await server.watched()
-    if when == "open":
-        watch.accept()
-        await idle()
-    reading.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await reading
-    assert not server.open
-
-
-async def test_leaving_a_watch_early_closes_its_connection(client, server):
-    async with aclosing(client.watch(PODS)) as events:
-        first = asyncio.ensure_future(anext(events))
-        watch = (await server.watched()).accept(added("x", 1))
-        await first
-        assert server.open == {watch}
-    assert not server.open
+# -- reviews, versions, the end ---------------------------------------------------------------------------------------
 
 
 async def test_the_version_of_the_server(client, server):
@@ -502,16 +288,3 @@ async def test_the_rules_of_a_namespace(client, server):
     request, rules = await exchange(server, client.review_rules("a"), body=answer, code=201)
     assert json.loads(json.dumps(request.body))["spec"] == {"namespace": "a"}
     assert (rules.incomplete, [rule.verbs for rule in rules.rules]) == (True, [("get",)])
-
-
-async def test_a_connection_lost_in_the_middle_of_a_watch_is_told_once(client, server):
-    observer = Observer()
-    client.add_observer(observer)
-    events = client.watch(PODS)
-    first = asyncio.ensure_future(anext(events))
-    watch = (await server.watched()).accept(added("x", 1))
-    await first
-    watch.cut()
-    with pytest.raises(TransportError, match="connection lost"):
-        await anext(events)
-    assert observer.heard == [("watch", "pods", None, "NoneType"), ("watch", "pods", None, "TransportError")]

@@ -24,6 +24,8 @@ from ..errors import ConfigurationError
 
 _log = logging.getLogger("scopedcache.api")
 
+_log = logging.getLogger("scopedcache.api")
+
 # The API server itself trusts a verified token for ten seconds (TokenSuccessCacheTTL), so asking files and exec
 # plugins more often than that for a header gains nothing.
 HEADER_TTL = 10.0
@@ -251,8 +253,8 @@ def _bypassed(url: str, rules: str) -> bool:
 
 def _kubeconfig_trouble(path: str, context: str | None, error: Exception) -> str:
     names = [str(entry.get("name")) for _, document in _documents(path) for entry in _entries(document, "contexts")]
-    if context and context not in names:
-        return f"kubeconfig {path} has no context {context!r}; it has: {', '.join(names) or 'none'}"
+    if context and names and context not in names:
+        return f"kubeconfig {path} has no context {context!r}; it has: {', '.join(names)}"
     return f"kubeconfig {path} cannot be used: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
 
 

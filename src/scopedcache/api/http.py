@@ -8,9 +8,11 @@ connection is made: aiohttp alone takes longer to import than everything else to
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
 import ssl
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 
 import aiohttp
 import yarl
@@ -19,9 +21,13 @@ from ..errors import ConfigurationError, TransportError
 from .configuration import Configuration, Endpoint
 from .transport import REQUEST_TIMEOUT, Query, Response, Stream
 
+_log = logging.getLogger("scopedcache.api")
+
 CONNECT_TIMEOUT = 10.0
 # Requests in flight at once. More would only queue in the server's priority-and-fairness instead of here.
 REQUEST_CONNECTIONS = 64
+# How much is read of the body of a refusal.
+BODY_LIMIT = 2**20
 
 
 class HTTPTransport:
@@ -30,6 +36,7 @@ class HTTPTransport:
     def __init__(self, configuration: Configuration) -> None:
         self._configuration = configuration
         self._endpoint = configuration.endpoint
+        self._files = _files(self._endpoint)
         self._tls = _tls_context(self._endpoint)
         self._base = _base_url(self._endpoint)
         headers = {"User-Agent": "scopedcache", "Accept-Encoding": "identity"}
@@ -58,6 +65,7 @@ class HTTPTransport:
         authorization = await self._configuration.authorization()
         response = await self._send(method, url, body, headers, authorization, limits)
         if response.status == 401 and await self._renewed(authorization):
+            url = self._url(path, query)  # the server may have moved
             authorization = await self._configuration.authorization()
             response = await self._send(method, url, body, headers, authorization, limits)
         return response
@@ -72,7 +80,7 @@ class HTTPTransport:
         limits: aiohttp.ClientTimeout,
     ) -> Response:
         sent = headers | ({"Authorization": authorization} if authorization else {})
-        try:
+        with self._translated():
             async with self._requests.request(
                 method,
                 url,
@@ -85,8 +93,6 @@ class HTTPTransport:
                 allow_redirects=False,
             ) as answer:
                 return Response(answer.status, answer.content_type, answer.headers, await answer.read())
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise self._trouble(error) from error
 
     @asynccontextmanager
     async def stream(
@@ -96,11 +102,12 @@ class HTTPTransport:
         url = self._url(path, query)
         authorization = await self._configuration.authorization()
         answer = await self._open(url, accept, authorization, idle_timeout)
-        if answer.status == 401 and await self._renewed(authorization):
-            answer.close()
-            authorization = await self._configuration.authorization()
-            answer = await self._open(url, accept, authorization, idle_timeout)
         try:
+            if answer.status == 401 and await self._renewed(authorization):
+                answer.close()
+                url = self._url(path, query)  # the server may have moved
+                authorization = await self._configuration.authorization()
+                answer = await self._open(url, accept, authorization, idle_timeout)
             yield _HTTPStream(answer, self)
         finally:
             answer.close()  # not release(): the rest of a watch is never read to its end
@@ -110,7 +117,7 @@ class HTTPTransport:
     ) -> aiohttp.ClientResponse:
         headers = {"Accept": accept} | ({"Authorization": authorization} if authorization else {})
         limits = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT, sock_read=idle_timeout)
-        try:
+        with self._translated():
             return await self._watches.get(
                 url,
                 headers=headers,
@@ -120,20 +127,36 @@ class HTTPTransport:
                 proxy=self._endpoint.proxy,
                 allow_redirects=False,
             )
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise self._trouble(error) from error
 
     async def _renewed(self, authorization: str | None) -> bool:
-        """Reload the credentials; the endpoint may have moved with them."""
+        """Reload the credentials; the endpoint may have moved with them, or its certificates have changed in place."""
         renewed = await self._configuration.reload(authorization)
         endpoint = self._configuration.endpoint
-        if endpoint != self._endpoint:
-            self._endpoint, self._tls, self._base = endpoint, _tls_context(endpoint), _base_url(endpoint)
-            return True
-        return renewed
+        files = _files(endpoint)
+        if (endpoint, files) == (self._endpoint, self._files):
+            return renewed
+        try:
+            tls, base = _tls_context(endpoint), _base_url(endpoint)
+        except ConfigurationError as error:  # half written, or wrong: the 401 is the better error
+            _log.warning("configuration-unreadable", extra={"error": str(error)})
+            return renewed
+        self._endpoint, self._files, self._tls, self._base = endpoint, files, tls, base
+        return True
 
     def _url(self, path: str, query: Query) -> yarl.URL:
         return self._base.joinpath(path.lstrip("/"), encoded=True).with_query(list(query))
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """Turn whatever aiohttp raises when nobody answered into a TransportError; its time-outs are TimeoutErrors."""
+        try:
+            yield
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise self._trouble(error) from error
+        except RuntimeError as error:  # "Session is closed"
+            if not self._requests.closed:
+                raise
+            raise TransportError(f"{self._endpoint.host}: this client is closed") from error
 
     def _trouble(self, error: BaseException) -> TransportError:
         host = self._endpoint.host
@@ -159,17 +182,19 @@ class _HTTPStream:
         self.headers: Mapping[str, str] = answer.headers
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        try:
+        with self._transport._translated():
             async for chunk in self._answer.content.iter_any():
                 yield chunk
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise self._transport._trouble(error) from error
 
     async def read(self) -> bytes:
-        try:
-            return await self._answer.content.read(2**20)
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise self._transport._trouble(error) from error
+        """Read on until the end: one read returns what happens to be there, perhaps half of a Status."""
+        parts, missing = [], BODY_LIMIT
+        with self._transport._translated():
+            async with asyncio.timeout(REQUEST_TIMEOUT):
+                while missing and (part := await self._answer.content.read(missing)):
+                    parts.append(part)
+                    missing -= len(part)
+        return b"".join(parts)
 
 
 def _base_url(endpoint: Endpoint) -> yarl.URL:
@@ -179,7 +204,21 @@ def _base_url(endpoint: Endpoint) -> yarl.URL:
         raise ConfigurationError(f"the server address {endpoint.host!r} is not a URL") from error
     if url.scheme not in ("http", "https") or not url.host:
         raise ConfigurationError(f"the server address {endpoint.host!r} is not an http(s) URL")
+    if endpoint.proxy and not endpoint.proxy.startswith(("http://", "https://")):
+        raise ConfigurationError(f"the proxy {endpoint.proxy!r} is not an http(s) proxy: no other kind is supported")
     return url
+
+
+def _files(endpoint: Endpoint) -> tuple[int, ...]:
+    """Return when the certificate files were last changed: they may be renewed in place."""
+    return tuple(_changed_at(file) for file in (endpoint.ca_file, endpoint.cert_file, endpoint.key_file) if file)
+
+
+def _changed_at(file: str) -> int:
+    try:
+        return os.stat(file).st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _tls_context(endpoint: Endpoint) -> ssl.SSLContext | bool:
@@ -188,6 +227,8 @@ def _tls_context(endpoint: Endpoint) -> ssl.SSLContext | bool:
         return True
     try:
         context = ssl.create_default_context(cafile=endpoint.ca_file)
+        # On by default since Python 3.13, and refuses CAs that kubectl and every other client accept.
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
         if not endpoint.verify:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE

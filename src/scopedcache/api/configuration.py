@@ -24,8 +24,6 @@ from ..errors import ConfigurationError
 
 _log = logging.getLogger("scopedcache.api")
 
-_log = logging.getLogger("scopedcache.api")
-
 # The API server itself trusts a verified token for ten seconds (TokenSuccessCacheTTL), so asking files and exec
 # plugins more often than that for a header gains nothing.
 HEADER_TTL = 10.0

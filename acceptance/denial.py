@@ -14,7 +14,7 @@ from .world import BOUND, CONFIG, CONVERGED, ROLLED_OUT, World
 
 NAME = sample(DENIED)
 SECOND = "memcached-second"
-PERIOD = 5.0  # P, the default probe period
+PERIOD = (BOUND - 2.0) / 1.1  # P, the probe period behind the bound: B = 1.1 P + hold-off + 1 s
 AT_ONCE = 2.0
 # The cache says the first as a scope is refused, the controller the second as a reconcile ends by a refusal.
 DENIALS = ("access.denied", "reconcile.forbidden")

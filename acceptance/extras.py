@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 
-from .denial import PERIOD, too_many
+from .denial import too_many
 from .facts import DEPLOYMENTS, MEMCACHEDS, is_review, is_waiting, kinds_in, told
+from .program import period
 from .revocation import watch_ids
 from .rows import Outcome, Row
 from .waiting import differs, eventually, first, never, require
@@ -20,23 +21,23 @@ def namespace_deleted(world: World) -> Outcome:
     """X2."""
     namespace = "to-be-deleted"
     world.settled(namespace)
-    period_before = reviews_in(world, PERIOD * 2)
     since = time.monotonic()
     world.plane.delete("namespaces", namespace)
     took = eventually("the namespace is gone", lambda: remains(world, namespace), within=SWEEP, since=since)
     world.await_unwatched(namespace, within=BOUND)
     eventually("the state forgot it", lambda: still_printed(world, namespace), within=BOUND)
     time.sleep(2.0)
-    mark = world.plane.audit.mark()
+    mark, window = world.plane.audit.mark(), 3 * period(world.operator)
 
     def asks() -> str | None:
         found = world.requests(mark, namespace=namespace)
         return first(told(found) if found else None, world.operator.unexpected_end())
 
-    never("a request for a namespace that is gone", asks, during=BOUND)
-    after = reviews_in(world, PERIOD * 2)
-    require(too_many("reviews in two periods", after, max(0, period_before - 1)), "its probes ended")
-    return Outcome(took, {"reviews in 10 s before": period_before, "after": after})
+    never("a request for a namespace that is gone", asks, during=window)
+    reviews = [r for r in world.requests(mark) if is_review(r)]
+    in_use = len(world.operator.snapshot["namespaces"]) + 1
+    require(too_many(told(reviews), len(reviews), 4 * in_use), "reviews in three periods, its own among them")
+    return Outcome(took, {"quiet for": window, "reviews": len(reviews), "places in use": in_use})
 
 
 def two_owners(world: World) -> Outcome:
@@ -150,13 +151,6 @@ def remains(world: World, namespace: str) -> str | None:
     """Tell that a namespace is there."""
     found = world.plane.get("namespaces", namespace)
     return None if found is None else f"it is {found['status']}"
-
-
-def reviews_in(world: World, seconds: float) -> int:
-    """Return how many reviews are sent in a time."""
-    mark = world.plane.audit.mark()
-    time.sleep(seconds)
-    return sum(is_review(request) for request in world.requests(mark))
 
 
 ROWS = (

@@ -11,12 +11,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from .denial import PERIOD, too_many
+from .denial import too_many
 from .facts import SECONDARY, is_review, is_work, told
+from .program import period
 from .rows import Outcome, Row
 from .steps import difference
 from .waiting import differs, first, never, require, sleep_until
-from .world import CONVERGED, World, started
+from .world import BOUND, CONVERGED, World, started
 
 NAME = "memcached"
 USED = ("used-one", "used-two", "used-three")
@@ -38,7 +39,7 @@ def idle_world(logs: Path | None) -> Iterator[World]:
         world.memory["denied at"] = time.monotonic()
         world.create(REFUSED, NAME, 1)
         world.await_failure(REFUSED, NAME, "NotPermitted", within=CONVERGED)
-        time.sleep(2 * PERIOD)  # what follows a denial is over
+        time.sleep(BOUND)  # what follows a denial is over
         world.memory |= {
             "since": time.monotonic(),
             "mark": world.plane.audit.mark(),
@@ -62,13 +63,22 @@ def budget(world: World) -> Outcome:
     reviews = [r for r in world.requests(world.memory["mark"]) if is_review(r)]
     # One per namespace in use (the denied one waits, so it is) and one for the cluster-wide rules.
     per_period = len(USED) + 1 + 1
-    most_reviews = per_period * (window / PERIOD + 1)
+    periods = window / period(world.operator)
+    most_reviews = per_period * (periods + 1)
     require(too_many(told(reviews), len(reviews), most_reviews), f"reviews in {window:.0f} s")
     require("no review was sent: nothing would be noticed" if not reviews else None, "probing")
     single = [r for r in reviews if r.resource.startswith("selfsubjectaccessreviews")]
     require(told(single) if single else None, "access reviews while rules reviews are complete")
-    per = len(reviews) / (window / PERIOD)
-    return Outcome(None, {"reviews per period": per, "at most": per_period, "to open 3 namespaces": len(first_asked)})
+    per = len(reviews) / periods
+    return Outcome(
+        None,
+        {
+            "reviews per period": per,
+            "at most": per_period,
+            "period": period(world.operator),
+            "to open 3 namespaces": len(first_asked),
+        },
+    )
 
 
 def writes_nothing(world: World) -> Outcome:
@@ -100,7 +110,7 @@ def long_denied(world: World) -> Outcome:
     never("growth while one CR is denied", restless, during=max(0.0, left), interval=2.0)
     window = time.monotonic() - memory["since"]
     refused = world.requests(memory["mark"], code=403)
-    require(too_many(told(refused), len(refused), window / PERIOD), "refused requests")
+    require(too_many(told(refused), len(refused), window / period(world.operator)), "refused requests")
     tasks = difference(memory["metrics"], world.operator.metrics(), "scopedcache_background_tasks")
     require(differs("growth of tasks", tasks, 0.0), "after five minutes")
     grown = world.operator.memory() - memory["memory"]

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from .denial import PERIOD, too_many
+from .denial import too_many
 from .facts import DEPLOYMENTS, PODS, is_review, timeout_of, told
 from .revocation import ALL_VERBS
 from .rows import Outcome, Row
@@ -69,10 +69,11 @@ def told_by_events(world: World) -> Outcome:
     healed = max(healed, world.await_success(edited, NAME, 1, within=SOON, since=since))
 
     time.sleep(3.0)  # reviews that follow an event are over
-    mark, window = world.plane.audit.mark(), 4 * PERIOD
+    # The period behind the bound that holds without the events is the one to be stretched.
+    mark, window, usual = world.plane.audit.mark(), 20.0, (BOUND - 2.0) / 1.1
     time.sleep(window)
     reviews = [r for r in world.requests(mark) if is_review(r)]
-    by_default = 3 * window / PERIOD  # two namespaces in use, and the cluster
+    by_default = 3 * window / usual  # two namespaces in use, and the cluster
     require(too_many(told(reviews), len(reviews), by_default / 2), f"reviews in {window:g} s, the period stretched")
     facts: dict[str, Any] = {"healed": healed, "by an edited role": by_role, "reviews in 20 s": len(reviews)}
     return Outcome(max(closed, lost, healed, by_role), facts)

@@ -123,6 +123,11 @@ class Operator(Program):
         return float(re.findall(r"VmRSS:\s+(\d+) kB", status.read_text())[0]) / 1000
 
 
+def period(operator: Operator) -> float:
+    """Return the probe period that stands behind the bound the operator reports: B = 1.1 P + hold-off + 1 s."""
+    return (operator.effective_bound - 2.0) / 1.1
+
+
 def parse_line(text: str) -> dict[str, Any] | None:
     """Return a JSON object, None for anything else."""
     try:

@@ -165,7 +165,7 @@ class World:
         """Start the operator, wait until it is ready, and count W0 where no custom resource exists."""
         operator = self.launch_operator(*options, kubeconfig=kubeconfig)
         eventually("the operator is ready", self.operator_unready, within=START)
-        eventually("the operator watches Memcached", self._unwatched, within=CONVERGED)
+        eventually("the operator watches Memcached", self.unwatched, within=CONVERGED)
         if not self.plane.list(MEMCACHEDS):
             self.baseline = len(self.watches())
         return operator
@@ -256,7 +256,8 @@ class World:
             since=since,
         )
 
-    def _unwatched(self) -> str | None:
+    def unwatched(self) -> str | None:
+        """Tell that the operator does not watch its own kind yet."""
         return None if self.watches(resource=MEMCACHEDS) else "no watch on memcacheds is open"
 
     def _some_left(self) -> str | None:

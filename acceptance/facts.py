@@ -167,7 +167,7 @@ def kinds_in(snapshot: Mapping[str, Any], namespace: str) -> dict[str, list[str]
 
 def is_waiting(snapshot: Mapping[str, Any], namespace: str) -> bool:
     """Tell whether the snapshot lists an owner in this namespace that waits for a right."""
-    return any(namespace in str(entry) for entry in snapshot.get("waiting", []))
+    return any(entry.get("namespace") == namespace for entry in snapshot.get("waiting", []))
 
 
 def slope(values: Iterable[float]) -> float:

@@ -18,6 +18,10 @@ import attrs
 _log = logging.getLogger("scopedcache.tasks")
 
 
+# Work that went well for this long begins with the smallest pause again when it fails.
+QUIET = 60.0
+
+
 @attrs.define
 class Backoff:
     """Pauses that grow by `factor` from `base` to `cap` seconds, each with up to `jitter` of it added.
@@ -76,14 +80,17 @@ class Supervisor:
     async def _guard(
         self, name: str, work: Callable[[], Awaitable[None]], on_failure: Callable[[Exception], None] | None
     ) -> None:
-        pauses = Backoff()
+        pauses, clock = Backoff(), asyncio.get_running_loop().time
         while True:
+            started = clock()
             try:
                 return await work()
             except Exception as error:
                 _log.error("task-failed", extra={"task": f"{self._name}/{name}"}, exc_info=error)
                 if on_failure is not None:
-                    on_failure(error)
+                    _tell(on_failure, error)
+            if clock() - started >= QUIET:
+                pauses.reset()
             await asyncio.sleep(pauses.next())
 
     def _done(self, task: asyncio.Task[Any]) -> None:
@@ -108,3 +115,11 @@ class Supervisor:
 
     def __repr__(self) -> str:
         return f"<Supervisor {self._name} tasks={len(self._tasks)}>"
+
+
+def _tell(on_failure: Callable[[Exception], None], error: Exception) -> None:
+    """Tell of a failure; what goes wrong in that must not end the guard."""
+    try:
+        on_failure(error)
+    except Exception as another:
+        _log.error("task-failed", extra={"task": repr(on_failure)}, exc_info=another)

@@ -1,12 +1,13 @@
-"""JSON to entries and back: one typed pass over each watch line, managedFields cut from the bytes that are kept.
+"""JSON to entries and back, the slow and certain way: one typed pass, managedFields cut from the bytes that are kept.
 
 The pass decodes `{type, object: {apiVersion, kind, metadata}}` and skips the rest; the object's own bytes are sliced
-out of the line. Measured in docs/decisions/0002-records.md.
+out of the line. event_reader.py reads watches faster. Measured in docs/decisions/0002-records.md.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 import msgspec
@@ -19,7 +20,6 @@ EventType = Literal["ADDED", "MODIFIED", "DELETED", "BOOKMARK", "ERROR"]
 Transform = Callable[[dict[str, Any]], dict[str, Any]]
 
 _FIELD = b'"managedFields":'
-_OBJECT = b'"object":'
 INITIAL_EVENTS_END = "k8s.io/initial-events-end"
 
 
@@ -204,6 +204,8 @@ def _object_bytes(line: bytes, type_: str) -> bytes:
 
 
 def _entry(metadata: Metadata, body: bytes) -> Entry:
+    if metadata.labels is not None:
+        _reset(metadata, "labels", MappingProxyType(metadata.labels))
     managed = metadata.managed_fields
     if managed is NOTHING:
         return Entry(metadata, body)

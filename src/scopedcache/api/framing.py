@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from ..errors import ProtocolError
 
+# A line as a span of the buffer it came in: (buffer, start, stop).
+Line = tuple[bytes, int, int]
+
 # An object may be 1.5 MiB in etcd (its default limit) and a few times that as JSON; 64 MiB only stops nonsense.
 LINE_LIMIT = 64 * 2**20
 
@@ -28,22 +31,33 @@ class LineSplitter:
         Raises:
             ProtocolError: a line is longer than the limit.
         """
-        lines = chunk.split(b"\n")
-        if len(lines) == 1:
-            self._keep(chunk)
-            return []
-        if self._pending:
-            self._pending.append(lines[0])
-            lines[0] = b"".join(self._pending)
+        return [buffer[start:stop] for buffer, start, stop in self.spans(chunk)]
+
+    def spans(self, chunk: bytes) -> list[Line]:
+        """Return the same as spans: only a line that came in pieces is copied.
+
+        Raises:
+            ProtocolError: a line is longer than the limit.
+        """
+        found: list[Line] = []
+        start, stop = 0, chunk.find(b"\n")
+        if stop >= 0 and self._pending:
+            self._pending.append(chunk[:stop])
+            line = b"".join(self._pending)
             self._pending, self._size = [], 0
-            self._check(len(lines[0]))
-        rest = lines.pop()
+            self._check(len(line))
+            found.append((line, 0, len(line)))
+            start, stop = stop + 1, chunk.find(b"\n", stop + 1)
+        while stop >= 0:
+            if stop > start:
+                found.append((chunk, start, stop))
+            start, stop = stop + 1, chunk.find(b"\n", stop + 1)
         if len(chunk) > self._limit:  # only then can a line that came whole be too long
-            for line in lines:
-                self._check(len(line))
-        if rest:
-            self._keep(rest)
-        return [line for line in lines if line] if b"" in lines else lines
+            for _, begin, end in found:
+                self._check(end - begin)
+        if start < len(chunk):
+            self._keep(chunk[start:])
+        return found
 
     @property
     def rest(self) -> int:

@@ -76,8 +76,10 @@ class Lister:
             ForbiddenError: the right to see this kind here is gone.
             CacheError: nothing can be said: not watched, not synced, closed, or older than `max_age`.
         """
-        view = self._view(kind)
-        found = view.informer.get(view.key(key))
+        view = self._views.get(kind) or self._view(kind)
+        # The usual key needs no second look: this is the path every reconcile takes.
+        usual = type(key) is ObjectKey and key[0] == view.namespace
+        found = view.informer.get(key if usual else view.key(key))  # type: ignore[arg-type]  # narrowed by `usual`
         if max_age is not None:
             _fresh(view.informer, max_age)
         if found is None or ((view.selector or view.name) and not view.shows(found)):

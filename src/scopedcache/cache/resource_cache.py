@@ -74,7 +74,8 @@ class ResourceCache(Lister):
     # -- for the cache -------------------------------------------------------------------------------------------
 
     def show(self, resource: Resource, informer: Informer, need: Need) -> None:
-        view = View(informer, resource, self.namespace, need.selector, need.name)
+        namespace = self.namespace if resource.namespaced else None
+        view = View(informer, resource, namespace, need.selector, need.name)
         self._views[resource] = self._views[need.kind] = view
         self._views[resource.gvk] = self._views[resource.gvr.group_resource] = view
         self._owned[resource] = informer

@@ -81,7 +81,8 @@ class DirectHandler:
         return Object(entry.metadata, entry.raw, self._gvk, partial=self._partial)
 
     def close(self) -> None:
-        pass
+        """Call nothing from here on, not even what is left of the change being told now."""
+        self._handler = EventHandler()
 
 
 class CoalescingHandler:
@@ -114,6 +115,8 @@ class CoalescingHandler:
                 await asyncio.sleep(0)
 
     def close(self) -> None:
+        self._direct.close()
+        self._pending.clear()
         self._task.cancel()
 
 

@@ -57,20 +57,54 @@ class _Index:
         return len(self._values)
 
 
+class _FunctionIndex(_Index):
+    """value → keys, by a user's function.
+
+    What an object was found under is remembered: the function is asked once per state of an object, and an answer that
+    changes with the weather leaves nothing behind.
+    """
+
+    __slots__ = ("_found",)
+
+    def __init__(self, extract: _Extract) -> None:
+        super().__init__(extract, None)
+        self._found: dict[Key, tuple[str, ...]] = {}
+
+    def values_of(self, entry: Entry | None) -> tuple[str, ...]:
+        return () if entry is None else tuple(dict.fromkeys(self._extract(entry)))
+
+    def set(self, key: Key, values: tuple[str, ...]) -> None:
+        for value in self._found.pop(key, ()):
+            keys = self._values[value]
+            del keys[key]
+            if not keys:
+                del self._values[value]
+        for value in values:
+            self._values.setdefault(value, {})[key] = None
+        if values:
+            self._found[key] = values
+
+    def clear(self) -> None:
+        super().clear()
+        self._found = {}
+
+
 class Indexer:
     """All indexes of one informer."""
 
     def __init__(self, gvk: GVK) -> None:
         self._gvk = gvk
-        self._owners = _Index(_owner_uids, lambda a, b: a.metadata.owner_references == b.metadata.owner_references)
+        self._owners = _Index(_owner_uids, _same_owners)
         self._namespaces: _Index | None = None
         self._labels: dict[str, _Index] = {}
-        self._functions: dict[str, _Index] = {}
+        self._functions: dict[str, _FunctionIndex] = {}
         self._all: list[_Index] = [self._owners]
 
     def update(self, delta: Delta) -> None:
-        """Take one change of the store."""
+        """Take one change of the store. What a user's function raises leaves everything as it was."""
         old, new = delta.old, delta.new
+        if self._functions:
+            self._update_functions(new or old, new)
         if old is not None and new is not None:
             key = (new.metadata.namespace, new.metadata.name)
             for index in self._all:
@@ -86,10 +120,26 @@ class Indexer:
             for index in self._all:
                 index.remove(key, old)
 
+    def _update_functions(self, subject: Entry | None, new: Entry | None) -> None:
+        assert subject is not None
+        key = (subject.metadata.namespace, subject.metadata.name)
+        found = [(index, index.values_of(new)) for index in self._functions.values()]
+        for index, values in found:
+            index.set(key, values)
+
+    def rebuild(self, entries: Iterable[Entry]) -> None:
+        """Make all indexes anew from what the store holds."""
+        self.clear()
+        for entry in entries:
+            self.update(Delta(None, entry))
+
     def add_function(self, name: str, function: IndexFunc, entries: Iterable[Entry]) -> None:
         """Add a user's index, over what is held already and what comes."""
         if name not in self._functions:
-            self._functions[name] = self._add(_Index(_by(function, self._gvk, name), None), entries)
+            index = _FunctionIndex(_by(function, self._gvk, name))
+            for entry in entries:
+                index.set((entry.metadata.namespace, entry.metadata.name), index.values_of(entry))
+            self._functions[name] = index
 
     def by_function(self, name: str, value: str) -> Iterable[Key]:
         """Return the keys a user's index holds under a value.
@@ -122,7 +172,7 @@ class Indexer:
 
     def clear(self) -> None:
         """Forget the content; the indexes stay registered."""
-        for index in self._all:
+        for index in (*self._all, *self._functions.values()):
             index.clear()
 
     def sizes(self) -> dict[str, int]:
@@ -138,6 +188,11 @@ class Indexer:
 
 def _size(keys: Iterable[Key]) -> int:
     return len(keys) if isinstance(keys, dict | tuple) else 0
+
+
+def _same_owners(a: Entry, b: Entry) -> bool:
+    mine, theirs = a.metadata.owner_references, b.metadata.owner_references
+    return mine is theirs or mine == theirs
 
 
 def _owner_uids(entry: Entry) -> Iterable[str]:

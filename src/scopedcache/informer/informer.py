@@ -10,7 +10,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from typing import Any, Literal, Protocol
 
@@ -19,7 +19,8 @@ import attrs
 from ..api import codec
 from ..api.call import Call, of_status
 from ..api.client import Client, Labels
-from ..api.framing import LINE_LIMIT, LineSplitter
+from ..api.event_reader import EventReader
+from ..api.framing import LINE_LIMIT, Line, LineSplitter
 from ..api.transport import Stream
 from ..errors import CacheError, NotSyncedError, ProtocolError, ScopedCacheError, where
 from ..objects import Entry, Object, ObjectKey, Resource
@@ -40,12 +41,12 @@ WATCH_TIMEOUT = 300.0
 # Bookmarks come about once a minute: a stream silent for longer than this is dead (design §2, informer).
 IDLE_TIMEOUT = 75.0
 # The loop is given back after this many seconds of work on one stream.
-SLICE = 0.002
+SLICE = 0.001
 
 State = Literal["starting", "syncing", "synced", "waiting", "broken", "closed"]
 Outcome = Literal["ended", "renewed", "overdue"]
 Objects = list[Object]
-Lines = list[bytes]
+Lines = list[Line]
 
 
 class Gate(Protocol):
@@ -110,12 +111,15 @@ class Informer:
         self._reflector = Reflector(server, chance=chance)
         self._store = Store(ghosts)
         self._indexer = Indexer(resource.gvk)
+        self._reader = EventReader()
         self._handlers: list[Registered] = []
         self._state: State = "starting"
         self._readable = False
         self._closed: Exception | None = None
+        self._fault: Exception | None = None  # our own side failed: reads raise it until the next complete list
         self._waiters: set[asyncio.Future[None]] = set()
         self._heard = timer()
+        self._asked = 0.0  # how long the current watch was to last
         self._renewal: asyncio.Timeout | None = None
         self.task: asyncio.Task[Any] | None = None
 
@@ -135,7 +139,7 @@ class Informer:
         self._readable = False
         for handler in self._handlers:
             handler.close()
-        self._handlers.clear()
+        self._handlers = []
         ghosts = self._store.purge()
         self._indexer.clear()
         if self.task is not None:
@@ -149,8 +153,7 @@ class Informer:
         Raises:
             CacheError: it was closed meanwhile, with the error it was closed for.
         """
-        if self._closed is not None:
-            raise self._closed
+        self._check_open()
         if self.synced:
             return
         turn = asyncio.get_running_loop().create_future()
@@ -159,6 +162,9 @@ class Informer:
             await turn
         finally:
             self._waiters.discard(turn)
+            if turn.done() and not turn.cancelled():
+                turn.exception()  # we may be cancelled in the very moment it is told
+        self._check_open()
 
     def renew(self) -> None:
         """Cut an open watch and resume it at once, so that the server authorises it again."""
@@ -196,11 +202,15 @@ class Informer:
         """Raise unless reads may be answered."""
         if self._readable:
             return
-        if self._closed is not None:
-            raise self._closed
-        if self._state == "broken" and self.error is not None:
-            raise self.error
+        self._check_open()
+        if self._fault is not None:
+            raise self._fault.with_traceback(None)
         raise NotSyncedError(f"{self.resource} {where(self.namespace)}: the first list is not complete yet")
+
+    def _check_open(self) -> None:
+        if self._closed is not None:
+            # Raised again and again: without this, each time would add to its traceback, which keeps frames alive.
+            raise self._closed.with_traceback(None)
 
     def get(self, key: tuple[str, str]) -> Object | None:
         """Return a private Object, None where it is not there. Never waits.
@@ -271,15 +281,21 @@ class Informer:
     # -- who hears of it -----------------------------------------------------------------------------------------
 
     def add_handler(self, handler: EventHandler) -> Callable[[], None]:
-        """Call `handler` for what is held now and every change after that. Returns the way to end it (idempotent)."""
+        """Call `handler` for what is held now and every change after that. Returns the way to end it (idempotent).
+
+        Raises:
+            CacheError: it is closed.
+        """
+        self._check_open()
         entry = registered(handler, self.resource.gvk, partial=self.partial)
-        for held in self._store.entries.values():
+        for held in list(self._store.entries.values()):
             entry.handle(Delta(None, held), True)
-        self._handlers.append(entry)
+        # A new list each time: whoever is being told of a change right now goes through the old one to its end.
+        self._handlers = [*self._handlers, entry]
 
         def remove() -> None:
             if entry in self._handlers:
-                self._handlers.remove(entry)
+                self._handlers = [other for other in self._handlers if other is not entry]
                 entry.close()
 
         return remove
@@ -293,22 +309,34 @@ class Informer:
     def written(self, entry: Entry) -> None:
         """Take the answer to our own write, by the ordinary path; its event will find nothing left to change."""
         if self._readable and not self.partial and self._selected(entry):
-            self._notify(self._store.put(entry), False)
+            self._tell(self._store.write(entry, self._reflector.seen))
 
     def deleted(self, key: ObjectKey, uid: str) -> None:
         """Take note that our own DELETE removed an object."""
         if self._readable:
-            self._notify(self._store.bury(key, uid), False)
+            self._tell(self._store.bury(key, uid))
+
+    def _tell(self, delta: Delta | None) -> None:
+        """Pass on what a write changed. What fails in that is not the writer's fault: a new list deals with it."""
+        try:
+            self._notify(delta, False)
+        except Exception as error:
+            _log.error("informer-failed", extra={"informer": repr(self)}, exc_info=error)
+            self._broke(error)
+            self.renew()
 
     def _selected(self, entry: Entry) -> bool:
-        return not self._fields and self._labels.matches(entry.metadata.labels or {})
+        here = self.namespace is None or entry.metadata.namespace == self.namespace
+        return here and not self._fields and self._labels.matches(entry.metadata.labels or {})
 
     # -- the loop ------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """List and watch until cancelled."""
-        while True:
+        """List and watch until closed."""
+        while self._closed is None:
             step = self._reflector.next()
+            if not self._readable:
+                self._enter("syncing")
             if step.pause:
                 self._enter("waiting" if self._readable else "syncing")
                 await asyncio.sleep(step.pause)
@@ -323,7 +351,7 @@ class Informer:
                 continue
             match outcome:
                 case "ended":
-                    self._reflector.ended(self._timer() - started)
+                    self._reflector.ended(self._timer() - started, self._asked)
                 case "overdue":
                     self._reflector.overdue()
                     _log.warning("list-overdue", extra={"informer": repr(self)})
@@ -373,22 +401,32 @@ class Informer:
                 async with asyncio.timeout(self._options.list_deadline if initial else None) as deadline:
                     async with self._open(version, initial) as stream:
                         self._stream(True)
+                        self._heard = self._timer()
                         if initial:
                             rest = await self._read_list(stream)
                             await slot.aclose()
-                            deadline.reschedule(None)
+                            # The stream was asked to last long enough for the list; now it lasts as long as others.
+                            deadline.reschedule(self._end_of_stream())
                             self._take(rest)
                         self._enter("synced")
+                        self.error = None
                         self._renewal = deadline
                         await self._read_events(stream)
             except TimeoutError:
+                if not deadline.expired():  # somebody else's: a handler's, a transform's
+                    raise
                 return "overdue" if self._renewal is None else "renewed"
             finally:
                 self._stream(False)
                 self._renewal = None
         return "ended"
 
+    def _end_of_stream(self) -> float | None:
+        """Return when to end a stream by ourselves, in the loop's time; None where the server does it in time."""
+        return None if self.watch_timeout is None else asyncio.get_running_loop().time() + self.watch_timeout
+
     def _open(self, version: str, initial: bool) -> AbstractAsyncContextManager[_Reader]:
+        self._asked = self.watch_timeout or self._options.watch_timeout * (1 + self._chance())
         return _reading(
             self._client.open_watch(
                 self.resource,
@@ -397,7 +435,7 @@ class Informer:
                 fields=self._fields,
                 resource_version=version,
                 initial_events=initial,
-                timeout=self.watch_timeout or self._options.watch_timeout * (1 + self._chance()),
+                timeout=max(self._asked, self._options.list_deadline) if initial else self._asked,
                 idle_timeout=self._options.idle_timeout,
                 metadata_only=self.metadata_only,
             ),
@@ -407,19 +445,19 @@ class Informer:
     async def _read_list(self, reader: _Reader) -> Lines:
         """Read the list a watch begins with, take it over, and return the lines after its end."""
         snapshot: dict[Key, Entry] = {}
-        pace = _Pace()
+        read, pace = self._reader.read, _Pace()
         async for lines in reader:
             self._heard = self._timer()
             for number, line in enumerate(lines):
-                event = codec.decode_event(line)
-                metadata = event.entry.metadata
-                if event.type == "ADDED" or event.type == "MODIFIED":
-                    snapshot[(metadata.namespace, metadata.name)] = self._kept(event.entry)
-                elif event.type == "DELETED":
+                type_, entry = read(line)
+                metadata = entry.metadata
+                if type_ == "ADDED" or type_ == "MODIFIED":
+                    snapshot[(metadata.namespace, metadata.name)] = self._kept(entry)
+                elif type_ == "DELETED":
                     snapshot.pop((metadata.namespace, metadata.name), None)
-                elif event.type == "ERROR":
+                elif type_ == "ERROR":
                     raise self._said(line)
-                elif event.type == "BOOKMARK" and codec.ends_initial_events(line):
+                elif type_ == "BOOKMARK" and codec.ends_initial_events(_bytes(line)):
                     await self._replace(snapshot, metadata.resource_version)
                     return lines[number + 1 :]
             await pace.breathe()
@@ -430,13 +468,17 @@ class Informer:
         async for lines in reader:
             self._heard = self._timer()
             self._take(lines)
+            if self._closed is not None:
+                return
             await pace.breathe()
 
     def _take(self, lines: Lines) -> None:
         """Apply events, each of them through store, indexes, routes and handlers, before the next."""
-        store, version = self._store, ""
+        if self._closed is not None:
+            return
+        store, read, version = self._store, self._reader.read, ""
         for line in lines:
-            type_, entry, _, _ = codec.decode_event(line)
+            type_, entry = read(line)
             if type_ == "ADDED" or type_ == "MODIFIED":
                 self._notify(store.put(self._kept(entry)), False)
             elif type_ == "DELETED":
@@ -454,11 +496,15 @@ class Informer:
         """Bring the store to a complete list, in slices; only then it is synced, and its waiters wake."""
         first = not self._readable
         pace = _Pace()
-        for number, delta in enumerate(self._store.replace(snapshot, version)):
+        if self._fault is not None:  # an index may have been left half way
+            self._indexer.rebuild(self._store.entries.values())
+        for number, delta in enumerate(self._store.replace(snapshot, version, self._reflector.seen)):
             self._notify(delta, first)
+            if self._closed is not None:  # by a handler of ours
+                return
             if number % 64 == 63:
                 await pace.breathe()
-        self.error = None
+        self.error = self._fault = None
         self._reflector.listed(version)
         self._readable = True
         self._enter("synced")
@@ -467,29 +513,33 @@ class Informer:
     def _notify(self, delta: Delta | None, initial: bool) -> None:
         if delta is None or self._closed is not None:
             return
-        self._indexer.update(delta)
-        self.router.route(delta, initial)
+        try:
+            self._indexer.update(delta)
+            self.router.route(delta, initial)
+        except Exception:
+            self._store.revert(delta)  # so that the list which heals it brings this change again
+            raise
         for handler in self._handlers:
             handler.handle(delta, initial)
 
     def _kept(self, entry: Entry) -> Entry:
         return entry if self._transform is None else codec.transformed(entry, self._transform)
 
-    def _said(self, line: bytes) -> ScopedCacheError:
+    def _said(self, line: Line) -> ScopedCacheError:
         """Return the error an ERROR line stands for; a 410 is spelled Expired, or Gone by old servers."""
-        status = codec.decode_error(line)
+        status = codec.decode_error(_bytes(line))
         return of_status(Call("watch", self.resource, self.namespace), status.code or 500, status)
 
     # -- changes of state ----------------------------------------------------------------------------------------
 
     def _failed(self, error: ScopedCacheError) -> None:
-        if str(error) != str(self.error):
+        if _words(error) != _words(self.error):
             _log.info("watch-interrupted", extra={"informer": repr(self), "error": str(error)})
         self.error = error
 
     def _broke(self, error: Exception) -> None:
         """Our own side failed: reads raise it until the next complete list."""
-        self.error = error
+        self.error = self._fault = error
         self._readable = False
         self._reflector.broken()
         self._enter("broken")
@@ -501,7 +551,7 @@ class Informer:
                 self._on_stream(streaming)
 
     def _enter(self, state: State) -> None:
-        if self._state != state and self._state != "closed":
+        if self._state != "closed" and not (self._fault is not None and state in ("syncing", "waiting")):
             self._state = state
 
     def _release_waiters(self, error: Exception | None) -> None:
@@ -512,6 +562,16 @@ class Informer:
     def __repr__(self) -> str:
         place = self.namespace or ("all namespaces" if self.resource.namespaced else "cluster")
         return f"<Informer {self.resource} in {place} {self._state} objects={len(self._store)}>"
+
+
+def _bytes(line: Line) -> bytes:
+    buffer, start, stop = line
+    return buffer[start:stop]
+
+
+def _words(error: Exception | None) -> tuple[str, str]:
+    """Return what makes two errors the same news: not the time they are stamped with."""
+    return type(error).__name__, str(getattr(error, "message", error))
 
 
 class _Pace:
@@ -533,12 +593,17 @@ class _Reader:
         self._chunks = stream.chunks()
         self._splitter = LineSplitter(line_limit)
 
+    async def close(self) -> None:
+        """End the iteration now; left to the garbage collector, it would end as a task of its own."""
+        if isinstance(self._chunks, AsyncGenerator):
+            await self._chunks.aclose()
+
     def __aiter__(self) -> _Reader:
         return self
 
     async def __anext__(self) -> Lines:
         while True:
-            lines = self._splitter.feed(await anext(self._chunks))
+            lines = self._splitter.spans(await anext(self._chunks))
             if lines:
                 return lines
 
@@ -546,4 +611,8 @@ class _Reader:
 @asynccontextmanager
 async def _reading(opened: AbstractAsyncContextManager[Stream], line_limit: int) -> AsyncIterator[_Reader]:
     async with opened as stream:
-        yield _Reader(stream, line_limit)
+        reader = _Reader(stream, line_limit)
+        try:
+            yield reader
+        finally:
+            await reader.close()

@@ -17,10 +17,12 @@ from typing import Literal
 import attrs
 
 from ..errors import (
+    APIError,
     ForbiddenError,
     GoneError,
     InvalidError,
     NotFoundError,
+    ProtocolError,
     ScopedCacheError,
     ServerError,
     TooManyRequestsError,
@@ -36,6 +38,8 @@ HEALTHY = 5.0
 SPREAD = 1.0
 # Retries of a resource version from the future before it is given up (another replica, or a restored etcd).
 TOO_NEW_RETRIES = 3
+# Times that a watch may be unreadable at the same version: an event that stays unreadable is passed by with a list.
+GARBLED_RETRIES = 2
 
 
 @attrs.define
@@ -89,10 +93,13 @@ class Reflector:
     ) -> None:
         self.state: State = "listing"
         self.version = ""
+        self.seen = ""  # the last version there was, kept while a list is made
         self._server = server or Server()
         self._backoff = backoff or Backoff(chance=chance)
         self._chance = chance
-        self._paged = False
+        self._paged = False  # for good: a streaming list did not work out here
+        self._paged_once = False
+        self._garbled = 0
         self._pause = 0.0
         self._gated = False
         self._too_new = 0
@@ -104,25 +111,29 @@ class Reflector:
         self._pause, self._gated = 0.0, False
         if self.state == "watching":
             return Next(Watch(self.version), pause, gated)
-        streaming = self._server.streaming_lists and not self._paged
-        return Next(StreamingList() if streaming else PagedList(), pause, gated)
+        return Next(StreamingList() if self._streams else PagedList(), pause, gated)
 
     def listed(self, version: str) -> None:
         """A list is complete, as of `version`."""
         self.state = "watching"
-        self.version = version
-        self._too_new = 0
+        self.version = self.seen = version
+        self._too_new = self._garbled = 0
+        self._paged_once = False
 
     def progressed(self, version: str) -> None:
         """An event or a bookmark moved the version."""
         if version:
-            self.version = version
+            self.version = self.seen = version
+            self._garbled = 0
 
-    def ended(self, lasted: float) -> None:
-        """The server ended the stream, `lasted` seconds after it began. It says nothing about rights."""
+    def ended(self, lasted: float, asked: float) -> None:
+        """The server ended the stream, `lasted` seconds after it began. It says nothing about rights.
+
+        `asked` is how long it was to last: a short one that lasted nearly that long was healthy too.
+        """
         if self.state == "listing":  # before the end mark: what came is no list
             self._pause = self._backoff.next()
-        elif lasted >= HEALTHY:
+        elif lasted >= min(HEALTHY, asked / 2):
             self._backoff.reset()
             self._pause = self._chance() * SPREAD
         else:
@@ -141,6 +152,9 @@ class Reflector:
         """Asking, or the stream, failed with this."""
         if lasted >= HEALTHY:
             self._backoff.reset()
+        streamed = self.state == "listing" and self._streams
+        if streamed and _about_the_way(error):
+            self._paged_once = True  # as client-go does: whatever is wrong with a streaming list, try the other kind
         match error:
             case GoneError():
                 self._relist()
@@ -150,8 +164,8 @@ class Reflector:
                 self._pause = self._backoff.next()
             case TooManyRequestsError():
                 self._pause = error.retry_after + self._chance()
-            case InvalidError() if self._streaming_refused():
-                self._server.streaming_lists = False
+            case InvalidError() if streamed:
+                self._server.streaming_lists = not _about_streaming(error)
             case NotFoundError():
                 self.state, self.version = "listing", ""
                 self._pause = self._backoff.next()
@@ -159,6 +173,8 @@ class Reflector:
                 self._future(error)
             case ServerError(retry_after=float() as wait):
                 self._pause = max(wait, self._backoff.next())
+            case ProtocolError() if self.state == "watching":
+                self._unreadable()
             case _:
                 self._pause = self._backoff.next()
 
@@ -168,8 +184,17 @@ class Reflector:
         self.relists += 1
         self._pause = self._chance() * SPREAD if self.relists == 1 else self._backoff.next()
 
-    def _streaming_refused(self) -> bool:
-        return self.state == "listing" and self._server.streaming_lists and not self._paged
+    @property
+    def _streams(self) -> bool:
+        """Tell whether the next list is a streaming one."""
+        return self._server.streaming_lists and not self._paged and not self._paged_once
+
+    def _unreadable(self) -> None:
+        self._garbled += 1
+        self._pause = self._backoff.next()
+        if self._garbled > GARBLED_RETRIES:
+            self._garbled = 0
+            self._relist()
 
     def _future(self, error: ServerError) -> None:
         self._too_new += 1
@@ -180,6 +205,17 @@ class Reflector:
 
     def __repr__(self) -> str:
         return f"<Reflector {self.state} version={self.version or '-'}>"
+
+
+def _about_the_way(error: ScopedCacheError) -> bool:
+    """Tell whether asking in another way may help: not against missing rights, a missing kind, or a busy server."""
+    return isinstance(error, InvalidError | ServerError | ProtocolError) or type(error) is APIError
+
+
+def _about_streaming(error: InvalidError) -> bool:
+    """Tell whether the server does not know streaming lists; anything else may be wrong with our selectors alone."""
+    fields = {cause.get("field") for cause in error.details.get("causes") or ()}
+    return error.status == 422 and bool(fields & {"sendInitialEvents", "resourceVersionMatch"})
 
 
 def _too_new(error: ServerError) -> bool:

@@ -6,12 +6,19 @@ through an object it owns itself (a chain of kinds: the Deployment's ReplicaSet'
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Protocol
+import logging
+from collections.abc import Iterable, Mapping
+from typing import Protocol, TypeVar
 
 from ..objects import GVK, Entry, Object, ObjectKey, Route
 from ..selectors import LabelSelector
 from .store import Delta
+
+_log = logging.getLogger("scopedcache.informer")
+
+T = TypeVar("T")
+# Deleted objects whose owner is remembered, because their own children may outlive them.
+GONE = 1024
 
 
 class Owner(Protocol):
@@ -27,35 +34,58 @@ class Owner(Protocol):
 
 
 class Chain:
-    """UID of an owned object → its owner, over all kinds of one place: lets Pods find the owner of their ReplicaSet."""
+    """UID of an owned object → its owners, over all kinds of one cache: lets Pods find the owner of their ReplicaSet.
+
+    Objects that are gone are remembered for a while: what they owned goes later, and concerns the same owners.
+    """
 
     def __init__(self) -> None:
-        self._owners: dict[str, Owner] = {}
+        self._owners: dict[str, tuple[Owner, ...]] = {}
         self._owned: dict[Owner, set[str]] = {}
+        self._gone: dict[str, None] = {}
 
-    def find(self, uid: str) -> Owner | None:
-        return self._owners.get(uid)
+    def find(self, uid: str) -> tuple[Owner, ...]:
+        return self._owners.get(uid, ())
 
     def owned(self, owner: Owner) -> Iterable[str]:
         return tuple(self._owned.get(owner, ()))
 
-    def link(self, uid: str, owner: Owner) -> None:
-        if self._owners.get(uid) is not owner:
+    def link(self, uid: str, owners: tuple[Owner, ...]) -> None:
+        self._gone.pop(uid, None)
+        if self._owners.get(uid) != owners:
             self.unlink(uid)
-            self._owners[uid] = owner
-            self._owned.setdefault(owner, set()).add(uid)
+            self._owners[uid] = owners
+            for owner in owners:
+                self._owned.setdefault(owner, set()).add(uid)
 
     def unlink(self, uid: str) -> None:
-        owner = self._owners.pop(uid, None)
-        if owner is not None:
-            self._owned[owner].discard(uid)
-            if not self._owned[owner]:
-                del self._owned[owner]
+        for owner in self._owners.pop(uid, ()):
+            self._disown(owner, uid)
+
+    def gone(self, uid: str) -> None:
+        """The object was deleted: forget it once enough others are."""
+        if uid in self._owners:
+            self._gone[uid] = None
+            if len(self._gone) > GONE:
+                oldest = next(iter(self._gone))
+                del self._gone[oldest]
+                self.unlink(oldest)
 
     def drop(self, owner: Owner) -> None:
         """Forget everything that leads to an owner."""
         for uid in self._owned.pop(owner, ()):
-            del self._owners[uid]
+            others = tuple(other for other in self._owners[uid] if other is not owner)
+            if others:
+                self._owners[uid] = others
+            else:
+                del self._owners[uid]
+                self._gone.pop(uid, None)
+
+    def _disown(self, owner: Owner, uid: str) -> None:
+        owned = self._owned[owner]
+        owned.discard(uid)
+        if not owned:
+            del self._owned[owner]
 
     def __len__(self) -> int:
         return len(self._owners)
@@ -67,16 +97,18 @@ class Router:
     def __init__(self, gvk: GVK, chain: Chain | None = None) -> None:
         self._gvk = gvk
         self._chain = chain
-        self._by_uid: dict[str, Owner] = {}
-        self._by_key: dict[ObjectKey, Owner] = {}
+        # Several owners may share a UID: what one custom resource opened in several namespaces.
+        self._by_uid: dict[str, tuple[Owner, ...]] = {}
+        self._by_key: dict[ObjectKey, tuple[Owner, ...]] = {}
         self._pairs: dict[str, dict[str, list[tuple[LabelSelector, Owner]]]] = {}
         self._loose: list[tuple[LabelSelector, Owner]] = []
         self._routes: dict[Route, int] = {}
+        self._failing: set[Route] = set()
 
     def add(self, owner: Owner, *, selector: LabelSelector | None = None, route: Route | None = None) -> None:
         """Let an owner hear of its objects."""
-        self._by_uid[owner.uid] = owner
-        self._by_key[owner.key] = owner
+        self._by_uid[owner.uid] = (*self._by_uid.get(owner.uid, ()), owner)
+        self._by_key[owner.key] = (*self._by_key.get(owner.key, ()), owner)
         if selector:
             self._bucket(selector).append((selector, owner))
         if route is not None:
@@ -84,16 +116,15 @@ class Router:
 
     def remove(self, owner: Owner, *, selector: LabelSelector | None = None, route: Route | None = None) -> None:
         """End what `add` began with the same arguments."""
-        if self._by_uid.get(owner.uid) is owner:
-            del self._by_uid[owner.uid]
-        if self._by_key.get(owner.key) is owner:
-            del self._by_key[owner.key]
+        _remove(self._by_uid, owner.uid, owner)
+        _remove(self._by_key, owner.key, owner)
         if selector:
             self._remove_selector(selector, owner)
         if route is not None and route in self._routes:
             self._routes[route] -= 1
             if not self._routes[route]:
                 del self._routes[route]
+                self._failing.discard(route)
 
     def __len__(self) -> int:
         return len(self._by_uid)
@@ -111,11 +142,11 @@ class Router:
         """Tell everyone a change concerns: those of its old state and those of its new one, each once."""
         old, new = delta.old, delta.new
         owners = self.owners_of(new) if new is not None else ()
+        if self._chain is not None:
+            self._link(old, new, owners)
         if old is not None and (new is None or _moved(old, new) or self._routes):
             before = self.owners_of(old)
             owners = (*owners, *(owner for owner in before if owner not in owners)) if owners else before
-        if self._chain is not None:
-            self._link(delta, owners)
         for owner in owners:
             owner.concerned(self._gvk, delta, initial)
 
@@ -124,18 +155,19 @@ class Router:
         found: list[Owner] = []
         metadata = entry.metadata
         for reference in metadata.owner_references or ():
-            owner = self._by_uid.get(reference.uid)
-            if owner is None and self._chain is not None:
-                owner = self._chain.find(reference.uid)
-            if owner is not None and owner not in found:
-                found.append(owner)
+            owners = self._by_uid.get(reference.uid, ())
+            if not owners and self._chain is not None:
+                owners = self._chain.find(reference.uid)
+            for owner in owners:
+                if owner not in found:
+                    found.append(owner)
         if self._pairs or self._loose:
             self._by_labels(metadata.labels or {}, found)
         if self._routes:
             self._by_route(entry, found)
         return found
 
-    def _by_labels(self, labels: dict[str, str], found: list[Owner]) -> None:
+    def _by_labels(self, labels: Mapping[str, str], found: list[Owner]) -> None:
         for label, values in self._pairs.items():
             value = labels.get(label)
             if value is None:
@@ -149,20 +181,37 @@ class Router:
 
     def _by_route(self, entry: Entry, found: list[Owner]) -> None:
         for route in self._routes:
+            for owner in self._routed(route, entry):
+                if owner not in found:
+                    found.append(owner)
+
+    def _routed(self, route: Route, entry: Entry) -> tuple[Owner, ...]:
+        """Ask a user's function. A failing one names nobody, which is said once: others use this informer too."""
+        try:
             # Each route reads an Object of its own: what one of them does to it, the next must not see.
             named = route(Object(entry.metadata, entry.raw, self._gvk))
-            owner = self._by_key.get(named) if isinstance(named, tuple) else self._by_uid.get(named or "")
-            if owner is not None and owner not in found:
-                found.append(owner)
+            if isinstance(named, tuple):
+                return self._by_key.get(named, ())
+            return self._by_uid.get(named, ()) if named else ()
+        except Exception as error:
+            if route not in self._failing:
+                self._failing.add(route)
+                _log.error("route-failed", extra={"kind": self._gvk.kind, "route": repr(route)}, exc_info=error)
+            return ()
 
-    def _link(self, delta: Delta, owners: tuple[Owner, ...] | list[Owner]) -> None:
-        """Remember whose this object is, so that what it owns finds the way."""
-        assert self._chain is not None
-        subject = delta.new or delta.old
-        if delta.new is None and subject is not None:
-            self._chain.unlink(subject.metadata.uid)
-        elif len(owners) == 1 and subject is not None:
-            self._chain.link(subject.metadata.uid, owners[0])
+    def _link(self, old: Entry | None, new: Entry | None, owners: tuple[Owner, ...] | list[Owner]) -> None:
+        """Remember whose this object is now, so that what it owns finds the way."""
+        chain = self._chain
+        assert chain is not None
+        if old is not None and (new is None or new.metadata.uid != old.metadata.uid):
+            chain.gone(old.metadata.uid)
+        if new is None:
+            return
+        # What several custom resources share leads to none of them: its children are not anybody's own.
+        if owners and all(owner.uid == owners[0].uid for owner in owners):
+            chain.link(new.metadata.uid, tuple(owners))
+        elif old is not None:
+            chain.unlink(new.metadata.uid)
 
     def _bucket(self, selector: LabelSelector) -> list[tuple[LabelSelector, Owner]]:
         if not selector.pairs:
@@ -183,6 +232,19 @@ class Router:
                 del self._pairs[label]
 
 
+def _remove(table: dict[T, tuple[Owner, ...]], key: T, owner: Owner) -> None:
+    """Take one entry of an owner out of a table."""
+    owners = list(table.get(key, ()))
+    if owner in owners:
+        owners.remove(owner)
+    if owners:
+        table[key] = tuple(owners)
+    else:
+        table.pop(key, None)
+
+
 def _moved(old: Entry, new: Entry) -> bool:
     a, b = old.metadata, new.metadata
-    return a.labels != b.labels or a.owner_references != b.owner_references
+    if a.labels is not b.labels and a.labels != b.labels:
+        return True
+    return a.owner_references is not b.owner_references and a.owner_references != b.owner_references

@@ -15,6 +15,8 @@ from ..objects import Entry, Metadata, ObjectKey, is_newer
 Key = tuple[str, str]
 # (namespace, name) → UID of what was purged unseen: reported as deleted if the next sync does not bring it back.
 Ghosts = Mapping[Key, str]
+# Own writes remembered before those that events have caught up with are forgotten.
+MANY = 256
 
 
 class Delta(NamedTuple):
@@ -37,6 +39,8 @@ class Store:
         self.entries: dict[Key, Entry] = {}
         self._ghosts: dict[Key, str] = dict(ghosts or {})
         self._tombstones: set[str] = set()
+        # Versions that our own writes put in, until the events have come that far.
+        self._own: dict[Key, str] = {}
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -55,6 +59,21 @@ class Store:
             return None
         self.entries[key] = entry
         return Delta(old, entry)
+
+    def write(self, entry: Entry, seen: str) -> Delta | None:
+        """Take the answer to our own write; `seen` is the version that the events have come to.
+
+        What is not newer than that was told by an event already, perhaps together with its deletion: None then.
+        """
+        version = entry.metadata.resource_version
+        if is_newer(version, seen) is False:
+            return None
+        delta = self.put(entry)
+        if delta is not None:
+            if len(self._own) >= MANY:
+                self._own = {key: own for key, own in self._own.items() if is_newer(own, seen) is not False}
+            self._own[(entry.metadata.namespace, entry.metadata.name)] = version
+        return delta
 
     def remove(self, entry: Entry) -> Delta | None:
         """Take a DELETED entry; None where the object is not held, or a newer one of the same name is."""
@@ -76,31 +95,52 @@ class Store:
         del self.entries[key]
         return Delta(old, None)
 
-    def replace(self, snapshot: Mapping[Key, Entry], version: str) -> Iterator[Delta]:
+    def replace(self, snapshot: Mapping[Key, Entry], version: str, seen: str = "") -> Iterator[Delta]:
         """Bring the store to a complete list taken at `version`; apply each change as its delta is taken.
 
-        Always a diff: what is unchanged yields nothing, what vanished yields a removal of unknown final state. Entries
-        that our own writes put in after `version` stay.
+        Always a diff: what is unchanged yields nothing, what vanished yields a removal of unknown final state. The
+        list is right even where it is older than what is held: the server went back in time then (etcd was restored).
+        Only what our own writes changed after `version` stays as they left it. `seen` is the version before the list.
         """
-        self._tombstones.clear()
+        if is_newer(seen, version):
+            self._own.clear()
+        if self._tombstones:  # an object that the list still shows was deleted after it, so its event is to come
+            self._tombstones &= {entry.metadata.uid for entry in snapshot.values()}
         for key in [key for key in self.entries if key not in snapshot]:
             held = self.entries.get(key)
-            if held is not None and not is_newer(held.metadata.resource_version, version):
+            if held is not None and not self._written_after(key, held, version):
                 del self.entries[key]
                 yield Delta(held, None, unknown=True)
-        for key, uid in self._ghosts.items():
+        while self._ghosts:
+            key, uid = self._ghosts.popitem()
             found = snapshot.get(key)
             if found is None or found.metadata.uid != uid:
                 ghost = Metadata(namespace=key[0], name=key[1], uid=uid)
                 yield Delta(Entry(ghost, msgspec.json.encode({"metadata": ghost})), None, unknown=True)
-        self._ghosts.clear()
-        for entry in snapshot.values():
-            old = self.entries.get((entry.metadata.namespace, entry.metadata.name))
+        for key, entry in snapshot.items():
+            old = self.entries.get(key)
             if old is not None and old.metadata.resource_version == entry.metadata.resource_version:
                 continue
-            delta = self.put(entry)
-            if delta is not None:
-                yield delta
+            if entry.metadata.uid in self._tombstones:
+                continue
+            if old is not None and self._written_after(key, old, version):
+                continue
+            self.entries[key] = entry
+            yield Delta(old, entry)
+
+    def _written_after(self, key: Key, held: Entry, version: str) -> bool:
+        own = self._own.get(key)
+        return own is not None and own == held.metadata.resource_version and bool(is_newer(own, version))
+
+    def revert(self, delta: Delta) -> None:
+        """Undo a change that could not be passed on: the next list brings it again."""
+        subject = delta.new or delta.old
+        assert subject is not None
+        key = (subject.metadata.namespace, subject.metadata.name)
+        if delta.old is None:
+            self.entries.pop(key, None)
+        else:
+            self.entries[key] = delta.old
 
     def purge(self) -> dict[Key, str]:
         """Forget every object; return what was held, by key and UID, and what was still missing from before."""
@@ -108,6 +148,7 @@ class Store:
         self.entries = {}
         self._ghosts = {}
         self._tombstones.clear()
+        self._own.clear()
         return ghosts
 
     def keys(self) -> list[ObjectKey]:
@@ -116,8 +157,6 @@ class Store:
 
 def _supersedes(new: Metadata, old: Metadata) -> bool:
     """Tell whether `new` may replace `old`: the same version changes nothing, an older one never does."""
-    if new.resource_version == old.resource_version:
-        return False
     # Resource versions of one kind compare across objects too, a recreated object's included (KEP-5504); where they
     # are opaque, the order of arrival is all there is.
     return is_newer(new.resource_version, old.resource_version) is not False

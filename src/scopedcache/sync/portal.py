@@ -72,11 +72,14 @@ class Portal:
             finally:
                 gone.set()
 
-        future = self._submit(running())
+        waited = running()
+        future = self._submit(waited)
         try:
             return self._result(future)
         except BaseException:
-            if not future.done() and not self._loop.is_closed():
+            if self._loop.is_closed():
+                waited.close()
+            elif not future.done():
                 future.cancel()
                 gone.wait(GRACE)
             raise

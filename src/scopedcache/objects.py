@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 import attrs
 import msgspec
 
+from .errors import ProtocolError
 from .selectors import LabelSelector
 
 T = TypeVar("T")
@@ -258,9 +259,16 @@ class Object(msgspec.Struct, eq=False, repr_omit_defaults=True):
         return next((ref for ref in self.owner_references if ref.controller), None)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return this Object's own dict: decoded at the first call, the same dict afterwards."""
+        """Return this Object's own dict: decoded at the first call, the same dict afterwards.
+
+        Raises:
+            ProtocolError: what the server sent beyond the metadata cannot be read.
+        """
         if self._data is None:
-            data: dict[str, Any] = _decode(self._raw)
+            try:
+                data: dict[str, Any] = _decode(self._raw)
+            except msgspec.DecodeError as error:
+                raise ProtocolError(f"the server sent a {self.kind} {self.key} that is not JSON: {error}") from error
             data["kind"], data["apiVersion"] = self._gvk.kind, self._gvk.api_version
             self._data = data
         return self._data

@@ -103,6 +103,7 @@ class FakeCache:
         self.withheld = set(withheld)
         self.leases = []
         self.closed = []
+        self.awaited = []
         self.subscribers = []
 
     async def resolve(self, kind):
@@ -123,6 +124,9 @@ class FakeCache:
 
     def close(self, owner):
         self.closed.append(owner.uid)
+
+    def await_right(self, owner, error):
+        self.awaited.append((owner.uid, error.verb, error.resource, error.namespace))
 
     bound = 7.5
 

@@ -292,6 +292,7 @@ async def test_a_denied_owner_is_told_and_waits_for_the_grant(cache, counters):
         await asyncio.sleep(1)
 
     (condition,) = cache.client.objects[("Memcached", "a", "m")]["status"]["conditions"]
+    assert [awaited[1:] for awaited in cache.awaited] == [("create", "deployments.apps", "a")]
     assert (len(reconciler.runs), condition["status"]) == (2, "True")
     assert counters.value(RECONCILES, controller="memcached", result="forbidden") == 1
 

@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 import msgspec
 
-from ..errors import ProtocolError
+from ..errors import APIError, ProtocolError
 from .codec import encode
 
 _PATH = "/apis/authorization.k8s.io/v1"
@@ -38,6 +38,13 @@ class Right:
     @property
     def rbac_resource(self) -> str:
         return f"{self.resource}/{self.subresource}" if self.subresource else self.resource
+
+
+def right_of(error: APIError) -> Right:
+    """Return the right that a refused call was about."""
+    resource, _, subresource = error.resource.partition("/")
+    plural, _, group = resource.partition(".")
+    return Right(error.verb, group, plural, error.namespace, subresource or None, error.name)
 
 
 class Rule(msgspec.Struct, frozen=True, rename="camel"):

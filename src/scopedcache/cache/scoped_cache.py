@@ -21,7 +21,8 @@ from ..access import Monitor, Verdict
 from ..access.budget import PERIOD, RATE, period_for
 from ..api.client import Client, Labels
 from ..api.codec import Transform
-from ..errors import CacheError, ScopedCacheError
+from ..api.reviews import right_of
+from ..errors import CacheError, ForbiddenError, ScopedCacheError
 from ..informer import EventHandler, IndexFunc, InformerOptions
 from ..instrumentation import BACKGROUND_TASKS, CACHED_OBJECTS, EVENT_HANDLERS, NULL, OPEN_WATCHES, Instrumentation
 from ..objects import GVK, GVR, Kind, Need, Object, ObjectKey, Resource
@@ -228,6 +229,14 @@ class ScopedCache:
         token = self._subscriptions
         self._subscribers[token] = subscriber
         return lambda: self._subscribers.pop(token, None) and None
+
+    def await_right(self, owner: Object | OwnerId, error: ForbiddenError) -> None:
+        """Have the owner told (`granted`) once it may do what a call of its was refused; `close(owner)` ends that.
+
+        For verbs that no `Need.verbs` declares; the controller calls it for every refused reconcile.
+        """
+        self._check_loop()
+        self._scopes.await_right(OwnerId.of(owner), right_of(error))
 
     def recheck(self, namespace: str | None = None) -> None:
         """Review rights now, in one namespace or in all in use, instead of at the next probe."""

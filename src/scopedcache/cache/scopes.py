@@ -52,6 +52,7 @@ class Scopes:
         self._by_right: dict[Right, dict[Scope, None]] = {}
         self._by_uid: dict[str, dict[Scope, None]] = {}
         self._static: dict[Scope, None] = {}
+        self._awaited: dict[Right, dict[OwnerId, None]] = {}
         self._gone: cachetools.TTLCache[str, bool] = cachetools.TTLCache(_GONE, _GONE_TTL)
 
     # -- opening -------------------------------------------------------------------------------------------------
@@ -208,6 +209,21 @@ class Scopes:
         elif verdict.state == "allowed":
             for scope in scopes:
                 self._right_gained(scope, verdict.right)
+            self._awaited_gained(verdict.right)
+
+    def await_right(self, owner: OwnerId, right: Right) -> None:
+        """Tell an owner once it has a right that a call of its was refused and that no need of its declares."""
+        if any(right in held.rights for scope in self.of_owner(owner.uid) for held in scope.held.values()):
+            return
+        owners = self._awaited.setdefault(right, {})
+        if owner not in owners:
+            owners[owner] = None
+            self._monitor.lease([right])
+
+    def _awaited_gained(self, right: Right) -> None:
+        for owner in self._awaited.pop(right, ()):
+            self._monitor.release([right])
+            self._publish(OwnerChanged(owner.kind, owner.key, owner.uid, "granted"))
 
     def _right_lost(self, scope: Scope, right: Right, error: Denial) -> None:
         held = scope.holding(right)
@@ -281,6 +297,12 @@ class Scopes:
         """Close all scopes of an owner; `gone`: it was deleted, and may not open any more."""
         if gone:
             self._gone[uid] = True
+        for right, owners in list(self._awaited.items()):
+            for owner in [owner for owner in owners if owner.uid == uid]:
+                del owners[owner]
+                self._monitor.release([right])
+            if not owners:
+                del self._awaited[right]
         for scope in list(self._by_uid.get(uid, ())):
             self.close(scope)
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from ..errors import APIError, CacheError
+from ..errors import APIError, CacheError, ForbiddenError
 from ..informer import EventHandler
 from ..objects import Kind, Object, ObjectKey, Resource
 from ..tasks import Supervisor
@@ -149,6 +149,10 @@ class Feed:
             self._departed[key] = later
         else:
             self._departed.pop(key, None)
+
+    def await_right(self, owner: Object, error: ForbiddenError) -> None:
+        """Have the key of a refused owner enqueued once the right is there."""
+        self._cache.await_right(owner, error)
 
     # -- state ---------------------------------------------------------------------------------------------------
 

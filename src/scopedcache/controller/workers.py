@@ -151,6 +151,7 @@ class Workers:
         if owner is None:
             return
         if isinstance(outcome.error, ForbiddenError):
+            self._feed.await_right(owner, outcome.error)
             await self._denials.refused(owner, outcome.error)
         elif outcome.error is None:
             await self._denials.recovered(owner)

@@ -85,7 +85,7 @@ def test_waiting_on_the_loops_own_thread_raises_instead_of_waiting_for_ever(port
 
 def test_entering_a_context_on_the_loops_own_thread_raises_too(portal):
     async def hop():
-        with portal.entered(lambda: contextlib.aclosing(None)):
+        with portal.entered(Context):
             pass
 
     with pytest.raises(CacheError, match="own thread"):
@@ -119,7 +119,7 @@ def test_after_the_block_a_call_raises():
 
 def test_leaving_the_block_ends_what_other_threads_wait_for_and_the_loops_thread():
     before = threading.active_count()
-    began, errors = threading.Event(), []
+    began, errors = threading.Event(), list[CacheError]()
 
     async def slow():
         began.set()
@@ -127,11 +127,11 @@ def test_leaving_the_block_ends_what_other_threads_wait_for_and_the_loops_thread
 
     def wait():
         try:
-            portal.run(slow)
+            to_be_left.run(slow)
         except CacheError as error:
             errors.append(error)
 
-    with Portal.start() as portal:
+    with Portal.start() as to_be_left:
         waiting = threading.Thread(target=wait)
         waiting.start()
         assert began.wait(10)

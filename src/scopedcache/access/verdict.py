@@ -8,7 +8,7 @@ one answered "no" is enough.
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Literal, get_args
 
 import attrs
 
@@ -19,6 +19,8 @@ State = Literal["probing", "allowed", "suspect", "denied", "absent", "unknown", 
 # yes, no: a review answered. done, refused: a call of ours succeeded, met the authoriser's 403. missing: 404, the kind
 # is not served. silent: no answer, 429, 5xx, or the review itself was refused. expired: 401 for as long as the bound.
 Signal = Literal["yes", "no", "done", "refused", "missing", "silent", "expired"]
+
+_SIGNALS = frozenset(get_args(Signal))
 
 # A second "no" counts this many seconds after the first; longer when a connection was lost shortly before.
 HOLD_OFF = 1.0
@@ -37,7 +39,8 @@ TABLE: dict[tuple[State, Signal], State | Literal["confirm", "confirm-refused"]]
     ("probing", "expired"): "unauthenticated",
     ("unknown", "yes"): "allowed",
     ("unknown", "done"): "allowed",
-    ("unknown", "no"): "denied",
+    # Not "denied": a streaming list needs no right to list, so data may be served while list was never answered.
+    ("unknown", "no"): "suspect",
     ("unknown", "refused"): "suspect",
     ("unknown", "missing"): "absent",
     ("unknown", "expired"): "unauthenticated",
@@ -74,6 +77,8 @@ class Verdict:
 
     def take(self, signal: Signal, now: float, *, hold_off: float = HOLD_OFF, attempting: bool = False) -> bool:
         """Take in one signal; tell whether the state changed."""
+        if signal not in _SIGNALS:
+            raise ValueError(f"no such signal: {signal}")
         if signal in ("yes", "done"):
             self.evidence = now
         target = TABLE.get((self.state, signal), self.state)

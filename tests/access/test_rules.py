@@ -1,0 +1,103 @@
+"""Rules are matched as RBAC matches them: compared with a model that spells every wildcard out."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scopedcache.access.rules import allows
+from scopedcache.api.reviews import Right, Rule, Rules
+
+VERBS = ("get", "list", "watch", "create")
+GROUPS = ("", "apps", "batch")
+RESOURCES = ("pods", "deployments", "jobs")
+SUBRESOURCES = (None, "status", "scale")
+NAMES = (None, "one", "two")
+
+rule_resources = st.one_of(
+    st.sampled_from(RESOURCES),
+    st.builds("{}/{}".format, st.sampled_from(("*", *RESOURCES)), st.sampled_from(("status", "scale"))),
+    st.just("*"),
+)
+rules = st.builds(
+    Rule,
+    verbs=st.lists(st.sampled_from(("*", *VERBS)), max_size=3).map(tuple),
+    api_groups=st.lists(st.sampled_from(("*", *GROUPS)), max_size=2).map(tuple),
+    resources=st.lists(rule_resources, max_size=3).map(tuple),
+    resource_names=st.one_of(st.none(), st.lists(st.sampled_from(("one", "two")), max_size=2).map(tuple)),
+)
+rights = st.builds(
+    Right,
+    verb=st.sampled_from(VERBS),
+    group=st.sampled_from(GROUPS),
+    resource=st.sampled_from(RESOURCES),
+    namespace=st.just("a"),
+    subresource=st.sampled_from(SUBRESOURCES),
+    name=st.sampled_from(NAMES),
+)
+
+
+def everything_a_rule_grants(rule: Rule) -> set[tuple[str, str, str, str | None]]:
+    """Spell a rule out: every (verb, group, resource[/subresource], name) of this small world that it stands for."""
+    named = tuple(rule.resource_names or ())
+    granted = set()
+    for verb, group, resource, subresource, name in itertools.product(VERBS, GROUPS, RESOURCES, SUBRESOURCES, NAMES):
+        full = resource if subresource is None else f"{resource}/{subresource}"
+        written = [
+            verb in rule.verbs or "*" in rule.verbs,
+            group in (rule.api_groups or ()) or "*" in (rule.api_groups or ()),
+        ]
+        spellings = {"*", full} | ({f"*/{subresource}"} if subresource else set())
+        written.append(bool(spellings & set(rule.resources or ())))
+        written.append(not named or name in named)
+        if all(written):
+            granted.add((verb, group, full, name))
+    return granted
+
+
+@given(st.lists(rules, max_size=4).map(tuple), rights, st.booleans())
+def test_rules_allow_exactly_what_they_spell_out(given_rules: tuple[Rule, ...], right: Right, incomplete: bool) -> None:
+    wanted = (right.verb, right.group, right.rbac_resource, right.name)
+    held = any(wanted in everything_a_rule_grants(rule) for rule in given_rules)
+
+    assert allows(Rules(given_rules, incomplete), right) is (True if held else None if incomplete else False)
+
+
+@given(st.lists(rules, max_size=3).map(tuple), rules, rights)
+def test_one_more_rule_never_takes_a_right_away(before: tuple[Rule, ...], more: Rule, right: Right) -> None:
+    if allows(Rules(before, False), right):
+        assert allows(Rules((*before, more), False), right)
+
+
+@pytest.mark.parametrize(
+    ("resources", "right", "expected"),
+    [
+        (("pods",), Right("get", "", "pods", "a"), True),
+        (("pods",), Right("get", "", "pods", "a", "status"), False),
+        (("pods/status",), Right("get", "", "pods", "a"), False),
+        (("pods/status",), Right("get", "", "pods", "a", "status"), True),
+        (("*/status",), Right("get", "", "pods", "a", "status"), True),
+        (("*/status",), Right("get", "", "pods", "a"), False),
+        (("pods/*",), Right("get", "", "pods", "a", "status"), False),
+        (("*",), Right("get", "", "pods", "a", "status"), True),
+    ],
+)
+def test_a_subresource_is_a_resource_of_its_own(resources: tuple[str, ...], right: Right, expected: bool) -> None:
+    rule = Rule(verbs=("*",), api_groups=("",), resources=resources)
+
+    assert allows(Rules((rule,), incomplete=False), right) is expected
+
+
+def test_a_right_on_one_name_is_no_right_on_all_of_them() -> None:
+    only_one = Rules((Rule(("list",), ("",), ("secrets",), ("one",)),), incomplete=False)
+
+    assert allows(only_one, Right("list", "", "secrets", "a", name="one")) is True
+    assert allows(only_one, Right("list", "", "secrets", "a", name="two")) is False
+    assert allows(only_one, Right("list", "", "secrets", "a")) is False
+
+
+def test_absence_proves_nothing_where_the_review_was_incomplete() -> None:
+    assert allows(Rules((), incomplete=True), Right("list", "", "pods", "a")) is None

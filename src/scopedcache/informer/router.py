@@ -59,6 +59,7 @@ class Chain:
                 self._owned.setdefault(owner, set()).add(uid)
 
     def unlink(self, uid: str) -> None:
+        self._gone.pop(uid, None)
         for owner in self._owners.pop(uid, ()):
             self._disown(owner, uid)
 
@@ -67,9 +68,7 @@ class Chain:
         if uid in self._owners:
             self._gone[uid] = None
             if len(self._gone) > GONE:
-                oldest = next(iter(self._gone))
-                del self._gone[oldest]
-                self.unlink(oldest)
+                self.unlink(next(iter(self._gone)))
 
     def drop(self, owner: Owner) -> None:
         """Forget everything that leads to an owner."""

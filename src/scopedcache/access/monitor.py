@@ -175,6 +175,10 @@ class Monitor:
         """Return how long a watch may live in attempt mode: half of the bound there would be with reviews."""
         return effective_bound(self.period, len(self._places), self.rate) / 2
 
+    def since_evidence(self, verdict: Verdict) -> float:
+        """Return the seconds since the right was last confirmed, infinite where it never was."""
+        return self._timer() - verdict.evidence
+
     @property
     def verdicts(self) -> Mapping[Right, Verdict]:
         return self._verdicts

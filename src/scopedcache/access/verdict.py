@@ -19,6 +19,8 @@ State = Literal["probing", "allowed", "suspect", "denied", "absent", "unknown", 
 # yes, no: a review answered. done, refused: a call of ours succeeded, met the authoriser's 403. missing: 404, the kind
 # is not served. silent: no answer, 429, 5xx, or the review itself was refused. expired: 401 for as long as the bound.
 Signal = Literal["yes", "no", "done", "refused", "missing", "silent", "expired"]
+# From the best to the worst, for who wants to know how bad it is.
+SEVERITY: tuple[State, ...] = ("allowed", "probing", "unknown", "absent", "suspect", "denied", "unauthenticated")
 
 _SIGNALS = frozenset(get_args(Signal))
 

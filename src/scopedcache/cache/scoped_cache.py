@@ -14,11 +14,13 @@ import os
 import resource as limits
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
+from math import inf
 from types import MappingProxyType
 from typing import Any
 
 from ..access import Monitor, Verdict
 from ..access.budget import PERIOD, RATE, period_for
+from ..access.verdict import SEVERITY
 from ..api.client import Client, Labels
 from ..api.codec import Transform
 from ..api.reviews import right_of
@@ -372,7 +374,9 @@ class ScopedCache:
 
     def _state(self, scope: Scope) -> ScopeState:
         ages = [held.informer.age for held in scope.held.values() if held.informer is not None]
-        verdicts = [self.monitor.verdict(right) for held in scope.held.values() for right in held.rights]
+        rights = [right for held in scope.held.values() for right in held.rights]
+        verdicts = [found for right in rights if (found := self.monitor.verdict(right)) is not None]
+        evidence = max((self.monitor.since_evidence(found) for found in verdicts), default=inf)
         return ScopeState(
             owner=str(scope.owner) if scope.owner else None,
             uid=scope.uid or None,
@@ -380,7 +384,9 @@ class ScopedCache:
             state=scope.state,
             kinds=tuple(sorted(found.gvk.kind for found in scope.held)),
             error=scope.error,
-            missing=tuple(sorted({f"{v.right.verb} {v.right.subject}" for v in verdicts if v is not None and v.lost})),
+            verdict=max((found.state for found in verdicts), key=SEVERITY.index, default="probing"),
+            missing=tuple(sorted({f"{v.right.verb} {v.right.subject}" for v in verdicts if v.lost})),
+            evidence=round(evidence, 3) if evidence < inf else None,
             age=round(max(ages), 3) if ages else None,
         )
 

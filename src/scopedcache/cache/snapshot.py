@@ -11,7 +11,14 @@ from .changes import Denial
 
 @attrs.frozen
 class ScopeState:
-    """One scope. `error` says what is missing while it waits; `age` is the time since the server was last heard."""
+    """One scope.
+
+    Attributes:
+        error: what is missing while it waits.
+        verdict: the worst of the verdicts about its rights; `missing` names those that are lost.
+        evidence: seconds since its rights were last confirmed, None where one never was.
+        age: seconds since the server was last heard about its objects.
+    """
 
     owner: str | None
     uid: str | None
@@ -19,7 +26,9 @@ class ScopeState:
     state: str
     kinds: tuple[str, ...]
     error: Denial | None
+    verdict: str
     missing: tuple[str, ...]
+    evidence: float | None
     age: float | None
 
 

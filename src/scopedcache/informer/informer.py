@@ -42,6 +42,8 @@ WATCH_TIMEOUT = 300.0
 IDLE_TIMEOUT = 75.0
 # The loop is given back after this many seconds of work on one stream.
 SLICE = 0.001
+# Events applied before the clock is looked at: less than a slice of them.
+BATCH = 32
 
 State = Literal["starting", "syncing", "synced", "waiting", "broken", "closed"]
 Outcome = Literal["ended", "renewed", "overdue"]
@@ -467,10 +469,11 @@ class Informer:
         pace = _Pace()
         async for lines in reader:
             self._heard = self._timer()
-            self._take(lines)
-            if self._closed is not None:
-                return
-            await pace.breathe()
+            for first in range(0, len(lines), BATCH):
+                self._take(lines[first : first + BATCH])
+                if self._closed is not None:
+                    return
+                await pace.breathe()
 
     def _take(self, lines: Lines) -> None:
         """Apply events, each of them through store, indexes, routes and handlers, before the next."""

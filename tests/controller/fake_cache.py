@@ -101,13 +101,17 @@ class FakeCache:
     def __init__(self, *, withheld=()):
         self.client = DictClient(discovery=self)
         self.withheld = set(withheld)
+        self.unserved: dict[str, Exception] = {}  # by kind: what discovery says of it
         self.leases = []
         self.closed = []
         self.awaited = []
         self.subscribers = []
 
     async def resolve(self, kind):
-        return _SERVED[kind.gvk.kind if isinstance(kind, Resource) else kind.kind]
+        name = kind.gvk.kind if isinstance(kind, Resource) else kind.kind
+        if name in self.unserved:
+            raise self.unserved[name]
+        return _SERVED[name]
 
     @asynccontextmanager
     async def informer(self, kind, *, namespace=None, metadata_only=False):

@@ -142,16 +142,12 @@ class Controller:
         )
 
     async def watch(self) -> None:
-        """Hold the informers and fill the queue until cancelled.
-
-        Raises:
-            UnknownKindError: the server does not serve the primary kind (yet).
-        """
+        """Hold the informers and fill the queue until cancelled; waits for kinds that are not served yet."""
         assert self._feed is not None, "prepare() comes first"
         await self._feed.run()
 
     async def settled(self, limit: float = WARM_UP) -> None:
-        """Wait until each informer has synced or was found denied, `limit` seconds at most."""
+        """Wait until each informer has synced, was found denied, or not served; `limit` seconds at most."""
         assert self._feed is not None, "prepare() comes first"
         await self._feed.settled(limit)
 
@@ -185,6 +181,7 @@ class Controller:
             "running": True,
             "ready": self.ready,
             "informers": self._feed.state(),
+            "not_served": sorted(self._feed.missing),
             "queue": {
                 "ready": self._queue.ready,
                 "delayed": self._queue.delayed,

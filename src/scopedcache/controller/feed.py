@@ -22,6 +22,7 @@ from .mapping import Watch, owner_mapper
 from .placement import Placement
 from .predicates import Change, Predicate, passes
 from .queue import Priority, WorkQueue
+from .served import served
 
 if TYPE_CHECKING:
     from ..cache import InformerLease as Lease
@@ -81,14 +82,11 @@ class Feed:
         self._primaries: dict[str, _Primary] = {}  # by place; "" is everywhere
         self._leases: dict[tuple[str, str], Lease | None] = {}  # by kind and place; None: not open yet
         self._departed: dict[ObjectKey, list[Object]] = {}
+        self.missing: set[str] = set()  # kinds that the server was found not to serve
 
     async def run(self) -> None:
-        """Hold the informers and fill the queue until cancelled.
-
-        Raises:
-            UnknownKindError: the server does not serve the primary kind.
-        """
-        resource = self._resource = await self._cache.client.discovery.resolve(self._feeding.kind)
+        """Hold the informers and fill the queue until cancelled; waits for kinds that are not served yet."""
+        resource = self._resource = await self._served(self._feeding.kind)
         mapper = owner_mapper(resource)
         watches = [*(Watch(kind, mapper) for kind in self._feeding.owns), *self._feeding.watches]
         scoped = [watch for watch in watches if await self._follows_placement(watch)]
@@ -157,7 +155,7 @@ class Feed:
     # -- state ---------------------------------------------------------------------------------------------------
 
     async def settled(self, limit: float) -> None:
-        """Wait until every informer has synced or was found denied, `limit` seconds at most."""
+        """Wait until every informer has synced, was found denied, or not served; `limit` seconds at most."""
         loop = asyncio.get_running_loop()
         end = loop.time() + limit
         while not self._is_settled and loop.time() < end:  # noqa: ASYNC110 - see LOOK
@@ -165,17 +163,19 @@ class Feed:
 
     @property
     def _is_settled(self) -> bool:
-        leases = self._leases.values()
-        return bool(leases) and all(lease is not None and (lease.synced or lease.denied) for lease in leases)
+        begun = bool(self._leases) or str(self._feeding.kind) in self.missing
+        return begun and all(
+            kind in self.missing if lease is None else lease.synced or lease.denied is not None
+            for (kind, _), lease in self._leases.items()
+        )
 
     @property
     def ready(self) -> bool:
         """Tell whether the primaries of every place can be seen."""
-        return self._resource is not None and all(
-            lease is not None and lease.synced
-            for (kind, _), lease in self._leases.items()
-            if kind == str(self._resource)
-        )
+        primaries = [lease for (kind, _), lease in self._leases.items() if kind == str(self._resource)]
+        # Labels may select no namespace at all; anything else has a place, and before the first it is too early.
+        begun = bool(primaries) or (self._resource is not None and self._feeding.placement.selector is not None)
+        return begun and all(lease is not None and lease.synced for lease in primaries)
 
     def state(self) -> list[dict[str, Any]]:
         """Return each informer's kind, place and state."""
@@ -190,6 +190,9 @@ class Feed:
         ]
 
     # -- informers -----------------------------------------------------------------------------------------------
+
+    async def _served(self, kind: Kind) -> Resource:
+        return await served(self._cache.client.discovery, kind, controller=self._feeding.name, missing=self.missing)
 
     async def _follows_placement(self, watch: Watch) -> bool:
         if watch.namespace is not None:
@@ -232,7 +235,8 @@ class Feed:
         name = (str(watch.kind), place or "")
         self._leases.setdefault(name)
         try:
-            async with self._cache.informer(watch.kind, namespace=place, metadata_only=watch.metadata_only) as lease:
+            kind = await self._served(watch.kind)
+            async with self._cache.informer(kind, namespace=place, metadata_only=watch.metadata_only) as lease:
                 self._leases[name] = lease
                 lease.add_handler(
                     EventHandler(

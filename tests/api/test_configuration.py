@@ -152,6 +152,12 @@ def test_a_broken_kubeconfig_is_named_in_one_line(kubeconfig, content, context):
     assert "\n" not in str(caught.value)
 
 
+def test_what_is_no_YAML_is_named_with_its_place(kubeconfig):
+    kubeconfig.write_text("contexts:\n- name: [b")
+    with pytest.raises(ConfigurationError, match=r"it is not YAML: expected ',' or ']'.* \(line 2, column 11\)"):
+        from_kubeconfig(str(kubeconfig))
+
+
 def test_a_missing_certificate_file_is_named(kubeconfig):
     clusters = [{"name": "c1", "cluster": {"server": "https://one", "certificate-authority": "missing.crt"}}]
     kubeconfig.write_text(yaml.safe_dump({**KUBECONFIG, "clusters": clusters}))

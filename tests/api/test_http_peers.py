@@ -131,11 +131,31 @@ async def test_certificates_renewed_in_place_are_taken_after_a_401(tls_server, c
         ("https://kube.example", {"ssl_ca_cert": "/nowhere/ca.crt"}, "cannot be loaded"),
         ("https://kube.example", {"cert_file": "/nowhere/client.crt"}, "cannot be loaded"),
         ("https://kube.example", {"proxy": "socks5://proxy:1080"}, "no other kind is supported"),
+        ("ftp://me:secret@kube.example/x", {}, "address 'ftp://kube.example/x' is not an http"),
+        ("https://kube.example", {"proxy": "socks5://me:secret@proxy:1080"}, "the proxy 'socks5://proxy:1080' is not"),
     ],
 )
 async def test_a_way_that_cannot_work_is_refused_before_it_is_tried(url, settings, message):
     with pytest.raises(ConfigurationError, match=message):
         HTTPTransport(configured(url, **settings))
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("http://127.0.0.1:1", "http://127.0.0.1:1 cannot be connected to: Connection refused"),
+        ("https://me:secret@127.0.0.1:1", "https://127.0.0.1:1 cannot be connected to: Connection refused"),
+        ("https://no-such-host.invalid", "https://no-such-host.invalid cannot be connected to: "),
+    ],
+)
+async def test_who_cannot_be_reached_is_named_with_the_systems_own_reason(url, words):
+    transport = HTTPTransport(configured(url))
+    with pytest.raises(TransportError) as caught:
+        await transport.request("GET", "/")
+    await transport.close()
+
+    assert str(caught.value).startswith(words)
+    assert "object at" not in str(caught.value)
 
 
 async def test_an_address_may_be_IPv6():

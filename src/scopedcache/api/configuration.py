@@ -228,6 +228,13 @@ def of_client(given: Any) -> Configuration:
     return Configuration(lambda: configuration)
 
 
+def without_password(url: str) -> str:
+    """Return a URL as messages may show it."""
+    scheme, mark, rest = url.rpartition("://")
+    place, slash, path = rest.partition("/")
+    return f"{scheme}{mark}{place.rpartition('@')[2]}{slash}{path}"
+
+
 def _proxy_of(given: Any) -> str | None:
     """Return the proxy to use for the host, None where `no_proxy` names it."""
     proxy: str | None = getattr(given, "proxy", None)
@@ -253,7 +260,15 @@ def _kubeconfig_trouble(path: str, context: str | None, error: Exception) -> str
     names = [str(entry.get("name")) for _, document in _documents(path) for entry in _entries(document, "contexts")]
     if context and names and context not in names:
         return f"kubeconfig {path} has no context {context!r}; it has: {', '.join(names)}"
-    return f"kubeconfig {path} cannot be used: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
+    return f"kubeconfig {path} cannot be used: {_words(error)}"
+
+
+def _words(error: Exception) -> str:
+    """Return what is wrong, in one line; yaml begins with what it was about, and gives the place at the end."""
+    problem, mark = getattr(error, "problem", None), getattr(error, "problem_mark", None)
+    if problem and mark is not None:
+        return f"it is not YAML: {problem} (line {mark.line + 1}, column {mark.column + 1})"
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
 def _context_of(path: str, context: str | None) -> dict[str, Any]:

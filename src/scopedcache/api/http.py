@@ -8,6 +8,7 @@ connection is made: aiohttp alone takes longer to import than everything else to
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
 import ssl
@@ -18,7 +19,7 @@ import aiohttp
 import yarl
 
 from ..errors import ConfigurationError, TransportError
-from .configuration import Configuration, Endpoint
+from .configuration import Configuration, Endpoint, without_password
 from .transport import REQUEST_TIMEOUT, Query, Response, Stream
 
 _log = logging.getLogger("scopedcache.api")
@@ -159,11 +160,14 @@ class HTTPTransport:
             raise TransportError(f"{self._endpoint.host}: this client is closed") from error
 
     def _trouble(self, error: BaseException) -> TransportError:
-        host = self._endpoint.host
+        host = without_password(self._endpoint.host)
         if isinstance(error, aiohttp.ClientConnectorCertificateError):
-            return TransportError(f"{host} showed a certificate that the CA of the kubeconfig did not sign: {error}")
+            why = getattr(error.certificate_error, "verify_message", None) or error.certificate_error
+            return TransportError(f"{host} showed a certificate that the CA of the kubeconfig did not sign: {why}")
         if isinstance(error, TimeoutError):
             return TransportError(f"{host} did not answer in time")
+        if isinstance(error, aiohttp.ClientConnectorError):  # its own words are about our objects
+            return TransportError(f"{host} cannot be connected to: {_words(error.os_error)}")
         return TransportError(f"{host}: {str(error) or type(error).__name__}")
 
     async def close(self) -> None:
@@ -201,12 +205,20 @@ def _base_url(endpoint: Endpoint) -> yarl.URL:
     try:
         url = yarl.URL(endpoint.host)
     except ValueError as error:
-        raise ConfigurationError(f"the server address {endpoint.host!r} is not a URL") from error
+        raise ConfigurationError(f"the server address {without_password(endpoint.host)!r} is not a URL") from error
     if url.scheme not in ("http", "https") or not url.host:
-        raise ConfigurationError(f"the server address {endpoint.host!r} is not an http(s) URL")
+        raise ConfigurationError(f"the server address {without_password(endpoint.host)!r} is not an http(s) URL")
     if endpoint.proxy and not endpoint.proxy.startswith(("http://", "https://")):
-        raise ConfigurationError(f"the proxy {endpoint.proxy!r} is not an http(s) proxy: no other kind is supported")
+        proxy = without_password(endpoint.proxy)
+        raise ConfigurationError(f"the proxy {proxy!r} is not an http(s) proxy: no other kind is supported")
     return url
+
+
+def _words(error: OSError) -> str:
+    """Return what the system says: asyncio puts the address into `strerror`, the resolver has numbers of its own."""
+    if error.errno is not None and error.errno in errno.errorcode:
+        return os.strerror(error.errno)
+    return error.strerror or str(error)
 
 
 def _files(endpoint: Endpoint) -> tuple[int, ...]:
@@ -235,5 +247,7 @@ def _tls_context(endpoint: Endpoint) -> ssl.SSLContext | bool:
         if endpoint.cert_file:
             context.load_cert_chain(endpoint.cert_file, endpoint.key_file)
     except (OSError, ssl.SSLError) as error:
-        raise ConfigurationError(f"the certificates for {endpoint.host} cannot be loaded: {error}") from error
+        raise ConfigurationError(
+            f"the certificates for {without_password(endpoint.host)} cannot be loaded: {error}"
+        ) from error
     return context

@@ -97,7 +97,8 @@ async def test_who_leaves_in_the_moment_its_turn_comes_passes_it_on():
 @given(st.lists(st.tuples(st.sampled_from(["start", "release", "cancel"]), st.integers(0, 9)), max_size=60))
 def test_no_interleaving_loses_a_slot(steps):
     async def run():
-        line, tasks = Line(2), []
+        line = Line(2)
+        tasks: list[asyncio.Future[None]] = []
 
         async def settle():
             for _ in range(8):

@@ -14,13 +14,14 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
-import attrs
-
 from ..api.call import Call, is_impersonation
 from ..api.client import Client
 from ..api.reviews import Right
 from ..errors import (
+    ConflictError,
     ForbiddenError,
+    GoneError,
+    InvalidError,
     NotFoundError,
     ScopedCacheError,
     TransportError,
@@ -28,7 +29,9 @@ from ..errors import (
 )
 from ..instrumentation import ACCESS_REVIEWS, FORBIDDEN, NULL, Instrumentation
 from ..tasks import Supervisor
-from .budget import BURST_RATE, JITTER, PERIOD, RATE, Budget, effective_bound
+from .attempts import until_next, worth_trying
+from .budget import JITTER, PERIOD, RATE, Budget, effective_bound
+from .hints import Hints
 from .reviewer import Answers, Reviewer
 from .verdict import ATTEMPTS_APART, HOLD_OFF, HOLD_OFF_AFTER_LOSS, Signal, State, Verdict
 
@@ -36,10 +39,14 @@ _log = logging.getLogger("scopedcache.access")
 
 # A connection lost this recently makes a refusal doubtful: the API server may have restarted.
 LOSS_MATTERS = 30.0
-# Reviews refused for this long, while other requests succeed, are refused for good: attempt mode.
+# Reviews refused for this long, with no connection lost meanwhile, are refused for good: attempt mode.
 REVIEWS_REFUSED = 10.0
-# When an RBAC object changed: once for servers that know already, again for those that learn a moment later.
-HINT_DELAYS = (0.0, 0.3, 1.0)
+# A review that is brought forward comes no closer than this to the last one of its place.
+APART = 0.5
+# A review meant to come after a point in time comes this much later.
+AFTER = 0.02
+# Answers that only somebody whose credentials were accepted gets.
+_ADMITTED = (ForbiddenError, NotFoundError, ConflictError, GoneError, InvalidError)
 
 # None: the whole cluster.
 Place = str | None
@@ -81,9 +88,11 @@ class Monitor:
         self._leases: dict[Right, int] = {}
         self._places: dict[Place, dict[Right, None]] = {}  # in the order they were leased
         self._due: dict[Place, float] = {}
+        self._asked: dict[Place, float] = {}  # when its last review was sent
         self._budget = Budget(rate)
-        self._burst = Budget(BURST_RATE)
+        self._hints = Hints(self._review, timer=timer)
         self._flights: dict[Place, asyncio.Task[None]] = {}
+        self._trying: set[Place] = set()
         self._wake = asyncio.Event()
         self._supervisor: Supervisor | None = None
         self._lost_at = float("-inf")
@@ -127,6 +136,7 @@ class Monitor:
                 place.pop(right, None)
                 if not place:
                     del self._places[right.namespace], self._due[right.namespace]
+                    self._asked.pop(right.namespace, None)
 
     def verdict(self, right: Right) -> Verdict | None:
         """Return what is believed about a leased right."""
@@ -136,15 +146,19 @@ class Monitor:
         """Return verdicts about leased rights; waits for one review per place that has no answer yet."""
         wanted = list(rights)
         places = {right.namespace for right in wanted if not self._verdicts[right].settled}
-        if places:
+        # Twice: a review that was under way already does not speak of rights that were leased after it was sent.
+        for _ in range(2):
             await asyncio.gather(*(self._review(place) for place in places))
-        return [self._verdicts[right] for right in wanted if right in self._verdicts]
+            leased = self._leased(wanted)
+            places = {verdict.right.namespace for verdict in leased if verdict.state == "probing"}
+        return self._leased(wanted)
 
     async def permitted(self, rights: Iterable[Right]) -> None:
         """Wait until none of these rights is known to be lost. In attempt mode: until the next attempt is due."""
         wanted = list(rights)
-        while any(verdict.lost for right in wanted if (verdict := self._verdicts.get(right))):
-            if self.attempting and (pause := self._until_attempt(wanted)) is not None:
+        while any(verdict.lost for verdict in self._leased(wanted)):
+            pause = until_next(self._leased(wanted), self._timer()) if self.attempting else None
+            if pause is not None:
                 await asyncio.sleep(pause)
                 return
             turn = asyncio.get_running_loop().create_future()
@@ -160,15 +174,14 @@ class Monitor:
             return
         places = list(self._places) if place is None else [place] if place in self._places else []
         for concerned in places:
-            for delay in HINT_DELAYS:
-                self._supervisor.start(f"review/{concerned}", self._review_after(concerned, delay))
+            if self._hints.note(concerned):
+                self._supervisor.start(f"hint/{concerned}", self._hints.follow(concerned))
 
     @property
     def bound(self) -> float:
         """Return the seconds within which a change of rights is noticed now."""
-        if self.attempting:
-            return self.renewal + ATTEMPTS_APART + 1.0
-        return effective_bound(self.period, len(self._places), self.rate)
+        reviewed = effective_bound(self.period, len(self._places), self.rate)
+        return reviewed - HOLD_OFF + ATTEMPTS_APART if self.attempting else reviewed
 
     @property
     def renewal(self) -> float:
@@ -197,9 +210,10 @@ class Monitor:
     def observed(self, call: Call, error: ScopedCacheError | None) -> None:
         """Take in how one of our own requests ended."""
         now = self._timer()
+        if error is None or isinstance(error, _ADMITTED):
+            self._expired_since = None
         match error:
             case None:
-                self._expired_since = None
                 self._take(_right(call), "done", now)
             case ForbiddenError() if not is_impersonation(error):
                 self._instrumentation.increment(FORBIDDEN, verb=call.verb, resource=call.subject)
@@ -209,7 +223,7 @@ class Monitor:
             case NotFoundError() if call.verb in ("list", "watch"):
                 self._take(_right(call), "missing", now)
             case TransportError():
-                self._lost_at = now
+                self._lost_at, self._refused_since = now, None
 
     def _refused(self, call: Call, error: ForbiddenError, now: float) -> None:
         if call.resource.gvr.group == "authorization.k8s.io":
@@ -217,16 +231,19 @@ class Monitor:
         right = _right(call)
         if error.by == "authorizer" and right in self._verdicts:
             self._take(right, "refused", now)
-        else:
-            self._soon(call.namespace)  # a write, or a right nobody leases: a review tells what else went with it
+        else:  # a write, or a right nobody leases: a review tells what else went with it
+            self._soon(call.namespace)
 
     def _expired(self, now: float) -> None:
         if self._expired_since is None:
             self._expired_since = now
             _log.warning("credentials-refused")
-        elif now - self._expired_since >= self.bound:
+        left = self._expired_since + self.bound - now
+        if left <= 0:
             for right in list(self._verdicts):
                 self._take(right, "expired", now)
+        elif self._places:
+            self._soon(next(iter(self._places)), left + AFTER)  # any request will do to tell whether it persists
 
     # -- probing -------------------------------------------------------------------------------------------------
 
@@ -260,20 +277,19 @@ class Monitor:
 
     def _soon(self, place: Place, delay: float = 0.0) -> None:
         """Bring the next probe of a place forward."""
-        wanted = self._timer() + delay
+        now = self._timer()
+        wanted = max(now + delay, self._asked.get(place, now - APART) + APART)
         if self._due.get(place, wanted) > wanted:
             self._due[place] = wanted
             self._wake.set()
-
-    async def _review_after(self, place: Place, delay: float) -> None:
-        await asyncio.sleep(delay + self._burst.take(self._timer()))
-        await self._review(place)
 
     async def _review(self, place: Place) -> None:
         """Review one place; everybody who asks at the same time shares the answer."""
         flight = self._flights.get(place)
         if flight is None:
-            flight = self._flights[place] = asyncio.ensure_future(self._review_now(place))
+            assert self._supervisor is not None
+            flight = self._supervisor.start(f"flight/{place}", self._review_now(place), quiet=True)
+            self._flights[place] = flight
             flight.add_done_callback(lambda _: self._flights.pop(place, None))
         await asyncio.shield(flight)
 
@@ -281,10 +297,11 @@ class Monitor:
         rights = tuple(self._places.get(place, ()))
         if not rights:
             return
+        self._asked[place] = self._timer()
         try:
             answers = await self._reviewer.review(place, rights)
         except ForbiddenError:
-            self._review_refused(rights)
+            self._review_refused(place, rights)
         except ScopedCacheError:
             self._no_answer(rights)
         else:
@@ -300,26 +317,26 @@ class Monitor:
             self._take(right, "yes" if allowed else "no", now)
 
     def _no_answer(self, rights: Iterable[Right]) -> None:
+        self.reviews += 1
         self._instrumentation.increment(ACCESS_REVIEWS, result="unanswered")
         now = self._timer()
         for right in rights:
             self._take(right, "silent", now)
 
-    def _review_refused(self, rights: Sequence[Right]) -> None:
+    def _review_refused(self, place: Place, rights: Sequence[Right]) -> None:
         """The review itself met a 403: nothing is known, and from the start, or for long, attempts must tell."""
         self.reviews += 1
         self._instrumentation.increment(ACCESS_REVIEWS, result="refused")
         now = self._timer()
-        if self._refused_since is None:
-            self._refused_since = now
-        never = self._reviewed_at == float("-inf")
         for right in rights:
             self._take(right, "silent", now)
-        if never or now - self._refused_since >= REVIEWS_REFUSED:
+        if self._refused_since is None:
+            self._refused_since = now
+            self._soon(place, REVIEWS_REFUSED + AFTER)
+        if self._reviewed_at == float("-inf") or now - self._refused_since >= REVIEWS_REFUSED:
             self._attempt(True)
-        lost = [right for right in rights if (verdict := self._verdicts.get(right)) and verdict.state == "denied"]
-        if self.attempting and lost and self._supervisor is not None:
-            self._supervisor.start("attempt", self._try(lost))
+        if self.attempting:
+            self._try(place, rights)
 
     # -- attempt mode --------------------------------------------------------------------------------------------
 
@@ -330,25 +347,25 @@ class Monitor:
         _log.warning("attempt-mode", extra={"attempting": attempting, "bound": round(self.bound, 1)})
         if self._listener is not None:
             self._listener.attempt_mode_changed(attempting)
+        self._wake_permitted()  # who waits for a review to speak must attempt by itself now
 
-    async def _try(self, rights: list[Right]) -> None:
-        """Ask for what was refused, in the cheapest way; the answers come back through `observed`."""
-        for right in rights:
-            if right.verb == "list":
+    def _try(self, place: Place, rights: Iterable[Right]) -> None:
+        """Ask, in the cheapest way, for what only trying can tell."""
+        wanted = worth_trying(self._leased(rights))
+        if wanted and place not in self._trying and self._supervisor is not None:
+            self._trying.add(place)
+            self._supervisor.start(f"attempt/{place}", self._try_all(place, wanted))
+
+    async def _try_all(self, place: Place, rights: Iterable[Right]) -> None:
+        """Send the attempts; their answers come back through `observed`."""
+        try:
+            for right in rights:
                 await self._reviewer.attempt(right)
-        # A list that is allowed again says nothing about the watch, but opening it will.
-        for right in rights:
-            verdict = self._verdicts.get(right)
-            listed = self._verdicts.get(attrs.evolve(right, verb="list"))
-            if verdict is not None and verdict.lost and right.verb == "watch" and listed and listed.state == "allowed":
-                self._take(right, "yes", self._timer())
+        finally:
+            self._trying.discard(place)
 
-    def _until_attempt(self, rights: list[Right]) -> float | None:
-        """Return how long until a second attempt counts; None where a denial is settled."""
-        suspects = [v for r in rights if (v := self._verdicts.get(r)) and v.state == "suspect"]
-        if not suspects or any(v.state == "denied" for r in rights if (v := self._verdicts.get(r))):
-            return None
-        return max(0.05, max(v.since for v in suspects) + ATTEMPTS_APART - self._timer())
+    def _leased(self, rights: Iterable[Right]) -> list[Verdict]:
+        return [verdict for right in rights if (verdict := self._verdicts.get(right)) is not None]
 
     # -- the table -----------------------------------------------------------------------------------------------
 
@@ -359,9 +376,10 @@ class Monitor:
         hold_off = HOLD_OFF_AFTER_LOSS if now - self._lost_at < LOSS_MATTERS else HOLD_OFF
         before = verdict.state
         changed = verdict.take(signal, now, hold_off=hold_off, attempting=self.attempting)
-        if verdict.state == "suspect" and not self.attempting and (changed or signal == "no"):
-            # The confirming review comes a little after the hold-off, so that its "no" counts.
-            self._soon(right.namespace, max(0.0, verdict.since + hold_off - now) + 0.02)
+        if verdict.state == "suspect" and (changed or signal == ("refused" if self.attempting else "no")):
+            # What confirms it comes a little after the hold-off, so that it counts.
+            apart = ATTEMPTS_APART if self.attempting else hold_off
+            self._soon(right.namespace, max(0.0, verdict.since + apart - now) + AFTER)
         if changed:
             self._tell(verdict, before)
 
@@ -375,7 +393,13 @@ class Monitor:
             },
         )  # fmt: skip
         if self._listener is not None:
-            self._listener.verdict_changed(verdict, before)
+            try:
+                self._listener.verdict_changed(verdict, before)
+            except Exception as error:  # the answer that told us belongs to somebody else, who must get it
+                _log.error("listener-failed", extra={"right": str(right)}, exc_info=error)
+        self._wake_permitted()
+
+    def _wake_permitted(self) -> None:
         for turn in self._changed:
             if not turn.done():
                 turn.set_result(None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 
 import attrs
 
@@ -49,11 +50,17 @@ class Reviewer:
         return Answers(allowed, requests)
 
     async def attempt(self, right: Right) -> None:
-        """Try a list of at most one object; who listens to the client hears how it ended."""
+        """Try a list of at most one object, or a watch that is closed once it is accepted.
+
+        Who listens to the client hears how it ended; nothing is raised.
+        """
         kind = GVR(right.group, "", right.resource)
         fields = f"metadata.name={right.name}" if right.name else None
-        try:
+        with suppress(ScopedCacheError):
+            if right.verb == "watch":
+                async with self._client.open_watch(
+                    kind, namespace=right.namespace, fields=fields, timeout=1.0, metadata_only=True
+                ):
+                    return
             async for _ in self._client.pages(kind, namespace=right.namespace, fields=fields, page=1):
-                break
-        except ScopedCacheError:
-            pass
+                return

@@ -1,0 +1,728 @@
+"""The monitor against a server whose rights change, in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import attrs
+import pytest
+
+from scopedcache import Client, ScopedCacheError
+from scopedcache.access import Monitor, Verdict
+from scopedcache.access.verdict import State
+from scopedcache.api.reviews import Right
+from scopedcache.instrumentation import ACCESS_REVIEWS, Counters
+from scopedcache.tasks import Supervisor
+from tests.cache.api_server import DEPLOYMENT, POD, ApiServer
+from tests.clock import after, idle, now
+
+WATCH_PODS = Right("watch", "", "pods", "a")
+LIST_PODS = Right("list", "", "pods", "a")
+CREATE_DEPLOYMENTS = Right("create", "apps", "deployments", "a")
+PODS = (LIST_PODS, WATCH_PODS)
+
+
+def pods_in(namespace: str) -> tuple[Right, Right]:
+    return Right("list", "", "pods", namespace), Right("watch", "", "pods", namespace)
+
+
+@attrs.define
+class Listener:
+    """Writes down what it hears, and when."""
+
+    heard: list[tuple[float, str, State]] = attrs.field(factory=list)
+    modes: list[bool] = attrs.field(factory=list)
+
+    def verdict_changed(self, verdict: Verdict, before: State) -> None:
+        self.heard.append((now(), verdict.right.verb, verdict.state))
+
+    def attempt_mode_changed(self, attempting: bool) -> None:
+        self.modes.append(attempting)
+
+    def states(self, verb: str) -> list[State]:
+        return [state for _, heard, state in self.heard if heard == verb]
+
+
+@attrs.define
+class World:
+    """A monitor, the server it asks, and who listens."""
+
+    server: ApiServer
+    client: Client
+    monitor: Monitor
+    listener: Listener
+    supervisor: Supervisor
+    counters: Counters
+
+    def state(self, right: Right) -> State:
+        verdict = self.monitor.verdict(right)
+        assert verdict is not None
+        return verdict.state
+
+    async def opened(self, *rights: Right) -> None:
+        self.monitor.lease(rights)
+        await self.monitor.check(rights)
+
+    async def until(self, right: Right, state: State, limit: float = 120.0) -> float:
+        """Let time pass until a right is in a state; return how long it took."""
+        started = now()
+        async with asyncio.timeout(limit):
+            while True:
+                if self.state(right) == state:
+                    return now() - started
+                await asyncio.sleep(0.01)
+        raise AssertionError
+
+    async def call(self, verb: str = "list", namespace: str = "a") -> None:
+        """Make a call of our own, whatever comes of it."""
+        try:
+            if verb == "list":
+                await self.client.list(POD, namespace=namespace)
+            else:
+                await self.client.create(
+                    {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d", "namespace": namespace}}
+                )
+        except ScopedCacheError:
+            pass
+
+
+@asynccontextmanager
+async def world(server: ApiServer | None = None, listener: Any = None, **options: Any) -> AsyncIterator[World]:
+    server, listener, counters = server or ApiServer(), listener or Listener(), Counters()
+    async with server.running() as client:
+        supervisor = Supervisor("test")
+        clock: dict[str, Any] = {"timer": asyncio.get_running_loop().time, "chance": lambda: 0.5}
+        monitor = Monitor(client, instrumentation=counters, **clock | options)
+        monitor.start(supervisor, listener)
+        try:
+            yield World(server, client, monitor, listener, supervisor, counters)
+        finally:
+            monitor.stop()
+            await supervisor.close()
+
+
+# -- both edges ------------------------------------------------------------------------------------------------------
+
+
+async def test_a_first_question_is_answered_by_one_review_of_the_place() -> None:
+    async with world() as w:
+        w.server.grant("a", POD, DEPLOYMENT)
+
+        await w.opened(*PODS, CREATE_DEPLOYMENTS)
+
+        assert (w.state(LIST_PODS), w.state(CREATE_DEPLOYMENTS)) == ("allowed", "denied")
+        assert w.server.requests("review") == w.server.requests() == 1
+
+
+@pytest.mark.parametrize("pause", [0.0, 1.3, 2.9, 4.9])
+async def test_a_revocation_is_noticed_within_the_bound_whenever_it_comes(pause: float) -> None:
+    async with world() as w:
+        given = w.server.grant("a", POD)
+        await w.opened(*PODS)
+        await after(60 + pause)
+        w.server.revoke(given)
+
+        assert await w.until(WATCH_PODS, "denied") <= w.monitor.bound
+
+
+@pytest.mark.parametrize("pause", [0.0, 1.3, 2.9, 4.9])
+async def test_a_grant_is_noticed_within_the_bound_whenever_it_comes(pause: float) -> None:
+    async with world() as w:
+        await w.opened(*PODS)
+        await after(60 + pause)
+        w.server.grant("a", POD)
+
+        assert await w.until(WATCH_PODS, "allowed") <= w.monitor.bound
+
+
+async def test_losing_one_verb_denies_that_verb_alone() -> None:
+    async with world() as w:
+        both = w.server.grant("a", POD)
+        await w.opened(*PODS)
+        w.server.grant("a", POD, verbs=["watch"])
+        w.server.revoke(both)
+
+        await w.until(LIST_PODS, "denied")
+
+        assert w.state(WATCH_PODS) == "allowed"
+
+
+async def test_a_single_answered_no_is_confirmed_a_second_later_before_it_counts() -> None:
+    async with world() as w:
+        given = w.server.grant("a", POD)
+        await w.opened(*PODS)
+        w.server.revoke(given)
+        await w.until(WATCH_PODS, "suspect")
+        w.server.grant("a", POD)
+
+        await after(30)
+
+        assert w.listener.states("watch") == ["allowed", "suspect", "allowed"]
+
+
+async def test_after_a_lost_connection_the_second_no_counts_three_seconds_later() -> None:
+    async with world() as w:
+        given = w.server.grant("a", POD)
+        await w.opened(*PODS)
+        w.server.down = True
+        await w.call()
+        w.server.down = False
+        w.server.revoke(given)
+        await w.until(WATCH_PODS, "suspect")
+
+        assert 3.0 <= await w.until(WATCH_PODS, "denied") < 3.2
+
+
+async def test_a_right_given_on_one_name_is_asked_for_by_that_name() -> None:
+    named = Right("list", "", "pods", "a", name="one")
+    async with world() as w:
+        w.server.grant("a", POD, names=["one"])
+
+        await w.opened(named, LIST_PODS)
+
+        assert (w.state(named), w.state(LIST_PODS)) == ("allowed", "denied")
+
+
+async def test_a_cluster_wide_right_is_learnt_from_a_namespace_that_nobody_uses() -> None:
+    everywhere = Right("list", "", "pods", None)
+    async with world() as w:
+        w.server.grant("a", POD)
+        await w.opened(everywhere)
+        before = w.state(everywhere)
+        w.server.grant(None, POD)
+
+        await w.until(everywhere, "allowed")
+
+        assert before == "denied"
+
+
+# -- what it costs ---------------------------------------------------------------------------------------------------
+
+
+async def test_idle_probing_is_one_review_per_place_and_period_and_one_for_the_cluster() -> None:
+    async with world() as w:
+        w.server.grant(None, POD)
+        await w.opened(*pods_in("a"), *pods_in("b"), CREATE_DEPLOYMENTS, Right("list", "", "nodes", None))
+        started = now()
+
+        await after(60)
+
+        assert w.server.requests("review", since=started + 0.001) <= 3 * 60 / 5
+        assert w.server.requests("review", since=started + 0.001, namespace="a") >= 60 / 5.5 - 1
+        assert w.server.requests() == w.server.requests("review")
+
+
+async def test_a_place_that_nobody_leases_is_not_asked_about() -> None:
+    async with world() as w:
+        await w.opened(*PODS)
+        w.monitor.release(PODS)
+        released = now()
+
+        await after(60)
+
+        assert w.server.requests(since=released + 0.001) == 0
+        assert (w.monitor.places, w.monitor.verdict(LIST_PODS)) == (0, None)
+
+
+async def test_a_right_leased_twice_is_forgotten_with_the_second_release() -> None:
+    async with world() as w:
+        w.monitor.lease(PODS)
+        w.monitor.lease(PODS)
+        w.monitor.release(PODS)
+        once = w.monitor.places
+        w.monitor.release(PODS)
+
+        assert (once, w.monitor.places) == (1, 0)
+
+
+async def test_questions_asked_at_the_same_time_share_one_review() -> None:
+    async with world() as w:
+        w.server.grant("a", POD)
+        w.monitor.lease(PODS)
+
+        await asyncio.gather(*(w.monitor.check(PODS) for _ in range(50)))
+
+        assert w.server.requests("review") == 1
+
+
+async def test_a_right_leased_while_a_review_is_under_way_gets_an_answer_of_its_own() -> None:
+    async with world() as w:
+        w.server.grant("a", POD)
+        w.monitor.lease([LIST_PODS])
+        first = asyncio.ensure_future(w.monitor.check([LIST_PODS]))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # the review of the first right is sent
+        w.monitor.lease([CREATE_DEPLOYMENTS])
+
+        (verdict,) = await w.monitor.check([CREATE_DEPLOYMENTS])
+        await first
+
+        assert verdict.state == "denied"
+
+
+async def test_one_waiter_that_is_cancelled_does_not_take_the_answer_from_the_others() -> None:
+    async with world() as w:
+        w.server.grant("a", POD)
+        w.monitor.lease(PODS)
+        first, second = (asyncio.ensure_future(w.monitor.check(PODS)) for _ in range(2))
+        await asyncio.sleep(0)
+        first.cancel()
+
+        verdicts = await second
+
+        assert [verdict.state for verdict in verdicts] == ["allowed", "allowed"]
+
+
+async def test_an_incomplete_review_leaves_to_access_reviews_what_it_does_not_prove() -> None:
+    async with world() as w:
+        w.server.grant("a", POD)
+        w.server.incomplete = True
+
+        await w.opened(*PODS, CREATE_DEPLOYMENTS)
+
+        assert (w.state(LIST_PODS), w.state(CREATE_DEPLOYMENTS)) == ("allowed", "denied")
+        assert [one.plural for one in w.server.asked] == [
+            "selfsubjectrulesreviews", *["selfsubjectaccessreviews"] * 3,
+        ]  # fmt: skip
+
+
+async def test_three_hundred_denied_places_stay_inside_the_budget_and_their_bound() -> None:
+    async with world() as w:
+        places = [right for n in range(300) for right in pods_in(f"n{n}")]
+        w.monitor.lease(places)
+        await w.monitor.check(places)
+        started = now() + 0.001
+        await after(100)
+        spent = w.server.requests("review", since=started)
+
+        w.server.grant("n299", POD)
+        took = await w.until(Right("watch", "", "pods", "n299"), "allowed")
+
+        assert spent <= 20 * 100 + 20
+        assert took <= w.monitor.bound == pytest.approx(1.1 * 15 + 2)
+
+
+# -- what our own calls tell -----------------------------------------------------------------------------------------
+
+
+async def test_a_refused_list_is_settled_by_a_review_within_two_seconds() -> None:
+    async with world() as w:
+        given = w.server.grant("a", POD)
+        await w.opened(*PODS)
+        await after(0.6)
+        w.server.revoke(given)
+        await w.call("list")
+
+        assert await w.until(LIST_PODS, "denied") <= 2.0
+
+
+async def test_a_refused_write_brings_the_review_of_its_place_forward() -> None:
+    async with world() as w:
+        given = w.server.grant("a", DEPLOYMENT, verbs=["create"])
+        await w.opened(CREATE_DEPLOYMENTS)
+        w.server.revoke(given)
+        await w.call("create")
+
+        assert await w.until(CREATE_DEPLOYMENTS, "denied") <= 2.0
+
+
+async def test_a_loop_of_refused_writes_does_not_become_a_loop_of_reviews() -> None:
+    async with world() as w:
+        await w.opened(*PODS)
+        rules = "selfsubjectrulesreviews"
+        started = now()
+        while now() < started + 20:
+            await w.call("create")
+            await asyncio.sleep(0.05)
+
+        assert sum(one.plural == rules for one in w.server.asked) <= 2 * 20 + 2
+
+
+async def test_refusals_alone_deny_nothing_as_long_as_reviews_say_yes() -> None:
+    async with world() as w:
+        w.server.grant("a", POD)
+        await w.opened(*PODS)
+        w.server.restarting = True
+        for _ in range(5):
+            await w.call()
+        w.server.restarting = False
+
+        await after(30)
+
+        assert "denied" not in w.listener.states("list")
+        assert w.state(LIST_PODS) == "allowed"
+
+
+async def test_a_kind_that_is_not_served_is_absent_and_not_denied() -> None:
+    async with world() as w:
+        w.server.grant("a", POD)
+        await w.opened(*PODS)
+        w.server.resources.remove(POD)
+        await w.call()
+
+        await after(20)
+
+        assert (w.state(LIST_PODS), w.state(WATCH_PODS)) == ("absent", "allowed")
+
+
+# -- RBAC events -----------------------------------------------------------------------------------------------------
+
+
+async def test_a_hint_is_followed_by_reviews_at_once_and_after_a_third_and_a_whole_second() -> None:
+    async with world() as w:
+        await w.opened(*PODS)
+        await after(0.1)
+        started = now()
+        w.monitor.hint("a")
+
+        await after(3)
+
+        times = [round(one.at - started, 2) for one in w.server.asked if one.at >= started]
+        assert times[:3] == [0.0, 0.3, 1.0]
+
+
+async def test_a_revocation_with_a_hint_is_noticed_within_two_seconds() -> None:
+    async with world() as w:
+        given = w.server.grant("a", POD)
+        await w.opened(*PODS)
+        await after(0.1)
+        w.server.revoke(given)
+        w.monitor.hint("a")
+
+        assert await w.until(WATCH_PODS, "denied") <= 2.0
+
+
+async def test_a_hint_decides_nothing() -> None:
+    async with world() as w:
+        w.server.grant("a", POD)
+        await w.opened(*PODS)
+        for _ in range(5):
+            w.monitor.hint("a")
+            await after(0.7)
+
+        assert w.listener.states("watch") == ["allowed"]
+
+
+async def test_a_hint_about_a_place_not_in_use_asks_nothing() -> None:
+    async with world() as w:
+        w.monitor.hint("elsewhere")
+
+        await after(2)
+
+        assert w.server.requests() == 0
+
+
+async def test_a_storm_of_hints_is_shared_and_its_last_one_is_still_followed() -> None:
+    async with world() as w:
+        given = w.server.grant("a", POD)
+        await w.opened(*PODS)
+        started = now()
+        for _ in range(1000):
+            w.monitor.hint("a")
+            await asyncio.sleep(0.01)
+        stormed = w.server.requests("review", since=started)
+        w.server.revoke(given)
+        w.monitor.hint("a")
+
+        assert stormed <= 10 * 10 + 5
+        assert await w.until(WATCH_PODS, "denied") <= 2.0
+
+
+async def test_a_hint_about_the_cluster_reviews_everything_in_use_from_a_budget_of_its_own() -> None:
+    async with world() as w:
+        places = [right for n in range(250) for right in pods_in(f"n{n}")]
+        w.monitor.lease(places)
+        await w.monitor.check(places)
+        started = now() + 0.001
+        await asyncio.sleep(0.002)
+        w.monitor.hint(None)
+
+        await after(10)
+
+        per_second = [
+            w.server.requests("review", since=started + s) - w.server.requests("review", since=started + s + 1)
+            for s in range(10)
+        ]
+        assert sum(per_second) >= 3 * 250
+        assert max(per_second[1:]) <= 100 + 2 * 20
+
+
+# -- reviews that fail -----------------------------------------------------------------------------------------------
+
+
+async def test_reviews_refused_for_a_moment_deny_nothing_and_start_no_attempts() -> None:
+    async with world() as w:
+        w.server.grant("a", POD)
+        await w.opened(*PODS)
+        w.server.restarting = True
+        await after(6)
+        w.server.restarting = False
+
+        await after(10)
+
+        assert w.listener.modes == []
+        assert w.listener.states("watch") == ["allowed"]
+
+
+async def test_two_restarts_of_the_server_are_no_ten_seconds_of_refusals() -> None:
+    async with world() as w:
+        w.server.grant("a", POD)
+        await w.opened(*PODS)
+        for _ in range(3):
+            w.server.down = True
+            await after(5.6)
+            w.server.down, w.server.restarting = False, True
+            await after(5.6)
+            w.server.restarting = False
+            w.server.down = True
+            await after(1)
+        w.server.down = False
+
+        assert w.listener.modes == []
+
+
+@pytest.mark.parametrize("period", [5.0, 50.0])
+async def test_reviews_refused_for_ten_seconds_start_the_attempts(period: float) -> None:
+    async with world(period=period) as w:
+        w.server.grant("a", POD)
+        await w.opened(*PODS)
+        w.server.reviews = "refuse"
+        w.monitor.hint("a")
+
+        await after(16)
+
+        assert w.listener.modes == [True]
+        assert w.state(WATCH_PODS) == "allowed"
+
+
+async def test_reviews_refused_from_the_start_mean_attempts_and_the_first_answer_ends_them() -> None:
+    async with world() as w:
+        w.server.reviews = "refuse"
+        await w.opened(*PODS)
+        begun = list(w.listener.modes)
+        w.server.reviews = "answer"
+
+        await after(6)
+
+        assert (begun, w.listener.modes) == ([True], [True, False])
+
+
+async def test_in_attempt_mode_a_grant_is_found_by_trying_within_the_bound() -> None:
+    async with world() as w:
+        w.server.reviews = "refuse"
+        await w.opened(*PODS)
+        await w.until(LIST_PODS, "denied")
+        w.server.grant("a", POD)
+
+        assert await w.until(LIST_PODS, "allowed") <= w.monitor.bound
+
+
+async def test_in_attempt_mode_a_watch_that_is_denied_alone_is_tried_by_itself() -> None:
+    async with world() as w:
+        w.server.reviews = "refuse"
+        w.server.grant("a", POD, verbs=["list"])
+        await w.opened(*PODS)
+        for _ in range(3):  # what an informer would do
+            try:
+                async with w.client.open_watch(POD, namespace="a"):
+                    pass
+            except ScopedCacheError:
+                await asyncio.sleep(3.01)
+        denied = w.state(WATCH_PODS)
+        await after(30)
+        still = w.state(WATCH_PODS)
+        w.server.grant("a", POD, verbs=["watch"])
+        await w.until(WATCH_PODS, "allowed")
+
+        assert (denied, still) == ("denied", "denied")
+        assert w.listener.states("watch").count("allowed") == 1
+
+
+async def test_in_attempt_mode_a_list_that_is_revoked_alone_is_noticed_within_the_bound() -> None:
+    async with world() as w:
+        w.server.reviews = "refuse"
+        both = w.server.grant("a", POD)
+        await w.opened(*PODS)
+        await w.until(LIST_PODS, "allowed")
+        w.server.grant("a", POD, verbs=["watch"])
+        w.server.revoke(both)
+
+        assert await w.until(LIST_PODS, "denied") <= w.monitor.bound
+
+
+async def test_who_waits_for_permission_is_woken_when_only_attempts_can_tell() -> None:
+    """Reviews and the watch are lost together: the gate of the informer must open, or nobody would ever ask again."""
+    async with world() as w:
+        given = w.server.grant("a", POD)
+        await w.opened(*PODS)
+        w.server.reviews = "refuse"
+        w.server.revoke(given)
+        await w.call("list")
+        started = now()
+
+        async with asyncio.timeout(30):
+            await w.monitor.permitted(PODS)
+
+        assert 10 <= now() - started <= 16
+        assert await w.until(LIST_PODS, "denied") <= 10
+
+
+async def test_permission_is_waited_for_while_a_right_is_lost_and_no_longer() -> None:
+    async with world() as w:
+        await w.opened(*PODS)
+        waiting = asyncio.ensure_future(w.monitor.permitted(PODS))
+        await after(20)
+        before = waiting.done()
+        w.server.grant("a", POD)
+        await w.until(WATCH_PODS, "allowed")
+        await idle()
+
+        assert (before, waiting.done()) == (False, True)
+
+
+KINDS_OF_FAILURE = ["refuse", "overload", "break", "garble", "down", "expired", "restarting"]
+
+
+@pytest.mark.parametrize("failure", KINDS_OF_FAILURE)
+@pytest.mark.parametrize("before", ["allowed", "probing"])
+async def test_no_failing_review_becomes_a_hot_loop(failure: str, before: str) -> None:
+    async with world() as w:
+        w.server.grant("a", POD)
+        if before == "allowed":
+            await w.opened(*PODS)
+        _break(w.server, failure)
+        if before == "probing":
+            await w.opened(*PODS)
+        started = now()
+
+        await after(60)
+
+        assert w.server.requests("review", since=started) <= 60 / 5 + 4
+        assert w.server.requests(since=started) <= 3 * (60 / 5 + 4)  # attempts: one list each, and a watch that is lost
+
+
+@pytest.mark.parametrize("failure", [f for f in KINDS_OF_FAILURE if f != "expired"])
+async def test_no_failing_review_takes_anything_away(failure: str) -> None:
+    async with world() as w:
+        w.server.grant("a", POD)
+        await w.opened(*PODS)
+        _break(w.server, failure)
+
+        await after(9)
+
+        assert w.listener.states("watch") == ["allowed"]
+
+
+@pytest.mark.parametrize("failure", ["overload", "break", "garble", "down"])
+async def test_what_nobody_answered_is_unknown_and_may_be_tried(failure: str) -> None:
+    async with world() as w:
+        _break(w.server, failure)
+        await w.opened(*PODS)
+
+        verdict = w.monitor.verdict(WATCH_PODS)
+
+        assert verdict is not None
+        assert (verdict.state, verdict.open) == ("unknown", True)
+
+
+def _break(server: ApiServer, failure: str) -> None:
+    if failure in ("down", "expired", "restarting"):
+        setattr(server, failure, True)
+    else:
+        server.reviews = failure  # type: ignore[assignment]
+
+
+# -- credentials -----------------------------------------------------------------------------------------------------
+
+
+async def test_credentials_refused_for_as_long_as_the_bound_end_in_unauthenticated_and_a_new_token_heals() -> None:
+    async with world() as w:
+        w.server.grant("a", POD)
+        await w.opened(*PODS)
+        w.server.expired = True
+        await w.call()
+        lost = await w.until(WATCH_PODS, "unauthenticated")
+        w.server.expired = False
+        healed = await w.until(WATCH_PODS, "allowed")
+
+        assert w.monitor.bound <= lost <= w.monitor.bound + 1
+        assert healed <= w.monitor.bound
+
+
+async def test_credentials_refused_for_a_moment_take_nothing_away() -> None:
+    async with world() as w:
+        w.server.grant("a", POD)
+        await w.opened(*PODS)
+        for _ in range(5):
+            w.server.expired = True
+            await w.call()
+            await after(4)
+            w.server.expired = False
+            await w.call()
+            await after(4)
+
+        assert w.listener.states("watch") == ["allowed"]
+
+
+async def test_a_refusal_proves_that_the_credentials_are_good() -> None:
+    async with world() as w:
+        w.server.reviews = "refuse"
+        await w.opened(*PODS)
+        w.server.expired = True
+        await w.call()
+        w.server.expired = False
+        await after(6)  # everything is refused, but by the authoriser
+
+        assert not w.monitor.unauthenticated
+
+
+# -- others' mistakes ------------------------------------------------------------------------------------------------
+
+
+class Clumsy(Listener):
+    def verdict_changed(self, verdict: Verdict, before: State) -> None:
+        super().verdict_changed(verdict, before)
+        raise LookupError("a listener of ours")
+
+
+async def test_a_listener_that_raises_spoils_neither_the_other_verdicts_nor_the_call_that_told() -> None:
+    async with world(listener=Clumsy()) as w:
+        given = w.server.grant("a", POD)
+        await w.opened(*PODS)
+        both = (w.state(LIST_PODS), w.state(WATCH_PODS))
+        w.server.revoke(given)
+        await w.call("list")  # raises what the server said, and nothing else
+
+        assert both == ("allowed", "allowed")
+        assert await w.until(WATCH_PODS, "denied") <= w.monitor.bound
+
+
+async def test_stopping_with_a_review_under_way_leaves_no_task_behind() -> None:
+    server = ApiServer()
+    async with server.running():
+        before = asyncio.all_tasks()
+        async with world(server) as w:
+            w.monitor.lease(PODS)
+            asking = asyncio.ensure_future(w.monitor.check(PODS))
+            w.monitor.hint("a")
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        await idle()
+
+        assert asyncio.all_tasks() <= before
+
+
+async def test_every_review_that_was_sent_is_counted() -> None:
+    async with world() as w:
+        await w.opened(*PODS)
+        w.server.reviews = "break"
+        await after(12)
+        w.server.reviews = "refuse"
+        await after(12)
+
+        assert w.monitor.reviews == w.server.requests("review") == w.counters.value(ACCESS_REVIEWS)

@@ -18,7 +18,7 @@ def groups(logs: Path | None) -> list[Group]:
         Group("an operator left alone", partial(idle.idle_world, logs), idle.ROWS, background=True),
         Group("revocation", partial(operated, logs, "revocation"), revocation.ROWS),
         Group("an operator that watches RBAC", partial(modes.with_rbac_watch, logs), modes.EVENT_ROWS),
-        Group("an operator that may not ask", partial(modes.without_reviews, logs), modes.TRYING_ROWS),
+        Group("an operator that may not ask", partial(modes.without_reviews, logs), modes.TRYING_ROWS, background=True),
         Group("the second demo", partial(operated, logs, "seed"), seed.ROWS, story=True),
         Group("extra cases", partial(operated, logs, "extras"), extras.ROWS),
         Group("restarts", partial(restarts.pair_world, logs), restarts.ROWS),

@@ -1,4 +1,4 @@
-"""A test operator that does nothing but read its cache, a thousand times a second, until it is told to end.
+"""A test operator that does nothing but read its cache, a thousand times a second, and hear of Pods, until it is ended.
 
 Says in JSON lines when it reads, when the first read was refused, and at the end what it saw. Times are of the
 machine's monotonic clock, which the harness shares.
@@ -15,7 +15,7 @@ from typing import Any
 
 import attrs
 
-from scopedcache import Client, ForbiddenError, Need, Object, ResourceCache, ScopedCache, ScopedCacheError
+from scopedcache import Client, EventHandler, ForbiddenError, Need, Object, ResourceCache, ScopedCache, ScopedCacheError
 
 DEPLOYMENT = "deployments.apps"
 POD = "pods"
@@ -30,17 +30,24 @@ class Seen:
     last_object_at: float = 0.0
     forbidden_at: float = 0.0
     other_errors: int = 0
+    handled: int = 0
     handled_at: float = 0.0
     call_refused_at: float = 0.0
     call_error: str = ""
     began: float = attrs.field(factory=time.monotonic)
+
+    def handle(self, *_: object) -> None:
+        """Take a call of an event handler."""
+        self.handled += 1
+        self.handled_at = time.monotonic()
 
     def summary(self) -> dict[str, Any]:
         return {**attrs.asdict(self), "rate": self.reads / (time.monotonic() - self.began)}
 
 
 async def read_on(scope: ResourceCache, seen: Seen, stop: asyncio.Event) -> None:
-    """Read both kinds, get and list in turn, and note what came of it."""
+    """List both kinds, again and again, and note what came of it."""
+    due = time.monotonic()
     while not stop.is_set():
         try:
             found = [*scope.list(POD), *scope.list(DEPLOYMENT)]
@@ -57,7 +64,8 @@ async def read_on(scope: ResourceCache, seen: Seen, stop: asyncio.Event) -> None
             if seen.other_errors == 1:
                 say("unexpected", error=repr(error))
         seen.reads += 1
-        await asyncio.sleep(PAUSE)
+        due = max(due + PAUSE, time.monotonic() - 1.0)
+        await asyncio.sleep(due - time.monotonic())
 
 
 async def call_on(client: Client, namespace: str, every: float, seen: Seen, stop: asyncio.Event) -> None:
@@ -79,7 +87,9 @@ async def run(options: argparse.Namespace) -> None:
     async with ScopedCache.connect(kubeconfig=options.kubeconfig) as cache:
         scope = await cache.open(owner, Need(DEPLOYMENT), Need(POD))
         seen = Seen()
-        async with asyncio.TaskGroup() as tasks:
+        handler = EventHandler(on_add=seen.handle, on_update=seen.handle, on_delete=seen.handle)
+        async with cache.informer(POD, namespace=options.namespace) as pods, asyncio.TaskGroup() as tasks:
+            pods.add_handler(handler)
             tasks.create_task(read_on(scope, seen, stop))
             if options.call_every:
                 tasks.create_task(call_on(cache.client, options.namespace, options.call_every, seen, stop))

@@ -62,7 +62,9 @@ def seconds(value: float | None) -> str:
 
 def show(value: Fact) -> str:
     """Return a fact as it is printed."""
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def _cells(result: Result) -> tuple[str, ...]:

@@ -58,6 +58,7 @@ def nothing_delivered(world: World) -> Outcome:
         eventually("the reader reads", lambda: missing(program, "reading"), within=CONVERGED)
         right.revoke()
         since = world.revoke(namespace)
+        touch_pods(world, namespace)  # a watch that is open may still tell of this
         closed = world.await_unwatched(namespace, within=BOUND, since=since)
         sleep_until(since + BOUND + 1.0)
         metrics, log = world.operator.metrics(), world.operator.log.mark()
@@ -69,7 +70,7 @@ def nothing_delivered(world: World) -> Outcome:
     last = read["last_object_at"] - since
     require(late_read(read, since), "the reader at 1 kHz")
     facts = {"reads": read["reads"], "rate in Hz": read["rate"], "first Forbidden": read["forbidden_at"] - since}
-    return Outcome(max(last, closed), {**facts, "last object": last})
+    return Outcome(max(last, closed), {**facts, "last event": read["handled_at"] - since, "last object": last})
 
 
 def call_refused(world: World) -> Outcome:
@@ -224,9 +225,11 @@ def final(program: Program) -> dict[str, Any]:
 
 def late_read(read: dict[str, Any], since: float) -> str | None:
     """Tell that a read returned an object after the bound, or after a Forbidden."""
-    last, forbidden = read["last_object_at"] - since, read["forbidden_at"] - since
+    last, forbidden, handled = (read[name] - since for name in ("last_object_at", "forbidden_at", "handled_at"))
     return first(
         f"an object was read {last:.2f} s after the revocation" if last > BOUND else None,
+        f"a handler was called {handled:.2f} s after the revocation" if handled > BOUND else None,
+        "no handler was ever called" if not read["handled"] else None,
         f"an object was read after the first Forbidden, {last - forbidden:.3f} s later" if last > forbidden else None,
         f"only {read['rate']:.0f} reads a second" if read["rate"] < 500 else None,
         differs("other errors", read["other_errors"], 0),

@@ -11,7 +11,7 @@ import contextlib
 import copy
 import itertools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import yaml
@@ -23,6 +23,8 @@ from tests.informer.fake_transport import status
 
 Manifest = dict[str, Any]
 Path = tuple[str, str, str]  # plural, namespace, name
+# Answers in place of the server; None leaves it to the server.
+Answer = Callable[[web.BaseRequest], Awaitable[web.StreamResponse | None]]
 
 # group → plural → kind
 SERVED = {
@@ -44,10 +46,10 @@ class FakeAPI:
         self.served = copy.deepcopy(SERVED)
         self.denied: set[str] = set()  # namespaces whose rules review says no
         self.requests: list[str] = []
-        self.answer: Callable[[web.BaseRequest], web.StreamResponse | None] = lambda request: None
+        self.answer: Answer = no_trouble
         self.portal: Portal
         self._versions = itertools.count(1)
-        self._watchers: set[tuple[str, str, asyncio.Queue[Manifest | None]]] = set()
+        self._watchers: set[tuple[str, str, asyncio.Queue[Manifest | bytes | None]]] = set()
 
     @classmethod
     @contextlib.contextmanager
@@ -70,6 +72,24 @@ class FakeAPI:
     def find(self, plural: str, namespace: str, name: str) -> Manifest | None:
         return self.portal.call(lambda: copy.deepcopy(self.objects.get((plural, namespace, name))))
 
+    def drop_watches(self) -> None:
+        """End every watch in good order; their clients ask again."""
+
+        def drop() -> None:
+            for _, _, events in self._watchers:
+                events.put_nowait(None)
+
+        self.portal.call(drop)
+
+    def send_watchers(self, line: bytes) -> None:
+        """Send a line of the test's own to everybody who watches."""
+
+        def send() -> None:
+            for _, _, events in self._watchers:
+                events.put_nowait(line)
+
+        self.portal.call(send)
+
     def writes(self) -> list[str]:
         """Return the requests that changed objects."""
         return [r for r in self.requests if not r.startswith("GET") and "/authorization.k8s.io/" not in r]
@@ -85,13 +105,12 @@ class FakeAPI:
         try:
             yield
         finally:
-            for _, _, events in self._watchers:
-                events.put_nowait(None)
+            self.drop_watches()
             await runner.cleanup()
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         self.requests.append(f"{request.method} {request.path_qs}")
-        replaced = self.answer(request)
+        replaced = await self.answer(request)
         if replaced is not None:
             return replaced
         parts = request.path.strip("/").split("/")
@@ -146,7 +165,7 @@ class FakeAPI:
     async def _watch(self, request: web.BaseRequest, plural: str, namespace: str) -> web.StreamResponse:
         answer = web.StreamResponse(headers={"Content-Type": "application/json"})
         await answer.prepare(request)
-        events: asyncio.Queue[Manifest | None] = asyncio.Queue()
+        events: asyncio.Queue[Manifest | bytes | None] = asyncio.Queue()
         watcher = (plural, namespace, events)
         self._watchers.add(watcher)
         kind = next(found[plural] for found in self.served.values() if plural in found)
@@ -159,7 +178,7 @@ class FakeAPI:
             events.put_nowait({"type": "BOOKMARK", "object": mark})
         try:
             while (event := await events.get()) is not None:
-                await answer.write(json.dumps(event).encode() + b"\n")
+                await answer.write((event if isinstance(event, bytes) else json.dumps(event).encode()) + b"\n")
         except ConnectionError:
             pass
         finally:
@@ -169,8 +188,8 @@ class FakeAPI:
     def _review(self, kind: str, body: Manifest) -> web.Response:
         place = body["spec"].get("namespace") or body["spec"].get("resourceAttributes", {}).get("namespace")
         verbs = [] if place in self.denied else ["*"]
-        everything = {"verbs": ["*"], "apiGroups": ["cache.example.com", "coordination.k8s.io"], "resources": ["*"]}
-        rules = [everything, {"verbs": verbs, "apiGroups": ["*"], "resources": ["*"]}]
+        own = {"verbs": ["*"], "apiGroups": ["cache.example.com", "coordination.k8s.io"], "resources": ["*"]}
+        rules = [own, {"verbs": verbs, "apiGroups": ["", "apps"], "resources": ["*"]}]
         said = (
             {"resourceRules": rules, "nonResourceRules": [], "incomplete": False}
             if kind == "selfsubjectrulesreviews"
@@ -216,6 +235,40 @@ class FakeAPI:
 
     def _now(self) -> str:
         return str(next(self._versions))
+
+
+async def no_trouble(request: web.BaseRequest) -> None:
+    return None
+
+
+async def silent(request: web.BaseRequest) -> None:
+    """Take the request and never answer it."""
+    await asyncio.Event().wait()
+
+
+async def cut(request: web.BaseRequest) -> web.Response:
+    """Cut the connection instead of an answer."""
+    assert request.transport is not None
+    request.transport.close()
+    return web.Response()
+
+
+def html(code: int = 200) -> Answer:
+    """Answer as a proxy with a login page does."""
+
+    async def answer(request: web.BaseRequest) -> web.Response:
+        return web.Response(status=code, text="<html>please log in</html>", content_type="text/html")
+
+    return answer
+
+
+def refusing(code: int, reason: str) -> Answer:
+    """Refuse everything."""
+
+    async def answer(request: web.BaseRequest) -> web.Response:
+        return _refused(code, reason, reason)
+
+    return answer
 
 
 def kubeconfig(server: str, *, ca: str | None = None, **user: Any) -> str:

@@ -7,8 +7,8 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
-from contextlib import AbstractAsyncContextManager, contextmanager
-from typing import Any, Final, TypeVar
+from contextlib import AbstractAsyncContextManager, contextmanager, suppress
+from typing import Any, Final, Generic, TypeVar
 
 from ..errors import CacheError
 
@@ -64,24 +64,12 @@ class Portal:
             TimeoutError: it took longer than `timeout`; it was cancelled.
         """
         self._check_thread()
-        gone = threading.Event()
-
-        async def running() -> T:
-            try:
-                return await work()
-            finally:
-                gone.set()
-
-        waited = running()
-        future = self._submit(waited)
+        call = _Call(self._loop, work)
         try:
-            return self._result(future)
+            self._begin(call)
+            return self._result(call)
         except BaseException:
-            if self._loop.is_closed():
-                waited.close()
-            elif not future.done():
-                future.cancel()
-                gone.wait(GRACE)
+            call.give_up()
             raise
 
     def call(self, function: Callable[[], T]) -> T:
@@ -110,21 +98,22 @@ class Portal:
                 entered.set_result((value, leave))
                 await leave.wait()
 
-        held = self._submit(hold())
+        call = _Call(self._loop, hold)
         try:
-            self._wait(entered, held)
+            self._begin(call)
+            self._wait(entered, call.future)
             if not entered.done():
-                self._result(held)
+                self._result(call)
             value, leave = entered.result()
         except BaseException:
-            held.cancel()
+            call.give_up()
             raise
         try:
             yield value
         finally:
-            if not self._loop.is_closed():
+            if not call.future.done() and not self._loop.is_closed():
                 self._loop.call_soon_threadsafe(leave.set)
-                self._result(held)
+                self._result(call)
 
     @property
     def _here(self) -> bool:
@@ -138,19 +127,18 @@ class Portal:
         if self._here:
             raise CacheError("this is the event loop's own thread, where a blocking call would wait for itself: await")
 
-    def _submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+    def _begin(self, call: _Call[Any]) -> None:
         try:
             if self._closed:
                 raise RuntimeError("closed")
-            return asyncio.run_coroutine_threadsafe(work, self._loop)
+            call.begin()
         except RuntimeError as error:
-            work.close()
             raise self._ended() from error
 
-    def _result(self, future: Future[T]) -> T:
-        self._wait(future)
+    def _result(self, call: _Call[T]) -> T:
+        self._wait(call.future)
         try:
-            return future.result(0)
+            return call.future.result(0)
         except CancelledError as error:  # by the end of the loop: nobody else cancels it
             raise self._ended() from error
 
@@ -172,3 +160,48 @@ class Portal:
 
 def _left(until: float | None) -> float:
     return LOOK if until is None else max(0.0, min(LOOK, until - time.monotonic()))
+
+
+class _Call(Generic[T]):
+    """One piece of work on a loop: begun, waited for, given up.
+
+    It may be given up at any moment, a Ctrl-C while it begins included: both go through the loop, in their order.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, work: Callable[[], Coroutine[Any, Any, T]]) -> None:
+        self.future: Future[T] = Future()
+        self._loop = loop
+        self._work = work
+        self._task: asyncio.Task[T] | None = None
+
+    def begin(self) -> None:
+        """Start the work. Raises RuntimeError where the loop is closed."""
+        self._loop.call_soon_threadsafe(self._start)
+
+    def give_up(self) -> None:
+        """Cancel the work, and wait a moment until it is gone."""
+        if self.future.done() or self._loop.is_closed():
+            return
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._cancel)
+            wait({self.future}, GRACE)
+
+    # On the loop's thread.
+
+    def _start(self) -> None:
+        self._task = self._loop.create_task(self._work())
+        self._task.add_done_callback(self._settle)
+
+    def _cancel(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+        elif not self.future.done():
+            self.future.set_exception(CancelledError())
+
+    def _settle(self, task: asyncio.Task[T]) -> None:
+        if task.cancelled():
+            self.future.set_exception(CancelledError())
+        elif (error := task.exception()) is not None:
+            self.future.set_exception(error)
+        else:
+            self.future.set_result(task.result())

@@ -1,6 +1,7 @@
 """The first list: when it is complete, what happens until then, and which way it is made."""
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
@@ -257,7 +258,7 @@ async def test_a_handler_added_later_is_told_what_is_held_and_every_change_once(
 async def test_handlers_that_come_and_go_while_a_change_is_told_lose_nothing_for_the_others(world):
     """Removing a handler from a list that is being walked would skip the next one."""
     informer, told = world.informer, []
-    removers = {}
+    removers: dict[str, Callable[[], None]] = {}
 
     def once(name):
         def heard(obj, initial):

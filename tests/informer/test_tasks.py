@@ -67,9 +67,9 @@ async def test_work_that_fails_is_reported_told_and_started_again_after_a_growin
 
 
 async def test_work_that_went_well_for_long_begins_with_the_smallest_pause_again(supervisor):
-    work = Work(0, 0, 0, QUIET)
+    work = Work(0, 0, 0, QUIET + 1)
     await supervisor.start_guarded("work", work)
-    assert gaps(work.runs)[-1] <= QUIET + 1.2
+    assert gaps(work.runs)[-1] <= QUIET + 2.2
 
 
 async def test_trouble_while_telling_of_a_failure_does_not_end_the_guard(supervisor, caplog):

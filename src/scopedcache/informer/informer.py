@@ -369,6 +369,8 @@ class Informer:
             case PagedList():
                 async with self._slot():
                     await self._replace(*await self._list())
+                if self._closed is not None:  # by a handler of ours
+                    return "ended"
                 return await self._watch(self._reflector.version, initial=False)
 
     def _slot(self) -> AbstractAsyncContextManager[None]:

@@ -94,7 +94,7 @@ def writes_nothing(world: World) -> Outcome:
 
 
 def long_denied(world: World) -> Outcome:
-    """Row 7.long: five minutes with a denied CR."""
+    """Row B.denied: five minutes with a denied CR."""
     memory = world.memory
 
     def restless() -> str | None:
@@ -126,5 +126,5 @@ def watch_count(world: World) -> int:
 ROWS = (
     Row("9a.5", "idle: one rules review per namespace in use and period, one for the cluster", None, budget),
     Row("B.idle", "idle: a minute without a write, beside a denied CR", None, writes_nothing),
-    Row("7.long", "denied for five minutes: no more handlers, tasks, refused requests", None, long_denied),
+    Row("B.denied", "denied for five minutes: no more handlers, tasks, refused requests", None, long_denied),
 )

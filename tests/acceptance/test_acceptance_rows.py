@@ -52,7 +52,7 @@ def test_every_row_of_the_table_is_there_once():
     steps = [str(number) for number in range(1, 11) if number != 9]
     revocation = [f"9a.{number}" for number in range(1, 8)] + ["9b", "9c"]
     extra = ["X1", "X2", "X3", "X4", "X7", "X8", *(f"S1.{number}" for number in range(20, 26))]
-    bounds = ["B.restart", "B.ha", "B.idle", "B.growth"]
+    bounds = ["B.restart", "B.ha", "B.idle", "B.denied", "B.growth"]
     known = ids(groups(None))
     assert len(known) == len(set(known))
     assert set(steps + revocation + extra + bounds) <= set(known)

@@ -1,7 +1,16 @@
 """The command: `python -m examples.memcached_operator --kubeconfig PATH`; in a Pod, without flags.
 
-Exit status: 0 it was asked to stop; 1 something unexpected; 2 the command line; 3 the kubeconfig, the server or an
-address is not usable.
+Where it cannot begin, it ends with one line that names the cause and what to do about it:
+
+| Exit status | What happened | What to do |
+|---|---|---|
+| 0 | SIGTERM or SIGINT asked it to stop; its Lease is released | nothing |
+| 1 | a defect: nobody expected this | report it, with its traceback |
+| 2 | an option makes no sense | correct the command line |
+| 3 | no way to the server (kubeconfig, context, address, CA, token), or a port is taken | what the line says |
+
+Once it runs, none of that ends it: it says what is wrong, /readyz answers 503, and it goes on when that is over. The
+same holds for a CRD that is not installed yet.
 """
 
 from __future__ import annotations
@@ -10,9 +19,18 @@ import argparse
 import asyncio
 import logging
 import sys
-from contextlib import suppress
+from typing import NoReturn
 
-from scopedcache import Client, ForbiddenError, ScopedCache, ScopedCacheError
+from scopedcache import (
+    APIError,
+    Client,
+    ForbiddenError,
+    ProtocolError,
+    ScopedCache,
+    ScopedCacheError,
+    TransportError,
+    UnauthorizedError,
+)
 from scopedcache.controller import Controller, LeaderElection, Manager, stop_signals
 from scopedcache.instrumentation import Counters
 from scopedcache.kit import configure_logging
@@ -23,6 +41,15 @@ from .status import refused
 
 LEASE = "86f835c3.example.com"
 SYSTEM = "scoped-memcached-operator-system"
+# Together with releasing the Lease, 2 s at most, it ends within 5 s whatever the server does.
+STOP_TIMEOUT = 2.0
+# What to do where the error itself does not say so, by who must act.
+ADVICE: dict[type[ScopedCacheError], str] = {
+    UnauthorizedError: "these credentials are expired or unknown: put a new token or certificate into the kubeconfig",
+    APIError: "the server is there and refuses: look at its log, or at the address in the kubeconfig",
+    TransportError: "check that the server runs, and its address and CA in the kubeconfig",
+    ProtocolError: "this is no Kubernetes API server: check the address in the kubeconfig",
+}
 _log = logging.getLogger("memcached-operator")
 
 
@@ -32,38 +59,73 @@ def main() -> int:
     configure_logging(options.log_format, "memcached-operator", verbose=options.verbose)
     try:
         asyncio.run(_run(options))
-    except (ScopedCacheError, ValueError) as error:
-        _log.critical("operator.failed", extra={"error": str(error)}, exc_info=options.verbose)
+    except ScopedCacheError as error:
+        advice = next((words for kind, words in ADVICE.items() if isinstance(error, kind)), None)
+        said = {"error": str(error)} | ({"advice": advice} if advice else {})
+        _log.critical("operator.failed", extra=said, exc_info=options.verbose)
         return 3
+    except KeyboardInterrupt:  # before anything was begun
+        pass
     return 0
 
 
 async def _run(options: argparse.Namespace) -> None:
-    counters = Counters()
     async with Client.connect(kubeconfig=options.kubeconfig, context=options.context) as client:
-        with suppress(ForbiddenError):  # an answer all the same: the server is there and knows us
-            await client.version()
-        async with ScopedCache(client, detection_bound=options.detection_bound, instrumentation=counters) as cache:
-            reconciler = MemcachedReconciler(cache, client)
-            manager = Manager(
-                cache,
-                controllers=[
-                    Controller(for_=MEMCACHED, reconcile=reconciler, on_forbidden=refused, workers=options.workers)
-                ],
-                leader_election=LeaderElection(LEASE, namespace=SYSTEM) if options.leader_elect else None,
-                health_address=options.health_address,
-                metrics_address=options.metrics_address,
-                stop_timeout=3.0,
-                instrumentation=counters,
-                name="memcached-operator",
-            )
-            _log.info("operator.ready", extra={"workers": options.workers, "bound": round(cache.bound, 1)})
-            with stop_signals() as stop:
-                await manager.run(stop)
+        try:
+            cache, manager = _operator(client, options)
+        except ValueError as error:
+            _parser().error(str(error))
+        with stop_signals() as stop:
+            if await _answers(client, stop):
+                async with cache:
+                    _log.info("operator.starting", extra={"workers": options.workers, "bound": round(cache.bound, 1)})
+                    await manager.run(stop)
+
+
+async def _answers(client: Client, stop: asyncio.Event) -> bool:
+    """Ask whether the server is there and knows us; False where we are asked to stop before it answered."""
+    asking, stopping = asyncio.create_task(client.version()), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({asking, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if asking.done():
+            asking.result()
+    except ForbiddenError:
+        pass  # an answer all the same
+    finally:
+        asking.cancel()
+        stopping.cancel()
+    return not stop.is_set()
+
+
+def _operator(client: Client, options: argparse.Namespace) -> tuple[ScopedCache, Manager]:
+    counters = Counters()
+    cache = ScopedCache(client, detection_bound=options.detection_bound, instrumentation=counters)
+    reconciler = MemcachedReconciler(cache, client)
+    manager = Manager(
+        cache,
+        controllers=[Controller(for_=MEMCACHED, reconcile=reconciler, on_forbidden=refused, workers=options.workers)],
+        leader_election=LeaderElection(LEASE, namespace=SYSTEM) if options.leader_elect else None,
+        health_address=options.health_address,
+        metrics_address=options.metrics_address,
+        stop_timeout=STOP_TIMEOUT,
+        instrumentation=counters,
+        name="memcached-operator",
+    )
+    return cache, manager
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """End with one line instead of the usage and a line."""
+        self.exit(2, f"{self.prog}: {message} (--help lists the options)\n")
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m examples.memcached_operator", description=__doc__)
+    parser = _Parser(
+        prog="python -m examples.memcached_operator",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--kubeconfig", help="the kubeconfig; without it KUBECONFIG, the Pod's account, ~/.kube/config")
     parser.add_argument("--context", help="a context of the kubeconfig")
     parser.add_argument("--leader-elect", action=argparse.BooleanOptionalAction, default=True)

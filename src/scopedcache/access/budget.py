@@ -51,6 +51,6 @@ def period_for(bound: float) -> float:
         ValueError: the bound leaves no time to probe.
     """
     period = (bound - HOLD_OFF - SLACK) / (1 + JITTER)
-    if period < 0.5:
+    if not period >= 0.5:  # nor is NaN any number of seconds
         raise ValueError(f"detection_bound={bound} s is too short: {HOLD_OFF + SLACK + 0.55:.2f} s is the least")
     return period

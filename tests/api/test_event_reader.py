@@ -63,10 +63,12 @@ def test_what_objects_share_is_remembered_and_never_mixed_up(bodies):
 
 def test_equal_labels_are_one_object_for_all_who_carry_them():
     reader = EventReader()
-    body = {"kind": "Pod", "apiVersion": "v1", "metadata": {"name": "a", "labels": {"app": "x"}}, "spec": {}}
 
-    _, one = read(as_line(body), reader)
-    _, two = read(as_line({**body, "metadata": {**body["metadata"], "name": "b"}}), reader)
+    def named(name):
+        return {"kind": "Pod", "apiVersion": "v1", "metadata": {"name": name, "labels": {"app": "x"}}, "spec": {}}
+
+    _, one = read(as_line(named("a")), reader)
+    _, two = read(as_line(named("b")), reader)
 
     assert one.metadata.labels is two.metadata.labels
     with pytest.raises(TypeError):

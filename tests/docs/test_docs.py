@@ -7,11 +7,13 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-BLOCKS = [
-    pytest.param(block, id=f"{page.name}-{number}")
+BLOCKS = {
+    f"{page.name}-{number}": block
     for page in PAGES
     for number, block in enumerate(re.findall(r"```python\n(.*?)```", page.read_text(), re.S))
-]
+}
+PROGRAMS = [name for name, block in BLOCKS.items() if "import " in block]
+FRAGMENTS = [name for name in BLOCKS if name not in PROGRAMS]
 LINKS = [
     pytest.param(page, link, id=f"{page.name}-{link}")
     for page in PAGES
@@ -19,15 +21,15 @@ LINKS = [
 ]
 
 
-@pytest.mark.parametrize("block", [block for block in BLOCKS if "import " in block.values[0]])
-def test_a_program_on_a_page_can_be_loaded(block):
-    exec(compile(block, "page", "exec"), {"__name__": "page"})
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_a_program_on_a_page_can_be_loaded(name):
+    exec(compile(BLOCKS[name], name, "exec"), {"__name__": "page"})
 
 
-@pytest.mark.parametrize("block", [block for block in BLOCKS if "import " not in block.values[0]])
-def test_a_fragment_on_a_page_is_python(block):
-    lines = "\n".join(f"    {line}" for line in block.splitlines())
-    compile(f"async def page():\n{lines}", "page", "exec")
+@pytest.mark.parametrize("name", FRAGMENTS)
+def test_a_fragment_on_a_page_is_python(name):
+    lines = "\n".join(f"    {line}" for line in BLOCKS[name].splitlines())
+    compile(f"async def page():\n{lines}", name, "exec")
 
 
 @pytest.mark.parametrize(("page", "link"), LINKS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Literal, Protocol, TypeVar, overload
 
@@ -261,7 +261,7 @@ class Client:
         fields: str | None = None,
         resource_version: str = "",
         timeout: float | None = None,
-    ) -> AsyncIterator[tuple[str, Object]]:
+    ) -> AsyncGenerator[tuple[str, Object], None]:
         """Yield (type, object) of one watch until the server ends it; BOOKMARKs are left out.
 
         One plain stream, without resuming: an `Informer` is what keeps a view up to date. Who leaves the loop early

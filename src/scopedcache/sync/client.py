@@ -135,7 +135,7 @@ class Client:
         async def following() -> tuple[str, Object] | None:
             return await anext(watched, None)
 
-        with self._portal.entered(lambda: aclosing(watched)):  # type: ignore[type-var]  # it is an async generator
+        with self._portal.entered(lambda: aclosing(watched)):
             while (event := self._portal.run(following)) is not None:
                 yield event
 

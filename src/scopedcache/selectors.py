@@ -1,7 +1,8 @@
 """Label selectors: what the API server understands, evaluated in memory.
 
 The grammar and its meaning follow `k8s.io/apimachinery/pkg/labels`: `a=b`, `a==b`, `a!=b`, `a in (b,c)`,
-`a notin (b,c)`, `a`, `!a`, joined by commas; `!=` and `notin` also match objects that lack the key.
+`a notin (b,c)`, `a`, `!a`, joined by commas; `!=` and `notin` also match objects that lack the key. Where a value is
+left out the empty one is meant: `a in ()` and `a=` are the same.
 """
 
 from __future__ import annotations
@@ -124,8 +125,6 @@ def _requirement(text: str, found: re.Match[str]) -> Requirement:
     if found["absent"]:
         return Requirement(found["akey"], "absent")
     if found["skey"]:
-        if not found["values"].strip():
-            raise ValueError(f"malformed label selector {text!r}: the set of {found['skey']} is empty")
         values = frozenset(value.strip() for value in found["values"].split(","))
         wrong = sorted(value for value in values if not _ONE_VALUE.fullmatch(value))
         if wrong:

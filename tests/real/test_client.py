@@ -38,12 +38,13 @@ def config_map(name: str, namespace: str, **data: str) -> dict[str, Any]:
     }
 
 
-def deployment(name: str, namespace: str) -> dict[str, Any]:
+def stateful_set(name: str, namespace: str) -> dict[str, Any]:
+    """Return a kind with a scale that no controller writes to here."""
     labels = {"app": name}
     template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "one", "image": "none"}]}}
     spec = {"replicas": 0, "selector": {"matchLabels": labels}, "template": template}
     metadata = {"name": name, "namespace": namespace}
-    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec}
+    return {"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": metadata, "spec": spec}
 
 
 @pytest.fixture
@@ -191,20 +192,19 @@ async def test_a_dry_run_changes_nothing(client: Client, namespace: str) -> None
 
 
 async def test_status_and_scale_are_written_apart(client: Client, namespace: str) -> None:
-    made = await client.create(deployment("web", namespace))
+    made = await client.create(stateful_set("web", namespace))
     made["spec"]["replicas"] = 7
     made["status"] = {"observedGeneration": 1, "replicas": 3}
     by_status = await client.update(made, subresource="status")
-    scale = await client.get("deployments.apps", "web", namespace=namespace, subresource="scale")
+    scale = await client.get("statefulsets.apps", "web", namespace=namespace, subresource="scale")
     patched = await client.patch(
-        "deployments.apps", "web", {"spec": {"replicas": 1}}, namespace=namespace, subresource="scale"
+        "statefulsets.apps", "web", {"spec": {"replicas": 1}}, namespace=namespace, subresource="scale"
     )
     patched["spec"]["replicas"] = 2
-    del patched["metadata"]["resourceVersion"]  # the controller writes to the Deployment at the same time
-    put = await client.update(patched, kind="deployments.apps", subresource="scale")
+    put = await client.update(patched, kind="statefulsets.apps", subresource="scale")
     assert (by_status.at("spec", "replicas"), by_status.at("status", "replicas")) == (0, 3)
     assert (scale.kind, scale.at("spec", "replicas", default=0), put.at("spec", "replicas")) == ("Scale", 0, 2)
-    await client.delete("deployments.apps", "web", namespace=namespace)
+    await client.delete("statefulsets.apps", "web", namespace=namespace)
 
 
 async def test_a_delete_may_be_for_one_uid_alone(client: Client, namespace: str) -> None:

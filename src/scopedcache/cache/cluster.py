@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..errors import NotWatchedError
+from ..errors import NotSyncedError, NotWatchedError
 from ..objects import Kind, Need, Object
+from ..selectors import LabelSelector
 from .changes import OwnerId
 from .lister import Lister, View
 from .resource_cache import ResourceCache
@@ -30,11 +31,17 @@ class ClusterCache(Lister):
     def _view(self, kind: Kind) -> View:
         """Find the view anew each time: informers come and go with the rights to them."""
         missing: Exception | None = None
+        named: View | None = None
         for scope in self._scopes.in_cluster():
             held = scope.find(kind)
             if held is None:
                 continue
-            if held.informer is not None:
-                return scope.handle.view_of(kind)
-            missing = scope.error
+            if held.informer is None:
+                missing = missing or scope.error or NotSyncedError(f"{kind} in the whole cluster: not open yet")
+            elif held.need.name is None:  # what an owner's need selects is that owner's affair
+                return View(held.informer, held.resource, None, LabelSelector())
+            else:
+                named = View(held.informer, held.resource, None, LabelSelector(), held.need.name)
+        if named is not None:
+            return named
         raise missing or NotWatchedError(f"nobody watches {kind} in the whole cluster")

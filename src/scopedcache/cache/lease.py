@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from ..api.client import Labels
-from ..errors import ScopedCacheError
+from ..errors import ScopeClosedError, ScopedCacheError
 from ..informer import EventHandler, Informer
 from ..objects import Need, Object, Resource
 from .changes import Denial
@@ -33,7 +33,7 @@ class InformerLease:
         self._supervise = supervise
         self._need = need
         self._scope = scope
-        self._handlers: dict[EventHandler, Callable[[], None] | None] = {}
+        self._handlers: dict[object, tuple[EventHandler, Callable[[], None] | None]] = {}
         self._bound: Informer | None = None
 
     def begin(self) -> None:
@@ -55,14 +55,23 @@ class InformerLease:
         self._unbind()
         self._bound = informer
         if informer is not None:
-            for handler in self._handlers:
-                self._handlers[handler] = informer.add_handler(handler)
+            for token, (handler, _) in list(self._handlers.items()):
+                self._attach(token, handler, informer)
+
+    def _attach(self, token: object, handler: EventHandler, informer: Informer) -> None:
+        """Add a handler to the informer; it is called for what is there, and may end itself or others in that."""
+        if token in self._handlers:
+            ending = informer.add_handler(handler)
+            if token in self._handlers:
+                self._handlers[token] = handler, ending
+            else:
+                ending()
 
     def _unbind(self) -> None:
-        for handler, remove in self._handlers.items():
+        for token, (handler, remove) in list(self._handlers.items()):
             if remove is not None:
                 remove()
-                self._handlers[handler] = None
+                self._handlers[token] = handler, None
         self._bound = None
 
     # -- its state -----------------------------------------------------------------------------------------------
@@ -83,8 +92,14 @@ class InformerLease:
         return self._bound.age if self._bound is not None else None
 
     async def wait_synced(self) -> None:
-        """Wait until reads are answered, through denials and grants alike."""
+        """Wait until reads are answered, through denials and grants alike.
+
+        Raises:
+            ScopeClosedError: the lease has ended.
+        """
         while not self.synced:
+            if self._scope.state == "closed":
+                raise ScopeClosedError(f"the lease of {self.resource} has ended")
             informer = self._bound
             if informer is None:
                 await self._scope.wait_bound()
@@ -116,10 +131,13 @@ class InformerLease:
 
     def add_handler(self, handler: EventHandler) -> Callable[[], None]:
         """Call `handler` for what is there and what changes. Returns the way to end it (idempotent)."""
-        self._handlers[handler] = self._bound.add_handler(handler) if self._bound is not None else None
+        token = object()
+        self._handlers[token] = handler, None
+        if self._bound is not None:
+            self._attach(token, handler, self._bound)
 
         def remove() -> None:
-            ending = self._handlers.pop(handler, None)
+            _, ending = self._handlers.pop(token, (handler, None))
             if ending is not None:
                 ending()
 

@@ -31,6 +31,8 @@ class View:
     def key(self, key: Name) -> tuple[str, str]:
         """Return the key to look up; a bare name lies in the view's own namespace."""
         namespace, name = ("", key) if isinstance(key, str) else key
+        if self.name is not None and name != self.name:
+            raise NotWatchedError(f"{self.resource} {name}: only the one named {self.name} was opened here")
         if not self.resource.namespaced:
             return "", name
         if self.namespace is not None:
@@ -83,6 +85,7 @@ class Lister:
         if max_age is not None:
             _fresh(view.informer, max_age)
         if found is None or ((view.selector or view.name) and not view.shows(found)):
+            view.key(key)  # of another name than the one that was opened, nothing is known
             return None
         return found.to_model(model) if model else found
 

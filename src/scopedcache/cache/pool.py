@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
+import random
+import time
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
+from functools import cached_property
 from typing import Any
 
 import attrs
@@ -37,7 +40,7 @@ class Physical:
     name: str | None = None
     metadata_only: bool = False
 
-    @property
+    @cached_property
     def rights(self) -> tuple[Right, Right]:
         """Return what it takes: list and watch, both, whatever a streaming list would get by with."""
         gvr = self.resource.gvr
@@ -80,6 +83,8 @@ class Pool:
         options: InformerOptions,
         selectors: Mapping[Kind, LabelSelector],
         transforms: Mapping[Kind, Transform],
+        timer: Callable[[], float] = time.monotonic,
+        chance: Callable[[], float] = random.random,
     ) -> None:
         self.chain = Chain()
         self.open_watches = 0
@@ -89,6 +94,8 @@ class Pool:
         self._options = options
         self._selectors = selectors
         self._transforms = transforms
+        self._timer = timer
+        self._chance = chance
         self._server = Server()
         self._slots = SyncSlots()
         self._informers: dict[Physical, Informer] = {}
@@ -129,17 +136,20 @@ class Pool:
             self._ghosts[physical] = ghosts
 
     def forget(self, physical: Physical) -> None:
-        """Nobody waits for this place any more: forget what it held."""
+        """Nobody needs this any more: forget what it held."""
         self._ghosts.pop(physical, None)
 
     def running(self, physical: Physical) -> Informer | None:
         return self._informers.get(physical)
 
-    def find(self, resource: Resource, namespace: str | None) -> Informer | None:
-        """Return the unfiltered informer of a kind in a place, if it runs."""
-        return self._informers.get(Physical(resource, namespace)) or self._informers.get(
-            Physical(resource, namespace, metadata_only=True)
-        )
+    def shows(self, kind: Kind, key: ObjectKey, uid: str) -> bool:
+        """Tell whether some informer holds an object now."""
+        for physical, informer in self._informers.items():
+            if denotes(kind, physical.resource) and informer.synced:
+                found = informer.get(key)
+                if found is not None and found.uid == uid:
+                    return True
+        return False
 
     def __iter__(self) -> Iterator[tuple[Physical, Informer]]:
         return iter(list(self._informers.items()))
@@ -174,9 +184,11 @@ class Pool:
 
     def written(self, resource: Resource, written: Object) -> None:
         """Show the answer to our own write to the informers it belongs to."""
-        entry = Entry(written.metadata, written.to_json())
-        for informer in self._concerned(resource, written.key):
-            informer.written(entry)
+        informers = list(self._concerned(resource, written.key))
+        if informers:
+            entry = Entry(written.metadata, written.to_json())
+            for informer in informers:
+                informer.written(entry)
 
     def deleted(self, resource: Resource, key: ObjectKey, uid: str) -> None:
         """Remove what our own DELETE removed."""
@@ -215,6 +227,8 @@ class Pool:
             ghosts=ghosts,
             options=self._options,
             on_stream=self._streamed,
+            timer=self._timer,
+            chance=self._chance,
         )
         informer.watch_timeout = self._renewal
         for kind, name, function in self._indexes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from ..errors import NotSyncedError, where
 from ..informer import Informer
 from ..objects import Kind, Need, Object, Resource, denotes
 from .changes import Denial, OwnerId
@@ -35,7 +36,7 @@ class ResourceCache(Lister):
         self._lacking = lacking
         self._release = release
         self._owned: dict[Resource, Informer] = {}
-        self._missed: dict[Resource, Denial] = {}
+        self._missed: dict[Resource, Exception] = {}
         self._error: Exception | None = None
 
     @property
@@ -48,7 +49,10 @@ class ResourceCache(Lister):
 
         See `get` for what it raises.
         """
-        return self._owned_in(self._view(kind).informer)
+        view = self._view(kind)
+        found = self._owned_in(view.informer)
+        # An informer of the whole cluster may route by labels what lies elsewhere.
+        return found if view.namespace is None else [entry for entry in found if entry.namespace == view.namespace]
 
     @property
     def denied(self) -> Sequence[Denial]:
@@ -81,12 +85,18 @@ class ResourceCache(Lister):
         self._owned[resource] = informer
         self._missed.pop(resource, None)
 
-    def hide(self, resource: Resource, error: Denial | None) -> None:
-        """Show a kind no longer: denied, or released."""
+    def hide(self, resource: Resource, error: Exception | None) -> None:
+        """Show a kind no longer: denied, listed anew, or (None) released."""
         self._views = {kind: view for kind, view in self._views.items() if view.resource != resource}
         self._owned.pop(resource, None)
         if error is not None:
             self._missed[resource] = error
+        else:
+            self._missed.pop(resource, None)
+
+    def expect(self, resource: Resource) -> None:
+        """A kind is on its way: reads of it say so."""
+        self.hide(resource, NotSyncedError(f"{resource} {where(self.namespace)}: the first list is not complete yet"))
 
     def invalidate(self, error: Exception) -> None:
         """Answer every read with `error` from now on."""

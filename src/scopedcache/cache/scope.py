@@ -26,7 +26,7 @@ from .resource_cache import ResourceCache
 State = Literal["opening", "open", "waiting", "closed"]
 
 
-@attrs.define
+@attrs.define(eq=False)
 class Held:
     """One need of a scope, and the informer that serves it while there is one."""
 
@@ -35,11 +35,11 @@ class Held:
     physical: Physical
     verbs: tuple[Right, ...]
     informer: Informer | None = None
+    # Every right this need tracks: list, watch, and the declared verbs.
+    rights: tuple[Right, ...] = attrs.field(init=False)
 
-    @property
-    def rights(self) -> tuple[Right, ...]:
-        """Return every right this need tracks: list, watch, and the declared verbs."""
-        return (*self.physical.rights, *self.verbs)
+    def __attrs_post_init__(self) -> None:
+        self.rights = (*self.physical.rights, *self.verbs)
 
 
 @attrs.define(eq=False)
@@ -76,8 +76,13 @@ class Scope:
 
     def concerned(self, gvk: GVK, delta: Delta, initial: bool) -> None:
         """A child changed. What its own opening brings is no news to an owner: it reads once it is open."""
-        if self.owner is not None and self.state == "open":
+        if self.owner is not None and self.state == "open" and self._is_here(delta):
             self.tell(self.change("child", initial=initial))
+
+    def _is_here(self, delta: Delta) -> bool:
+        """Tell whether a change is of this scope's namespace: an informer of the whole cluster routes by labels too."""
+        subject = delta.new or delta.old
+        return not (self.namespace and subject and subject.metadata.namespace not in ("", self.namespace))
 
     def change(
         self, cause: Literal["child", "denied", "granted"], *, error: Denial | None = None, initial: bool = False
@@ -102,9 +107,9 @@ class Scope:
         """Return the rights without which nothing is shown."""
         return [right for held in self.held.values() if not held.need.optional for right in held.physical.rights]
 
-    def holding(self, right: Right) -> Held | None:
-        """Return the need a right belongs to."""
-        return next((held for held in self.held.values() if right in held.rights), None)
+    def holding(self, right: Right) -> list[Held]:
+        """Return the needs a right belongs to."""
+        return [held for held in self.held.values() if right in held.rights]
 
     def find(self, kind: Kind) -> Held | None:
         return next((held for resource, held in self.held.items() if denotes(kind, resource)), None)
@@ -120,7 +125,7 @@ class Scope:
             self.on_bound(informer)
 
     async def wait_bound(self) -> None:
-        """Wait until there is an informer."""
+        """Wait until there is an informer, or the scope is closed."""
         await self._bound.wait()
 
     # Its handle.
@@ -130,6 +135,8 @@ class Scope:
         self.generation += 1
         self.handle.invalidate(ScopeClosedError(f"the scope {self} was closed and opened again: open() returns it"))
         self.handle = self._new_handle()
+        for resource in self.held:
+            self.handle.expect(resource)
 
     def lose(self, error: Denial) -> None:
         """Answer every read with `error`, from this moment."""
@@ -138,6 +145,7 @@ class Scope:
 
     def close(self) -> None:
         self.state = "closed"
+        self._bound.set()
         self.handle.invalidate(ScopeClosedError(f"the scope {self} is closed"))
 
     def _new_handle(self) -> ResourceCache:
@@ -159,8 +167,15 @@ class Scope:
 
 
 def _joined(held: Need, need: Need) -> Need:
-    """Return what serves both needs of one kind: all verbs of both; a plain kind asks for nothing new."""
+    """Return what serves both needs of one kind: the wider of each; a plain kind asks for nothing new."""
     if need == Need(need.kind):
         return held
-    verbs = held.verbs + tuple(verb for verb in need.verbs if verb not in held.verbs)
-    return attrs.evolve(need, kind=held.kind, verbs=verbs)
+    return Need(
+        held.kind,
+        held.verbs + tuple(verb for verb in need.verbs if verb not in held.verbs),
+        optional=held.optional and need.optional,
+        name=held.name if held.name == need.name else None,
+        selector=need.selector or held.selector,
+        metadata_only=held.metadata_only and need.metadata_only,
+        route=need.route or held.route,
+    )

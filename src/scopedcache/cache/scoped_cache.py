@@ -11,7 +11,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import random
 import resource as limits
+import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from math import inf
@@ -20,7 +22,7 @@ from typing import Any
 
 from ..access import Monitor, Verdict
 from ..access.budget import PERIOD, RATE, period_for
-from ..access.verdict import SEVERITY
+from ..access.verdict import SEVERITY, State
 from ..api.client import Client, Labels
 from ..api.codec import Transform
 from ..api.reviews import right_of
@@ -63,6 +65,8 @@ class ScopedCache:
         rbac_watch: watch RBAC objects where we may: changes are then noticed in about a second.
         instrumentation: where numbers are reported to.
         options: time-outs and limits of the informers.
+        timer: tells the time in seconds; for tests in virtual time, the loop's.
+        chance: a number from 0 to 1, for what is spread at random.
     """
 
     def __init__(
@@ -77,10 +81,14 @@ class ScopedCache:
         rbac_watch: bool = True,
         instrumentation: Instrumentation = NULL,
         options: InformerOptions | None = None,
+        timer: Callable[[], float] = time.monotonic,
+        chance: Callable[[], float] = random.random,
     ) -> None:
         period = PERIOD if detection_bound is None else period_for(detection_bound)
         self.client = client
-        self.monitor = Monitor(client, period=period, rate=review_rate, instrumentation=instrumentation)
+        self.monitor = Monitor(
+            client, period=period, rate=review_rate, instrumentation=instrumentation, timer=timer, chance=chance
+        )
         self._supervisor = Supervisor("scoped-cache")
         self._pool = Pool(
             client,
@@ -89,15 +97,18 @@ class ScopedCache:
             options=options or InformerOptions(),
             selectors={kind: LabelSelector.parse(labels) for kind, labels in selectors.items()},
             transforms=transforms,
+            timer=timer,
+            chance=chance,
         )
         self._scopes = Scopes(
-            self.monitor, self._pool, self._supervisor, cluster_wide=cluster_wide, publish=self._publish
+            self.monitor, self._pool, self._supervisor, cluster_wide=cluster_wide, publish=self._publish, timer=timer
         )
         self.cluster = ClusterCache(self, self._scopes)
         self._rbac_watch = rbac_watch
         self._subscribers: dict[int, Callable[[OwnerChanged], None]] = {}
         self._subscriptions = 0
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._ended = False
 
     @classmethod
     @asynccontextmanager
@@ -125,6 +136,8 @@ class ScopedCache:
             yield cache
 
     async def __aenter__(self) -> ScopedCache:
+        if self._loop is not None:
+            raise CacheError("a cache runs once: make another one")
         self._loop = asyncio.get_running_loop()
         _raise_descriptor_limit()
         self.monitor.start(self._supervisor, self)
@@ -135,10 +148,9 @@ class ScopedCache:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        self._ended = True
         self.client.remove_write_listener(self)
-        for scope in list(self._scopes):
-            self._scopes.close(scope)
-        await self._pool.wait_closed()
+        self._scopes.close_all()
         self.monitor.stop()
         await self._supervisor.close()
 
@@ -208,7 +220,9 @@ class ScopedCache:
             UnknownKindError: the server does not serve the kind.
         """
         need = kind if isinstance(kind, Need) else Need(kind, metadata_only=metadata_only)
+        self._check_running()
         found = await self.client.discovery.resolve(need.kind)
+        self._check_running()
         lease = self._lease(found, need, namespace if found.namespaced else None)
         remove = lease.add_handler(EventHandler(on_delete=self._owner_deleted))
         try:
@@ -237,7 +251,7 @@ class ScopedCache:
 
         For verbs that no `Need.verbs` declares; the controller calls it for every refused reconcile.
         """
-        self._check_loop()
+        self._check_running()
         self._scopes.await_right(OwnerId.of(owner), right_of(error))
 
     def recheck(self, namespace: str | None = None) -> None:
@@ -302,8 +316,8 @@ class ScopedCache:
 
     # -- for the parts below -------------------------------------------------------------------------------------
 
-    def verdict_changed(self, verdict: Verdict, before: str) -> None:
-        self._scopes.verdict_changed(verdict)
+    def verdict_changed(self, verdict: Verdict, before: State) -> None:
+        self._scopes.verdict_changed(verdict, before)
 
     def attempt_mode_changed(self, attempting: bool) -> None:
         self._pool.renew()
@@ -315,12 +329,16 @@ class ScopedCache:
         self._pool.deleted(resource, key, uid)
 
     async def _open(self, who: OwnerId, needs: Iterable[Kind | Need], place: str | None) -> ResourceCache:
-        self._check_loop()
-        wanted = self._known(needs) or await self._resolved(needs)
+        self._check_running()
+        self._scopes.check_alive(who)
+        wanted = self._known(needs)
+        if wanted is None:
+            with self._scopes.arriving(who):
+                wanted = await self._resolved(needs)
         scope = self._scopes.scope(who, place)
-        if not self._scopes.add(scope, wanted) and scope.state == "open":
+        if not self._scopes.add(scope, wanted) and scope.state == "open" and self._scopes.is_complete(scope):
             return scope.handle
-        if scope.state in ("open", "opening") and scope.opening is None:
+        if scope.state in ("open", "opening") and (scope.opening is None or scope.opening.done()):
             opened = self._scopes.open_at_once(scope)
             if opened is not None:
                 return opened
@@ -373,6 +391,7 @@ class ScopedCache:
                 _log.error("subscriber-failed", extra={"owner": str(change.key)}, exc_info=error)
 
     def _state(self, scope: Scope) -> ScopeState:
+        is_open = scope.state == "open"  # what an optional need may not see is not shown, `missing` says why
         ages = [held.informer.age for held in scope.held.values() if held.informer is not None]
         rights = [right for held in scope.held.values() for right in held.rights]
         verdicts = [found for right in rights if (found := self.monitor.verdict(right)) is not None]
@@ -382,13 +401,22 @@ class ScopedCache:
             uid=scope.uid or None,
             namespace=scope.namespace,
             state=scope.state,
-            kinds=tuple(sorted(found.gvk.kind for found in scope.held)),
+            kinds=tuple(
+                sorted(
+                    held.resource.gvk.kind for held in scope.held.values() if held.informer is not None or not is_open
+                )
+            ),
             error=scope.error,
             verdict=max((found.state for found in verdicts), key=SEVERITY.index, default="probing"),
             missing=tuple(sorted({f"{v.right.verb} {v.right.subject}" for v in verdicts if v.lost})),
             evidence=round(evidence, 3) if evidence < inf else None,
             age=round(max(ages), 3) if ages else None,
         )
+
+    def _check_running(self) -> None:
+        self._check_loop()
+        if self._ended:
+            raise CacheError("the cache has ended")
 
     def _check_loop(self) -> None:
         if self._loop is None:

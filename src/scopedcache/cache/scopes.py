@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 import cachetools
 
 from ..access import Monitor, Verdict
+from ..access.verdict import State
 from ..api.reviews import Right
-from ..errors import ForbiddenError, ScopeClosedError
+from ..errors import CacheError, ForbiddenError, ScopeClosedError, UnauthorizedError
 from ..objects import Kind, Need, Resource
 from ..tasks import Supervisor
+from .awaited import AwaitedRights
 from .changes import Denial, OwnerChanged, OwnerId
-from .pool import Pool, plan
+from .pool import Physical, Pool, plan
 from .resource_cache import ResourceCache
 from .scope import Held, Scope
 
@@ -42,6 +47,7 @@ class Scopes:
         *,
         cluster_wide: Collection[Kind],
         publish: Callable[[OwnerChanged], None],
+        timer: Callable[[], float] = time.monotonic,
     ) -> None:
         self.table: dict[str | None, dict[str, Scope]] = {}
         self._monitor = monitor
@@ -49,11 +55,13 @@ class Scopes:
         self._supervisor = supervisor
         self._cluster_wide = tuple(cluster_wide)
         self._publish = publish
-        self._by_right: dict[Right, dict[Scope, None]] = {}
+        self.awaited = AwaitedRights(monitor, publish)
+        self._by_right: dict[Right, Counter[Scope]] = {}
+        self._wanted: Counter[Physical] = Counter()
         self._by_uid: dict[str, dict[Scope, None]] = {}
         self._static: dict[Scope, None] = {}
-        self._awaited: dict[Right, dict[OwnerId, None]] = {}
-        self._gone: cachetools.TTLCache[str, bool] = cachetools.TTLCache(_GONE, _GONE_TTL)
+        self._arriving: dict[str, list[list[str]]] = {}
+        self._gone: cachetools.TTLCache[str, bool] = cachetools.TTLCache(_GONE, _GONE_TTL, timer=timer)
 
     # -- opening -------------------------------------------------------------------------------------------------
 
@@ -63,14 +71,39 @@ class Scopes:
         Raises:
             ScopeClosedError: the owner was deleted.
         """
-        if owner.uid in self._gone:
-            raise ScopeClosedError(f"{owner} was deleted")
+        self.check_alive(owner)
         found = self.table.setdefault(namespace, {}).get(owner.uid)
         if found is None:
             found = Scope(owner, namespace, self._publish, self.release, self.lacking)
             self.table[namespace][owner.uid] = found
             self._by_uid.setdefault(owner.uid, {})[found] = None
         return found
+
+    def check_alive(self, owner: OwnerId) -> None:
+        """Raise if an owner was deleted. One that only left the selection of its informer may be back."""
+        if owner.uid in self._gone:
+            if not self._pool.shows(owner.kind, owner.key, owner.uid):
+                raise ScopeClosedError(f"{owner} was deleted")
+            del self._gone[owner.uid]
+
+    @contextmanager
+    def arriving(self, owner: OwnerId) -> Iterator[None]:
+        """Stand for a scope that is not there yet, as long as the block lasts.
+
+        Raises:
+            ScopeClosedError: the owner was closed meanwhile.
+        """
+        closings: list[str] = []
+        arrivals = self._arriving.setdefault(owner.uid, [])
+        arrivals.append(closings)
+        try:
+            yield
+        finally:
+            arrivals[:] = [other for other in arrivals if other is not closings]
+            if not arrivals:
+                del self._arriving[owner.uid]
+        if closings:
+            raise ScopeClosedError(f"{owner} was closed while it opened")
 
     def static(self, namespace: str | None, *, internal: bool = False) -> Scope:
         """Return a new scope that belongs to no owner."""
@@ -82,15 +115,35 @@ class Scopes:
         """Add what a scope lacks; tell whether it lacked something."""
         lacking = scope.lacks(needs)
         for resource, need in lacking:
-            before = scope.held.get(resource)
-            if before is not None:
-                self._drop(scope, before, None)
-            held = self._held(resource, need, scope.namespace)
-            scope.held[resource] = held
+            before, held = scope.held.get(resource), self._held(resource, need, scope.namespace)
             self._monitor.lease(held.rights)
             for right in held.rights:
-                self._by_right.setdefault(right, {})[scope] = None
+                self._by_right.setdefault(right, Counter())[scope] += 1
+            self._wanted[held.physical] += 1
+            scope.held[resource] = held
+            if before is None:
+                scope.handle.expect(resource)
+            else:
+                self._succeed(scope, before, held)
         return bool(lacking)
+
+    def _succeed(self, scope: Scope, before: Held, held: Held) -> None:
+        """Let a need take the place of one of its kind that asked for less; its informer stays where it will do."""
+        informer = before.informer
+        if informer is not None and before.physical == held.physical:
+            self._unroute(scope, before)
+            before.informer, held.informer = None, informer
+            self._show(scope, held)
+        elif informer is not None:
+            scope.handle.expect(held.resource)
+        self._drop(scope, before, None)
+
+    def is_complete(self, scope: Scope) -> bool:
+        """Tell whether everything a scope needs and may see has its informer."""
+        return all(
+            held.informer is not None or (held.need.optional and self._lost(held) is not None)
+            for held in scope.held.values()
+        )
 
     def open_at_once(self, scope: Scope) -> ResourceCache | None:
         """Open a scope whose rights are known and whose informers are synced, without a wait; None if it takes one."""
@@ -109,43 +162,44 @@ class Scopes:
         Raises:
             ForbiddenError, UnauthorizedError: a required right is missing. The scope waits for it.
         """
-        if scope.opening is None or scope.opening.done():
-            refusal = self._refusal(scope)
-            if scope.state == "waiting" and refusal is not None:
-                raise refusal
-            scope.opening = self._supervisor.start(f"open {scope}", self._open(scope, granted), quiet=True)
+        opening = scope.opening
+        if opening is None or opening.done():
+            refused = self._refused(scope)
+            if scope.state == "waiting" and refused is not None:
+                raise refused.error()
+            opening = scope.opening = self._supervisor.start(f"open {scope}", self._open(scope, granted), quiet=True)
         try:
-            return await asyncio.shield(scope.opening)
+            return await asyncio.shield(opening)
         except asyncio.CancelledError:
-            if scope.opening.cancelled() and not _cancelled():
+            if opening.cancelled() and not _cancelled():
                 raise ScopeClosedError(f"the scope {scope} was closed while it opened") from None
             raise
 
     async def _open(self, scope: Scope, granted: bool) -> ResourceCache:
-        was_waiting, bound = scope.state == "waiting", False
+        created = False
         while True:
             await self._monitor.check([right for held in scope.held.values() for right in held.rights])
             if scope.state == "closed":
                 raise ScopeClosedError(f"the scope {scope} was closed while it opened")
-            refusal = self._refusal(scope)
-            if refusal is not None:
-                self._wait(scope, refusal)
-                raise refusal
-            if was_waiting:
-                scope.renew()
-                was_waiting = False
+            refused = self._refused(scope)
+            if refused is not None:
+                # What is open already and only suspected goes on being read (design, access).
+                if scope.state == "opening" or (scope.state == "open" and refused.state != "suspect"):
+                    self._wait(scope, refused.error())
+                raise refused.error()
             if scope.state == "waiting":
-                scope.state = "opening"
-            if scope.state == "opening" and scope.owner is not None and not bound:
+                scope.renew()
+                scope.state, granted = "opening", True
+            if scope.state == "opening" and scope.owner is not None and not created:
                 _log.info("cache.created", extra=_fields(scope))
-                bound = True
+                created = True
             self._bind(scope)
             wanted = list(scope.held.values())
             for held in wanted:
-                if held.informer is not None:
-                    await self._synced(held)
+                await self._synced(scope, held)
             self._check_open(scope)
-            if wanted == list(scope.held.values()):
+            # Needs may have come, or optional ones been granted, while others synced.
+            if wanted == list(scope.held.values()) and self.is_complete(scope):
                 break
         handle = self._opened(scope)
         if granted and scope.owner is not None:
@@ -157,24 +211,27 @@ class Scopes:
         if scope.state == "waiting" and scope.error is not None:
             raise scope.error
 
-    async def _synced(self, held: Held) -> None:
-        assert held.informer is not None
+    async def _synced(self, scope: Scope, held: Held) -> None:
+        if held.informer is None:
+            return
         try:
             await held.informer.wait_synced()
-        except ForbiddenError:
+        except (ForbiddenError, UnauthorizedError):
             if not held.need.optional:
                 raise
+        except CacheError:  # closed: released meanwhile, or replaced by a wider need
+            if scope.held.get(held.resource) is held:
+                raise
 
-    def _refusal(self, scope: Scope) -> Denial | None:
-        for right in scope.required:
-            verdict = self._monitor.verdict(right)
-            if verdict is not None and verdict.lost:
-                return verdict.error()
-        return None
+    def _refused(self, scope: Scope) -> Verdict | None:
+        """Return what stands against opening a scope; what is settled first."""
+        lost = (self._monitor.verdict(right) for right in scope.required)
+        found = [verdict for verdict in lost if verdict is not None and verdict.lost]
+        return min(found, key=lambda verdict: verdict.state == "suspect", default=None)
 
     def _bind(self, scope: Scope) -> None:
         """Take the informers a scope needs, and the routes from them to its owner."""
-        for held in scope.held.values():
+        for held in list(scope.held.values()):
             if held.informer is not None:
                 continue
             lost = self._lost(held)
@@ -182,10 +239,20 @@ class Scopes:
                 scope.handle.hide(held.resource, lost.error())
                 continue
             informer = self._pool.acquire(held.physical, scope)
+            held.informer = informer
+            self._show(scope, held)
             scope.bind(held, informer)
-            scope.handle.show(held.resource, informer, held.need)
-            if scope.owner is not None:
-                informer.router.add(scope, selector=held.need.selector, route=held.need.route)
+
+    def _show(self, scope: Scope, held: Held) -> None:
+        """Let a scope's reads, and its owner, see an informer."""
+        assert held.informer is not None
+        scope.handle.show(held.resource, held.informer, held.need)
+        if scope.owner is not None:
+            held.informer.router.add(scope, selector=held.need.selector, route=held.need.route)
+
+    def _unroute(self, scope: Scope, held: Held) -> None:
+        if held.informer is not None and scope.owner is not None:
+            held.informer.router.remove(scope, selector=held.need.selector, route=held.need.route)
 
     def _opened(self, scope: Scope) -> ResourceCache:
         if scope.state != "open" and scope.owner is not None:
@@ -199,7 +266,7 @@ class Scopes:
 
     # -- verdicts ------------------------------------------------------------------------------------------------
 
-    def verdict_changed(self, verdict: Verdict) -> None:
+    def verdict_changed(self, verdict: Verdict, before: State) -> None:
         """Close what was lost, open what came back."""
         scopes = list(self._by_right.get(verdict.right, ()))
         if verdict.state in ("denied", "unauthenticated"):
@@ -208,54 +275,57 @@ class Scopes:
                 self._right_lost(scope, verdict.right, error)
         elif verdict.state == "allowed":
             for scope in scopes:
-                self._right_gained(scope, verdict.right)
-            self._awaited_gained(verdict.right)
+                self._right_gained(scope, verdict.right, before)
+            self.awaited.gained(verdict.right)
 
     def await_right(self, owner: OwnerId, right: Right) -> None:
         """Tell an owner once it has a right that a call of its was refused and that no need of its declares."""
-        if any(right in held.rights for scope in self.of_owner(owner.uid) for held in scope.held.values()):
-            return
-        owners = self._awaited.setdefault(right, {})
-        if owner not in owners:
-            owners[owner] = None
-            self._monitor.lease([right])
-
-    def _awaited_gained(self, right: Right) -> None:
-        for owner in self._awaited.pop(right, ()):
-            self._monitor.release([right])
-            self._publish(OwnerChanged(owner.kind, owner.key, owner.uid, "granted"))
+        declared = any(right in held.rights for scope in self.of_owner(owner.uid) for held in scope.held.values())
+        if not declared and owner.uid not in self._gone:
+            self.awaited.add(owner, right)
 
     def _right_lost(self, scope: Scope, right: Right, error: Denial) -> None:
-        held = scope.holding(right)
-        if held is None or scope.state == "closed":
-            return
-        if right not in held.physical.rights:
-            self._tell_denied(scope, error)  # another verb: what may be seen stays
-        elif not held.need.optional:
-            if scope.state != "waiting":
-                self._wait(scope, error)
-        elif held.informer is not None:
+        for held in scope.holding(right):
+            if right not in held.physical.rights:
+                if scope.state == "open":
+                    self._tell_denied(scope, error)  # another verb: what may be seen stays
+            elif not held.need.optional:
+                if scope.state in ("opening", "open"):
+                    self._wait(scope, error)
+            else:
+                self._hide(scope, held, error)
+
+    def _hide(self, scope: Scope, held: Held, error: Denial) -> None:
+        """An optional need is denied: it closes alone."""
+        if scope.state in ("opening", "open"):
+            shown = held.informer is not None
             self._unbind(scope, held, error)
             scope.handle.hide(held.resource, error)
-            self._tell_denied(scope, error)
+            if shown and scope.state == "open":
+                self._tell_denied(scope, error)
 
-    def _right_gained(self, scope: Scope, right: Right) -> None:
-        held = scope.holding(right)
-        if held is None or scope.state == "closed":
-            return
-        if right not in held.physical.rights:
-            if scope.state == "open" and scope.owner is not None:
-                self._publish(scope.change("granted"))
-        elif (scope.state == "waiting" and self._refusal(scope) is None) or (
-            scope.state == "open" and held.informer is None and self._lost(held) is None
-        ):
-            self._supervisor.start(f"reopen {scope}", self._reopen(scope))
+    def _right_gained(self, scope: Scope, right: Right, before: State) -> None:
+        for held in scope.holding(right):
+            if right not in held.physical.rights:
+                if scope.state == "open" and scope.owner is not None and before in ("denied", "unauthenticated"):
+                    self._publish(scope.change("granted"))
+            elif scope.state == "waiting" and (refused := self._refused(scope)) is not None:
+                scope.lose(refused.error())
+            elif scope.state == "waiting" or (scope.state == "open" and not self.is_complete(scope)):
+                self._supervisor.start(f"reopen {scope}", self._reopen(scope))
 
     async def _reopen(self, scope: Scope) -> None:
         try:
-            await self.open(scope, granted=True)
-        except (ForbiddenError, ScopeClosedError):
-            pass  # lost again; it waits, and its owner was told
+            while True:
+                try:
+                    await self.open(scope, granted=True)
+                    return
+                except (ForbiddenError, UnauthorizedError):
+                    # It waits, and its owner was told; unless what it was refused for is over already.
+                    if scope.state != "waiting" or self._refused(scope) is not None:
+                        return
+        except ScopeClosedError:
+            pass
         except Exception as error:
             _log.info("reopen-failed", extra=_fields(scope) | {"error": str(error)})
 
@@ -263,7 +333,7 @@ class Scopes:
         """A required right is missing: the group closes as one, in this step, and waits."""
         had = scope.state
         scope.lose(error)
-        for held in scope.held.values():
+        for held in list(scope.held.values()):
             self._unbind(scope, held, error)
         if not scope.internal:
             said = {"error": str(error), "verb": error.verb, "resource": error.resource}
@@ -297,12 +367,9 @@ class Scopes:
         """Close all scopes of an owner; `gone`: it was deleted, and may not open any more."""
         if gone:
             self._gone[uid] = True
-        for right, owners in list(self._awaited.items()):
-            for owner in [owner for owner in owners if owner.uid == uid]:
-                del owners[owner]
-                self._monitor.release([right])
-            if not owners:
-                del self._awaited[right]
+        for closings in self._arriving.get(uid, ()):
+            closings.append(uid)
+        self.awaited.drop(uid)
         for scope in list(self._by_uid.get(uid, ())):
             self.close(scope)
 
@@ -313,11 +380,21 @@ class Scopes:
             del scope.held[held.resource]
             self._drop(scope, held, None)
             scope.handle.hide(held.resource, None)
+            if scope.state == "waiting" and self._refused(scope) is None:
+                self._supervisor.start(f"reopen {scope}", self._reopen(scope))
 
     def lacking(self, scope: Scope) -> Sequence[Denial]:
         """Return what is missing for certain of the verbs that a scope's needs declare."""
         verdicts = (self._monitor.verdict(right) for held in scope.held.values() for right in held.verbs)
         return [verdict.error() for verdict in verdicts if verdict is not None and verdict.state == "denied"]
+
+    def close_all(self) -> None:
+        """Close everything."""
+        for uid in list(self._arriving):
+            self.close_owner(uid)
+        for scope in self:
+            self.close(scope)
+        self.awaited.clear()
 
     def __iter__(self) -> Iterator[Scope]:
         for scopes in list(self.table.values()):
@@ -326,7 +403,8 @@ class Scopes:
 
     def in_cluster(self) -> Iterable[Scope]:
         """Return the scopes that see the whole cluster, those of nobody first."""
-        return [*(scope for scope in self._static if scope.namespace is None), *self.table.get(None, {}).values()]
+        yield from (scope for scope in self._static if scope.namespace is None and not scope.internal)
+        yield from self.table.get(None, {}).values()
 
     def of_owner(self, uid: str) -> Iterable[Scope]:
         return list(self._by_uid.get(uid, ()))
@@ -335,19 +413,22 @@ class Scopes:
         """End a need for good: its informer, its routes, its verdicts."""
         self._unbind(scope, held, error)
         for right in held.rights:
-            holders = self._by_right.get(right)
-            if holders is not None:
-                holders.pop(scope, None)
-                if not holders:
-                    del self._by_right[right]
-                    self._pool.forget(held.physical)
+            holders = self._by_right[right]
+            holders[scope] -= 1
+            if not holders[scope]:
+                del holders[scope]
+            if not holders:
+                del self._by_right[right]
+        self._wanted[held.physical] -= 1
+        if not self._wanted[held.physical]:
+            del self._wanted[held.physical]
+            self._pool.forget(held.physical)
         self._monitor.release(held.rights)
 
     def _unbind(self, scope: Scope, held: Held, error: Denial | None) -> None:
         if held.informer is None:
             return
-        if scope.owner is not None:
-            held.informer.router.remove(scope, selector=held.need.selector, route=held.need.route)
+        self._unroute(scope, held)
         scope.bind(held, None)
         self._pool.release(held.physical, scope, error)
 

@@ -1,0 +1,148 @@
+"""Leaving the cache, at any moment, leaves nothing behind; what it says of itself meanwhile is true."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+
+import pytest
+
+from scopedcache import EventHandler, Need, ScopedCacheError
+from scopedcache.objects import GVR, Resource
+from tests.cache.api_server import DEPLOYMENT, POD, ApiServer
+from tests.cache.world import KINDS, world
+from tests.clock import after, idle
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 3, 5, 8, 13, 21, 34])
+async def test_leaving_with_everything_in_flight_leaves_no_task_no_stream_no_verdict(turns: int) -> None:
+    server = ApiServer()
+    async with server.running():
+        before = asyncio.all_tasks()
+        waiters: list[asyncio.Future[object]] = []
+        async with world(server, rbac_watch=True) as w:
+            server.grant("a", *KINDS)
+            lost = server.grant("b", *KINDS)
+            server.silent.add("slow")
+            server.grant("slow", *KINDS)
+            async with w.cache.informer(POD, namespace="b") as lease:
+                lease.add_handler(EventHandler(on_add=lambda new, initial: None, coalesce=True))
+                await lease.wait_synced()
+                for namespace in ("a", "b", "slow", "denied"):
+                    opening = w.cache.open(w.owner(namespace, namespace), "pods", Need(DEPLOYMENT, optional=True))
+                    waiters.append(asyncio.ensure_future(opening))
+                server.revoke(lost)
+                w.cache.recheck()
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+        cache = w.cache
+        ends = await asyncio.gather(*waiters, return_exceptions=True)
+        await idle()
+
+        assert asyncio.all_tasks() <= before
+        assert server.transport.open == set()
+        assert not cache.monitor.verdicts
+        assert all(not isinstance(end, BaseException) or isinstance(end, ScopedCacheError) for end in ends)
+
+
+async def test_a_task_cancelled_inside_the_cache_takes_everything_with_it() -> None:
+    server = ApiServer()
+    async with server.running():
+        before = asyncio.all_tasks()
+
+        async def operator() -> None:
+            async with world(server) as w:
+                server.grant("a", POD)
+                await w.cache.open(w.owner(), POD)
+                await asyncio.Event().wait()
+
+        running = asyncio.ensure_future(operator())
+        await after(3)
+        running.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await running
+        await idle()
+
+        assert asyncio.all_tasks() <= before
+        assert server.transport.open == set()
+
+
+async def test_open_watches_are_kinds_times_namespaces_whatever_the_number_of_owners() -> None:
+    async with world() as w:
+        for number in range(20):
+            w.server.grant(f"n{number}", *KINDS)
+            for owner in range(5):
+                await w.cache.open(w.owner(f"m{owner}", f"n{number}"), *KINDS)
+
+        shot = w.cache.snapshot()
+        assert w.server.open() == shot.open_watches == 20 * 2
+        assert shot.routes == 20 * 2 * 5
+
+
+async def test_the_snapshot_says_what_is_open_what_waits_and_what_is_missing() -> None:
+    async with world() as w:
+        w.server.grant("a", *KINDS)
+        w.server.put(POD, "one", "a")
+        there, refused = w.owner("there"), w.owner("refused", "b")
+        await w.cache.open(there, *KINDS)
+        with pytest.raises(ScopedCacheError):
+            await w.cache.open(refused, POD)
+        async with w.cache.informer(DEPLOYMENT, namespace="a"):
+            await idle()
+            shot = w.cache.snapshot()
+
+        assert shot.namespaces == {"a": {there.uid: ["Deployment", "Pod"]}}
+        (waiting,) = shot.waiting
+        assert (waiting.uid, waiting.state, waiting.kinds) == (refused.uid, "waiting", ("Pod",))
+        assert waiting.missing == ("list pods", "watch pods")
+        assert {(one.kind, one.objects, one.holders) for one in shot.informers} == {
+            ("pods", 1, 1), ("deployments.apps", 0, 2),
+        }  # fmt: skip
+        assert (shot.open_watches, shot.attempting, shot.bound) == (2, False, w.cache.bound)
+        assert shot.to_dict()["waiting"][0]["error"].startswith("may not list pods in namespace b")
+
+
+async def test_two_versions_of_one_resource_in_a_scope_share_their_rights_and_end_apart() -> None:
+    older = Resource(GVR("apps", "v1beta1", "deployments"), DEPLOYMENT.gvk, namespaced=True)
+    async with world() as w:
+        owner = w.owner()
+        given = w.server.grant("a", DEPLOYMENT)
+        scope = await w.cache.open(owner, DEPLOYMENT, older)
+        scope.release(older)
+        w.server.revoke(given)
+        await w.until(lambda: w.state(owner) == "waiting")
+        w.cache.close(owner)
+        await idle()
+
+        w.nothing_is_left()
+
+
+async def test_a_snapshot_of_a_thousand_scopes_holds_the_loop_for_a_moment_only() -> None:
+    async with world() as w:
+        w.server.grant("a", *KINDS)
+        for number in range(1000):
+            await w.cache.open(w.owner(f"m{number}"), POD, Need(DEPLOYMENT, verbs=("create", "update", "patch")))
+        w.cache.snapshot()
+        started = time.perf_counter()
+        shot = w.cache.snapshot()
+        took = time.perf_counter() - started
+
+        assert len(shot.scopes) == 1000
+        assert took < 0.25  # about 0.02 s on an idle machine
+
+
+async def test_closing_a_thousand_owners_of_one_namespace_does_not_take_their_square() -> None:
+    async with world() as w:
+        w.server.grant("a", *KINDS)
+        owners = [w.owner(f"m{number}") for number in range(1000)]
+        for owner in owners:
+            await w.cache.open(owner, *KINDS)
+        started = time.perf_counter()
+        for owner in owners:
+            w.cache.close(owner)
+        took = time.perf_counter() - started
+        await idle()
+
+        w.nothing_is_left()
+        assert took < 1.0

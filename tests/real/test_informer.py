@@ -218,6 +218,15 @@ async def test_a_kind_that_is_installed_later_is_found_and_its_edit_ends_no_view
     assert jerry is not None
     assert jerry.at("spec", "deep") == [[{"er": 1}]]
 
+    abyss = (
+        b'{"apiVersion":"farm.example.com/v1","kind":"Mouse","metadata":{"name":"abyss","labels":{"made-by":"test"}},'
+    )
+    abyss += b'"cave":' + b"[" * 9000 + b"]" * 9000 + b"}"
+    path = f"/apis/farm.example.com/v1/namespaces/{namespace}/mice"
+    assert (await client.transport.request("POST", path, body=abyss)).status == 201
+    await seen.until("+abyss")  # what one user may create must not blind everybody else
+    assert {found.name for found in await client.list("mice.farm.example.com", namespace=namespace)} >= {"abyss"}
+
     edited = {**CRD, "spec": {**CRD["spec"], "names": {**CRD["spec"]["names"], "shortNames": ["mo"]}}}
     control_plane.apply(edited)  # ends every watch of the kind after a second, and answers 429 for a moment
     for attempt in range(10):
@@ -227,7 +236,7 @@ async def test_a_kind_that_is_installed_later_is_found_and_its_edit_ends_no_view
         except (NotFoundError, TooManyRequestsError):
             await asyncio.sleep(0.2 * attempt)
     await seen.until("+mickey")
-    assert {found.name for found in informer.list()} == {"jerry", "mickey"}
+    assert {found.name for found in informer.list()} == {"jerry", "mickey", "abyss"}
 
     control_plane.delete("customresourcedefinitions.apiextensions.k8s.io", "mice.farm.example.com")
     await seen.until("-jerry", "-mickey")

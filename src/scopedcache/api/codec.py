@@ -11,9 +11,11 @@ from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 import msgspec
+from msgspec import Raw
 
 from ..errors import ProtocolError
 from ..objects import GVK, NOTHING, Entry, Metadata
+from .skim import elements, members
 
 EventType = Literal["ADDED", "MODIFIED", "DELETED", "BOOKMARK", "ERROR"]
 # Changes the bytes of an object before they are kept: takes and returns a dict.
@@ -113,6 +115,8 @@ def decode_event(line: bytes) -> WatchEvent:
         return _unusual(line)
     except _UNREADABLE as error:
         raise ProtocolError(f"a line of the watch is not JSON: {error}") from error
+    except RecursionError:
+        return _deep_event(line)
     part = event.object
     return WatchEvent(event.type, _entry(part.metadata, _object_bytes(line, event.type)), part.kind, part.api_version)
 
@@ -142,7 +146,10 @@ def decode_object(body: bytes) -> tuple[Entry, GVK]:
         ProtocolError: the body is not an API object.
     """
     try:
-        part = _partial(body)
+        try:
+            part = _partial(body)
+        except RecursionError:
+            part = _partial(metadata_bytes(body))
     except _UNREADABLE as error:
         raise ProtocolError(f"the answer is not an API object: {error}") from error
     return _entry(part.metadata, bytes(body)), GVK.of(part.api_version, part.kind)
@@ -155,7 +162,10 @@ def decode_page(body: bytes) -> ListPage:
         ProtocolError: the body is not a list.
     """
     try:
-        page = _page(body)
+        try:
+            page = _page(body)
+        except RecursionError:
+            page = _deep_page(body)
     except _UNREADABLE as error:
         raise ProtocolError(f"the answer is not a list: {error}") from error
     # Go writes a nil slice as null, so a list may come without items; anything else must not read as an empty one.
@@ -175,13 +185,32 @@ def decode_status(body: bytes) -> Status | None:
 
 def metadata_bytes(body: bytes) -> bytes:
     """Keep of an object its apiVersion, kind and metadata alone."""
-    fields = _fields(body)
-    return encode({name: fields[name] for name in ("apiVersion", "kind", "metadata") if name in fields})
+    fields = members(body)
+    return encode({name: Raw(fields[name]) for name in ("apiVersion", "kind", "metadata") if name in fields})
 
 
 def transformed(entry: Entry, transform: Transform) -> Entry:
     """Return the entry with its bytes passed through a user's transform. The metadata record stays the server's."""
     return Entry(entry.metadata, encode(transform(_any(entry.raw))))
+
+
+def _deep_event(line: bytes) -> WatchEvent:
+    """Read an event whose object is nested deeper than the typed pass goes, though it only passes over it."""
+    fields = members(line)
+    try:
+        type_ = msgspec.json.decode(fields.get("type", b""), type=str)
+    except _UNREADABLE as error:
+        raise ProtocolError(f"a line of the watch is not a watch event: {error}") from error
+    entry, gvk = decode_object(fields.get("object", b""))
+    return WatchEvent(type_, entry, gvk.kind, gvk.api_version)
+
+
+def _deep_page(body: bytes) -> ListPage:
+    fields = members(body)
+    metadata = msgspec.json.decode(fields.get("metadata", b"{}"), type=_ListMetadata)
+    kind = msgspec.json.decode(fields.get("kind", b'""'), type=str)
+    items = [Raw(item) for item in elements(fields["items"])] if "items" in fields else None
+    return ListPage(items, metadata, kind)
 
 
 def _unusual(line: bytes) -> WatchEvent:
@@ -190,7 +219,7 @@ def _unusual(line: bytes) -> WatchEvent:
         kind = msgspec.json.decode(line, type=dict[str, msgspec.Raw])
         if msgspec.json.decode(kind["type"], type=str) == "ERROR":
             return WatchEvent("ERROR", Entry(Metadata(), b""), "Status", "v1")
-    except (*_UNREADABLE, KeyError):
+    except (*_UNREADABLE, KeyError, RecursionError):
         pass
     raise ProtocolError(f"a line of the watch is not a watch event: {line[:120]!r}")
 
@@ -236,8 +265,6 @@ def _without(body: bytes, managed: bytes) -> bytes:
 
 
 def _without_slowly(body: bytes) -> bytes:
-    fields: dict[str, Any] = dict(_fields(body))
-    metadata = dict(_fields(fields["metadata"]))
-    metadata.pop("managedFields", None)
-    fields["metadata"] = metadata
-    return encode(fields)
+    fields = members(body)
+    metadata = {name: Raw(value) for name, value in members(fields["metadata"]).items() if name != "managedFields"}
+    return encode({name: metadata if name == "metadata" else Raw(value) for name, value in fields.items()})

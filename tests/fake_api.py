@@ -49,6 +49,7 @@ class FakeAPI:
         self.answer: Answer = no_trouble
         self.portal: Portal
         self._versions = itertools.count(1)
+        self._history: list[tuple[Path, Manifest]] = []
         self._watchers: set[tuple[str, str, asyncio.Queue[Manifest | bytes | None]]] = set()
 
     @classmethod
@@ -169,16 +170,20 @@ class FakeAPI:
         watcher = (plural, namespace, events)
         self._watchers.add(watcher)
         kind = next(found[plural] for found in self.served.values() if plural in found)
-        if "resourceVersion" not in request.query:
-            for path, found in self.objects.items():
-                if _selected(path, plural, namespace):
-                    events.put_nowait({"type": "ADDED", "object": found})
+        if "resourceVersion" in request.query:
+            seen = int(request.query["resourceVersion"])
+            past = [(path, event) for path, event in self._history if _version_of(event["object"]) > seen]
+        else:
+            past = [(path, {"type": "ADDED", "object": found}) for path, found in self.objects.items()]
+        for path, event in past:
+            if _selected(path, plural, namespace):
+                events.put_nowait(event)
         if "sendInitialEvents" in request.query:
             mark = {"kind": kind, "metadata": {"resourceVersion": self._now(), "annotations": END}}
             events.put_nowait({"type": "BOOKMARK", "object": mark})
         try:
-            while (event := await events.get()) is not None:
-                await answer.write((event if isinstance(event, bytes) else json.dumps(event).encode()) + b"\n")
+            while (said := await events.get()) is not None:
+                await answer.write((said if isinstance(said, bytes) else json.dumps(said).encode()) + b"\n")
         except ConnectionError:
             pass
         finally:
@@ -229,9 +234,11 @@ class FakeAPI:
         self._tell("DELETED", path, merged(found, {"metadata": {"resourceVersion": self._now()}}))
 
     def _tell(self, type_: str, path: Path, manifest: Manifest) -> None:
+        event = {"type": type_, "object": copy.deepcopy(manifest)}
+        self._history.append((path, event))
         for plural, namespace, events in self._watchers:
             if _selected(path, plural, namespace):
-                events.put_nowait({"type": type_, "object": copy.deepcopy(manifest)})
+                events.put_nowait(event)
 
     def _now(self) -> str:
         return str(next(self._versions))
@@ -292,6 +299,10 @@ def _version(group: str) -> str:
 
 def _selected(path: Path, plural: str, namespace: str) -> bool:
     return path[0] == plural and namespace in ("", path[1])
+
+
+def _version_of(manifest: Manifest) -> int:
+    return int(manifest["metadata"]["resourceVersion"])
 
 
 def _uid(manifest: Manifest) -> str:

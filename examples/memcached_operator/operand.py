@@ -12,6 +12,7 @@ DEPLOYMENT = GVK("apps", "v1", "Deployment")
 POD = GVK("", "v1", "Pod")
 
 IMAGE = "docker.io/library/memcached:1.6-alpine"
+CONTAINER = "memcached"
 PORT = 11211
 LABEL_LIMIT = 63
 
@@ -67,7 +68,9 @@ def shape(memcached: Object, deployment: Object) -> None:
     spec["replicas"] = memcached.at("spec", "size", default=0)
     template = spec["template"]
     template["metadata"]["labels"] = {**(template["metadata"].get("labels") or {}), **labels_of(memcached)}
-    template["spec"]["containers"][0]["image"] = IMAGE
+    for container in template["spec"]["containers"]:
+        if container["name"] == CONTAINER:  # others may have been put beside it
+            container["image"] = IMAGE
     set_controller_reference(memcached, deployment)
 
 
@@ -77,10 +80,10 @@ def _pod_spec() -> dict[str, object]:
         "securityContext": {"runAsNonRoot": True, "runAsUser": 1001, "seccompProfile": {"type": "RuntimeDefault"}},
         "containers": [
             {
-                "name": "memcached",
+                "name": CONTAINER,
                 "image": IMAGE,
                 "command": ["memcached", "-m=64", "-o", "modern", "-v"],
-                "ports": [{"name": "memcached", "containerPort": PORT}],
+                "ports": [{"name": CONTAINER, "containerPort": PORT}],
                 "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
             }
         ],

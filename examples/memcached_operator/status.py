@@ -19,7 +19,9 @@ Status = dict[str, Any]
 def succeeded(memcached: Object, deployment: Object, nodes: Sequence[str]) -> Status:
     """The Deployment is there, and so many of its servers are available."""
     size, available = memcached.at("spec", "size", default=0), deployment.at("status", "availableReplicas", default=0)
-    done = available == size == len(nodes)
+    # Right after our own update, what the Deployment says of itself is about the one before.
+    seen = deployment.at("status", "observedGeneration", default=0) >= deployment.generation
+    done = seen and available == size == len(nodes)
     text = f"Deployment {deployment.name} has {available} of {size} servers available"
     status, reason = (True, "ReconcileSucceeded") if done else ("Unknown", "Progressing")
     conditions = _successful(memcached, status, reason, text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
@@ -212,7 +213,7 @@ async def test_a_handler_may_end_itself_while_it_is_told_what_is_there() -> None
     async with world() as w:
         given = w.server.grant("a", POD)
         w.server.put(POD, "one", "a")
-        ends = []
+        ends: list[Callable[[], None]] = []
         async with w.cache.informer(POD, namespace="a") as lease:
             ends.append(lease.add_handler(EventHandler(on_add=lambda new, initial: ends[0]())))
             await lease.wait_synced()

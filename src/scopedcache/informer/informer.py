@@ -11,7 +11,7 @@ import logging
 import random
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext, suppress
 from typing import Any, Literal, Protocol
 
 import attrs
@@ -482,20 +482,21 @@ class Informer:
         if self._closed is not None:
             return
         store, read, version = self._store, self._reader.read, ""
-        for line in lines:
-            type_, entry = read(line)
-            if type_ == "ADDED" or type_ == "MODIFIED":
-                self._notify(store.put(self._kept(entry)), False)
-            elif type_ == "DELETED":
-                self._notify(store.remove(self._kept(entry)), False)
-            elif type_ == "ERROR":
-                self._reflector.progressed(version)
-                raise self._said(line)
-            version = entry.metadata.resource_version
-            if self._closed is not None:  # by a handler of ours
-                return
+        try:
+            for line in lines:
+                type_, entry = read(line)
+                if type_ == "ADDED" or type_ == "MODIFIED":
+                    self._notify(store.put(self._kept(entry)), False)
+                elif type_ == "DELETED":
+                    self._notify(store.remove(self._kept(entry)), False)
+                elif type_ == "ERROR":
+                    raise self._said(line)
+                version = entry.metadata.resource_version
+                if self._closed is not None:  # by a handler of ours
+                    return
+        finally:
+            self._reflector.progressed(version)
         self.events += len(lines)
-        self._reflector.progressed(version)
 
     async def _replace(self, snapshot: dict[Key, Entry], version: str) -> None:
         """Bring the store to a complete list, in slices; only then it is synced, and its waiters wake."""
@@ -523,6 +524,8 @@ class Informer:
             self.router.route(delta, initial)
         except Exception:
             self._store.revert(delta)  # so that the list which heals it brings this change again
+            with suppress(Exception):
+                self._indexer.update(Delta(delta.new, delta.old))
             raise
         for handler in self._handlers:
             handler.handle(delta, initial)
@@ -607,10 +610,15 @@ class _Reader:
         return self
 
     async def __anext__(self) -> Lines:
-        while True:
-            lines = self._splitter.spans(await anext(self._chunks))
-            if lines:
-                return lines
+        try:
+            while True:
+                lines = self._splitter.spans(await anext(self._chunks))
+                if lines:
+                    return lines
+        except StopAsyncIteration:
+            if self._splitter.rest:
+                _log.info("half-line-dropped", extra={"bytes": self._splitter.rest})
+            raise
 
 
 @asynccontextmanager

@@ -177,8 +177,7 @@ async def live_through(history: list[tuple[Any, ...]]) -> None:
             assert not w.cache._pool.chain._owned
         await idle()
         w.nothing_is_left()
-        assert not w.cache._scopes._by_right
-        assert not w.cache._scopes._wanted
+        assert len(w.cache._scopes._claims) == 0
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])

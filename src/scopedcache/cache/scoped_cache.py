@@ -16,13 +16,12 @@ import resource as limits
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
-from math import inf
 from types import MappingProxyType
 from typing import Any
 
 from ..access import Monitor, Verdict
 from ..access.budget import PERIOD, RATE, period_for
-from ..access.verdict import SEVERITY, State
+from ..access.verdict import State
 from ..api.client import Client, Labels
 from ..api.codec import Transform
 from ..api.reviews import right_of
@@ -37,9 +36,8 @@ from .cluster import ClusterCache
 from .lease import InformerLease
 from .pool import Pool
 from .resource_cache import ResourceCache
-from .scope import Scope
 from .scopes import Needs, Scopes
-from .snapshot import InformerState, ScopeState, Snapshot
+from .snapshot import Snapshot, taken
 
 _log = logging.getLogger("scopedcache.cache")
 
@@ -265,47 +263,7 @@ class ScopedCache:
 
     def snapshot(self) -> Snapshot:
         """Return what is held now, as plain values."""
-        scopes = [scope for scope in self._scopes if not scope.internal]
-        states = {scope: self._state(scope) for scope in scopes}
-        namespaces: dict[str, dict[str, list[str]]] = {}
-        for scope in scopes:
-            if scope.owner is not None and scope.state in ("open", "opening") and scope.namespace is not None:
-                namespaces.setdefault(scope.namespace, {})[scope.uid] = list(states[scope].kinds)
-        return Snapshot(
-            namespaces=namespaces,
-            cluster=sorted(
-                {
-                    kind
-                    for scope in scopes
-                    if scope.owner is None and scope.state == "open"
-                    for kind in states[scope].kinds
-                }
-            ),
-            waiting=[states[scope] for scope in scopes if scope.state == "waiting"],
-            scopes=list(states.values()),
-            informers=[
-                InformerState(
-                    kind=str(physical.resource),
-                    namespace=physical.namespace,
-                    state=informer.state,
-                    objects=len(informer),
-                    holders=self._pool.holders(physical),
-                    handlers=informer.handlers,
-                    age=round(informer.age, 3),
-                    events=informer.events,
-                    relists=informer.relists,
-                    error=str(informer.error) if informer.error else None,
-                )
-                for physical, informer in self._pool
-            ],
-            open_watches=self._pool.open_watches,
-            handlers=self._pool.handlers,
-            routes=sum(len(informer.router) for _, informer in self._pool),
-            tasks=len(self._supervisor),
-            reviews=self.monitor.reviews,
-            bound=self.monitor.bound,
-            attempting=self.monitor.attempting,
-        )
+        return taken(self._scopes, self._pool, self.monitor, tasks=len(self._supervisor))
 
     def report(self, instrumentation: Instrumentation) -> None:
         """Set the gauges that are cheaper to count when somebody looks than to keep."""
@@ -330,10 +288,10 @@ class ScopedCache:
 
     async def _open(self, who: OwnerId, needs: Iterable[Kind | Need], place: str | None) -> ResourceCache:
         self._check_running()
-        self._scopes.check_alive(who)
+        self._scopes.departures.check(who)
         wanted = self._known(needs)
         if wanted is None:
-            with self._scopes.arriving(who):
+            with self._scopes.departures.arriving(who):
                 wanted = await self._resolved(needs)
         scope = self._scopes.scope(who, place)
         if not self._scopes.add(scope, wanted) and scope.state == "open" and self._scopes.is_complete(scope):
@@ -389,29 +347,6 @@ class ScopedCache:
                 subscriber(change)
             except Exception as error:
                 _log.error("subscriber-failed", extra={"owner": str(change.key)}, exc_info=error)
-
-    def _state(self, scope: Scope) -> ScopeState:
-        is_open = scope.state == "open"  # what an optional need may not see is not shown, `missing` says why
-        ages = [held.informer.age for held in scope.held.values() if held.informer is not None]
-        rights = [right for held in scope.held.values() for right in held.rights]
-        verdicts = [found for right in rights if (found := self.monitor.verdict(right)) is not None]
-        evidence = max((self.monitor.since_evidence(found) for found in verdicts), default=inf)
-        return ScopeState(
-            owner=str(scope.owner) if scope.owner else None,
-            uid=scope.uid or None,
-            namespace=scope.namespace,
-            state=scope.state,
-            kinds=tuple(
-                sorted(
-                    held.resource.gvk.kind for held in scope.held.values() if held.informer is not None or not is_open
-                )
-            ),
-            error=scope.error,
-            verdict=max((found.state for found in verdicts), key=SEVERITY.index, default="probing"),
-            missing=tuple(sorted({f"{v.right.verb} {v.right.subject}" for v in verdicts if v.lost})),
-            evidence=round(evidence, 3) if evidence < inf else None,
-            age=round(max(ages), 3) if ages else None,
-        )
 
     def _check_running(self) -> None:
         self._check_loop()

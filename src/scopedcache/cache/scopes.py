@@ -9,11 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-
-import cachetools
 
 from ..access import Monitor, Verdict
 from ..access.verdict import State
@@ -23,15 +19,13 @@ from ..objects import Kind, Need, Resource
 from ..tasks import Supervisor
 from .awaited import AwaitedRights
 from .changes import Denial, OwnerChanged, OwnerId
-from .pool import Physical, Pool, plan
+from .claims import Claims
+from .departures import Departures
+from .pool import Pool, plan
 from .resource_cache import ResourceCache
 from .scope import Held, Scope
 
 _log = logging.getLogger("scopedcache.cache")
-
-# UIDs of owners seen deleted, so that a reconcile still under way cannot open a scope that nobody would close.
-_GONE = 10_000
-_GONE_TTL = 600.0
 
 Needs = list[tuple[Resource, Need]]
 
@@ -56,12 +50,10 @@ class Scopes:
         self._cluster_wide = tuple(cluster_wide)
         self._publish = publish
         self.awaited = AwaitedRights(monitor, publish)
-        self._by_right: dict[Right, Counter[Scope]] = {}
-        self._wanted: Counter[Physical] = Counter()
+        self.departures = Departures(pool, timer=timer)
+        self._claims = Claims(monitor, pool)
         self._by_uid: dict[str, dict[Scope, None]] = {}
         self._static: dict[Scope, None] = {}
-        self._arriving: dict[str, list[list[str]]] = {}
-        self._gone: cachetools.TTLCache[str, bool] = cachetools.TTLCache(_GONE, _GONE_TTL, timer=timer)
 
     # -- opening -------------------------------------------------------------------------------------------------
 
@@ -71,39 +63,13 @@ class Scopes:
         Raises:
             ScopeClosedError: the owner was deleted.
         """
-        self.check_alive(owner)
+        self.departures.check(owner)
         found = self.table.setdefault(namespace, {}).get(owner.uid)
         if found is None:
             found = Scope(owner, namespace, self._publish, self.release, self.lacking)
             self.table[namespace][owner.uid] = found
             self._by_uid.setdefault(owner.uid, {})[found] = None
         return found
-
-    def check_alive(self, owner: OwnerId) -> None:
-        """Raise if an owner was deleted. One that only left the selection of its informer may be back."""
-        if owner.uid in self._gone:
-            if not self._pool.shows(owner.kind, owner.key, owner.uid):
-                raise ScopeClosedError(f"{owner} was deleted")
-            del self._gone[owner.uid]
-
-    @contextmanager
-    def arriving(self, owner: OwnerId) -> Iterator[None]:
-        """Stand for a scope that is not there yet, as long as the block lasts.
-
-        Raises:
-            ScopeClosedError: the owner was closed meanwhile.
-        """
-        closings: list[str] = []
-        arrivals = self._arriving.setdefault(owner.uid, [])
-        arrivals.append(closings)
-        try:
-            yield
-        finally:
-            arrivals[:] = [other for other in arrivals if other is not closings]
-            if not arrivals:
-                del self._arriving[owner.uid]
-        if closings:
-            raise ScopeClosedError(f"{owner} was closed while it opened")
 
     def static(self, namespace: str | None, *, internal: bool = False) -> Scope:
         """Return a new scope that belongs to no owner."""
@@ -116,10 +82,7 @@ class Scopes:
         lacking = scope.lacks(needs)
         for resource, need in lacking:
             before, held = scope.held.get(resource), self._held(resource, need, scope.namespace)
-            self._monitor.lease(held.rights)
-            for right in held.rights:
-                self._by_right.setdefault(right, Counter())[scope] += 1
-            self._wanted[held.physical] += 1
+            self._claims.add(scope, held)
             scope.held[resource] = held
             if before is None:
                 scope.handle.expect(resource)
@@ -268,7 +231,7 @@ class Scopes:
 
     def verdict_changed(self, verdict: Verdict, before: State) -> None:
         """Close what was lost, open what came back."""
-        scopes = list(self._by_right.get(verdict.right, ()))
+        scopes = self._claims.of(verdict.right)
         if verdict.state in ("denied", "unauthenticated"):
             error = verdict.error()
             for scope in scopes:
@@ -281,7 +244,7 @@ class Scopes:
     def await_right(self, owner: OwnerId, right: Right) -> None:
         """Tell an owner once it has a right that a call of its was refused and that no need of its declares."""
         declared = any(right in held.rights for scope in self.of_owner(owner.uid) for held in scope.held.values())
-        if not declared and owner.uid not in self._gone:
+        if not declared and not self.departures.has(owner.uid):
             self.awaited.add(owner, right)
 
     def _right_lost(self, scope: Scope, right: Right, error: Denial) -> None:
@@ -366,9 +329,8 @@ class Scopes:
     def close_owner(self, uid: str, *, gone: bool = False) -> None:
         """Close all scopes of an owner; `gone`: it was deleted, and may not open any more."""
         if gone:
-            self._gone[uid] = True
-        for closings in self._arriving.get(uid, ()):
-            closings.append(uid)
+            self.departures.gone(uid)
+        self.departures.closed(uid)
         self.awaited.drop(uid)
         for scope in list(self._by_uid.get(uid, ())):
             self.close(scope)
@@ -390,8 +352,7 @@ class Scopes:
 
     def close_all(self) -> None:
         """Close everything."""
-        for uid in list(self._arriving):
-            self.close_owner(uid)
+        self.departures.closed_all()
         for scope in self:
             self.close(scope)
         self.awaited.clear()
@@ -412,18 +373,7 @@ class Scopes:
     def _drop(self, scope: Scope, held: Held, error: Denial | None) -> None:
         """End a need for good: its informer, its routes, its verdicts."""
         self._unbind(scope, held, error)
-        for right in held.rights:
-            holders = self._by_right[right]
-            holders[scope] -= 1
-            if not holders[scope]:
-                del holders[scope]
-            if not holders:
-                del self._by_right[right]
-        self._wanted[held.physical] -= 1
-        if not self._wanted[held.physical]:
-            del self._wanted[held.physical]
-            self._pool.forget(held.physical)
-        self._monitor.release(held.rights)
+        self._claims.drop(scope, held)
 
     def _unbind(self, scope: Scope, held: Held, error: Denial | None) -> None:
         if held.informer is None:

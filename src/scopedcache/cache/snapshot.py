@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from math import inf
 from typing import Any
 
 import attrs
 
+from ..access import Monitor
+from ..access.verdict import SEVERITY
+from ..informer import Informer
 from .changes import Denial
+from .pool import Physical, Pool
+from .scope import Scope
 
 
 @attrs.frozen
@@ -75,6 +82,68 @@ class Snapshot:
     def to_dict(self) -> dict[str, Any]:
         """Return it as data for JSON."""
         return attrs.asdict(self, value_serializer=_plain)
+
+
+def taken(scopes: Iterable[Scope], pool: Pool, monitor: Monitor, *, tasks: int) -> Snapshot:
+    """Return what is held now; what the cache watches for itself alone is no scope, but its watches are watches."""
+    states = {scope: _scope(scope, monitor) for scope in scopes if not scope.internal}
+    namespaces: dict[str, dict[str, list[str]]] = {}
+    cluster: set[str] = set()
+    for scope, state in states.items():
+        if scope.owner is not None and scope.state in ("open", "opening") and scope.namespace is not None:
+            namespaces.setdefault(scope.namespace, {})[scope.uid] = list(state.kinds)
+        elif scope.owner is None and scope.state == "open" and scope.namespace is None:
+            cluster.update(state.kinds)
+    return Snapshot(
+        namespaces=namespaces,
+        cluster=sorted(cluster),
+        waiting=[state for state in states.values() if state.state == "waiting"],
+        scopes=list(states.values()),
+        informers=[_informer(physical, informer, pool) for physical, informer in pool],
+        open_watches=pool.open_watches,
+        handlers=pool.handlers,
+        routes=sum(len(informer.router) for _, informer in pool),
+        tasks=tasks,
+        reviews=monitor.reviews,
+        bound=monitor.bound,
+        attempting=monitor.attempting,
+    )
+
+
+def _scope(scope: Scope, monitor: Monitor) -> ScopeState:
+    # What an optional need may not see is not shown by an open scope; `missing` says why.
+    shown = [held for held in scope.held.values() if held.informer is not None or scope.state != "open"]
+    ages = [held.informer.age for held in scope.held.values() if held.informer is not None]
+    rights = [right for held in scope.held.values() for right in held.rights]
+    verdicts = [found for right in rights if (found := monitor.verdict(right)) is not None]
+    evidence = max((monitor.since_evidence(found) for found in verdicts), default=inf)
+    return ScopeState(
+        owner=str(scope.owner) if scope.owner else None,
+        uid=scope.uid or None,
+        namespace=scope.namespace,
+        state=scope.state,
+        kinds=tuple(sorted(held.resource.gvk.kind for held in shown)),
+        error=scope.error,
+        verdict=max((found.state for found in verdicts), key=SEVERITY.index, default="probing"),
+        missing=tuple(sorted({f"{v.right.verb} {v.right.subject}" for v in verdicts if v.lost})),
+        evidence=round(evidence, 3) if evidence < inf else None,
+        age=round(max(ages), 3) if ages else None,
+    )
+
+
+def _informer(physical: Physical, informer: Informer, pool: Pool) -> InformerState:
+    return InformerState(
+        kind=str(physical.resource),
+        namespace=physical.namespace,
+        state=informer.state,
+        objects=len(informer),
+        holders=pool.holders(physical),
+        handlers=informer.handlers,
+        age=round(informer.age, 3),
+        events=informer.events,
+        relists=informer.relists,
+        error=str(informer.error) if informer.error else None,
+    )
 
 
 def _plain(_: Any, __: Any, value: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -75,6 +76,13 @@ class Operator:
             assert self.process.poll() is None, f"it ended with {self.process.returncode}:\n{self.log.read_text()}"
             assert time.monotonic() < end, f"never: {what}\n{self.log.read_text()}"
             time.sleep(0.02)
+
+    @property
+    def listens_for_signals(self) -> bool:
+        """Tell whether it has a handler for SIGTERM by now; until then the system's default ends it."""
+        state = Path(f"/proc/{self.process.pid}/status").read_text()
+        caught = next(line.split()[1] for line in state.splitlines() if line.startswith("SigCgt"))
+        return bool(int(caught, 16) >> (signal.SIGTERM - 1) & 1)
 
     def end(self) -> int:
         """Wait for it to end by itself; return its exit status."""

@@ -55,8 +55,18 @@ class AsyncCallable:
         AsyncCallable(),
         functools.partial(async_function),
         lambda request: Result(requeue_after=1),
+        lambda request: async_function(request),
     ],
-    ids=["async function", "plain function", "async object", "plain object", "callable", "partial", "lambda"],
+    ids=[
+        "async function",
+        "plain function",
+        "async object",
+        "plain object",
+        "callable",
+        "partial",
+        "lambda",
+        "lambda around async",
+    ],
 )
 async def test_a_reconciler_may_have_many_shapes(reconcile):
     outcome = await call(reconcile)
@@ -118,6 +128,13 @@ async def test_a_coroutine_is_ended_at_its_deadline():
 
     assert (outcome.ending, asyncio.get_running_loop().time()) == ("timeout", 30)
     assert overdue == [REQUEST]
+
+
+async def test_a_coroutine_that_a_plain_function_returned_is_ended_at_its_deadline_too():
+    overdue: list[Request] = []
+    outcome = await call(lambda request: lambda_sleep(request), deadline=30, on_overdue=overdue.append)
+
+    assert (outcome.ending, overdue) == ("timeout", [REQUEST])
 
 
 async def test_an_error_raised_on_the_way_out_at_the_deadline_is_still_a_time_out():

@@ -45,8 +45,8 @@ class Controller:
     Args:
         for_: the primary kind. An `OwnerChanged` of this kind enqueues its key: kinds that an owner opened itself
             need no `owns`.
-        reconcile: an `async def` of a Request, an object with such a method, or a plain `def`, which runs in a thread.
-            It returns a Result or None.
+        reconcile: an `async def` of a Request, an object with such a method, or a plain `def`, which runs in a thread
+            and uses `scopedcache.sync.of(cache)` there. It returns a Result or None.
         namespaces: where: None is everywhere, names, or a LabelSelector over Namespaces.
         owns: kinds watched for as long as the controller runs, mapped to their owners of the primary kind.
         watches: the same with a mapper of your own.

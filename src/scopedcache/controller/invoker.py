@@ -1,7 +1,9 @@
 """Calls a reconciler, whatever its shape, and turns every way it can end into an `Outcome`.
 
-An `async def` runs on the loop and is cancelled at its deadline. A plain `def` runs in a thread of its own; a thread
-cannot be stopped, so past its deadline it is reported, and the call lasts until it returns.
+An `async def` runs on the loop and is cancelled at its deadline. A plain `def` runs in a thread of its own, where it
+uses the twins that `scopedcache.sync.of` makes of the cache; a thread cannot be stopped, so past its deadline it is
+reported, and the call lasts until it returns. What it returns may be a coroutine (a lambda around an `async def`):
+that runs on the loop.
 
 No exception of the reconciler gets past here, except the cancellation of the caller.
 """
@@ -66,13 +68,13 @@ class Invoker:
         """
         if self.threaded:
             return await self._in_thread(request, on_left_behind)
-        return await self._on_loop(request)
+        return await self._on_loop(request, self._call)
 
-    async def _on_loop(self, request: Request) -> Outcome:
+    async def _on_loop(self, request: Request, call: Callable[[Request], Any]) -> Outcome:
         limit = asyncio.timeout(self._deadline)
         try:
             async with limit:
-                return succeeded(await self._call(request))
+                return succeeded(await call(request))
         except asyncio.CancelledError as error:
             if _is_cancelled():
                 raise
@@ -97,7 +99,12 @@ class Invoker:
                 on_left_behind(running)
             raise
         error = running.exception()
-        return failed(error) if error is not None else succeeded(running.result())
+        if error is not None:
+            return failed(error)
+        answer = running.result()
+        if inspect.isawaitable(answer):
+            return await self._on_loop(request, lambda _: answer)
+        return succeeded(answer)
 
 
 def in_thread(call: Callable[[], Any], *, name: str) -> asyncio.Future[Any]:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scopedcache.api.codec import decode_object
+from scopedcache.errors import ProtocolError
 from scopedcache.objects import GVK, GVR, Need, Object, ObjectKey, OwnerReference, Resource, is_newer
 from scopedcache.selectors import LabelSelector
 
@@ -326,3 +327,24 @@ def test_newer_is_a_strict_order(a, b, c):
 @pytest.mark.parametrize("opaque", ["", "abc", "1a", "-1", "1.5", "010", "0", " 1", "٣"])
 def test_an_opaque_version_tells_only_whether_it_is_equal(opaque):
     assert (is_newer(opaque, "5"), is_newer("5", opaque), is_newer(opaque, opaque)) == (None, None, False)
+
+
+# -- what cannot be read ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("spec", [b"{", b'"\xff"', b"[" * 9000 + b"]" * 9000])
+def test_what_cannot_be_read_is_a_ProtocolError_and_the_metadata_still_tells_whose_it_is(spec):
+    class Loose(msgspec.Struct):
+        spec: object
+
+    broken = Object(pod().metadata, b'{"metadata":{},"spec":%s}' % spec, POD)
+    for read in (broken.to_dict, lambda: broken["spec"], lambda: broken.to_model(Loose), lambda: broken.to_json()):
+        with pytest.raises(ProtocolError, match="the Pod a/web-0 the server sent cannot be read"):
+            read()
+    assert (broken.name, broken.labels) == ("web-0", {"app": "web"})
+
+
+def test_labels_of_an_object_you_built_are_read_only_too():
+    body = {"metadata": {"name": "x", "labels": {"app": "web"}}}
+    with pytest.raises(TypeError):
+        Object.from_dict(body).labels["app"] = "mine"  # type: ignore[index]  # that is what is tested

@@ -141,6 +141,9 @@ class _Annotated(msgspec.Struct, frozen=True):
     metadata: _Annotations = _Annotations()
 
 
+# What decoding may raise: broken JSON, broken UTF-8, or more levels than a decoder goes (the API server takes 10,000).
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
 _annotated = msgspec.json.Decoder(_Annotated)
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
@@ -232,10 +235,17 @@ class Object(msgspec.Struct, eq=False, repr_omit_defaults=True):
 
     @property
     def annotations(self) -> Mapping[str, str]:
-        """Return the annotations: one narrow pass over the bytes, since the record does not keep them."""
+        """Return the annotations: one narrow pass over the bytes, since the record does not keep them.
+
+        Raises:
+            ProtocolError: what the server sent beyond the metadata cannot be read.
+        """
         if self._data is not None:
             return MappingProxyType((self._data.get("metadata") or {}).get("annotations") or {})
-        return MappingProxyType(_annotated.decode(self._raw).metadata.annotations or {})
+        try:
+            return MappingProxyType(_annotated.decode(self._raw).metadata.annotations or {})
+        except _UNREADABLE as error:
+            raise ProtocolError(f"the {self.kind} {self.key} the server sent cannot be read: {error}") from error
 
     @property
     def owner_references(self) -> tuple[OwnerReference, ...]:
@@ -267,8 +277,8 @@ class Object(msgspec.Struct, eq=False, repr_omit_defaults=True):
         if self._data is None:
             try:
                 data: dict[str, Any] = _decode(self._raw)
-            except msgspec.DecodeError as error:
-                raise ProtocolError(f"the server sent a {self.kind} {self.key} that is not JSON: {error}") from error
+            except _UNREADABLE as error:
+                raise ProtocolError(f"the {self.kind} {self.key} the server sent cannot be read: {error}") from error
             data["kind"], data["apiVersion"] = self._gvk.kind, self._gvk.api_version
             self._data = data
         return self._data
@@ -278,6 +288,7 @@ class Object(msgspec.Struct, eq=False, repr_omit_defaults=True):
 
         Raises:
             ValueError: the object does not fit the model.
+            ProtocolError: what the server sent beyond the metadata cannot be read.
         """
         try:
             if self._data is None:
@@ -289,6 +300,8 @@ class Object(msgspec.Struct, eq=False, repr_omit_defaults=True):
                 converted: T = from_dict(self.to_dict())
                 return converted
             raise ValueError(f"{self.kind} {self.key} does not fit {model.__name__}: {error}") from error
+        except _UNREADABLE as error:
+            raise ProtocolError(f"the {self.kind} {self.key} the server sent cannot be read: {error}") from error
 
     def to_json(self) -> bytes:
         """Return the object as JSON, changes to the dict included, kind and apiVersion always."""

@@ -206,6 +206,61 @@ async def test_leaving_a_stream_closes_its_connection_at_once():
         await transport.close()
 
 
+async def test_giving_up_while_a_stream_opens_closes_its_connection_too():
+    asked, gone = asyncio.Event(), asyncio.Event()
+
+    async def silent(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        asked.set()
+        await reader.read()  # ends with the connection
+        gone.set()
+        writer.close()
+
+    async with await asyncio.start_server(silent, "127.0.0.1", 0) as listening:
+        transport = HTTPTransport(configured(f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"))
+        opening = asyncio.ensure_future(transport.stream("/", idle_timeout=60).__aenter__())
+        async with asyncio.timeout(5):
+            await asked.wait()
+            opening.cancel()
+            await gone.wait()
+        assert opening.cancelled()
+        await transport.close()
+
+
+async def test_closing_a_client_ends_its_streams_with_a_TransportError(server, transport):
+    forever = asyncio.Event()
+
+    async def endless(request):
+        answer = await stream_of(request, b"one\n")
+        await forever.wait()
+        return answer
+
+    server.handler = endless
+    async with transport.stream("/", idle_timeout=5) as stream:
+        chunks = stream.chunks()
+        await anext(chunks)
+        reading = asyncio.ensure_future(anext(chunks))
+        await asyncio.sleep(0)
+        await transport.close()
+        with pytest.raises(TransportError):
+            await reading
+    forever.set()
+
+
+async def test_requests_and_streams_go_through_the_proxy(server):
+    server.handler = always({})
+    transport = HTTPTransport(configured("http://kube.invalid:6443", proxy=server.url.replace("//", "//me:pw@")))
+    await transport.request("GET", "/api/v1/pods", [("limit", "1")])
+    async with transport.stream("/api/v1/nodes", idle_timeout=5) as stream:
+        assert stream.status == 200
+    await transport.close()
+    assert [request.raw_path for request in server.seen] == [
+        "http://kube.invalid:6443/api/v1/pods?limit=1",
+        "http://kube.invalid:6443/api/v1/nodes",
+    ]
+    assert {request.headers["Proxy-Authorization"] for request in server.seen} == {"Basic bWU6cHc="}
+
+
 async def test_a_hundred_and_fifty_watches_are_open_at_the_same_time(server, transport):
     """A pool of 100 connections would let the 101st wait for ever, without a word."""
     forever = asyncio.Event()

@@ -47,6 +47,7 @@ class HTTPTransport:
         self._watches = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=30), headers=headers, read_bufsize=2**18
         )
+        self._streams: set[aiohttp.ClientResponse] = set()
 
     async def request(
         self,
@@ -109,8 +110,10 @@ class HTTPTransport:
                 url = self._url(path, query)  # the server may have moved
                 authorization = await self._configuration.authorization()
                 answer = await self._open(url, accept, authorization, idle_timeout)
+            self._streams.add(answer)
             yield _HTTPStream(answer, self)
         finally:
+            self._streams.discard(answer)
             answer.close()  # not release(): the rest of a watch is never read to its end
 
     async def _open(
@@ -171,7 +174,9 @@ class HTTPTransport:
         return TransportError(f"{host}: {str(error) or type(error).__name__}")
 
     async def close(self) -> None:
-        """Close all connections. Waits until they are closed."""
+        """Close all connections, open streams included. Waits until they are closed."""
+        for answer in self._streams:  # aiohttp would leave whoever reads one of them waiting for ever
+            answer.content.set_exception(aiohttp.ClientConnectionError("this client is closed"))
         await asyncio.gather(self._requests.close(), self._watches.close())
 
 

@@ -196,6 +196,46 @@ async def test_an_incomplete_review_leaves_to_access_reviews_what_it_does_not_pr
         ]  # fmt: skip
 
 
+async def test_what_an_incomplete_review_costs_on_top_counts_in_the_budget_and_in_the_bound() -> None:
+    async with world() as w:
+        w.server.incomplete = True
+        places = [right for n in range(100) for right in pods_in(f"n{n}")]
+        w.monitor.lease(places)
+        await w.monitor.check(places)
+        started = now() + 0.001
+        await after(100)
+
+        assert w.server.requests("review", since=started) <= 20 * 100 + 3 * 20
+        assert w.monitor.bound == pytest.approx(1.1 * 300 / 20 + 2)
+
+
+async def test_what_rules_prove_is_not_lost_when_an_access_review_fails() -> None:
+    async with world() as w:
+        w.server.grant("a", POD)
+        w.server.incomplete = True
+        w.server.patience = 1
+
+        await w.opened(*PODS)
+
+        assert (w.state(LIST_PODS), w.state(WATCH_PODS)) == ("allowed", "unknown")
+
+
+async def test_where_rules_are_incomplete_they_do_not_outvote_a_refusal() -> None:
+    async with world() as w:
+        w.server.grant("a", POD)
+        await w.opened(*PODS)
+        w.server.veto.add("pods")
+        await w.call("list")
+        took = await w.until(LIST_PODS, "denied")
+        await after(60)
+        still = w.state(LIST_PODS)
+        w.server.veto.clear()
+        healed = await w.until(LIST_PODS, "allowed")
+
+        assert took <= 2.0
+        assert (still, healed <= w.monitor.bound) == ("denied", True)
+
+
 async def test_three_hundred_denied_places_stay_inside_the_budget_and_their_bound() -> None:
     async with world() as w:
         places = [right for n in range(300) for right in pods_in(f"n{n}")]

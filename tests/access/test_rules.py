@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from scopedcache.access.rules import allows
 from scopedcache.api.reviews import Right, Rule, Rules
+from scopedcache.api.reviews import rules as rules_of
 
 VERBS = ("get", "list", "watch", "create")
 GROUPS = ("", "apps", "batch")
@@ -47,7 +48,7 @@ def everything_a_rule_grants(rule: Rule) -> set[tuple[str, str, str, str | None]
     for verb, group, resource, subresource, name in itertools.product(VERBS, GROUPS, RESOURCES, SUBRESOURCES, NAMES):
         full = resource if subresource is None else f"{resource}/{subresource}"
         written = [
-            verb in rule.verbs or "*" in rule.verbs,
+            verb in (rule.verbs or ()) or "*" in (rule.verbs or ()),
             group in (rule.api_groups or ()) or "*" in (rule.api_groups or ()),
         ]
         spellings = {"*", full} | ({f"*/{subresource}"} if subresource else set())
@@ -101,3 +102,12 @@ def test_a_right_on_one_name_is_no_right_on_all_of_them() -> None:
 
 def test_absence_proves_nothing_where_the_review_was_incomplete() -> None:
     assert allows(Rules((), incomplete=True), Right("list", "", "pods", "a")) is None
+
+
+def test_an_answer_of_a_server_that_writes_nothing_as_null_is_read() -> None:
+    body = (
+        b'{"status": {"resourceRules": [{"verbs": null, "apiGroups": null, "resources": null}], "incomplete": false}}'
+    )
+
+    assert allows(rules_of(body), Right("list", "", "pods", "a")) is False
+    assert rules_of(b'{"status": {"resourceRules": null}}') == Rules((), incomplete=False)

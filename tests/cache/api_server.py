@@ -90,6 +90,8 @@ class ApiServer:
         # How it fails.
         self.reviews: Literal["answer", "refuse", "overload", "break", "garble"] = "answer"
         self.incomplete = False  # the rules review sees nothing, as where a webhook decides
+        self.veto: set[str] = set()  # kinds that a webhook refuses whatever the rules say; reviews are incomplete then
+        self.patience = 1_000_000  # access reviews that are answered before the next is too many
         self.down = False  # connections are refused
         self.expired = False  # our token is
         self.restarting = False  # 403 for everything, reviews included
@@ -180,6 +182,8 @@ class ApiServer:
         )
 
     def allowed(self, verb: str, resource: Resource, namespace: str | None, name: str | None = None) -> bool:
+        if resource.gvr.resource in self.veto:
+            return False
         return any(given.allows(verb, resource, namespace, name) for given in self.grants)
 
     # -- requests ------------------------------------------------------------------------------------------------
@@ -267,10 +271,14 @@ class ApiServer:
                 return 201, b"<html>"
         spec = (request.body or {})["spec"]
         if "resourceAttributes" in spec:
+            self.patience -= 1
+            if self.patience < 0:
+                return 429, b"Too many requests, please try again later."
             return 201, {"status": {"allowed": self._allows(spec["resourceAttributes"])}}
         place = spec["namespace"]
         rules = [given.rule() for given in self.grants if given.namespace in (None, place)]
-        return 201, {"status": {"resourceRules": [] if self.incomplete else rules, "incomplete": self.incomplete}}
+        said = {"resourceRules": rules or None, "incomplete": self.incomplete or bool(self.veto)}
+        return 201, {"status": {**said, "resourceRules": None} if self.incomplete else said}
 
     def _allows(self, asked: Manifest) -> bool:
         for kind in self.resources:

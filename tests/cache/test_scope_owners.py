@@ -162,6 +162,50 @@ async def test_many_namespaces_open_at_once_and_each_gets_its_own_answer() -> No
         assert list(opened) == ["a", "b", "c"]
 
 
+async def test_a_right_that_no_need_declares_is_told_of_when_it_comes_and_then_forgotten() -> None:
+    async with world() as w:
+        owner, other = w.owner("one"), w.owner("two")
+        with pytest.raises(ForbiddenError) as refused:
+            await w.client.create({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "a"}})
+        for who in (owner, other):
+            w.cache.await_right(who, refused.value)
+        w.cache.close(other)
+        await after(20)
+        before = w.causes(owner)
+        w.server.grant("a", POD, verbs=["create"])
+        took = await w.until(lambda: w.causes(owner))
+        await after(20)
+
+        assert (before, w.causes(owner), w.causes(other)) == ([], ["granted"], [])
+        assert took <= w.cache.bound
+        w.nothing_is_left()
+
+
+async def test_a_right_refused_by_more_than_rules_is_not_told_of_while_the_rules_still_show_it() -> None:
+    async with world() as w:
+        owner = w.owner()
+        w.server.grant("a", POD, verbs=["create"])
+        w.server.veto.add("pods")
+        with pytest.raises(ForbiddenError) as refused:
+            await w.client.create({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "a"}})
+        w.cache.await_right(owner, refused.value)
+
+        await after(60)
+
+        assert w.causes(owner) == []
+
+
+async def test_an_owner_that_was_deleted_awaits_nothing() -> None:
+    async with world() as w:
+        owner = w.owner()
+        with pytest.raises(ForbiddenError) as refused:
+            await w.client.list(POD, namespace="a")
+        w.cache._owner_deleted(owner, False)
+        w.cache.await_right(owner, refused.value)
+
+        w.nothing_is_left()
+
+
 async def test_an_owner_without_a_namespace_must_name_one() -> None:
     async with world() as w:
         w.server.grant("a", POD)

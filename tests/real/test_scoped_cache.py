@@ -89,10 +89,11 @@ async def world(
     plane: ControlPlane, namespace: str, who: Identity | None = None, **options: Any
 ) -> AsyncIterator[World]:
     await asyncio.to_thread(plane.create_namespace, namespace)
-    account = who or await asyncio.to_thread(plane.service_account, namespace, "operator")
-    async with Client.connect(kubeconfig=account.kubeconfig) as client:
+    if who is None:
+        who = await asyncio.to_thread(plane.service_account, namespace, "operator")
+    async with Client.connect(kubeconfig=who.kubeconfig) as client:
         async with ScopedCache(client, **{"detection_bound": BOUND, "rbac_watch": False} | options) as cache:
-            yield World(plane, account, namespace, cache)
+            yield World(plane, who, namespace, cache)
 
 
 async def test_a_grant_a_revocation_and_another_grant_are_each_noticed_within_the_bound(

@@ -30,9 +30,10 @@ from ..errors import (
 from ..instrumentation import ACCESS_REVIEWS, FORBIDDEN, NULL, Instrumentation
 from ..tasks import Supervisor
 from .attempts import until_next, worth_trying
-from .budget import JITTER, PERIOD, RATE, Budget, effective_bound
+from .budget import PERIOD, RATE, Budget, effective_bound
 from .hints import Hints
 from .reviewer import Answers, Reviewer
+from .schedule import Place, Schedule
 from .verdict import ATTEMPTS_APART, HOLD_OFF, HOLD_OFF_AFTER_LOSS, Signal, State, Verdict
 
 _log = logging.getLogger("scopedcache.access")
@@ -41,15 +42,10 @@ _log = logging.getLogger("scopedcache.access")
 LOSS_MATTERS = 30.0
 # Reviews refused for this long, with no connection lost meanwhile, are refused for good: attempt mode.
 REVIEWS_REFUSED = 10.0
-# A review that is brought forward comes no closer than this to the last one of its place.
-APART = 0.5
 # A review meant to come after a point in time comes this much later.
 AFTER = 0.02
 # Answers that only somebody whose credentials were accepted gets.
 _ADMITTED = (ForbiddenError, NotFoundError, ConflictError, GoneError, InvalidError)
-
-# None: the whole cluster.
-Place = str | None
 
 
 class Listener(Protocol):
@@ -82,13 +78,10 @@ class Monitor:
         self._reviewer = Reviewer(client)
         self._instrumentation = instrumentation
         self._timer = timer
-        self._chance = chance
         self._listener: Listener | None = None
         self._verdicts: dict[Right, Verdict] = {}
         self._leases: dict[Right, int] = {}
-        self._places: dict[Place, dict[Right, None]] = {}  # in the order they were leased
-        self._due: dict[Place, float] = {}
-        self._asked: dict[Place, float] = {}  # when its last review was sent
+        self._schedule = Schedule(period, rate, chance)
         self._budget = Budget(rate)
         self._hints = Hints(self._review, timer=timer)
         self._flights: dict[Place, asyncio.Task[None]] = {}
@@ -121,9 +114,7 @@ class Monitor:
             self._leases[right] = self._leases.get(right, 0) + 1
             if right not in self._verdicts:
                 self._verdicts[right] = Verdict(right, since=self._timer())
-                self._places.setdefault(right.namespace, {})[right] = None
-                if right.namespace not in self._due:
-                    self._due[right.namespace] = self._timer() + self._spread()
+                if self._schedule.add(right, self._timer()):
                     self._wake.set()
 
     def release(self, rights: Iterable[Right]) -> None:
@@ -132,11 +123,7 @@ class Monitor:
             self._leases[right] -= 1
             if not self._leases[right]:
                 del self._leases[right], self._verdicts[right]
-                place = self._places[right.namespace]
-                place.pop(right, None)
-                if not place:
-                    del self._places[right.namespace], self._due[right.namespace]
-                    self._asked.pop(right.namespace, None)
+                self._schedule.drop(right)
 
     def verdict(self, right: Right) -> Verdict | None:
         """Return what is believed about a leased right."""
@@ -172,21 +159,25 @@ class Monitor:
         """Something about rights changed there (None: perhaps everywhere): review it at once, and twice again."""
         if self._supervisor is None:
             return
-        places = list(self._places) if place is None else [place] if place in self._places else []
+        places = list(self._schedule) if place is None else [place] if place in self._schedule else []
         for concerned in places:
             if self._hints.note(concerned):
                 self._supervisor.start(f"hint/{concerned}", self._hints.follow(concerned))
 
+    def refused(self, right: Right) -> None:
+        """Take in that an access review of somebody else's just denied a leased right."""
+        self._take(right, "no", self._timer())
+
     @property
     def bound(self) -> float:
         """Return the seconds within which a change of rights is noticed now."""
-        reviewed = effective_bound(self.period, len(self._places), self.rate)
+        reviewed = effective_bound(self.period, self._schedule.load, self.rate)
         return reviewed - HOLD_OFF + ATTEMPTS_APART if self.attempting else reviewed
 
     @property
     def renewal(self) -> float:
         """Return how long a watch may live in attempt mode: half of the bound there would be with reviews."""
-        return effective_bound(self.period, len(self._places), self.rate) / 2
+        return effective_bound(self.period, self._schedule.load, self.rate) / 2
 
     def since_evidence(self, verdict: Verdict) -> float:
         """Return the seconds since the right was last confirmed, infinite where it never was."""
@@ -198,7 +189,7 @@ class Monitor:
 
     @property
     def places(self) -> int:
-        return len(self._places)
+        return len(self._schedule)
 
     @property
     def unauthenticated(self) -> bool:
@@ -242,8 +233,9 @@ class Monitor:
         if left <= 0:
             for right in list(self._verdicts):
                 self._take(right, "expired", now)
-        elif self._places:
-            self._soon(next(iter(self._places)), left + AFTER)  # any request will do to tell whether it persists
+        else:
+            for place in list(self._schedule)[:1]:  # any request will do to tell whether it persists
+                self._soon(place, left + AFTER)
 
     # -- probing -------------------------------------------------------------------------------------------------
 
@@ -252,18 +244,23 @@ class Monitor:
         while True:
             self._wake.clear()
             now = self._timer()
-            place = min(self._due, key=lambda name: self._due[name], default=_NOTHING)
-            if place is _NOTHING:
+            first = self._schedule.first()
+            if first is None:
                 await self._wake.wait()
                 continue
-            pause = self._due[place] - now
-            if pause > 0:
-                await self._sleep(pause)
+            place, due = first
+            if due > now:
+                await self._sleep(due - now)
                 continue
-            self._due[place] = now + self._spread()
+            self._schedule.begin(place, now)
             await asyncio.sleep(self._budget.take(now))
-            if place in self._due and self._supervisor is not None:
-                self._supervisor.start(f"review/{place}", self._review(place))
+            if place in self._schedule and self._supervisor is not None:
+                self._supervisor.start(f"review/{place}", self._probe(place))
+
+    async def _probe(self, place: Place) -> None:
+        await self._review(place)
+        for _ in range(self._schedule.cost(place) - 1):  # what an incomplete review took on top
+            self._budget.take(self._timer())
 
     async def _sleep(self, seconds: float) -> None:
         try:
@@ -272,15 +269,9 @@ class Monitor:
         except TimeoutError:
             pass
 
-    def _spread(self) -> float:
-        return max(self.period, len(self._places) / self.rate) * (1 + JITTER * self._chance())
-
     def _soon(self, place: Place, delay: float = 0.0) -> None:
         """Bring the next probe of a place forward."""
-        now = self._timer()
-        wanted = max(now + delay, self._asked.get(place, now - APART) + APART)
-        if self._due.get(place, wanted) > wanted:
-            self._due[place] = wanted
+        if self._schedule.soon(place, self._timer() + delay):
             self._wake.set()
 
     async def _review(self, place: Place) -> None:
@@ -294,17 +285,18 @@ class Monitor:
         await asyncio.shield(flight)
 
     async def _review_now(self, place: Place) -> None:
-        rights = tuple(self._places.get(place, ()))
+        rights = self._schedule.asked(place, self._timer())
         if not rights:
             return
-        self._asked[place] = self._timer()
+        doubted = {verdict.right for verdict in self._leased(rights) if verdict.lost}
         try:
-            answers = await self._reviewer.review(place, rights)
+            answers = await self._reviewer.review(place, rights, doubted)
         except ForbiddenError:
             self._review_refused(place, rights)
         except ScopedCacheError:
             self._no_answer(rights)
         else:
+            self._schedule.answered(place, answers.requests)
             self._answered(answers)
 
     def _answered(self, answers: Answers) -> None:
@@ -315,6 +307,8 @@ class Monitor:
         self._attempt(False)
         for right, allowed in answers.allowed.items():
             self._take(right, "yes" if allowed else "no", now)
+        for right in answers.unanswered:
+            self._take(right, "silent", now)
 
     def _no_answer(self, rights: Iterable[Right]) -> None:
         self.reviews += 1
@@ -406,10 +400,7 @@ class Monitor:
 
     def __repr__(self) -> str:
         mode = " attempting" if self.attempting else ""
-        return f"<Monitor rights={len(self._verdicts)} places={len(self._places)} bound={self.bound:.1f}s{mode}>"
-
-
-_NOTHING: Place = "\0nothing"
+        return f"<Monitor rights={len(self._verdicts)} places={len(self._schedule)} bound={self.bound:.1f}s{mode}>"
 
 
 def _right(call: Call) -> Right:

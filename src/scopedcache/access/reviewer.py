@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 
 import attrs
 
 from ..api.client import Client
 from ..api.reviews import Right
-from ..errors import ScopedCacheError
+from ..errors import ForbiddenError, ScopedCacheError
 from ..objects import GVR
 from .rules import allows
 
 
 @attrs.frozen
 class Answers:
-    """What the reviews of one place said, and how many it took."""
+    """What the reviews of one place said, what stayed unanswered, and how many requests it took."""
 
     allowed: Mapping[Right, bool]
+    unanswered: tuple[Right, ...]
     requests: int
 
 
@@ -31,23 +32,30 @@ class Reviewer:
         # Rules carry no origin: the rules of a namespace nobody uses are the cluster-wide ones alone (semantics 2.1).
         self._unused = f"scopedcache-{secrets.token_hex(8)}"
 
-    async def review(self, place: str | None, rights: Iterable[Right]) -> Answers:
-        """Return an answer for every right of a place (None: the whole cluster).
+    async def review(self, place: str | None, rights: Iterable[Right], doubted: Collection[Right] = ()) -> Answers:
+        """Return the answers about rights of a place (None: the whole cluster).
+
+        `doubted` are those that were refused lately: where the rules are incomplete another authoriser may refuse what
+        they allow, so that their presence is no proof for these.
 
         Raises:
             ForbiddenError: reviews are refused to us.
             ScopedCacheError: nobody answered, or not readably.
         """
         rules = await self._client.review_rules(place or self._unused)
+        found = {right: allows(rules, right) for right in rights}
+        left = [r for r, held in found.items() if held is None or (rules.incomplete and r in doubted)]
+        allowed = {right: held for right, held in found.items() if held is not None and right not in left}
         requests = 1
-        allowed: dict[Right, bool] = {}
-        for right in rights:
-            found = allows(rules, right)
-            if found is None:
-                found = await self._client.review_access(right)
-                requests += 1
-            allowed[right] = found
-        return Answers(allowed, requests)
+        for right in left:
+            requests += 1
+            try:
+                allowed[right] = await self._client.review_access(right)
+            except ForbiddenError:
+                raise
+            except ScopedCacheError:  # what is known already is not lost with it
+                break
+        return Answers(allowed, tuple(right for right in left if right not in allowed), requests)
 
     async def attempt(self, right: Right) -> None:
         """Try a list of at most one object, or a watch that is closed once it is accepted.

@@ -17,7 +17,7 @@ def allows(rules: Rules, right: Right) -> bool | None:
 
 def _matches(rule: Rule, right: Right) -> bool:
     return (
-        _has(rule.verbs, right.verb)
+        _has(rule.verbs or (), right.verb)
         and _has(rule.api_groups or (), right.group)
         and _has_resource(rule.resources or (), right)
         and (not rule.resource_names or (right.name is not None and right.name in rule.resource_names))

@@ -50,7 +50,7 @@ def right_of(error: APIError) -> Right:
 class Rule(msgspec.Struct, frozen=True, rename="camel"):
     """One resource rule of a rules review."""
 
-    verbs: tuple[str, ...] = ()
+    verbs: tuple[str, ...] | None = None
     api_groups: tuple[str, ...] | None = None
     resources: tuple[str, ...] | None = None
     resource_names: tuple[str, ...] | None = None
@@ -65,7 +65,7 @@ class Rules:
 
 
 class _RulesStatus(msgspec.Struct, rename="camel"):
-    resource_rules: tuple[Rule, ...] = ()
+    resource_rules: tuple[Rule, ...] | None = None  # Go writes a nil slice as null
     incomplete: bool = False
 
 
@@ -125,4 +125,4 @@ def rules(body: bytes) -> Rules:
         status = msgspec.json.decode(body, type=_RulesReview).status
     except msgspec.DecodeError as error:
         raise ProtocolError(f"the answer is not a rules review: {error}") from error
-    return Rules(status.resource_rules, status.incomplete)
+    return Rules(status.resource_rules or (), status.incomplete)

@@ -18,13 +18,15 @@ class AwaitedRights:
         self._owners: dict[Right, dict[OwnerId, None]] = {}
         self._rights: dict[str, dict[Right, None]] = {}
 
-    def add(self, owner: OwnerId, right: Right) -> None:
-        """Let an owner wait for a right."""
+    def add(self, owner: OwnerId, right: Right, *, settled: bool) -> None:
+        """Let an owner wait for a right; `settled`: a review said that the authoriser denies it."""
         owners = self._owners.setdefault(right, {})
         if owner not in owners:
             owners[owner] = None
             self._rights.setdefault(owner.uid, {})[right] = None
             self._monitor.lease([right])
+            if settled:
+                self._monitor.refused(right)
 
     def gained(self, right: Right) -> None:
         """A right is there: tell who waited for it."""

@@ -250,7 +250,7 @@ class ScopedCache:
         For verbs that no `Need.verbs` declares; the controller calls it for every refused reconcile.
         """
         self._check_running()
-        self._scopes.await_right(OwnerId.of(owner), right_of(error))
+        self._scopes.await_right(OwnerId.of(owner), right_of(error), settled=error.by == "authorizer")
 
     def recheck(self, namespace: str | None = None) -> None:
         """Review rights now, in one namespace or in all in use, instead of at the next probe."""

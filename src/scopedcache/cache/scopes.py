@@ -241,11 +241,11 @@ class Scopes:
                 self._right_gained(scope, verdict.right, before)
             self.awaited.gained(verdict.right)
 
-    def await_right(self, owner: OwnerId, right: Right) -> None:
+    def await_right(self, owner: OwnerId, right: Right, *, settled: bool) -> None:
         """Tell an owner once it has a right that a call of its was refused and that no need of its declares."""
         declared = any(right in held.rights for scope in self.of_owner(owner.uid) for held in scope.held.values())
         if not declared and not self.departures.has(owner.uid):
-            self.awaited.add(owner, right)
+            self.awaited.add(owner, right, settled=settled)
 
     def _right_lost(self, scope: Scope, right: Right, error: Denial) -> None:
         for held in scope.holding(right):

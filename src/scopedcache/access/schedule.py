@@ -1,0 +1,107 @@
+"""Which places are in use, when each is to be reviewed next, and what a review of it costs. Knows no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from math import inf
+
+import attrs
+
+from ..api.reviews import Right
+from .budget import JITTER
+
+# None: the whole cluster.
+Place = str | None
+# A review that is brought forward comes no closer than this to the last one of its place.
+APART = 0.5
+
+
+@attrs.define
+class _Entry:
+    """One place. `cost` is the number of requests its last review took."""
+
+    due: float
+    rights: dict[Right, None] = attrs.field(factory=dict)  # in the order they were leased
+    asked: float = -inf
+    cost: int = 1
+
+
+class Schedule:
+    """The places in use. Each comes round after the period, or later where the budget does not allow that."""
+
+    def __init__(self, period: float, rate: float, chance: Callable[[], float]) -> None:
+        self.period = period
+        self.rate = rate
+        self.load = 0  # requests that one round of all places takes
+        self._chance = chance
+        self._entries: dict[Place, _Entry] = {}
+
+    def add(self, right: Right, now: float) -> bool:
+        """Review a right from now on; tell whether its place is a new one."""
+        entry = self._entries.get(right.namespace)
+        if entry is None:
+            self.load += 1
+            entry = self._entries[right.namespace] = _Entry(now)
+            entry.due += self._spread()
+        entry.rights[right] = None
+        return len(entry.rights) == 1
+
+    def drop(self, right: Right) -> None:
+        """Review it no longer; a place without rights is forgotten."""
+        entry = self._entries[right.namespace]
+        del entry.rights[right]
+        if not entry.rights:
+            self.load -= entry.cost
+            del self._entries[right.namespace]
+
+    def first(self) -> tuple[Place, float] | None:
+        """Return the place that is due first, and when; None where none is in use."""
+        if not self._entries:
+            return None
+        place = min(self._entries, key=lambda name: self._entries[name].due)
+        return place, self._entries[place].due
+
+    def begin(self, place: Place, now: float) -> None:
+        """The probe of a place begins: set its next one."""
+        self._entries[place].due = now + self._spread()
+
+    def soon(self, place: Place, at: float) -> bool:
+        """Bring the next probe of a place forward; tell whether it was later."""
+        entry = self._entries.get(place)
+        if entry is None:
+            return False
+        wanted = max(at, entry.asked + APART)
+        earlier = wanted < entry.due
+        entry.due = min(entry.due, wanted)
+        return earlier
+
+    def asked(self, place: Place, now: float) -> tuple[Right, ...]:
+        """A review of a place is sent; return the rights it is about."""
+        entry = self._entries.get(place)
+        if entry is None:
+            return ()
+        entry.asked = now
+        return tuple(entry.rights)
+
+    def answered(self, place: Place, cost: int) -> None:
+        """A review of a place took so many requests."""
+        entry = self._entries.get(place)
+        if entry is not None:
+            self.load += cost - entry.cost
+            entry.cost = cost
+
+    def cost(self, place: Place) -> int:
+        entry = self._entries.get(place)
+        return entry.cost if entry is not None else 0
+
+    def _spread(self) -> float:
+        return max(self.period, self.load / self.rate) * (1 + JITTER * self._chance())
+
+    def __contains__(self, place: object) -> bool:
+        return place in self._entries
+
+    def __iter__(self) -> Iterator[Place]:
+        return iter(list(self._entries))
+
+    def __len__(self) -> int:
+        return len(self._entries)

@@ -254,6 +254,7 @@ class ScopedCache:
 
     def recheck(self, namespace: str | None = None) -> None:
         """Review rights now, in one namespace or in all in use, instead of at the next probe."""
+        self._check_running()
         self.monitor.hint(namespace)
 
     @property

@@ -1,7 +1,6 @@
-"""One kind in one place, kept up to date: drives a reflector, feeds the store, the indexes, the routes, the handlers.
+"""One kind in one place, kept up to date: asks what the reflector says to ask, and feeds what comes to its contents.
 
-The thin shell around plain parts. Everything a change touches is touched between two awaits, so that a reader never
-sees half of it; the loop is given back every few milliseconds, whatever the server sends.
+The thin shell around plain parts; the loop is given back every few milliseconds, whatever the server sends.
 """
 
 from __future__ import annotations
@@ -10,8 +9,8 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext, suppress
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
 from typing import Any, Literal, Protocol
 
 import attrs
@@ -20,18 +19,17 @@ from ..api import codec
 from ..api.call import Call, of_status
 from ..api.client import Client, Labels
 from ..api.event_reader import EventReader
-from ..api.framing import LINE_LIMIT, Line, LineSplitter
-from ..api.transport import Stream
-from ..errors import CacheError, NotSyncedError, ProtocolError, ScopedCacheError, where
-from ..objects import Entry, Object, ObjectKey, Resource
+from ..api.framing import LINE_LIMIT, Line
+from ..errors import CacheError, ProtocolError, ScopedCacheError, where
+from ..objects import Entry, ObjectKey, Resource
 from ..selectors import LabelSelector
 from ..tasks import Supervisor
-from .handlers import EventHandler, Registered, registered
-from .indexer import Indexer, IndexFunc
+from .contents import Contents
+from .reading import LineReader, Lines, Pace, bytes_of, reading
 from .reflector import LIST_DEADLINE, PagedList, Reflector, Server, StreamingList, Watch
-from .router import Chain, Owner, Router
+from .router import Chain
 from .slots import SyncSlots
-from .store import Delta, Ghosts, Key, Store
+from .store import Delta, Ghosts, Key
 
 _log = logging.getLogger("scopedcache.informer")
 
@@ -40,15 +38,11 @@ _log = logging.getLogger("scopedcache.informer")
 WATCH_TIMEOUT = 300.0
 # Bookmarks come about once a minute: a stream silent for longer than this is dead (design §2, informer).
 IDLE_TIMEOUT = 75.0
-# The loop is given back after this many seconds of work on one stream.
-SLICE = 0.001
 # Events applied before the clock is looked at: less than a slice of them.
 BATCH = 32
 
 State = Literal["starting", "syncing", "synced", "waiting", "broken", "closed"]
 Outcome = Literal["ended", "renewed", "overdue"]
-Objects = list[Object]
-Lines = list[Line]
 
 
 class Gate(Protocol):
@@ -68,7 +62,7 @@ class InformerOptions:
     list_deadline: float = LIST_DEADLINE
 
 
-class Informer:
+class Informer(Contents):
     """A shared, indexed, always diffing view of one kind in one namespace (None: all, or a cluster-scoped kind)."""
 
     def __init__(
@@ -91,10 +85,8 @@ class Informer:
         timer: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
     ) -> None:
-        self.resource = resource
-        self.namespace = namespace
-        self.router = Router(resource.gvk, chain)
-        self.partial = metadata_only or transform is not None
+        partial = metadata_only or transform is not None
+        super().__init__(resource, namespace=namespace, partial=partial, chain=chain, ghosts=ghosts)
         self.metadata_only = metadata_only
         self.streaming = False
         self.events = 0
@@ -111,14 +103,8 @@ class Informer:
         self._timer = timer
         self._chance = chance
         self._reflector = Reflector(server, chance=chance)
-        self._store = Store(ghosts)
-        self._indexer = Indexer(resource.gvk)
         self._reader = EventReader()
-        self._handlers: list[Registered] = []
         self._state: State = "starting"
-        self._readable = False
-        self._closed: Exception | None = None
-        self._fault: Exception | None = None  # our own side failed: reads raise it until the next complete list
         self._waiters: set[asyncio.Future[None]] = set()
         self._heard = timer()
         self._asked = 0.0  # how long the current watch was to last
@@ -173,7 +159,7 @@ class Informer:
         if self._renewal is not None and not self._renewal.expired():
             self._renewal.reschedule(asyncio.get_running_loop().time())
 
-    # -- reads: memory only --------------------------------------------------------------------------------------
+    # -- its state -----------------------------------------------------------------------------------------------
 
     @property
     def synced(self) -> bool:
@@ -196,115 +182,6 @@ class Informer:
     @property
     def relists(self) -> int:
         return self._reflector.relists
-
-    def __len__(self) -> int:
-        return len(self._store)
-
-    def check(self) -> None:
-        """Raise unless reads may be answered."""
-        if self._readable:
-            return
-        self._check_open()
-        if self._fault is not None:
-            raise self._fault.with_traceback(None)
-        raise NotSyncedError(f"{self.resource} {where(self.namespace)}: the first list is not complete yet")
-
-    def _check_open(self) -> None:
-        if self._closed is not None:
-            # Raised again and again: without this, each time would add to its traceback, which keeps frames alive.
-            raise self._closed.with_traceback(None)
-
-    def get(self, key: tuple[str, str]) -> Object | None:
-        """Return a private Object, None where it is not there. Never waits.
-
-        Raises:
-            CacheError: nothing can be said (not synced, closed, denied).
-        """
-        if not self._readable:
-            self.check()
-        entry = self._store.entries.get(key)
-        if entry is None:
-            return None
-        return Object(entry.metadata, entry.raw, self.resource.gvk, partial=self.partial)
-
-    def list(self, *, namespace: str | None = None, labels: Labels = None, owner: str | None = None) -> Objects:
-        """Return private Objects in no particular order: of a namespace, by labels, by an owner's UID. Never waits."""
-        self.check()
-        selector = LabelSelector.parse(labels)
-        entries = self._candidates(namespace, selector, owner)
-        if selector:
-            entries = (entry for entry in entries if selector.matches(entry.metadata.labels or {}))
-        if namespace and namespace != self.namespace:
-            entries = (entry for entry in entries if entry.metadata.namespace == namespace)
-        return self._objects(entries)
-
-    def owned_by(self, owner: Owner) -> Objects:
-        """Return what is routed to an owner: by owner reference, chain, label or route function."""
-        self.check()
-        entries = self._store.entries
-        keys = dict.fromkeys(self._indexer.by_owner(owner.uid))
-        for uid in self.router.chained(owner):
-            keys.update(dict.fromkeys(self._indexer.by_owner(uid)))
-        if self.router.by_content:
-            routed = (key for key, entry in entries.items() if owner in self.router.owners_of(entry))
-            keys.update(dict.fromkeys(routed))
-        return self._objects(entries[key] for key in keys)
-
-    def by_index(self, name: str, value: str) -> Objects:
-        """Return what a user's index holds under a value.
-
-        Raises:
-            NoSuchIndexError: it was not added.
-        """
-        self.check()
-        return self._objects(self._entries(self._indexer.by_function(name, value)))
-
-    def add_index(self, name: str, function: IndexFunc) -> None:
-        """Add an index, at any time."""
-        self._indexer.add_function(name, function, self._store.entries.values())
-
-    def _candidates(self, namespace: str | None, selector: LabelSelector, owner: str | None) -> Iterable[Entry]:
-        held = self._store.entries.values()
-        if owner is not None:
-            return self._entries(self._indexer.by_owner(owner))
-        keys = self._indexer.candidates(selector, held) if selector else None
-        if keys is None and namespace and namespace != self.namespace:
-            keys = self._indexer.by_namespace(namespace, held)
-        return held if keys is None else self._entries(keys)
-
-    def _entries(self, keys: Iterable[tuple[str, str]]) -> Iterable[Entry]:
-        entries = self._store.entries
-        return (entries[key] for key in keys)
-
-    def _objects(self, entries: Iterable[Entry]) -> Objects:
-        gvk, partial = self.resource.gvk, self.partial
-        return [Object(entry.metadata, entry.raw, gvk, partial=partial) for entry in entries]
-
-    # -- who hears of it -----------------------------------------------------------------------------------------
-
-    def add_handler(self, handler: EventHandler) -> Callable[[], None]:
-        """Call `handler` for what is held now and every change after that. Returns the way to end it (idempotent).
-
-        Raises:
-            CacheError: it is closed.
-        """
-        self._check_open()
-        entry = registered(handler, self.resource.gvk, partial=self.partial)
-        for held in list(self._store.entries.values()):
-            entry.handle(Delta(None, held), True)
-        # A new list each time: whoever is being told of a change right now goes through the old one to its end.
-        self._handlers = [*self._handlers, entry]
-
-        def remove() -> None:
-            if entry in self._handlers:
-                self._handlers = [other for other in self._handlers if other is not entry]
-                entry.close()
-
-        return remove
-
-    @property
-    def handlers(self) -> int:
-        return len(self._handlers)
 
     # -- our own writes ------------------------------------------------------------------------------------------
 
@@ -429,9 +306,9 @@ class Informer:
         """Return when to end a stream by ourselves, in the loop's time; None where the server does it in time."""
         return None if self.watch_timeout is None else asyncio.get_running_loop().time() + self.watch_timeout
 
-    def _open(self, version: str, initial: bool) -> AbstractAsyncContextManager[_Reader]:
+    def _open(self, version: str, initial: bool) -> AbstractAsyncContextManager[LineReader]:
         self._asked = self.watch_timeout or self._options.watch_timeout * (1 + self._chance())
-        return _reading(
+        return reading(
             self._client.open_watch(
                 self.resource,
                 namespace=self.namespace,
@@ -446,10 +323,10 @@ class Informer:
             self._options.line_limit,
         )
 
-    async def _read_list(self, reader: _Reader) -> Lines:
+    async def _read_list(self, reader: LineReader) -> Lines:
         """Read the list a watch begins with, take it over, and return the lines after its end."""
         snapshot: dict[Key, Entry] = {}
-        read, pace = self._reader.read, _Pace()
+        read, pace = self._reader.read, Pace()
         async for lines in reader:
             self._heard = self._timer()
             for number, line in enumerate(lines):
@@ -461,14 +338,14 @@ class Informer:
                     snapshot.pop((metadata.namespace, metadata.name), None)
                 elif type_ == "ERROR":
                     raise self._said(line)
-                elif type_ == "BOOKMARK" and codec.ends_initial_events(_bytes(line)):
+                elif type_ == "BOOKMARK" and codec.ends_initial_events(bytes_of(line)):
                     await self._replace(snapshot, metadata.resource_version)
                     return lines[number + 1 :]
             await pace.breathe()
         raise ProtocolError(f"the streaming list of {self.resource} {where(self.namespace)} ended before its end mark")
 
-    async def _read_events(self, reader: _Reader) -> None:
-        pace = _Pace()
+    async def _read_events(self, reader: LineReader) -> None:
+        pace = Pace()
         async for lines in reader:
             self._heard = self._timer()
             for first in range(0, len(lines), BATCH):
@@ -501,7 +378,7 @@ class Informer:
     async def _replace(self, snapshot: dict[Key, Entry], version: str) -> None:
         """Bring the store to a complete list, in slices; only then it is synced, and its waiters wake."""
         first = not self._readable
-        pace = _Pace()
+        pace = Pace()
         if self._fault is not None:  # an index may have been left half way
             self._indexer.rebuild(self._store.entries.values())
         for number, delta in enumerate(self._store.replace(snapshot, version, self._reflector.seen)):
@@ -516,26 +393,12 @@ class Informer:
         self._enter("synced")
         self._release_waiters(None)
 
-    def _notify(self, delta: Delta | None, initial: bool) -> None:
-        if delta is None or self._closed is not None:
-            return
-        try:
-            self._indexer.update(delta)
-            self.router.route(delta, initial)
-        except Exception:
-            self._store.revert(delta)  # so that the list which heals it brings this change again
-            with suppress(Exception):
-                self._indexer.update(Delta(delta.new, delta.old))
-            raise
-        for handler in self._handlers:
-            handler.handle(delta, initial)
-
     def _kept(self, entry: Entry) -> Entry:
         return entry if self._transform is None else codec.transformed(entry, self._transform)
 
     def _said(self, line: Line) -> ScopedCacheError:
         """Return the error an ERROR line stands for; a 410 is spelled Expired, or Gone by old servers."""
-        status = codec.decode_error(_bytes(line))
+        status = codec.decode_error(bytes_of(line))
         return of_status(Call("watch", self.resource, self.namespace), status.code or 500, status)
 
     # -- changes of state ----------------------------------------------------------------------------------------
@@ -572,60 +435,6 @@ class Informer:
         return f"<Informer {self.resource} in {place} {self._state} objects={len(self._store)}>"
 
 
-def _bytes(line: Line) -> bytes:
-    buffer, start, stop = line
-    return buffer[start:stop]
-
-
 def _words(error: Exception | None) -> tuple[str, str]:
     """Return what makes two errors the same news: not the time they are stamped with."""
     return type(error).__name__, str(getattr(error, "message", error))
-
-
-class _Pace:
-    """Gives the loop back when a slice of time is used up."""
-
-    def __init__(self) -> None:
-        self._until = time.perf_counter() + SLICE
-
-    async def breathe(self) -> None:
-        if time.perf_counter() >= self._until:
-            await asyncio.sleep(0)
-            self._until = time.perf_counter() + SLICE
-
-
-class _Reader:
-    """The whole lines of a stream, in the bunches they came in."""
-
-    def __init__(self, stream: Stream, line_limit: int) -> None:
-        self._chunks = stream.chunks()
-        self._splitter = LineSplitter(line_limit)
-
-    async def close(self) -> None:
-        """End the iteration now; left to the garbage collector, it would end as a task of its own."""
-        if isinstance(self._chunks, AsyncGenerator):
-            await self._chunks.aclose()
-
-    def __aiter__(self) -> _Reader:
-        return self
-
-    async def __anext__(self) -> Lines:
-        try:
-            while True:
-                lines = self._splitter.spans(await anext(self._chunks))
-                if lines:
-                    return lines
-        except StopAsyncIteration:
-            if self._splitter.rest:
-                _log.info("half-line-dropped", extra={"bytes": self._splitter.rest})
-            raise
-
-
-@asynccontextmanager
-async def _reading(opened: AbstractAsyncContextManager[Stream], line_limit: int) -> AsyncIterator[_Reader]:
-    async with opened as stream:
-        reader = _Reader(stream, line_limit)
-        try:
-            yield reader
-        finally:
-            await reader.close()

@@ -5,21 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Literal, Protocol, TypeVar, overload
+from typing import Any, Literal, TypeVar, overload
 
 import attrs
-import msgspec
 
-from ..errors import ForbiddenError, ProtocolError, Refuser, ScopedCacheError, TransportError
-from ..objects import GVK, GVR, Kind, Object, ObjectKey, Resource
+from ..errors import ScopedCacheError, TransportError
+from ..objects import Kind, Object, ObjectKey, Resource
 from ..selectors import LabelSelector
-from . import reviews
-from .call import Call, Observer, error_of, of_status
+from .call import Call, error_of, of_status
 from .codec import ListPage, decode_error, decode_event, decode_object, decode_page, decode_status, encode
 from .configuration import Configuration, load, of_client
-from .discovery import Discovery
+from .exchange import APPLY, Exchange, not_json
 from .framing import LineSplitter
-from .transport import REQUEST_TIMEOUT, Query, Response, Stream, Transport
+from .transport import Query, Response, Stream, Transport
 
 T = TypeVar("T")
 Labels = str | Mapping[str, str] | LabelSelector | None
@@ -31,12 +29,11 @@ FIELD_MANAGER = "scopedcache"
 PAGE = 250
 METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 METADATA_WATCH = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
-_NAMED = ("get", "update", "patch", "delete")
 _PATCH_TYPES: dict[PatchType, str] = {
     "merge": "application/merge-patch+json",
     "json": "application/json-patch+json",
     "strategic": "application/strategic-merge-patch+json",
-    "apply": "application/apply-patch+yaml",
+    "apply": APPLY,
 }
 
 
@@ -54,17 +51,7 @@ class ObjectList(Sequence[Object]):
         return self.items[index]
 
 
-class WriteListener(Protocol):
-    """Sees the answers to our own writes: how a cache shows them to the next read."""
-
-    def written(self, resource: Resource, written: Object) -> None:
-        """An object was created or changed; this is the server's answer."""
-
-    def deleted(self, resource: Resource, key: ObjectKey, uid: str) -> None:
-        """An object is gone."""
-
-
-class Client:
+class Client(Exchange):
     """A client of one API server, belonging to the running loop; use it with `async with`.
 
     Every method waits for the server, and raises `APIError` (the server said no), `TransportError` (nobody answered)
@@ -72,11 +59,8 @@ class Client:
     """
 
     def __init__(self, transport: Transport, *, namespace: str | None = None) -> None:
-        self.transport = transport
+        super().__init__(transport)
         self.namespace = namespace
-        self.discovery = Discovery(self._document)
-        self._observers: list[Observer] = []
-        self._write_listeners: list[WriteListener] = []
 
     @classmethod
     def connect(
@@ -101,30 +85,6 @@ class Client:
         from .http import HTTPTransport
 
         return cls(HTTPTransport(configuration), namespace=configuration.namespace)
-
-    async def __aenter__(self) -> Client:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
-
-    async def close(self) -> None:
-        """Close all connections."""
-        await self.transport.close()
-
-    def add_observer(self, observer: Observer) -> None:
-        """Let `observer` hear how every request ends."""
-        self._observers.append(observer)
-
-    def remove_observer(self, observer: Observer) -> None:
-        self._observers.remove(observer)
-
-    def add_write_listener(self, listener: WriteListener) -> None:
-        """Let `listener` see the answers to our writes, before their caller does."""
-        self._write_listeners.append(listener)
-
-    def remove_write_listener(self, listener: WriteListener) -> None:
-        self._write_listeners.remove(listener)
 
     # -- reads ---------------------------------------------------------------------------------------------------
 
@@ -420,48 +380,6 @@ class Client:
         call = await self._call("deletecollection", kind, None, namespace)
         await self._change(call, "DELETE", query=_selectors(labels, fields))
 
-    async def version(self) -> str:
-        """Return the server's version, e.g. `v1.36.2`: a cheap way to find out whether it is there and knows us."""
-        body = await self._document("/version")
-        try:
-            return str(msgspec.json.decode(body, type=dict[str, Any]).get("gitVersion", ""))
-        except msgspec.DecodeError as error:
-            raise ProtocolError(f"the answer is not a version: {error}") from error
-
-    # -- rights --------------------------------------------------------------------------------------------------
-
-    async def review_access(self, right: reviews.Right) -> bool:
-        """Ask whether we have one right (SelfSubjectAccessReview)."""
-        call = Call("create", _REVIEWS["selfsubjectaccessreviews"])
-        return reviews.allowed((await self._send(call, "POST", body=reviews.access_review(right))).body)
-
-    async def review_rules(self, namespace: str) -> reviews.Rules:
-        """Ask for all rules that hold for us in a namespace (SelfSubjectRulesReview)."""
-        call = Call("create", _REVIEWS["selfsubjectrulesreviews"])
-        return reviews.rules((await self._send(call, "POST", body=reviews.rules_review(namespace))).body)
-
-    # -- the way there and back ----------------------------------------------------------------------------------
-
-    async def _call(
-        self,
-        verb: str,
-        kind: Kind,
-        name: str | ObjectKey | None,
-        namespace: str | None,
-        subresource: str | None = None,
-    ) -> Call:
-        resource = self.discovery.known(kind) or await self.discovery.resolve(kind)
-        if isinstance(name, tuple):
-            namespace, name = name.namespace or namespace, name.name
-        if verb in _NAMED and name in ("", ".", "..", None):
-            # Without a name, the path would be the collection's: a delete would delete everything in the namespace.
-            raise ValueError(f"{verb} {resource} needs the name of an object, not {name!r}")
-        if not resource.namespaced:
-            namespace = None
-        elif not namespace and verb not in ("list", "watch"):
-            raise ValueError(f"{verb} {resource} needs a namespace: it is a namespaced kind")
-        return Call(verb, resource, namespace or None, name or None, subresource)
-
     async def _write(
         self, call: Call, method: str, query: Query, body: bytes, content_type: str = "application/json"
     ) -> Object:
@@ -471,83 +389,6 @@ class Client:
             for listener in self._write_listeners:
                 listener.written(call.resource, written)
         return written
-
-    async def _change(
-        self,
-        call: Call,
-        method: str,
-        *,
-        query: Query = (),
-        body: bytes | None = None,
-        content_type: str = "application/json",
-    ) -> Response:
-        """Send a write. Where it is refused, find out by whom: quota, PodSecurity and webhooks answer 403 as well."""
-        try:
-            return await self._send(call, method, query=query, body=body, content_type=content_type)
-        except ForbiddenError as error:
-            verbs = [call.verb, "create"] if content_type == _PATCH_TYPES["apply"] else [call.verb]
-            error.by = await self._refuser(call, verbs)
-            raise
-
-    async def _refuser(self, call: Call, verbs: Sequence[str]) -> Refuser:
-        """Return `authorizer` where one of these verbs is denied; an apply may also need to create."""
-        gvr = call.resource.gvr
-        try:
-            for verb in verbs:
-                # The authoriser sees no name in a create: the name stands in the body.
-                name = None if verb == "create" and not call.subresource else call.name
-                right = reviews.Right(verb, gvr.group, gvr.resource, call.namespace, call.subresource, name)
-                if not await self.review_access(right):
-                    return "authorizer"
-        except ScopedCacheError:
-            return "unknown"
-        return "admission"
-
-    async def _send(
-        self,
-        call: Call,
-        method: str,
-        *,
-        query: Query = (),
-        body: bytes | None = None,
-        content_type: str = "application/json",
-        accept: str = "application/json",
-        timeout: float = REQUEST_TIMEOUT,
-    ) -> Response:
-        try:
-            response = await self.transport.request(
-                method, call.path, query, body=body, content_type=content_type, accept=accept, timeout=timeout
-            )
-        except TransportError as error:
-            self._observed(call, error)
-            raise
-        if response.status >= 300:
-            headers = response.headers
-            raise self._refused(call, error_of(call, response.status, response.content_type, headers, response.body))
-        if not response.content_type.endswith("json"):
-            raise self._refused(call, _not_json(call, response.content_type, response.body))
-        self._observed(call, None)
-        return response
-
-    async def _document(self, path: str) -> bytes:
-        """Fetch a discovery document."""
-        call = Call("get", _DISCOVERY, name=path)
-        response = await self.transport.request("GET", path)
-        if response.status != 200:
-            raise error_of(call, response.status, response.content_type, response.headers, response.body)
-        if not response.content_type.endswith("json"):
-            raise _not_json(call, response.content_type, response.body)
-        return response.body
-
-    def _refused(self, call: Call, error: ScopedCacheError) -> ScopedCacheError:
-        if isinstance(error, ForbiddenError) and call.verb in ("get", "list", "watch"):
-            error.by = "authorizer"  # no admission plugin sees reads
-        self._observed(call, error)
-        return error
-
-    def _observed(self, call: Call, error: ScopedCacheError | None) -> None:
-        for observer in self._observers:
-            observer.observed(call, error)
 
 
 def _object(resource: Resource, response: Response) -> Object:
@@ -580,23 +421,5 @@ async def _refusal(call: Call, stream: Stream) -> ScopedCacheError | None:
     if stream.status != 200:
         return error_of(call, stream.status, stream.content_type, stream.headers, await stream.read())
     if not stream.content_type.endswith("json"):
-        return _not_json(call, stream.content_type, await stream.read())
+        return not_json(call, stream.content_type, await stream.read())
     return None
-
-
-def _not_json(call: Call, content_type: str, body: bytes) -> ScopedCacheError:
-    words = body[:120].decode(errors="replace").strip()
-    return ProtocolError(
-        f"{call.verb} {call.subject}: the answer is {content_type}, not JSON ({words!r}); is the server address right?"
-    )
-
-
-def _builtin(group: str, resource: str, kind: str) -> Resource:
-    return Resource(GVR(group, "v1", resource), GVK(group, "v1", kind), namespaced=False)
-
-
-_DISCOVERY = _builtin("", "discovery", "APIResourceList")
-_REVIEWS = {
-    "selfsubjectaccessreviews": _builtin("authorization.k8s.io", "selfsubjectaccessreviews", "SelfSubjectAccessReview"),
-    "selfsubjectrulesreviews": _builtin("authorization.k8s.io", "selfsubjectrulesreviews", "SelfSubjectRulesReview"),
-}

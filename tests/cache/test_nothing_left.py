@@ -10,7 +10,7 @@ import pytest
 
 from scopedcache import EventHandler, Need, ScopedCacheError
 from scopedcache.objects import GVR, Resource
-from tests.cache.api_server import DEPLOYMENT, POD, ApiServer
+from tests.cache.api_server import DEPLOYMENT, NODE, POD, ApiServer
 from tests.cache.world import KINDS, world
 from tests.clock import after, idle
 
@@ -146,3 +146,21 @@ async def test_closing_a_thousand_owners_of_one_namespace_does_not_take_their_sq
 
         w.nothing_is_left()
         assert took < 1.0
+
+
+async def test_an_error_that_is_raised_again_and_again_keeps_no_reader_alive() -> None:
+    async with world() as w:
+        owner = w.owner()
+        given = w.server.grant("a", POD)
+        w.server.grant(None, NODE)
+        scope = await w.cache.open(owner, POD)
+        w.server.revoke(given)
+        await w.until(lambda: w.state(owner) == "waiting")
+        depths = []
+        for read in (lambda: scope.list(POD), scope.check, lambda: w.cache.cluster.list(NODE)):
+            for _ in range(5):
+                with pytest.raises(ScopedCacheError) as raised:
+                    read()
+                depths.append(len(raised.traceback))
+
+        assert max(depths) <= 6

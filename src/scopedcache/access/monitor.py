@@ -234,8 +234,7 @@ class Monitor:
             for right in list(self._verdicts):
                 self._take(right, "expired", now)
         else:
-            for place in list(self._schedule)[:1]:  # any request will do to tell whether it persists
-                self._soon(place, left + AFTER)
+            self._soon(self._schedule.any(), left + AFTER)  # any request will do to tell whether it persists
 
     # -- probing -------------------------------------------------------------------------------------------------
 

@@ -97,6 +97,10 @@ class Schedule:
     def _spread(self) -> float:
         return max(self.period, self.load / self.rate) * (1 + JITTER * self._chance())
 
+    def any(self) -> Place:
+        """Return some place in use; the cluster where none is."""
+        return next(iter(self._entries), None)
+
     def __contains__(self, place: object) -> bool:
         return place in self._entries
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import TYPE_CHECKING
 
 from ..errors import NotSyncedError, NotWatchedError
@@ -44,4 +45,4 @@ class ClusterCache(Lister):
                 named = View(held.informer, held.resource, None, LabelSelector(), held.need.name)
         if named is not None:
             return named
-        raise missing or NotWatchedError(f"nobody watches {kind} in the whole cluster")
+        raise copy(missing) or NotWatchedError(f"nobody watches {kind} in the whole cluster")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from typing import Any, TypeVar, overload
 
 import attrs
@@ -132,7 +133,7 @@ class Lister:
         if view is None:
             view = next((held for held in self._views.values() if denotes(kind, held.resource)), None)
             if view is None:
-                raise self._missing(kind)
+                raise copy(self._missing(kind))  # raised as it is, one error would collect the frames of all readers
             self._views[kind] = view
         return view
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import copy
 
 from ..errors import NotSyncedError, where
 from ..informer import Informer
@@ -67,7 +68,7 @@ class ResourceCache(Lister):
             ScopeClosedError: the scope was closed, or opened again.
         """
         if self._error is not None:
-            raise self._error
+            raise copy(self._error)
         for error in self.denied:
             raise error
 

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from copy import copy
 
 from ..access import Monitor, Verdict
 from ..access.verdict import State
@@ -172,7 +173,7 @@ class Scopes:
     def _check_open(self, scope: Scope) -> None:
         """Raise if the scope was denied while its informers synced."""
         if scope.state == "waiting" and scope.error is not None:
-            raise scope.error
+            raise copy(scope.error)
 
     async def _synced(self, scope: Scope, held: Held) -> None:
         if held.informer is None:

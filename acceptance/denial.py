@@ -92,7 +92,7 @@ def edit_revoked(world: World) -> Outcome:
     require(differs("metadata.generation", found.generation, edited.generation), "the edited CR")
     require(lost_badly(found, before), "the status after the edit")
     lost_at = found.condition("Stale").get("lastTransitionTime")
-    require(differs("the time of Stale", lost_at, world.memory["stale since"]), "written once, at the loss")
+    require(differs("the time of Stale", lost_at, world.memory.get("stale since")), "written once, at the loss")
     neighbour = world.await_rollout(ONE, sample(ONE), 2, within=CONVERGED, since=since)
     never("a write to a revoked namespace", lambda: child_writes(world, mark, DENIED), during=2.0)
     now = world.deployment(DENIED, NAME)

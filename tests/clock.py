@@ -54,6 +54,10 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self.jumping.now
 
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:
+        """Wait for threads without a limit: since Python 3.12 there is one, and here it would be over at once."""
+        await super().shutdown_default_executor()
+
 
 def now() -> float:
     """Return the virtual time."""

@@ -1,39 +1,13 @@
-"""A loop whose pauses cost nothing and last exactly as long as asked for."""
+"""Virtual time for these tests; one that names its loop gets the real one too."""
 
 import asyncio
-import selectors
 from collections.abc import Callable, Mapping
 
 import pytest
 
+from tests.clock import VirtualTimeLoop
 
-class _JumpingSelector(selectors.SelectSelector):
-    """Moves the clock to the next timer as soon as nothing else is left to do."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = 0.0
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        events = super().select(0)
-        if events or (timeout is not None and timeout <= 0):
-            return events
-        if timeout is not None:
-            self.now += timeout
-            return []
-        events = super().select(10)  # no timer either: only a thread can wake us
-        if not events:
-            raise RuntimeError("the test waits for something that never happens")
-        return events
-
-
-class VirtualTimeLoop(asyncio.SelectorEventLoop):
-    def __init__(self) -> None:
-        self._jumping = _JumpingSelector()
-        super().__init__(self._jumping)
-
-    def time(self) -> float:
-        return self._jumping.now
+__all__ = ["VirtualTimeLoop", "loop_factories"]
 
 
 def loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:

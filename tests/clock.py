@@ -19,9 +19,9 @@ NEVER = 100_000.0
 class _JumpingSelector(selectors.SelectSelector):
     """Moves the clock to the next timer as soon as nothing else is left to do."""
 
-    def __init__(self) -> None:
+    def __init__(self, start: float) -> None:
         super().__init__()
-        self.now = 1000.0
+        self.now = start
         self.idlers: list[asyncio.Future[None]] = []
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
@@ -45,10 +45,10 @@ class _JumpingSelector(selectors.SelectSelector):
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
-    """The loop of a test in virtual time."""
+    """The loop of a test in virtual time, which begins at `start`."""
 
-    def __init__(self) -> None:
-        self.jumping = _JumpingSelector()
+    def __init__(self, start: float = 1000.0) -> None:
+        self.jumping = _JumpingSelector(start)
         super().__init__(self.jumping)
 
     def time(self) -> float:

@@ -117,6 +117,8 @@ class Scopes:
             informer = held.informer or self._pool.running(held.physical)
             if (informer is None or not informer.synced) and not (held.need.optional and self._lost(held)):
                 return None
+        if scope.state == "opening" and scope.owner is not None:
+            _log.info("cache.created", extra=_fields(scope))
         self._bind(scope)
         return self._opened(scope)
 

@@ -33,7 +33,7 @@ from .attempts import until_next, worth_trying
 from .budget import PERIOD, RATE, Budget, effective_bound
 from .hints import Hints
 from .reviewer import Answers, Reviewer
-from .schedule import Place, Schedule
+from .schedule import STRETCH, Place, Schedule
 from .verdict import ATTEMPTS_APART, HOLD_OFF, HOLD_OFF_AFTER_LOSS, Signal, State, Verdict
 
 _log = logging.getLogger("scopedcache.access")
@@ -90,6 +90,8 @@ class Monitor:
         self._supervisor: Supervisor | None = None
         self._lost_at = float("-inf")
         self._reviewed_at = float("-inf")
+        self._complete = False
+        self._events_live: Callable[[], bool] = lambda: False
         self._refused_since: float | None = None
         self._expired_since: float | None = None
         self._changed: set[asyncio.Future[None]] = set()
@@ -164,6 +166,14 @@ class Monitor:
             if self._hints.note(concerned):
                 self._supervisor.start(f"hint/{concerned}", self._hints.follow(concerned))
 
+    def expect_events(self, live: Callable[[], bool]) -> None:
+        """Let `live` tell whether every change of RBAC objects is hinted at now.
+
+        Probes are rarer then, provided that the rules are all there is (`Answers.complete`): changes of another
+        authoriser are in no RBAC object.
+        """
+        self._events_live = live
+
     def refused(self, right: Right) -> None:
         """Take in that an access review of somebody else's just denied a leased right."""
         self._take(right, "no", self._timer())
@@ -171,7 +181,7 @@ class Monitor:
     @property
     def bound(self) -> float:
         """Return the seconds within which a change of rights is noticed now."""
-        reviewed = effective_bound(self.period, self._schedule.load, self.rate)
+        reviewed = effective_bound(self.period * self._schedule.stretch, self._schedule.load, self.rate)
         return reviewed - HOLD_OFF + ATTEMPTS_APART if self.attempting else reviewed
 
     @property
@@ -251,6 +261,7 @@ class Monitor:
             if due > now:
                 await self._sleep(due - now)
                 continue
+            self._stretch(now)
             self._schedule.begin(place, now)
             await asyncio.sleep(self._budget.take(now))
             if place in self._schedule and self._supervisor is not None:
@@ -304,6 +315,7 @@ class Monitor:
         self._instrumentation.increment(ACCESS_REVIEWS, answers.requests, result="answered")
         self._reviewed_at, self._refused_since = now, None
         self._attempt(False)
+        self._complete = answers.complete
         for right, allowed in answers.allowed.items():
             self._take(right, "yes" if allowed else "no", now)
         for right in answers.unanswered:
@@ -391,6 +403,13 @@ class Monitor:
             except Exception as error:  # the answer that told us belongs to somebody else, who must get it
                 _log.error("listener-failed", extra={"right": str(right)}, exc_info=error)
         self._wake_permitted()
+        self._stretch(self._timer())
+
+    def _stretch(self, now: float) -> None:
+        """Probe less often while events tell of every change, and at once as often as ever when they do not."""
+        told = self._complete and not self.attempting and self._events_live()
+        if self._schedule.stretched(STRETCH if told else 1.0, now):
+            self._wake.set()
 
     def _wake_permitted(self) -> None:
         for turn in self._changed:

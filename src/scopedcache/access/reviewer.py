@@ -17,11 +17,15 @@ from .rules import allows
 
 @attrs.frozen
 class Answers:
-    """What the reviews of one place said, what stayed unanswered, and how many requests it took."""
+    """What the reviews of one place said, what stayed unanswered, and how many requests it took.
+
+    `complete`: the rules were all there is to know; no authoriser stands behind them that shows no rules.
+    """
 
     allowed: Mapping[Right, bool]
     unanswered: tuple[Right, ...]
     requests: int
+    complete: bool
 
 
 class Reviewer:
@@ -55,7 +59,7 @@ class Reviewer:
                 raise
             except ScopedCacheError:  # what is known already is not lost with it
                 break
-        return Answers(allowed, tuple(right for right in left if right not in allowed), requests)
+        return Answers(allowed, tuple(right for right in left if right not in allowed), requests, not rules.incomplete)
 
     async def attempt(self, right: Right) -> None:
         """Try a list of at most one object, or a watch that is closed once it is accepted.

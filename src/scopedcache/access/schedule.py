@@ -12,6 +12,8 @@ from .budget import JITTER
 
 # None: the whole cluster.
 Place = str | None
+# How much rarer probes are while every change of rights is told by events.
+STRETCH = 2.0
 # A review that is brought forward comes no closer than this to the last one of its place.
 APART = 0.5
 
@@ -33,6 +35,7 @@ class Schedule:
         self.period = period
         self.rate = rate
         self.load = 0  # requests that one round of all places takes
+        self.stretch = 1.0
         self._chance = chance
         self._entries: dict[Place, _Entry] = {}
 
@@ -65,6 +68,15 @@ class Schedule:
         """The probe of a place begins: set its next one."""
         self._entries[place].due = now + self._spread()
 
+    def stretched(self, stretch: float, now: float) -> bool:
+        """Make the period longer, or as it was; then no place comes later than that. Tell whether some come earlier."""
+        shorter = stretch < self.stretch
+        self.stretch = stretch
+        if shorter:
+            for entry in self._entries.values():
+                entry.due = min(entry.due, now + self._spread())
+        return shorter
+
     def soon(self, place: Place, at: float) -> bool:
         """Bring the next probe of a place forward; tell whether it was later."""
         entry = self._entries.get(place)
@@ -95,7 +107,7 @@ class Schedule:
         return entry.cost if entry is not None else 0
 
     def _spread(self) -> float:
-        return max(self.period, self.load / self.rate) * (1 + JITTER * self._chance())
+        return max(self.period * self.stretch, self.load / self.rate) * (1 + JITTER * self._chance())
 
     def any(self) -> Place:
         """Return some place in use; the cluster where none is."""

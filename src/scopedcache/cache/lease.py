@@ -82,6 +82,11 @@ class InformerLease:
         return self._bound is not None and self._bound.synced
 
     @property
+    def live(self) -> bool:
+        """Tell whether a watch is open, so that changes are heard of at once."""
+        return self.synced and self._bound is not None and self._bound.streaming
+
+    @property
     def denied(self) -> Denial | None:
         """Return the right that is missing, None while nothing is known to be."""
         return self._scope.error if self._scope.state == "waiting" else None

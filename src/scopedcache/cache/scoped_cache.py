@@ -56,6 +56,8 @@ class ScopedCache:
         client: the way to the server.
         detection_bound: seconds within which a change of rights is to be noticed; the probe period follows from it.
             Without it a place in use is reviewed every 5 s, which bounds detection at 7.5 s for up to 100 places.
+            Where RBAC objects are watched, changes are told by events in about a second; the period doubles then, and
+            `bound` says what would hold without the events.
         review_rate: reviews per second, for all places together.
         cluster_wide: kinds to watch in all namespaces at once, with one informer.
         selectors: per kind, a label selector for the server. Objects that do not match do not exist for this cache.
@@ -141,8 +143,8 @@ class ScopedCache:
         self.monitor.start(self._supervisor, self)
         self.client.add_write_listener(self)
         if self._rbac_watch:
-            for kind in RBAC_KINDS:
-                self._watch_rbac(kind)
+            leases = [self._watch_rbac(kind) for kind in RBAC_KINDS]
+            self.monitor.expect_events(lambda: all(lease.live for lease in leases))
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -324,7 +326,7 @@ class ScopedCache:
         lease.begin()
         return lease
 
-    def _watch_rbac(self, kind: GVK) -> None:
+    def _watch_rbac(self, kind: GVK) -> InformerLease:
         """Let RBAC objects hint at changes; where they may not be watched, the lease waits and costs nothing more."""
         plural = f"{kind.kind.lower()}s"
         found = Resource(
@@ -338,6 +340,7 @@ class ScopedCache:
                 on_delete=lambda obj, unknown: self.monitor.hint(obj.namespace or None),
             )
         )
+        return lease
 
     def _owner_deleted(self, owner: Object, unknown: bool) -> None:
         self._scopes.close_owner(owner.uid, gone=True)

@@ -19,8 +19,9 @@ from .refusals import Body, Cause
 Schema = dict[str, Any]
 _ENVELOPE = ("apiVersion", "kind", "metadata")
 _METADATA = frozenset(
-    "annotations creationTimestamp deletionGracePeriodSeconds deletionTimestamp finalizers generateName generation "
-    "labels managedFields name namespace ownerReferences resourceVersion selfLink uid".split()
+    {"annotations", "creationTimestamp", "deletionGracePeriodSeconds", "deletionTimestamp", "finalizers"}
+    | {"generateName", "generation", "labels", "managedFields", "name", "namespace", "ownerReferences"}
+    | {"resourceVersion", "selfLink", "uid"}
 )
 _INT_OR_STRING = "x-kubernetes-int-or-string"
 _PRESERVE = "x-kubernetes-preserve-unknown-fields"
@@ -194,14 +195,14 @@ def _judge_number(schema: Schema, value: float, path: str) -> Iterator[Cause]:
     bits = _BITS.get(schema.get("format", ""))
     if bits and not -(2**bits) <= value < 2**bits:
         yield _too_wide(path, schema["format"])
-    for limit, words, broken in (
-        ("minimum", "greater than", lambda edge, strict: value < edge or (strict and value == edge)),
-        ("maximum", "less than", lambda edge, strict: value > edge or (strict and value == edge)),
-    ):
+    for limit, words, sign in (("minimum", "greater than", 1), ("maximum", "less than", -1)):
+        if limit not in schema:
+            continue
         strict = bool(schema.get(f"exclusive{limit.capitalize()}"))
-        if limit in schema and broken(schema[limit], strict):
-            words += "" if strict else " or equal to"
-            yield _invalid(path, _shown(value), f"{path} in body should be {words} {_shown(schema[limit])}")
+        distance = (value - schema[limit]) * sign
+        if distance < 0 or (strict and distance == 0):
+            edge = f"{words}{'' if strict else ' or equal to'} {_shown(schema[limit])}"
+            yield _invalid(path, _shown(value), f"{path} in body should be {edge}")
     if "multipleOf" in schema and value % schema["multipleOf"]:
         yield _invalid(path, _shown(value), f"{path} in body should be a multiple of {schema['multipleOf']}")
 

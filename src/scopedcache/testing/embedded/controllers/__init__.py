@@ -6,8 +6,15 @@ from typing import Protocol
 
 from ..registry import Registry
 from ..storage import Event, Storage
+from .accounts import ServiceAccounts
+from .aggregation import ClusterRoleAggregation
+from .deployments import Deployments
+from .garbage import GarbageCollector
+from .kubelet import Kubelet
+from .namespaces import NamespaceLifecycle
+from .replicasets import ReplicaSets
 
-__all__ = ["Controller", "Event", "Registry", "Storage", "standard"]
+__all__ = ["Controller", "Event", "Kubelet", "NamespaceLifecycle", "Registry", "Storage", "standard"]
 
 
 class Controller(Protocol):
@@ -28,4 +35,12 @@ class Controller(Protocol):
 
 def standard(storage: Storage, registry: Registry) -> list[Controller]:
     """Return the controllers of an ordinary cluster, in the order in which they are asked; each has its `name`."""
-    return []
+    return [
+        ServiceAccounts(storage, registry),
+        ClusterRoleAggregation(storage, registry),
+        Deployments(storage, registry),
+        ReplicaSets(storage, registry),
+        Kubelet(storage, registry),
+        GarbageCollector(storage, registry),
+        NamespaceLifecycle(storage, registry),
+    ]

@@ -54,8 +54,12 @@ class Kind:
     subresources: frozenset[str] = frozenset()
     generation: bool = False
     custom: bool = False
+    # Fields beyond metadata.name and metadata.namespace that a field selector may name.
+    selectable: tuple[str, ...] = ()
     validators: Mapping[str, Validator] = attrs.field(factory=dict)
     columns: Mapping[str, list[dict[str, Any]]] = attrs.field(factory=dict)
+    # The subresources that each version of a custom kind has.
+    by_version: Mapping[str, frozenset[str]] = attrs.field(factory=dict)
     # Where a custom kind keeps the fields of its scale: specReplicasPath …
     scale: Mapping[str, Mapping[str, str]] = attrs.field(factory=dict)
 

@@ -10,7 +10,8 @@ import random
 import uuid
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
@@ -96,6 +97,11 @@ class Event(NamedTuple):
         return self.stored.version
 
 
+# Named outside of the class, where `list` is a method.
+StoredList = list[Stored]
+EventList = list[Event]
+
+
 class _Shelf:
     """The objects of one kind by namespace and name, and their latest changes."""
 
@@ -114,10 +120,20 @@ class Storage:
         self._history = history
         self._shelves: dict[tuple[str, str], _Shelf] = {}
         self._listeners: list[Callable[[Event], None]] = []
+        self._rehearsing = False
 
     def subscribe(self, listener: Callable[[Event], None]) -> None:
         """Let `listener` hear every change, in order; it must not write."""
         self._listeners.append(listener)
+
+    @contextmanager
+    def rehearsal(self) -> Iterator[None]:
+        """Let writes return what they would, and change nothing: a dry run."""
+        self._rehearsing = True
+        try:
+            yield
+        finally:
+            self._rehearsing = False
 
     # -- reads ---------------------------------------------------------------------------------------------------
 
@@ -125,13 +141,13 @@ class Storage:
         """Return an object; the namespace of cluster-scoped kinds is empty."""
         return self._shelf(kind).places.get(namespace, {}).get(name)
 
-    def list(self, kind: Kind, namespace: str | None = None) -> list[Stored]:
+    def list(self, kind: Kind, namespace: str | None = None) -> StoredList:
         """Return the objects of a namespace, or of all, by namespace and name."""
         places = self._shelf(kind).places
         chosen = sorted(places) if namespace is None else [namespace]
         return [place[name] for where in chosen if (place := places.get(where)) for name in sorted(place)]
 
-    def list_at(self, kind: Kind, version: int, namespace: str | None = None) -> list[Stored]:
+    def list_at(self, kind: Kind, version: int, namespace: str | None = None) -> StoredList:
         """Return the objects as they were at a version.
 
         Raises:
@@ -146,7 +162,7 @@ class Storage:
                     found[key] = event.previous
         return [found[key] for key in sorted(found)]
 
-    def since(self, kind: Kind, version: int) -> list[Event]:
+    def since(self, kind: Kind, version: int) -> EventList:
         """Return the changes of a kind after a version.
 
         Raises:
@@ -157,7 +173,7 @@ class Storage:
             raise expired(f"too old resource version: {version} ({shelf.floor})")
         if not shelf.history or shelf.history[-1].version <= version:
             return []
-        events = list(shelf.history)
+        events = [*shelf.history]
         return events[bisect_right(events, version, key=lambda event: event.version) :]
 
     def compact(self) -> None:
@@ -315,7 +331,8 @@ class Storage:
             return
         added = [f for f in metadata.get("finalizers") or () if f not in (old.metadata.get("finalizers") or ())]
         if added:
-            words = f"Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers {added}"
+            words = "Forbidden: no new finalizers can be added if the object is being deleted"
+            words += f", found new finalizers {added}"
             raise invalid(kind.group, kind.name, old.name, [Cause("metadata.finalizers", "FieldValueForbidden", words)])
 
     def _held(self, kind: Kind, body: Body) -> bool:
@@ -326,16 +343,21 @@ class Storage:
         return bool(body["metadata"].get("deletionGracePeriodSeconds"))
 
     def _put(self, type_: EventType, kind: Kind, body: Body, metadata: Body, old: Stored | None) -> Stored:
-        self.version += 1
-        metadata["resourceVersion"] = str(self.version)
+        if not self._rehearsing:
+            self.version += 1
+            metadata["resourceVersion"] = str(self.version)
         fresh = {"kind": kind.name, "apiVersion": body.get("apiVersion") or kind.api_version, "metadata": metadata}
         fresh |= {field: value for field, value in body.items() if field not in fresh}
         stored = Stored(kind, fresh, self.version)
+        if self._rehearsing:
+            return stored
         self._place(kind, metadata)[metadata["name"]] = stored
         self._publish(Event(type_, stored, old))
         return stored
 
     def _remove(self, kind: Kind, old: Stored, last: Body) -> Stored:
+        if self._rehearsing:
+            return Stored(kind, last, self.version)
         self.version += 1
         metadata = {**last["metadata"], "resourceVersion": str(self.version)}
         stored = Stored(kind, {**last, "metadata": metadata}, self.version)

@@ -13,7 +13,6 @@ import pytest
 import yaml
 
 from scopedcache.testing import Identity
-
 from tests.contract.objects import WIDGETS
 from tests.contract.server import Server
 

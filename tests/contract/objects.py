@@ -22,7 +22,6 @@ spec:
     storage: true
     subresources:
       status: {}
-      scale: {specReplicasPath: .spec.size, statusReplicasPath: .status.size, labelSelectorPath: .status.selector}
     additionalPrinterColumns:
     - {name: Size, type: integer, jsonPath: .spec.size}
     - {name: Ready, type: string, jsonPath: '.status.conditions[?(@.type=="Ready")].status'}
@@ -71,7 +70,12 @@ def config_map(name: str, data: dict[str, str] | None = None, **metadata: Any) -
 
 
 def widget(name: str, size: object = 1, status: Manifest | None = None, **spec: Any) -> Manifest:
-    made = {"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": name}, "spec": {"size": size, **spec}}
+    made = {
+        "apiVersion": "example.com/v1",
+        "kind": "Widget",
+        "metadata": {"name": name},
+        "spec": {"size": size, **spec},
+    }
     return {**made, "status": status} if status else made
 
 

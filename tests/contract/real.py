@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -10,7 +11,6 @@ from typing import Any, TypeVar
 import urllib3
 
 from scopedcache.testing import ControlPlane, Identity, wait_for
-
 from tests.contract.server import Answer, Server, Watch
 
 T = TypeVar("T")
@@ -71,6 +71,12 @@ class RealServer(Server):
         body = json.dumps({"revision": str(revision), "physical": True}).encode()
         answer = self._pool.request("POST", f"{etcd}/v3/kv/compaction", body=body)
         assert answer.status == 200, answer.data
+
+    def outdated(self, token: str) -> str:
+        # Not enough to compact: recent moments are served from memory. A token of long ago is made from this one.
+        self.compact()
+        inside = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
+        return base64.urlsafe_b64encode(json.dumps({**inside, "rv": 2}).encode()).decode().rstrip("=")
 
     def token_of(self, who: Identity | None) -> str:
         return (who or self.control_plane.admin).token

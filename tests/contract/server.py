@@ -129,6 +129,10 @@ class Server(Resources, Rights, abc.ABC):
         """Forget the history up to now."""
 
     @abc.abstractmethod
+    def outdated(self, token: str) -> str:
+        """Return a `continue` token that was issued before the history that the server remembers."""
+
+    @abc.abstractmethod
     def token_of(self, who: Identity | None) -> str:
         """Return the bearer token that requests of `who` carry (None is the admin); empty sends none."""
 

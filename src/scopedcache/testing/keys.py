@@ -25,7 +25,16 @@ Point = tuple[int, int] | None
 
 def new_private_key() -> str:
     """Return a new P-256 private key as PEM; the API server derives the public half from it."""
-    private = secrets.randbelow(N - 1) + 1
+    return private_pem(new_number())
+
+
+def new_number() -> int:
+    """Return a number that can be a private key."""
+    return secrets.randbelow(N - 1) + 1
+
+
+def private_pem(private: int) -> str:
+    """Return a private key as PEM."""
     x, y = public_point(private)
     der = BEFORE_PRIVATE + private.to_bytes(32) + BEFORE_PUBLIC + x.to_bytes(32) + y.to_bytes(32)
     body = base64.encodebytes(der).decode().replace("\n", "")

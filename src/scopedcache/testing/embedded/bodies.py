@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
+from . import protobuf
 from .messages import Request
 from .refusals import Refusal, bad_request, unsupported_media_type
 
@@ -30,12 +31,24 @@ def decoded(request: Request, *, yaml: bool = False) -> Any:
     media = content_type(request) or _READABLE[0]
     if yaml or media == "application/yaml":
         return _yaml(request.body)
+    if media == protobuf.MEDIA_TYPE:
+        return _protobuf(request.body)
     if media not in _READABLE and not media.endswith("-patch+json"):
         raise unsupported_media_type(_READABLE)
     try:
         return msgspec.json.decode(request.body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise bad_request(f"the object provided is unrecognized (must be of type JSON): {error}") from error
+
+
+def _protobuf(body: bytes) -> Any:
+    try:
+        found = protobuf.decode(body)
+    except ValueError as error:
+        raise bad_request(f"the object provided is unrecognized (must be of type protobuf): {error}") from error
+    if found is None:
+        raise unsupported_media_type(_READABLE)
+    return found
 
 
 def _yaml(body: bytes) -> Any:

@@ -69,6 +69,7 @@ class EmbeddedCluster(Resources, Rights):
         self.faults = Faults(seed)
         self.audit = Audit()
         self.url = ""
+        self._ca_file = Path()
         self._lock = threading.RLock()
         self._folder = folder
         self._kept = folder is not None
@@ -310,21 +311,23 @@ class EmbeddedCluster(Resources, Rights):
     def _identity(self, username: str, groups: tuple[str, ...], token: str, **about: Any) -> Identity:
         folder = (self._folder or Path()) / "identities"
         places = paths_of(folder, username)
-        identity = EmbeddedIdentity(username, groups, token, *places, server=self.url, **about)
+        identity = EmbeddedIdentity(username, groups, token, *places, server=self.url, ca_file=self._ca_file, **about)
         identity.write()
         return identity
 
     def _open_door(self) -> None:
         from ...sync import Portal
+        from .certificate import server_context
         from .http import HTTPDoor
 
-        door = HTTPDoor(self)
+        if self._folder is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="scopedcache-"))
+        tls, self._ca_file = server_context(self._folder)
+        door = HTTPDoor(self, tls)
         portal = self._doors.enter_context(Portal.start(timeout=10.0))
         self._doors.enter_context(portal.entered(door.serving))
         portal.call(lambda: self.go_by(asyncio.get_running_loop()))
         self.url = door.url
-        if self._folder is None:
-            self._folder = Path(tempfile.mkdtemp(prefix="scopedcache-"))
         self._doors.callback(self.server.watches.end_all)
         self._identities = {
             name: self._identity(name, known.groups, known.token) for name, known in self._identities.items()

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import yaml
-
-from ..identities import Identity, write_private
+from ..identities import Identity, kubeconfig, write_private
 
 
 class EmbeddedIdentity(Identity):
@@ -25,19 +23,3 @@ def paths_of(folder: Path, username: str) -> tuple[Path, Path]:
     """Return where the kubeconfig and the token of a user are kept."""
     stem = username.replace(":", "_").replace("/", "_")
     return folder / f"{stem}.kubeconfig", folder / f"{stem}.token"
-
-
-def kubeconfig(server: str, ca_file: Path, username: str, token: str) -> str:
-    """Return a kubeconfig; over plain HTTP it names no authority."""
-    cluster = {"server": server}
-    if server.startswith("https"):
-        cluster["certificate-authority"] = str(ca_file)
-    content = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "clusters": [{"name": "embedded", "cluster": cluster}],
-        "users": [{"name": username, "user": {"token": token}}],
-        "contexts": [{"name": "embedded", "context": {"cluster": "embedded", "user": username}}],
-        "current-context": "embedded",
-    }
-    return str(yaml.safe_dump(content, sort_keys=False))

@@ -1,11 +1,11 @@
-"""The embedded cluster behind the seam of the contract: no loop, no socket, and time that passes only when waited for."""
+"""The embedded cluster behind the seam of the contract: no loop, no socket, and time passes by being waited for."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from urllib3 import HTTPHeaderDict
@@ -74,7 +74,7 @@ class EmbeddedServer(Server):
     def open(self, target: str, headers: Mapping[str, str]) -> Watch:
         return EmbeddedWatch(self.cluster, self._answer("GET", target, None, headers))
 
-    def eventually(self, check: Callable[[], T], timeout: float = DEADLINE) -> T:
+    def eventually(self, check: Callable[[], T | Literal[False] | None], timeout: float = DEADLINE) -> T:
         waited = 0.0
         while not (answer := check()):
             if waited > timeout:

@@ -70,12 +70,8 @@ def config_map(name: str, data: dict[str, str] | None = None, **metadata: Any) -
 
 
 def widget(name: str, size: object = 1, status: Manifest | None = None, **spec: Any) -> Manifest:
-    made = {
-        "apiVersion": "example.com/v1",
-        "kind": "Widget",
-        "metadata": {"name": name},
-        "spec": {"size": size, **spec},
-    }
+    made: Manifest = {"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": name}}
+    made["spec"] = {"size": size, **spec}
     return {**made, "status": status} if status else made
 
 

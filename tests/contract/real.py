@@ -6,7 +6,7 @@ import base64
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import urllib3
 
@@ -59,8 +59,10 @@ class RealServer(Server):
         url = self.control_plane.url + target
         return RealWatch(self._pool.request("GET", url, headers=headers, preload_content=False))
 
-    def eventually(self, check: Callable[[], T], timeout: float = DEADLINE) -> T:
-        return wait_for(check, timeout=timeout)
+    def eventually(self, check: Callable[[], T | Literal[False] | None], timeout: float = DEADLINE) -> T:
+        answer = wait_for(check, timeout=timeout)
+        assert answer
+        return answer
 
     def pass_time(self, seconds: float) -> None:
         time.sleep(seconds)

@@ -7,7 +7,7 @@ import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import attrs
 
@@ -117,7 +117,7 @@ class Server(Resources, Rights, abc.ABC):
         """Open a watch."""
 
     @abc.abstractmethod
-    def eventually(self, check: Callable[[], T], timeout: float = 20.0) -> T:
+    def eventually(self, check: Callable[[], T | Literal[False] | None], timeout: float = 20.0) -> T:
         """Return the first true answer of `check`; fail when it does not come in time."""
 
     @abc.abstractmethod
@@ -164,7 +164,7 @@ class Server(Resources, Rights, abc.ABC):
         body: object = None,
         *,
         content_type: str = JSON,
-        query: Mapping[str, str] | None = None,
+        query: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         """Send a request as the admin; raise what a refusal means."""
         answer = self.call(method, path, body, content_type=content_type, **(query or {}))

@@ -147,13 +147,14 @@ def test_a_deployment_becomes_available_through_a_replica_set_and_its_pods(
 
 
 def test_a_deployment_is_scaled_up_and_down(api: Server, ns: str, deployments: str) -> None:
+    def counts() -> tuple[int, int]:
+        status = api.request("GET", deployments + "/web")["status"]
+        return len(api.list("pods", ns, selector="app=web")), status.get("readyReplicas", 0)
+
     api.request("POST", deployments, deployment("web", replicas=1))
     for replicas in (3, 1, 0):
         api.request("PATCH", deployments + "/web", {"spec": {"replicas": replicas}}, content_type=MERGE)
-        api.eventually(lambda wanted=replicas: len(api.list("pods", ns, selector="app=web")) == wanted)
-        api.eventually(
-            lambda wanted=replicas: api.request("GET", deployments + "/web")["status"].get("readyReplicas", 0) == wanted
-        )
+        api.eventually(lambda: counts() == (replicas, replicas))  # noqa: B023 - asked within this turn
 
 
 def test_a_new_template_is_rolled_out_to_a_new_replica_set(api: Server, ns: str, deployments: str) -> None:
@@ -269,11 +270,11 @@ def test_finalizers_hold_a_namespace_and_its_conditions_say_so(api: Server, ns: 
     path = f"/api/v1/namespaces/{ns}"
     api.request("DELETE", path)
 
-    def conditions() -> dict[str, tuple[str, str]]:
+    def conditions() -> dict[str, tuple[str, str, str]]:
         found = api.request("GET", path)["status"].get("conditions") or []
         return {entry["type"]: (entry["status"], entry["reason"], entry["message"]) for entry in found}
 
-    told = api.eventually(lambda: (c := conditions()).get("NamespaceFinalizersRemaining", ("", ""))[0] == "True" and c)
+    told = api.eventually(lambda: (c := conditions()).get("NamespaceFinalizersRemaining", ("",))[0] == "True" and c)
 
     assert told["NamespaceFinalizersRemaining"][1:] == (
         "SomeFinalizersRemain",

@@ -28,46 +28,70 @@ def definition(plural: str, schema: dict[str, Any] | None = None, **version: Any
     }
 
 
-WRONG = {
-    "too-small": ({"size": -1}, INVALID, "spec.size", "-1: spec.size in body should be greater than or equal to 0"),
-    "too-big": ({"size": 101}, INVALID, "spec.size", "101: spec.size in body should be less than or equal to 100"),
-    "string-for-integer": ({"size": "x"}, TYPE, "spec.size", '"string": spec.size in body must be of type integer: "string"'),
-    "boolean-for-integer": ({"size": True}, TYPE, "spec.size", '"": spec.size in body must be of type int32: ""'),
-    "string-for-boolean": ({"open": "yes"}, TYPE, "spec.open", '"string": spec.open in body must be of type boolean: "string"'),
-    "object-for-array": ({"tags": {}}, TYPE, "spec.tags", '"object": spec.tags in body must be of type array: "object"'),
-    "integer-in-strings": ({"tags": [1]}, TYPE, "spec.tags[0]", '"integer": spec.tags[0] in body must be of type string: "integer"'),
+WRONG: dict[str, tuple[dict[str, Any], str, str, str]] = {
+    "too-small": ({"size": -1}, INVALID, "spec.size", "-1: %s in body should be greater than or equal to 0"),
+    "too-big": ({"size": 101}, INVALID, "spec.size", "101: %s in body should be less than or equal to 100"),
+    "string-for-integer": ({"size": "x"}, TYPE, "spec.size", '"string": %s in body must be of type integer: "string"'),
+    "boolean-for-integer": ({"size": True}, TYPE, "spec.size", '"": %s in body must be of type int32: ""'),
+    "string-for-boolean": (
+        {"open": "yes"},
+        TYPE,
+        "spec.open",
+        '"string": %s in body must be of type boolean: "string"',
+    ),
+    "object-for-array": ({"tags": {}}, TYPE, "spec.tags", '"object": %s in body must be of type array: "object"'),
+    "integer-in-strings": (
+        {"tags": [1]},
+        TYPE,
+        "spec.tags[0]",
+        '"integer": %s in body must be of type string: "integer"',
+    ),
     "string-in-map-of-integers": (
-        {"limits": {"a": "b"}}, TYPE, "spec.limits.a", '"string": spec.limits.a in body must be of type integer: "string"',
+        {"limits": {"a": "b"}},
+        TYPE,
+        "spec.limits.a",
+        '"string": %s in body must be of type integer: "string"',
     ),
     "number-for-int-or-string": (
-        {"either": 1.5}, TYPE, "spec.either", '"number": spec.either in body must be of type integer,string: "number"',
+        {"either": 1.5},
+        TYPE,
+        "spec.either",
+        '"number": %s in body must be of type integer,string: "number"',
     ),
-    "scalar-for-object": ({"free": 1}, TYPE, "spec.free", '"integer": spec.free in body must be of type object: "integer"'),
-    "pattern": ({"code": "A1"}, INVALID, "spec.code", "\"A1\": spec.code in body should match '^[a-z]+$'"),
-    "too-short": ({"code": "a"}, INVALID, "spec.code", '"a": spec.code in body should be at least 2 chars long'),
-    "too-few": ({"tags": []}, INVALID, "spec.tags", "0: spec.tags in body should have at least 1 items"),
-}  # fmt: skip
-OTHERWISE_WRONG = {
+    "scalar-for-object": ({"free": 1}, TYPE, "spec.free", '"integer": %s in body must be of type object: "integer"'),
+    "pattern": ({"code": "A1"}, INVALID, "spec.code", "\"A1\": %s in body should match '^[a-z]+$'"),
+    "too-short": ({"code": "a"}, INVALID, "spec.code", '"a": %s in body should be at least 2 chars long'),
+    "too-few": ({"tags": []}, INVALID, "spec.tags", "0: %s in body should have at least 1 items"),
+}
+OTHERWISE_WRONG: dict[str, tuple[dict[str, Any], str, str, str]] = {
     "missing": ({"size": None}, "FieldValueRequired", "spec.size", "Required value"),
     "missing-in-item": ({"ports": [{"port": 1}]}, "FieldValueRequired", "spec.ports[0].name", "Required value"),
     "enum": (
-        {"colour": "blue"}, "FieldValueNotSupported", "spec.colour",
+        {"colour": "blue"},
+        "FieldValueNotSupported",
+        "spec.colour",
         'Unsupported value: "blue": supported values: "red", "green"',
     ),
     "too-long": ({"code": "abcdef"}, "FieldValueTooLong", "spec.code", "Too long: may not be more than 4 bytes"),
     "too-many": (
-        {"tags": ["a", "b", "c"]}, "FieldValueTooMany", "spec.tags", "Too many: 3: must have at most 2 items",
+        {"tags": ["a", "b", "c"]},
+        "FieldValueTooMany",
+        "spec.tags",
+        "Too many: 3: must have at most 2 items",
     ),
     "twice": (
-        {"ports": [{"name": "a"}, {"name": "a"}]}, "FieldValueDuplicate", "spec.ports[1]", 'Duplicate value: {"name":"a"}',
+        {"ports": [{"name": "a"}, {"name": "a"}]},
+        "FieldValueDuplicate",
+        "spec.ports[1]",
+        'Duplicate value: {"name":"a"}',
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", [*WRONG, *OTHERWISE_WRONG])
 def test_the_schema_refuses_in_words(api: Server, widgets: str, case: str) -> None:
     spec, reason, field, words = WRONG.get(case) or OTHERWISE_WRONG[case]
-    words = f"Invalid value: {words}" if case in WRONG else words
+    words = f"Invalid value: {words % field}" if case in WRONG else words
 
     answer = api.call("POST", widgets, {**widget("one"), "spec": {"size": 1, **spec}})
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.contract.objects import config_map, pod, widget
@@ -19,8 +21,14 @@ def maps(api: Server, ns: str) -> str:
     return path
 
 
-def listed(api: Server, path: str, **query: object) -> Answer:
-    return api.call("GET", path, **{"labelSelector": "app=list", **query})
+def listed(api: Server, path: str, **query: Any) -> Answer:
+    return api.call("GET", path, **({"labelSelector": "app=list"} | query))
+
+
+def turn(api: Server, path: str, token: str, **query: Any) -> Answer:
+    """Ask for the next page of two."""
+    asked: dict[str, Any] = {"continue": token, "limit": 2, **query}
+    return api.call("GET", path, **asked)
 
 
 def test_a_list_carries_its_kind_and_version_and_its_items_do_not_carry_theirs(api: Server, maps: str) -> None:
@@ -49,7 +57,7 @@ def test_pages_follow_each_other_by_their_token_and_show_one_moment(api: Server,
     first = listed(api, maps, limit=2).json
     api.request("POST", maps, config_map("aa", labels=LABELS))
     api.request("DELETE", maps + "/c")
-    second = listed(api, maps, limit=2, **{"continue": first["metadata"]["continue"]}).json
+    second = turn(api, maps, first["metadata"]["continue"], labelSelector="app=list").json
 
     assert names(first["items"] + second["items"]) == ["a", "b", "c"]
     assert first["metadata"]["resourceVersion"] == second["metadata"]["resourceVersion"]
@@ -70,7 +78,7 @@ def test_a_limited_list_with_a_selector_does_not_tell_how_many_are_left(api: Ser
 
 
 def test_a_token_that_nobody_issued_is_refused(api: Server, maps: str) -> None:
-    answer = listed(api, maps, limit=2, **{"continue": "nonsense"})
+    answer = turn(api, maps, "nonsense")
 
     assert answer.status == 400
     assert answer.reason == "BadRequest"
@@ -83,11 +91,11 @@ def test_a_token_is_410_after_compaction_and_brings_another_one(api: Server, wid
     first = api.call("GET", widgets, limit=2).json
     outdated = api.outdated(first["metadata"]["continue"])
 
-    answer = api.call("GET", widgets, limit=2, **{"continue": outdated})
+    answer = turn(api, widgets, outdated)
 
     assert (answer.status, answer.reason) == (410, "Expired")
     assert answer.message.startswith("The provided continue parameter is too old to display a consistent list result.")
-    rest = api.call("GET", widgets, limit=2, **{"continue": answer.json["metadata"]["continue"]})
+    rest = turn(api, widgets, answer.json["metadata"]["continue"])
     assert names(rest.json["items"]) == ["c"]
 
 
@@ -180,7 +188,7 @@ def test_a_version_from_the_future_is_504(api: Server, maps: str) -> None:
     ],
     ids=["no-version", "unknown-match", "exact-zero", "initial-events"],
 )
-def test_options_that_do_not_fit_are_422(api: Server, maps: str, query: dict[str, str], field: str) -> None:
+def test_options_that_do_not_fit_are_422(api: Server, maps: str, query: dict[str, Any], field: str) -> None:
     answer = api.call("GET", maps, **query)
 
     assert (answer.status, answer.reason) == (422, "Invalid")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 
@@ -38,7 +39,11 @@ def test_a_created_object_gets_uid_time_namespace_and_version(api: Server, ns: s
 
 
 def test_what_only_the_server_decides_is_not_taken_from_the_request(api: Server, maps: str) -> None:
-    claimed = {"uid": "mine", "creationTimestamp": "2001-01-01T00:00:00Z", "deletionTimestamp": "2001-01-01T00:00:00Z"}
+    claimed: dict[str, Any] = {
+        "uid": "mine",
+        "creationTimestamp": "2001-01-01T00:00:00Z",
+        "deletionTimestamp": "2001-01-01T00:00:00Z",
+    }
     made = api.request("POST", maps, config_map("one", **claimed))["metadata"]
 
     assert made["uid"] != "mine"

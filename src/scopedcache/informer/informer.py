@@ -25,7 +25,7 @@ from ..api.transport import Stream
 from ..errors import CacheError, NotSyncedError, ProtocolError, ScopedCacheError, where
 from ..objects import Entry, Object, ObjectKey, Resource
 from ..selectors import LabelSelector
-from ..tasks import Supervisor
+from ..tasks import Supervisor, loop_time
 from .handlers import EventHandler, Registered, registered
 from .indexer import Indexer, IndexFunc
 from .reflector import LIST_DEADLINE, PagedList, Reflector, Server, StreamingList, Watch
@@ -88,7 +88,7 @@ class Informer:
         ghosts: Ghosts | None = None,
         options: InformerOptions | None = None,
         on_stream: Callable[[bool], None] | None = None,
-        timer: Callable[[], float] = time.monotonic,
+        timer: Callable[[], float] = loop_time,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self.resource = resource

@@ -38,12 +38,14 @@ class Accounts:
 
     def add(self, name: str, groups: tuple[str, ...] = ()) -> str:
         """Return a new token of a user."""
-        return self._new(_Login(User(name, groups)))
+        return self._new(_Login(User(name, (*groups, AUTHENTICATED))))
 
     def add_service_account(self, account: Stored, now: float, seconds: int = 3600) -> str:
         """Return a new token of a ServiceAccount."""
         name = f"system:serviceaccount:{account.namespace}:{account.name}"
-        return self._new(_Login(User(name, account_groups(name), account.uid), account.uid, now + seconds))
+        return self._new(
+            _Login(User(name, (*account_groups(name), AUTHENTICATED), account.uid), account.uid, now + seconds)
+        )
 
     def identify(self, request: Request, now: float) -> User:
         """Return who sends a request.
@@ -57,8 +59,7 @@ class Accounts:
         login = self._logins.get(token.strip()) if scheme.lower() == "bearer" else None
         if login is None or now >= login.expires or not self._is_good(login, now):
             raise unauthorized()
-        user = login.user
-        return attrs.evolve(user, groups=(*user.groups, AUTHENTICATED))
+        return login.user
 
     def _is_good(self, login: _Login, now: float) -> bool:
         if not login.account or 0 <= now - login.checked < TOKEN_CACHE:

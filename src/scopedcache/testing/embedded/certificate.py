@@ -31,17 +31,18 @@ _DAY: Final = timedelta(days=1)
 def server_context(folder: Path) -> tuple[ssl.SSLContext, Path]:
     """Write `server.crt` and `server.key` into a folder; return what serves with them, and what its clients trust."""
     private = new_number()
+    public = public_point(private)
     certificate_file, key_file = folder / "server.crt", folder / "server.key"
-    certificate_file.write_text(certificate(private, datetime.now(UTC)))
-    write_private(key_file, private_pem(private))
+    certificate_file.write_text(certificate(private, public, datetime.now(UTC)))
+    write_private(key_file, private_pem(private, public))
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate_file, key_file)
     return context, certificate_file
 
 
-def certificate(private: int, now: datetime) -> str:
+def certificate(private: int, public: tuple[int, int], now: datetime) -> str:
     """Return a certificate, authority and server in one, as PEM."""
-    x, y = public_point(private)
+    x, y = public
     name = _sequence(_tagged(0x31, _sequence(_COMMON_NAME, _tagged(0x0C, b"scopedcache embedded cluster"))))
     algorithm = _sequence(_SIGNATURE)
     valid = _sequence(_time(now - _DAY), _time(now + 365 * _DAY))

@@ -181,7 +181,7 @@ class EmbeddedCluster(Resources, Rights):
             headers["content-type"] = content_type
         asked = Request(method, quote(path), tuple((query or {}).items()), headers, content)
         with self._lock:
-            self.tick()
+            self._run_due()
             reply = self.finish(self.server.understand(asked, self.now()))
         if isinstance(reply, Watch):
             reply.close()

@@ -62,10 +62,11 @@ class Kind:
     by_version: Mapping[str, frozenset[str]] = attrs.field(factory=dict)
     # Where a custom kind keeps the fields of its scale: specReplicasPath …
     scale: Mapping[str, Mapping[str, str]] = attrs.field(factory=dict)
+    # What objects are filed under: (group, resource).
+    key: tuple[str, str] = attrs.field(init=False)
 
-    @property
-    def key(self) -> tuple[str, str]:
-        """Return what objects are filed under: (group, resource)."""
+    @key.default
+    def _key(self) -> tuple[str, str]:
         return self.group, self.resource
 
     @property

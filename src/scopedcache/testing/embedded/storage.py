@@ -6,6 +6,7 @@ that was handed out (`Stored.copy` is for that), nor one that was handed in.
 
 from __future__ import annotations
 
+import functools
 import random
 import uuid
 from bisect import bisect_right
@@ -390,7 +391,12 @@ _PROPAGATION: dict[Propagation | None, str] = {"Foreground": "foregroundDeletion
 
 def timestamp(now: float) -> str:
     """Return a time as metadata carries it, in whole seconds."""
-    return datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _second(int(now))
+
+
+@functools.lru_cache(maxsize=64)
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def same(one: Body, other: Body) -> bool:

@@ -6,15 +6,39 @@ run into the table of that page.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Generator, Iterator
+from pathlib import Path
 
 import pytest
-import yaml
 
 from scopedcache.testing import Identity
 from tests.contract.objects import WIDGETS
 from tests.contract.server import Server
+from tests.contract.table import Results, note, write
+
+RESULTS = pytest.StashKey[Results]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--contract-table", type=Path, help="the page whose table shows the results of this run")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[RESULTS] = {}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.when == "call" or report.outcome != "passed":
+        note(item.config.stash.setdefault(RESULTS, {}), report.nodeid, report.outcome)
+    return report
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    page = session.config.getoption("--contract-table", None)
+    if page is not None:
+        write(page, session.config.stash[RESULTS])
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -33,7 +57,6 @@ def api(request: pytest.FixtureRequest) -> Iterator[Server]:
         yield server
         server.close()
     else:
-        pytest.importorskip("scopedcache.testing.embedded", reason="there is no embedded cluster yet")
         from tests.contract.embedded import embedded_server
 
         with embedded_server() as embedded:
@@ -63,9 +86,3 @@ def widgets(api: Server, ns: str) -> str:
         api.apply(WIDGETS)
         api.eventually(lambda: api.call("GET", path).status == 200)
     return path
-
-
-def manifest(text: str) -> dict[str, Any]:
-    """Return a manifest from YAML."""
-    loaded: dict[str, Any] = yaml.safe_load(text)
-    return loaded

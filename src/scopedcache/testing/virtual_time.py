@@ -1,7 +1,8 @@
 """A loop with virtual time: a pause costs nothing, lasts exactly as long as asked for, and `idle()` ends between two.
 
-`run(main())` runs a test on it; ten seconds of probing cost a millisecond. Time moves only when nothing else is left to do. A test may therefore say "after 75 seconds" and mean it, and may say
-"when everybody waits" instead of guessing how many turns of the loop that takes.
+`run(main())` runs a test on it; ten seconds of probing cost a millisecond. Time moves only when nothing else is left
+to do. A test may therefore say "after 75 seconds" and mean it, and may say "when everybody waits" instead of guessing
+how many turns of the loop that takes.
 """
 
 from __future__ import annotations

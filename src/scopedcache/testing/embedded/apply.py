@@ -18,12 +18,21 @@ from .storage import timestamp
 
 @attrs.frozen
 class Manager:
-    """Who writes: the identity of an entry of managedFields."""
+    """Who writes: the identity of an entry of managedFields. Who applies is the same in every version."""
 
     name: str
     operation: str
     api_version: str
     subresource: str = ""
+
+    def is_(self, other: Manager) -> bool:
+        """Tell whether the two share an entry."""
+        fields = (self.name, self.operation, self.subresource) == (other.name, other.operation, other.subresource)
+        return fields and (self.operation == "Apply" or self.api_version == other.api_version)
+
+    def __str__(self) -> str:
+        words = f'"{self.name}"' + (f' with subresource "{self.subresource}"' if self.subresource else "")
+        return words + (f" using {self.api_version}" if self.operation == "Update" else "")
 
 
 @attrs.define
@@ -48,7 +57,7 @@ def tracked(old: Body | None, new: Body, manager: Manager, now: float, list_keys
     gone = {path for path in before if path not in after}
     if changed or gone:
         for entry in entries:
-            entry.paths -= gone if entry.manager == manager else changed | gone
+            entry.paths -= gone if entry.manager.is_(manager) else changed | gone
         if changed:
             _entry(entries, manager, now).paths.update(changed)
     return _written(new, entries)
@@ -68,7 +77,7 @@ def applied(live: Body | None, config: Body, manager: Manager, now: float, list_
     current = leaves(live, list_keys, part=part)
     entries = read(live)
     differing = {p for p, v in wanted.items() if v is not PRESENT and (p not in current or current[p] != v)}
-    others = [entry for entry in entries if entry.manager != manager]
+    others = [entry for entry in entries if not entry.manager.is_(manager)]
     conflicts = [(entry.manager, path) for entry in others for path in sorted(differing & entry.paths)]
     if conflicts and not force:
         raise _conflict(conflicts)
@@ -77,7 +86,7 @@ def applied(live: Body | None, config: Body, manager: Manager, now: float, list_
     mine = _entry(entries, manager, now, touch=False)
     dropped = mine.paths - set(wanted)
     body = _combined(live, {k: v for k, v in config.items() if (k == "status") is (part == "status")}, (), list_keys)
-    for path in sorted(dropped, key=len, reverse=True):
+    for path in sorted(dropped, key=len):
         if not any(_covers(path, owned) for entry in others for owned in entry.paths):
             body = without(body, path)
     if mine.paths != set(wanted) or body != live:
@@ -97,7 +106,7 @@ def read(body: Body) -> list[Owned]:
 
 
 def _entry(entries: list[Owned], manager: Manager, now: float, *, touch: bool = True) -> Owned:
-    found = next((entry for entry in entries if entry.manager == manager), None)
+    found = next((entry for entry in entries if entry.manager.is_(manager)), None)
     if found is None:
         found = Owned(manager, set(), timestamp(now))
         entries.append(found)
@@ -151,8 +160,7 @@ def _conflict(conflicts: list[tuple[Manager, Path]]) -> Refusal:
     causes: list[Body] = []
     by_manager: dict[str, list[str]] = {}
     for manager, path in conflicts:
-        under = f' with subresource "{manager.subresource}"' if manager.subresource else ""
-        who = f'"{manager.name}"{under} using {manager.api_version}'
+        who = str(manager)
         words = f"conflict with {who}"
         causes.append({"reason": "FieldManagerConflict", "message": words, "field": spelled(path)})
         by_manager.setdefault(who, []).append(spelled(path))

@@ -114,7 +114,10 @@ class Reads:
             raise too_large_version(wanted, current)
         match = request.asked("resourceVersionMatch")
         if match == "Exact" or (wanted and not match and request.asked("limit")):
-            return self.storage.list_at(kind, wanted, place), wanted, True
+            try:
+                return self.storage.list_at(kind, wanted, place), wanted, True
+            except Refusal as refusal:
+                raise expired("The resourceVersion for the provided list is too old.") from refusal
         # Version 0 is "whatever the cache has", and the cache knows no pages.
         return self.storage.list(kind, place), current, given != "0"
 
@@ -176,4 +179,4 @@ def _read_token(text: str) -> _Token:
     try:
         return msgspec.json.decode(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=_Token)
     except (ValueError, msgspec.DecodeError) as error:
-        raise bad_request(f"continue key is not valid: {error}") from error
+        raise bad_request(f"invalid continue token: continue key is not valid: {error}") from error

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import attrs
+
 from .builtin import KINDS
 from .kinds import Kind, Validator
+from .shapes import Shape
 
 # Turns the openAPIV3Schema of a CRD version into what checks its objects. Raises ValueError for a schema that is
 # not structural.
@@ -17,7 +20,9 @@ class Registry:
     """The kinds by group and resource."""
 
     def __init__(self) -> None:
-        self._kinds: dict[tuple[str, str], Kind] = {kind.key: kind for kind in KINDS}
+        self._kinds: dict[tuple[str, str], Kind] = {
+            kind.key: attrs.evolve(kind, validators={kind.version: Shape(kind)}) for kind in KINDS
+        }
 
     def __iter__(self) -> Iterator[Kind]:
         return iter(self._kinds.values())

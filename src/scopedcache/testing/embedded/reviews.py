@@ -11,7 +11,7 @@ from .bodies import decoded
 from .kinds import Kind
 from .messages import Answer, Request, of_json
 from .rbac import Authorizer
-from .refusals import Body, bad_request, not_found
+from .refusals import Body, Cause, bad_request, invalid, not_found
 from .registry import Registry
 from .requests import Attributes, User
 from .storage import Storage, timestamp
@@ -35,10 +35,10 @@ class Reviews:
         spec = body.get("spec") or {}
         match kind.name:
             case "SelfSubjectAccessReview":
-                status = self._access(user, spec)
+                status = self._access(kind, user, spec)
             case "SubjectAccessReview" | "LocalSubjectAccessReview":
                 groups = tuple(spec.get("groups") or ())
-                status = self._access(User(spec.get("user") or "", groups), spec)
+                status = self._access(kind, User(spec.get("user") or "", groups), spec)
             case "SelfSubjectRulesReview":
                 status = self._rules(user, spec.get("namespace") or "")
             case _:
@@ -62,8 +62,8 @@ class Reviews:
         spec = {"audiences": ["https://kubernetes.default.svc"], **spec, "expirationSeconds": seconds}
         return of_json({**head, "metadata": metadata, "spec": spec, "status": status}, 201)
 
-    def _access(self, user: User, spec: Body) -> Body:
-        asked = _attributes(spec)
+    def _access(self, kind: Kind, user: User, spec: Body) -> Body:
+        asked = _attributes(kind.name, spec)
         decision = self.authorizer.decide(user, asked)
         return {"allowed": decision.allowed} | ({"reason": decision.reason} if decision.reason else {})
 
@@ -81,11 +81,12 @@ class Reviews:
 _RULE_FIELDS = ("verbs", "apiGroups", "resources", "resourceNames")
 
 
-def _attributes(spec: Any) -> Attributes:
+def _attributes(kind: str, spec: Any) -> Attributes:
     if path := spec.get("nonResourceAttributes"):
         return Attributes(path.get("verb") or "", path.get("path") or "")
     wanted = spec.get("resourceAttributes")
     if wanted is None:
-        raise bad_request("exactly one of nonResourceAttributes or resourceAttributes must be specified")
+        words = "Invalid value: null: exactly one of nonResourceAttributes or resourceAttributes must be specified"
+        raise invalid(GROUPS[0], kind, "", [Cause("spec.resourceAttributes", "FieldValueInvalid", words)])
     fields = ("group", "version", "resource", "subresource", "namespace", "name")
     return Attributes(wanted.get("verb") or "", "", True, **{field: wanted.get(field) or "" for field in fields})

@@ -17,6 +17,7 @@ def scale_of(kind: Kind, version: str, body: Body) -> Body:
     paths = kind.scale.get(version, _BUILTIN)
     metadata = body["metadata"]
     kept = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
+    replicas = at(body, paths["specReplicasPath"])
     status: Body = {"replicas": at(body, paths["statusReplicasPath"]) or 0}
     if selector := _selector(paths, body):
         status["selector"] = selector
@@ -24,7 +25,7 @@ def scale_of(kind: Kind, version: str, body: Body) -> Body:
         "kind": "Scale",
         "apiVersion": "autoscaling/v1",
         "metadata": {key: metadata[key] for key in kept if key in metadata},
-        "spec": {"replicas": at(body, paths["specReplicasPath"]) or 0},
+        "spec": {"replicas": replicas} if replicas else {},
         "status": status,
     }
 

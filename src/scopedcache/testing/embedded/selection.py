@@ -55,7 +55,9 @@ def _term(text: str, kind: Kind) -> tuple[str, bool, str]:
         if found:
             path = path.strip()
             if path not in ("metadata.name", "metadata.namespace", *kind.selectable):
-                raise bad_request(f"field label not supported: {path}")
+                known = 'is not a known field selector: only "metadata.name", "metadata.namespace"'
+                told = kind.custom or kind.selectable
+                raise bad_request(f"field label not supported: {path}" if told else f'"{path}" {known}')
             return path, operator != "!=", value.strip()
     raise bad_request(f"invalid selector: '{text}'; can't understand '{text}'")
 

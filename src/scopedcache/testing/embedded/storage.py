@@ -19,7 +19,7 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from .kinds import Kind
-from .refusals import Body, Cause, already_exists, conflict, expired, invalid, not_found
+from .refusals import Body, Cause, Refusal, already_exists, conflict, expired, invalid, not_found
 
 EventType = Literal["ADDED", "MODIFIED", "DELETED"]
 Part = Literal["all", "main", "status"]
@@ -233,7 +233,7 @@ class Storage:
                 if "status" in old.body:
                     fresh["status"] = old.body["status"]
         self._check_finalizers(kind, old, metadata)
-        if "generation" in old.metadata and part != "status" and _content(fresh) != _content(old.body):
+        if "generation" in old.metadata and part != "status" and _content(kind, fresh) != _content(kind, old.body):
             metadata["generation"] = old.metadata["generation"] + 1
         fresh["metadata"] = metadata | {"resourceVersion": old.metadata["resourceVersion"]}
         fresh["kind"], fresh["apiVersion"] = old.body["kind"], old.body["apiVersion"]
@@ -307,12 +307,14 @@ class Storage:
 
     def _check(self, kind: Kind, old: Stored, uid: Any, version: Any, *, precondition: bool = False) -> None:
         if uid and uid != old.uid:
+            if precondition:
+                raise _unmet(kind, old, "UID", uid, old.uid, "deleted and then recreated")
             why = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {old.uid}"
             raise conflict(kind.group, kind.resource, old.name, why)
         if version and version != old.metadata["resourceVersion"]:
-            why = "Precondition failed: ResourceVersion in precondition: "
-            why += f"{version}, ResourceVersion in object meta: {old.metadata['resourceVersion']}"
-            raise conflict(kind.group, kind.resource, old.name, why if precondition else "")
+            if precondition:
+                raise _unmet(kind, old, "ResourceVersion", version, old.metadata["resourceVersion"], "modified")
+            raise conflict(kind.group, kind.resource, old.name)
 
     def _carried(self, old: Stored, asked: Body) -> Body:
         """Return the new metadata: what the server alone decides comes from the old one."""
@@ -404,9 +406,17 @@ def same(one: Body, other: Body) -> bool:
     return one == other
 
 
-def _content(body: Body) -> Body:
-    """Return what a generation counts: everything but metadata and status."""
-    return {k: v for k, v in body.items() if k not in ("metadata", "status", "kind", "apiVersion")}
+def _content(kind: Kind, body: Body) -> Body:
+    """Return what a generation counts: everything but metadata and status; the node of a Pod is no change of it."""
+    content = {k: v for k, v in body.items() if k not in ("metadata", "status", "kind", "apiVersion")}
+    if kind.key == ("", "pods") and "spec" in content:
+        content["spec"] = {k: v for k, v in content["spec"].items() if k != "nodeName"}
+    return content
+
+
+def _unmet(kind: Kind, old: Stored, field: str, wanted: str, found: str, happened: str) -> Refusal:
+    why = f"the {field} in the precondition ({wanted}) does not match the {field} in record ({found}). "
+    return conflict(kind.group, kind.name, old.name, f"{why}The object might have been {happened}")
 
 
 def _grace(kind: Kind, old: Stored, wanted: int | None) -> int:

@@ -44,6 +44,7 @@ class Watch:
         bookmarks: bool,
     ) -> None:
         self.kind = kind
+        self.since = 0
         self.version = version
         self.selection = selection
         self.view = view
@@ -142,6 +143,7 @@ class Watches:
         watch.closed.append(lambda: self._forget(watch))
         self._open.setdefault(watch.kind.key, {}).setdefault(watch.selection.namespace, {})[watch] = None
         if since is not None:
+            watch.since = since
             try:
                 events = self._storage.since(watch.kind, since)
             except Refusal as refusal:
@@ -184,6 +186,8 @@ class Watches:
 
 def offer(watch: Watch, event: Event, rendered: dict[tuple[str, View, str, int], bytes]) -> None:
     """Send a change to a watch as it concerns it: what stops matching its selectors is deleted for it."""
+    if event.version <= watch.since:
+        return  # it asked for what comes after a version that is still to come
     chosen = _seen(watch.selection, event)
     if chosen is None:
         return

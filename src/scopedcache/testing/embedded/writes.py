@@ -41,6 +41,7 @@ JSON_PATCH = "application/json-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
 # Kinds whose deletion answers with the object, also where it is gone at once.
 _RETURNED = (("", "pods"), ("", "services"), ("", "serviceaccounts"))
+_OPTIONS = {"dryRun": ("All",), "fieldValidation": ("Ignore", "Strict", "Warn")}
 # Built-in kinds that must not be updated without a version.
 _CONDITIONAL = (("coordination.k8s.io", "leases"), ("apiextensions.k8s.io", "customresourcedefinitions"))
 
@@ -72,6 +73,11 @@ class Writes:
         patch = decoded(request)
         ways = {MERGE: merged, JSON_PATCH: json_patched, STRATEGIC: strategic}
         return self._changed(request, kind, asked, lambda body: ways[media](body, patch), now)
+
+    def would_create(self, request: Request, kind: Kind, asked: Attributes) -> bool:
+        """Tell whether a patch is an apply of what is not there."""
+        place = asked.namespace if kind.namespaced else ""
+        return content_type(request) == APPLY and self.storage.get(kind, place, asked.name) is None
 
     def delete(self, request: Request, kind: Kind, asked: Attributes, now: float) -> Answer:
         """Delete one object."""
@@ -141,8 +147,8 @@ class Writes:
 
     def _apply(self, request: Request, kind: Kind, asked: Attributes, now: float) -> Answer:
         if not request.asked("fieldManager"):
-            words = 'PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for apply patch'
-            raise Refusal(422, "Invalid", words, details("meta.k8s.io", "PatchOptions"))
+            cause = Cause("fieldManager", "FieldValueRequired", "Required value: is required for apply patch")
+            raise invalid("meta.k8s.io", "PatchOptions", "", [cause])
         config = check_identity(decoded(request, yaml=True), kind, asked.version, asked.namespace, asked.name)
         if config["metadata"].pop("managedFields", None):
             raise bad_request("metadata.managedFields must be nil")
@@ -198,10 +204,16 @@ class Writes:
     def _validated(self, request: Request, kind: Kind, version: str, body: Body, old: Body | None) -> dict[str, str]:
         """Check a body, and complete it by its schema; return the headers that warn of dropped fields."""
         causes = metadata_causes(kind, body["metadata"])
+        _check_options(request)
         validator = kind.validators.get(version)
         warnings: dict[str, str] = {}
         if validator is not None:
             dropped = validator.complete(body)
+            if dropped and content_type(request) == APPLY:
+                place = f"{body['metadata'].get('namespace', '')}/{body['metadata']['name']}"
+                about = f"({place}; {kind.group}/{version}, Kind={kind.name})"
+                words = f"failed to create typed patch object {about}: .{dropped[0]}: field not declared in schema"
+                raise Refusal(500, "", words)
             warnings = _unknown_fields(request, kind, version, dropped)
             causes += validator.causes(body, old)
         if causes:
@@ -256,6 +268,16 @@ def _status_metadata(current: Body, body: Body) -> Body:
     """Return the metadata of a write to a status: as it was, but for what makes the write conditional."""
     given = {k: v for k, v in body["metadata"].items() if k in ("uid", "resourceVersion") and v}
     return {**current["metadata"], **given}
+
+
+def _check_options(request: Request) -> None:
+    for name, known in _OPTIONS.items():
+        found = request.asked(name)
+        if found and found not in known:
+            listed = ", ".join(f'"{value}"' for value in known)
+            words = f'Unsupported value: "{found}": supported values: {listed}'
+            kind = {"POST": "CreateOptions", "PUT": "UpdateOptions"}.get(request.method, "PatchOptions")
+            raise invalid("meta.k8s.io", kind, "", [Cause(name, "FieldValueNotSupported", words)])
 
 
 def _unknown_fields(request: Request, kind: Kind, version: str, dropped: list[str]) -> dict[str, str]:

@@ -58,7 +58,9 @@ class DefinitionCheck:
         try:
             self._compile(schema)
         except ValueError as error:
-            return [Cause(place, "FieldValueInvalid", f"Invalid value: {error}")]
+            field, _, words = str(error).partition(": ")
+            reason = "FieldValueRequired" if words.startswith("Required") else "FieldValueInvalid"
+            return [Cause(field, reason, words)]
         return []
 
 

@@ -62,12 +62,14 @@ class Kind:
     by_version: Mapping[str, frozenset[str]] = attrs.field(factory=dict)
     # Where a custom kind keeps the fields of its scale: specReplicasPath …
     scale: Mapping[str, Mapping[str, str]] = attrs.field(factory=dict)
+    # The other kind that the objects are filed as.
+    stored_as: tuple[str, str] | None = None
     # What objects are filed under: (group, resource).
     key: tuple[str, str] = attrs.field(init=False)
 
     @key.default
     def _key(self) -> tuple[str, str]:
-        return self.group, self.resource
+        return self.stored_as or (self.group, self.resource)
 
     @property
     def api_version(self) -> str:

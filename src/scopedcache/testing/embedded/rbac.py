@@ -53,6 +53,12 @@ class Authorizer:
             return [*everything, {"verbs": ["*"], "nonResourceURLs": ["*"]}]
         return [rule for _, rule in self._granted(user, namespace, [])]
 
+    def role(self, reference: Body, namespace: str) -> Stored | None:
+        """Return the role that a binding in a namespace refers to."""
+        if reference["kind"] == "ClusterRole":
+            return self._storage.get(self._cluster_roles, "", reference["name"])
+        return self._storage.get(self._roles, namespace, reference["name"])
+
     def _granted(self, user: User, namespace: str, missing: list[str]) -> Iterator[tuple[Stored, Body]]:
         for binding in self._storage.list(self._cluster_bindings):
             yield from self._of_binding(binding, user, "", missing)
@@ -66,10 +72,7 @@ class Authorizer:
         if not any(_applies(subject, user, namespace) for subject in binding.body.get("subjects") or ()):
             return
         role = binding.body["roleRef"]
-        clustered = role["kind"] == "ClusterRole"
-        found = self._storage.get(
-            self._cluster_roles if clustered else self._roles, "" if clustered else namespace, role["name"]
-        )
+        found = self.role(role, namespace)
         if found is None:
             missing.append(f'{role["kind"].lower()}.{GROUP} "{role["name"]}" not found')
             return

@@ -44,7 +44,7 @@ class Reads:
         found = self.storage.get(kind, asked.namespace if kind.namespaced else "", asked.name)
         if found is None:
             raise not_found(kind.group, kind.resource, asked.name)
-        return Answer(200, object_bytes(found, asked.version, view, now))
+        return Answer(200, object_bytes(found, asked.api_version, view, now))
 
     def list(self, request: Request, kind: Kind, asked: Attributes, now: float) -> Answer:
         """Answer with a list, or one page of it.
@@ -67,7 +67,7 @@ class Reads:
             if selection.is_plain:
                 metadata["remainingItemCount"] = len(found) - limit
             found = found[:limit]
-        return Answer(200, list_bytes(kind, asked.version, view, found, metadata, now))
+        return Answer(200, list_bytes(kind, asked.api_version, view, found, metadata, now))
 
     def watch(self, request: Request, kind: Kind, asked: Attributes, now: float) -> Watch:
         """Open a watch.
@@ -84,7 +84,7 @@ class Reads:
         timeout = self.watches.timeout(float(_number(request.asked("timeoutSeconds"))))
         if streaming and since > self.storage.version:
             raise too_large_version(since, self.storage.version)
-        watch = Watch(kind, asked.version, selection, view, now=now, timeout=timeout, bookmarks=bookmarks)
+        watch = Watch(kind, asked.api_version, selection, view, now=now, timeout=timeout, bookmarks=bookmarks)
         initial: list[Stored] = []
         if streaming or not since:
             found = self.storage.list(kind, selection.namespace)

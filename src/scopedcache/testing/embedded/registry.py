@@ -21,7 +21,7 @@ class Registry:
 
     def __init__(self) -> None:
         self._kinds: dict[tuple[str, str], Kind] = {
-            kind.key: attrs.evolve(kind, validators={kind.version: Shape(kind)}) for kind in KINDS
+            (kind.group, kind.resource): attrs.evolve(kind, validators={kind.version: Shape(kind)}) for kind in KINDS
         }
 
     def __iter__(self) -> Iterator[Kind]:
@@ -42,8 +42,8 @@ class Registry:
 
     def add(self, kind: Kind) -> None:
         """Serve a kind, in place of one of the same group and resource."""
-        self._kinds[kind.key] = kind
+        self._kinds[kind.group, kind.resource] = kind
 
     def remove(self, kind: Kind) -> None:
         """Serve a kind no longer."""
-        self._kinds.pop(kind.key, None)
+        self._kinds.pop((kind.group, kind.resource), None)

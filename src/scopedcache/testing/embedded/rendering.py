@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from . import events
 from .kinds import Kind
 from .messages import JSON
 from .refusals import Body, not_acceptable
@@ -42,13 +43,15 @@ def view_of(accept: str) -> View:
     raise not_acceptable(OFFERED)
 
 
-def object_bytes(stored: Stored, version: str, view: View, now: float = 0.0) -> bytes:
-    """Return an object in a version of its kind."""
+def object_bytes(stored: Stored, api_version: str, view: View, now: float = 0.0) -> bytes:
+    """Return an object in a version of its kind, or in the other group that it is served in."""
     if view == "whole":
-        return _versioned(stored, version)
+        return _versioned(stored, api_version)
     if view == "metadata":
         return _META + _encode(stored.metadata) + b"}"
-    return _encode(table(stored.kind, version, [stored], {"resourceVersion": stored.metadata["resourceVersion"]}, now))
+    return _encode(
+        table(stored.kind, api_version, [stored], {"resourceVersion": stored.metadata["resourceVersion"]}, now)
+    )
 
 
 def event_bytes(type_: str, rendered: bytes) -> bytes:
@@ -57,26 +60,28 @@ def event_bytes(type_: str, rendered: bytes) -> bytes:
 
 
 def list_bytes(
-    kind: Kind, version: str, view: View, found: Iterable[Stored], metadata: Body, now: float = 0.0
+    kind: Kind, api_version: str, view: View, found: Iterable[Stored], metadata: Body, now: float = 0.0
 ) -> bytes:
     """Return a list. Items of built-in kinds carry no kind and no apiVersion, as on the server."""
     if view == "table":
-        return _encode(table(kind, version, found, metadata, now))
+        return _encode(table(kind, api_version, found, metadata, now))
     if view == "metadata":
         head: Body = {"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": metadata}
-        items = [object_bytes(stored, version, view) for stored in found]
+        items = [object_bytes(stored, api_version, view) for stored in found]
     else:
-        api_version = f"{kind.group}/{version}" if kind.group else version
         head = {"kind": kind.list_name or f"{kind.name}List", "apiVersion": api_version, "metadata": metadata}
-        items = [_versioned(s, version) if kind.custom else b"{" + s.raw[_head(s) :] for s in found]
+        items = [_versioned(s, api_version) if kind.custom else _item(s, api_version) for s in found]
     return _encode(head)[:-1] + b',"items":[' + b",".join(items) + b"]}"
 
 
-def table(kind: Kind, version: str, found: Iterable[Stored], metadata: Body, now: float) -> Body:
+def table(kind: Kind, api_version: str, found: Iterable[Stored], metadata: Body, now: float) -> Body:
     """Return a Table, which is what `kubectl get` asks for."""
-    columns = columns_of(kind, version)
+    columns = columns_of(kind, api_version.rpartition("/")[2])
     rows = [
-        {"cells": row_of(columns, stored.body, now), "object": msgspec.Raw(object_bytes(stored, version, "metadata"))}
+        {
+            "cells": row_of(columns, stored.body, now),
+            "object": msgspec.Raw(object_bytes(stored, api_version, "metadata")),
+        }
         for stored in found
     ]
     definitions = [column.definition for column in columns]
@@ -84,12 +89,21 @@ def table(kind: Kind, version: str, found: Iterable[Stored], metadata: Body, now
     return head | {"columnDefinitions": definitions, "rows": rows}
 
 
-def _versioned(stored: Stored, version: str) -> bytes:
-    kind = stored.kind
-    api_version = f"{kind.group}/{version}" if kind.group else version
+def _versioned(stored: Stored, api_version: str) -> bytes:
     if stored.body["apiVersion"] == api_version:
         return stored.raw
-    return b'{"kind":"%b","apiVersion":"%b",' % (kind.name.encode(), api_version.encode()) + stored.raw[_head(stored) :]
+    if stored.kind.key == events.KEY:
+        return _encode(events.converted(stored.body, api_version))
+    head = b'{"kind":"%b","apiVersion":"%b",' % (stored.kind.name.encode(), api_version.encode())
+    return head + stored.raw[_head(stored) :]
+
+
+def _item(stored: Stored, api_version: str) -> bytes:
+    """Return an item of a list of a built-in kind: without its kind and apiVersion."""
+    if stored.kind.key == events.KEY:
+        body = events.converted(stored.body, api_version)
+        return _encode({key: value for key, value in body.items() if key not in ("kind", "apiVersion")})
+    return b"{" + stored.raw[_head(stored) :]
 
 
 def _head(stored: Stored) -> int:

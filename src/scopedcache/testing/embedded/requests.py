@@ -41,6 +41,10 @@ class Attributes:
     name: str = ""
 
     @property
+    def api_version(self) -> str:
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    @property
     def subject(self) -> str:
         """Return the resource as messages and the audit log name it: `deployments.apps`."""
         return f"{self.resource}.{self.group}" if self.group else self.resource

@@ -6,14 +6,16 @@ In the order of a real one: who is it (401), whom does it impersonate, may it (4
 from __future__ import annotations
 
 import attrs
+import msgspec
 
 from .accounts import Accounts
 from .crds import DefinitionCheck, Definitions, rebuilding
 from .discovery import VERSION, document, served
+from .escalation import check_grant
 from .kinds import Kind
-from .messages import Answer, Request, of_json, of_refusal
+from .messages import JSON, Answer, Request, of_json, of_refusal
 from .openapi import openapi
-from .rbac import AUTHENTICATED, Authorizer, refusal_words
+from .rbac import AUTHENTICATED, GROUP, MASTERS, Authorizer, refusal_words
 from .reads import Reads
 from .refusals import (
     Refusal,
@@ -139,19 +141,24 @@ class Server:
                 if self.definitions.busy(kind, now):
                     raise rebuilding()
                 return self._reads.watch(request, kind, asked, now)
-            case "create":
-                return self._writes.create(request, kind, asked, now)
-            case "update":
-                return self._writes.update(request, kind, asked, now)
-            case "patch":
-                if self._writes.would_create(request, kind, asked):
-                    self._authorize(user, attrs.evolve(asked, verb="create"))
-                return self._writes.patch(request, kind, asked, now)
+            case "create" | "update" | "patch":
+                return self._written(request, kind, asked, user, now)
             case "delete":
                 return self._writes.delete(request, kind, asked, now)
             case "deletecollection":
                 return self._writes.delete_collection(request, kind, asked, now)
         raise method_not_allowed(kind.group, kind.resource)
+
+    def _written(self, request: Request, kind: Kind, asked: Attributes, user: User, now: float) -> Answer:
+        write = getattr(self._writes, asked.verb)
+        if asked.verb == "patch" and self._writes.would_create(request, kind, asked):
+            self._authorize(user, attrs.evolve(asked, verb="create"))
+        if kind.group == GROUP and MASTERS not in user.groups:
+            plain = attrs.evolve(request, headers={**request.headers, "accept": JSON})
+            with self.storage.rehearsal():
+                made: Answer = write(plain, kind, asked, now)
+            check_grant(self.authorizer, user, kind, asked, msgspec.json.decode(made.body))
+        return write(request, kind, asked, now)  # type: ignore[no-any-return]
 
     def _of_subresource(self, request: Request, kind: Kind, asked: Attributes, now: float) -> Answer | Watch:
         if not served(kind, asked.version, asked.subresource):

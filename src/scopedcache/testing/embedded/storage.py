@@ -6,22 +6,20 @@ that was handed out (`Stored.copy` is for that), nor one that was handed in.
 
 from __future__ import annotations
 
-import functools
 import random
 import uuid
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
-from typing import Any, Literal, NamedTuple
-
-import msgspec
+from typing import Any, Literal
 
 from .kinds import Kind
 from .refusals import Body, Cause, Refusal, already_exists, conflict, expired, invalid, not_found
+from .stored import Event, EventType, Stored, timestamp
 
-EventType = Literal["ADDED", "MODIFIED", "DELETED"]
+__all__ = ["Event", "Storage", "Stored", "timestamp"]
+
 Part = Literal["all", "main", "status"]
 Propagation = Literal["Background", "Foreground", "Orphan"]
 
@@ -31,71 +29,6 @@ HISTORY = 4096
 _LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 _TRIES = 8
 GRACE = 30
-
-_encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder().decode
-
-
-class Stored:
-    """An object at one version. Its body must not be changed."""
-
-    __slots__ = ("_raw", "body", "kind", "version")
-
-    def __init__(self, kind: Kind, body: Body, version: int) -> None:
-        self.kind = kind
-        self.body = body
-        self.version = version
-        self._raw: bytes | None = None
-
-    @property
-    def raw(self) -> bytes:
-        """Return the JSON, made once: kind, apiVersion and metadata come first, as real servers write them."""
-        if self._raw is None:
-            self._raw = _encode(self.body)
-        return self._raw
-
-    @property
-    def metadata(self) -> Body:
-        return self.body["metadata"]  # type: ignore[no-any-return]
-
-    @property
-    def name(self) -> str:
-        return str(self.metadata["name"])
-
-    @property
-    def namespace(self) -> str:
-        return str(self.metadata.get("namespace", ""))
-
-    @property
-    def uid(self) -> str:
-        return str(self.metadata["uid"])
-
-    @property
-    def deleting(self) -> bool:
-        return "deletionTimestamp" in self.metadata
-
-    def copy(self) -> Body:
-        """Return a body that belongs to the caller."""
-        return _decode(self.raw)  # type: ignore[no-any-return]
-
-    def __repr__(self) -> str:
-        return f"<Stored {self.kind} {self.namespace}/{self.name} at {self.version}>"
-
-
-class Event(NamedTuple):
-    """A change: what there is now (of a deleted object its last state), and what there was before."""
-
-    type: EventType
-    stored: Stored
-    previous: Stored | None
-
-    @property
-    def kind(self) -> Kind:
-        return self.stored.kind
-
-    @property
-    def version(self) -> int:
-        return self.stored.version
 
 
 # Named outside of the class, where `list` is a method.
@@ -130,11 +63,11 @@ class Storage:
     @contextmanager
     def rehearsal(self) -> Iterator[None]:
         """Let writes return what they would, and change nothing: a dry run."""
-        self._rehearsing = True
+        before, self._rehearsing = self._rehearsing, True
         try:
             yield
         finally:
-            self._rehearsing = False
+            self._rehearsing = before
 
     # -- reads ---------------------------------------------------------------------------------------------------
 
@@ -389,16 +322,6 @@ class Storage:
 
 
 _PROPAGATION: dict[Propagation | None, str] = {"Foreground": "foregroundDeletion", "Orphan": "orphan"}
-
-
-def timestamp(now: float) -> str:
-    """Return a time as metadata carries it, in whole seconds."""
-    return _second(int(now))
-
-
-@functools.lru_cache(maxsize=64)
-def _second(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def same(one: Body, other: Body) -> bool:

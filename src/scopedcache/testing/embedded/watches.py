@@ -35,7 +35,7 @@ class Watch:
     def __init__(
         self,
         kind: Kind,
-        version: str,
+        api_version: str,
         selection: Selection,
         view: View,
         *,
@@ -45,7 +45,7 @@ class Watch:
     ) -> None:
         self.kind = kind
         self.since = 0
-        self.version = version
+        self.api_version = api_version
         self.selection = selection
         self.view = view
         self.ended = False
@@ -81,8 +81,7 @@ class Watch:
         metadata: dict[str, object] = {"resourceVersion": str(version)}
         if ends_initial_events:
             metadata["annotations"] = {"k8s.io/initial-events-end": "true"}
-        api_version = f"{self.kind.group}/{self.version}" if self.kind.group else self.version
-        body = {"kind": self.kind.name, "apiVersion": api_version, "metadata": metadata}
+        body = {"kind": self.kind.name, "apiVersion": self.api_version, "metadata": metadata}
         if self.view == "metadata":
             body |= {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1"}
         self.send(event_bytes("BOOKMARK", _encode(body)))
@@ -155,7 +154,7 @@ class Watches:
                     offer(watch, event, {})
             return
         for stored in initial:
-            watch.send(event_bytes("ADDED", object_bytes(stored, watch.version, watch.view)))
+            watch.send(event_bytes("ADDED", object_bytes(stored, watch.api_version, watch.view)))
         if marked:
             watch.bookmark(self._storage.version, ends_initial_events=True)
 
@@ -192,10 +191,10 @@ def offer(watch: Watch, event: Event, rendered: dict[tuple[str, View, str, int],
     if chosen is None:
         return
     type_, stored = chosen
-    key = (watch.version, watch.view, type_, id(stored))
+    key = (watch.api_version, watch.view, type_, id(stored))
     line = rendered.get(key)
     if line is None:
-        line = rendered[key] = event_bytes(type_, object_bytes(stored, watch.version, watch.view))
+        line = rendered[key] = event_bytes(type_, object_bytes(stored, watch.api_version, watch.view))
     watch.send(line)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 import msgspec
 
+from . import events
 from .apply import Manager, applied, tracked
 from .bodies import content_type, decoded
 from .defaults import prepared
@@ -84,7 +85,7 @@ class Writes:
         options = _options(request)
         found, gone = self._delete_one(kind, asked.namespace if kind.namespaced else "", asked.name, options, now)
         if not gone or kind.key in _RETURNED:
-            return Answer(200, object_bytes(found, asked.version, view_of(request.headers.get("accept", "")), now))
+            return Answer(200, object_bytes(found, asked.api_version, view_of(request.headers.get("accept", "")), now))
         about = details(kind.group, kind.resource, found.name, uid=found.uid)
         return of_json({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": about})
 
@@ -96,7 +97,7 @@ class Writes:
         chosen = [stored for stored in self.storage.list(kind, place) if selection.matches(stored)]
         gone = [self._delete_one(kind, s.namespace, s.name, options, now)[0] for s in chosen]
         metadata = {"resourceVersion": str(self.storage.version)}
-        return Answer(200, list_bytes(kind, asked.version, "whole", gone, metadata))
+        return Answer(200, list_bytes(kind, asked.api_version, "whole", gone, metadata))
 
     # -- steps ---------------------------------------------------------------------------------------------------
 
@@ -113,8 +114,8 @@ class Writes:
         warnings = self._validated(request, kind, asked.version, body, None)
         if not apply:
             body = tracked(None, body, _manager(request, asked, "Update"), now, list_keys_of(kind, asked.version))
-        stored = self._written(request, lambda: self.storage.create(kind, body, now))
-        return Answer(201, object_bytes(stored, asked.version, view, now), headers=warnings)
+        stored = self._written(request, lambda: self.storage.create(kind, _stored_form(kind, body), now))
+        return Answer(201, object_bytes(stored, asked.api_version, view, now), headers=warnings)
 
     def _changed(
         self, request: Request, kind: Kind, asked: Attributes, change: Callable[[Body], Any], now: float
@@ -123,7 +124,7 @@ class Writes:
         old = self.storage.get(kind, asked.namespace if kind.namespaced else "", asked.name)
         if old is None:
             raise not_found(kind.group, kind.resource, asked.name)
-        current = _in_version(old, kind, asked.version)
+        current = _in_version(old, asked.api_version)
         if asked.subresource == "scale":
             body = with_scale(kind, asked.version, current, change(scale_of(kind, asked.version, current)))
         else:
@@ -140,10 +141,10 @@ class Writes:
             body = {**current, "status": body.get("status"), "metadata": _status_metadata(current, body)}
         warnings = self._validated(request, kind, asked.version, body, current)
         body = tracked(current, body, _manager(request, asked, "Update"), now, list_keys_of(kind, asked.version))
-        stored = self._written(request, lambda: self.storage.update(kind, body, now, part=part))
+        stored = self._written(request, lambda: self.storage.update(kind, _stored_form(kind, body), now, part=part))
         if asked.subresource == "scale":
-            return of_json(scale_of(kind, asked.version, _in_version(stored, kind, asked.version)))
-        return Answer(200, object_bytes(stored, asked.version, view, now), headers=warnings)
+            return of_json(scale_of(kind, asked.version, _in_version(stored, asked.api_version)))
+        return Answer(200, object_bytes(stored, asked.api_version, view, now), headers=warnings)
 
     def _apply(self, request: Request, kind: Kind, asked: Attributes, now: float) -> Answer:
         if not request.asked("fieldManager"):
@@ -165,7 +166,7 @@ class Writes:
                 )
             body = applied(None, config, manager, now, list_keys, force=force)
             return self._created(request, kind, asked, body, now, apply=True)
-        current = _in_version(old, kind, asked.version)
+        current = _in_version(old, asked.api_version)
         identity = {k: config["metadata"][k] for k in ("uid", "resourceVersion") if config["metadata"].get(k)}
         body = applied(current, config, manager, now, list_keys, force=force)
         body["metadata"] |= identity
@@ -173,9 +174,9 @@ class Writes:
         if part == "main":
             body = prepared(kind, body, current)
         warnings = self._validated(request, kind, asked.version, body, current)
-        stored = self._written(request, lambda: self.storage.update(kind, body, now, part=part))
+        stored = self._written(request, lambda: self.storage.update(kind, _stored_form(kind, body), now, part=part))
         view = view_of(request.headers.get("accept", ""))
-        return Answer(200, object_bytes(stored, asked.version, view, now), headers=warnings)
+        return Answer(200, object_bytes(stored, asked.api_version, view, now), headers=warnings)
 
     def _written(self, request: Request, write: Callable[[], Stored]) -> Stored:
         if "All" not in [value for key, value in request.query if key == "dryRun"]:
@@ -253,15 +254,18 @@ def list_keys_of(kind: Kind, version: str) -> Callable[[tuple[str, ...]], tuple[
     return keys
 
 
-def _in_version(stored: Stored, kind: Kind, version: str) -> Body:
-    api_version = f"{kind.group}/{version}" if kind.group else version
-    return {**stored.copy(), "apiVersion": api_version}
+def _in_version(stored: Stored, api_version: str) -> Body:
+    body = stored.copy()
+    return events.converted(body, api_version) if stored.kind.key == events.KEY else {**body, "apiVersion": api_version}
+
+
+def _stored_form(kind: Kind, body: Body) -> Body:
+    return events.converted(body, events.OLD) if kind.key == events.KEY else body
 
 
 def _manager(request: Request, asked: Attributes, operation: str) -> Manager:
     name = request.asked("fieldManager") or request.headers.get("user-agent", "").partition("/")[0] or "unknown"
-    api_version = f"{asked.group}/{asked.version}" if asked.group else asked.version
-    return Manager(name, operation, api_version, asked.subresource)
+    return Manager(name, operation, asked.api_version, asked.subresource)
 
 
 def _status_metadata(current: Body, body: Body) -> Body:

@@ -53,6 +53,12 @@ spec:
               limits: {type: object, additionalProperties: {type: integer}}
               free: {type: object, x-kubernetes-preserve-unknown-fields: true}
               either: {x-kubernetes-int-or-string: true}
+              share: {type: number, minimum: 0, exclusiveMinimum: true, maximum: 2, multipleOf: 0.5}
+              when: {type: string, format: date-time}
+              few: {type: object, minProperties: 1, maxProperties: 2, additionalProperties: {type: string}}
+              set: {type: array, x-kubernetes-list-type: set, items: {type: string}}
+              level: {type: integer, enum: [1, 2]}
+              inner: {type: object, x-kubernetes-embedded-resource: true, x-kubernetes-preserve-unknown-fields: true}
           status:
             type: object
             properties:

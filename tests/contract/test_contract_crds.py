@@ -61,6 +61,17 @@ WRONG: dict[str, tuple[dict[str, Any], str, str, str]] = {
     "scalar-for-object": ({"free": 1}, TYPE, "spec.free", '"integer": %s in body must be of type object: "integer"'),
     "pattern": ({"code": "A1"}, INVALID, "spec.code", "\"A1\": %s in body should match '^[a-z]+$'"),
     "too-short": ({"code": "a"}, INVALID, "spec.code", '"a": %s in body should be at least 2 chars long'),
+    "exclusive": ({"share": -0.5}, INVALID, "spec.share", "-0.5: %s in body should be greater than 0"),
+    "multiple": ({"share": 0.7}, INVALID, "spec.share", "0.7: %s in body should be a multiple of 0.5"),
+    "no-time": ({"when": "soon"}, TYPE, "spec.when", '"soon": %s in body must be of type date-time: "soon"'),
+    "day-for-time": (
+        {"when": "2026-01-01"},
+        TYPE,
+        "spec.when",
+        '"2026-01-01": %s in body must be of type date-time: "2026-01-01"',
+    ),
+    "too-few-properties": ({"few": {}}, INVALID, "spec.few", "0: %s in body should have at least 1 properties"),
+    "null-in-list": ({"tags": [None]}, TYPE, "spec.tags[0]", '"null": %s in body must be of type string: "null"'),
     "too-few": ({"tags": []}, INVALID, "spec.tags", "0: %s in body should have at least 1 items"),
 }
 OTHERWISE_WRONG: dict[str, tuple[dict[str, Any], str, str, str]] = {
@@ -72,6 +83,19 @@ OTHERWISE_WRONG: dict[str, tuple[dict[str, Any], str, str, str]] = {
         "spec.colour",
         'Unsupported value: "blue": supported values: "red", "green"',
     ),
+    "enum-of-integers": (
+        {"level": 3},
+        "FieldValueNotSupported",
+        "spec.level",
+        'Unsupported value: 3: supported values: "1", "2"',
+    ),
+    "too-many-properties": (
+        {"few": dict.fromkeys("abc", "x")},
+        "FieldValueTooMany",
+        "spec.few",
+        "Too many: 3: must have at most 2 items",
+    ),
+    "twice-in-set": ({"set": ["a", "a"]}, "FieldValueDuplicate", "spec.set[1]", 'Duplicate value: "a"'),
     "too-long": ({"code": "abcdef"}, "FieldValueTooLong", "spec.code", "Too long: may not be more than 4 bytes"),
     "too-many": (
         {"tags": ["a", "b", "c"]},
@@ -110,6 +134,71 @@ def test_all_mistakes_are_told_together(api: Server, widgets: str) -> None:
 
     assert answer.causes == [("FieldValueInvalid", "spec.size"), ("FieldValueNotSupported", "spec.colour")]
     assert answer.message.startswith('Widget.example.com "one" is invalid: [')
+
+
+def test_a_wrong_type_is_also_none_of_the_values_allowed(api: Server, widgets: str) -> None:
+    answer = api.call("POST", widgets, widget("one", level="1"))
+    assert answer.causes == [("FieldValueNotSupported", "spec.level"), ("FieldValueTypeInvalid", "spec.level")]
+
+
+def test_an_object_inside_of_another_names_its_kind(api: Server, widgets: str) -> None:
+    answer = api.call("POST", widgets, widget("one", inner={"a": 1}))
+    assert answer.causes == [("FieldValueRequired", "spec.inner.apiVersion"), ("FieldValueRequired", "spec.inner.kind")]
+    inner = {"apiVersion": "v1", "kind": "X", "metadata": {"name": "a", "foo": 1}, "spec": 1}
+    kept = api.request("POST", widgets, widget("one", inner=inner))["spec"]["inner"]
+    assert kept == {"apiVersion": "v1", "kind": "X", "metadata": {"name": "a"}, "spec": 1}
+
+
+def test_a_whole_number_may_be_written_as_a_float(api: Server, widgets: str) -> None:
+    made = api.request("POST", widgets, widget("one", size=1.0))
+    assert made["spec"]["size"] == 1
+
+
+BROKEN: dict[str, tuple[dict[str, Any], str, str]] = {
+    "root-without-type": ({"properties": {}}, "type", "Required value: must not be empty at the root"),
+    "field-without-type": (
+        {"type": "object", "properties": {"a": {}}},
+        "properties[a].type",
+        "Required value: must not be empty for specified object fields",
+    ),
+    "array-without-items": (
+        {"type": "object", "properties": {"a": {"type": "array"}}},
+        "properties[a].items",
+        "Required value: must be specified",
+    ),
+    "map-without-keys": (
+        {
+            "type": "object",
+            "properties": {
+                "a": {
+                    "type": "array",
+                    "x-kubernetes-list-type": "map",
+                    "items": {"type": "object", "properties": {"x": {"type": "string"}}},
+                }
+            },
+        },
+        "properties[a].x-kubernetes-list-map-keys",
+        "Required value: must not be empty if x-kubernetes-list-type is map",
+    ),
+    "wrong-default": (
+        {"type": "object", "properties": {"a": {"type": "string", "default": 5}}},
+        "properties[a].default",
+        'Invalid value: "integer":  in body must be of type string: "integer"',
+    ),
+    "unknown-type": (
+        {"type": "object", "properties": {"a": {"type": "wrong"}}},
+        "properties[a].type",
+        'Unsupported value: "wrong": supported values: "array", "boolean", "integer", "number", "object", "string"',
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_schema_that_is_not_structural_is_refused_in_words(api: Server, case: str) -> None:
+    schema, field, words = BROKEN[case]
+    answer = api.call("POST", CRDS, definition("wheels", schema))
+    assert (answer.status, answer.reason) == (422, "Invalid")
+    assert f"spec.validation.openAPIV3Schema.{field}: {words}" in answer.message
 
 
 def test_a_number_too_wide_for_its_format_is_refused(api: Server, widgets: str) -> None:
@@ -222,14 +311,6 @@ def test_a_definition_that_is_not_named_after_its_resource_is_422(api: Server) -
     wrong["metadata"]["name"] = "wheel.example.org"
     answer = api.call("POST", CRDS, wrong)
     assert (answer.status, answer.causes) == (422, [("FieldValueInvalid", "metadata.name")])
-
-
-def test_a_schema_without_types_is_422(api: Server) -> None:
-    answer = api.call("POST", CRDS, definition("wheels", {"type": "object", "properties": {"spec": {}}}))
-    assert (answer.status, answer.reason) == (422, "Invalid")
-    field = "spec.validation.openAPIV3Schema.properties[spec].type"
-    assert ("FieldValueRequired", field) in answer.causes
-    assert f"{field}: Required value: must not be empty for specified object fields" in answer.message
 
 
 def test_a_version_without_a_schema_is_422(api: Server) -> None:

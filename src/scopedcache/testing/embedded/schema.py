@@ -1,7 +1,7 @@
 """The structural schema of a custom kind: what it drops, what it fills in, and its words for what is wrong.
 
-The words are those of a real server. Not in here: CEL rules, `allOf`, `anyOf`, `oneOf` and `not`, which are taken for
-satisfied.
+The words are those of a real server. Not in here, and taken for satisfied: CEL rules, `allOf`, `anyOf`, `oneOf`, `not`,
+and formats of strings other than `date-time`.
 """
 
 from __future__ import annotations
@@ -26,17 +26,41 @@ _METADATA = frozenset(
 _INT_OR_STRING = "x-kubernetes-int-or-string"
 _PRESERVE = "x-kubernetes-preserve-unknown-fields"
 _EMBEDDED = "x-kubernetes-embedded-resource"
+_TYPES = ("array", "boolean", "integer", "number", "object", "string")
 _BITS = {"int32": 31, "int64": 63}
 
 
 def compile_schema(schema: Schema) -> StructuralSchema:
-    """Return what checks objects by an `openAPIV3Schema`. Raise ValueError where it is not structural."""
-    if schema.get("type") != "object":
-        raise ValueError('spec.validation.openAPIV3Schema.type: Invalid value: "": must be object at the root')
-    for path, found in _walk(schema, "spec.validation.openAPIV3Schema"):
-        if not found.get("type") and not found.get(_INT_OR_STRING) and not found.get(_PRESERVE):
-            raise ValueError(f"{path}.type: Required value: must not be empty for specified object fields")
+    """Return what checks objects by an `openAPIV3Schema`.
+
+    Raises:
+        ValueError: it is not structural; the message is `field: words`.
+    """
+    root = "spec.validation.openAPIV3Schema"
+    if not schema.get("type"):
+        raise ValueError(f"{root}.type: Required value: must not be empty at the root")
+    if schema["type"] != "object":
+        raise ValueError(f"{root}.type: Invalid value: {_shown(schema['type'])}: must be object at the root")
+    for path, found in _walk(schema, root):
+        _check(path, found)
     return StructuralSchema(schema)
+
+
+def _check(path: str, schema: Schema) -> None:
+    """Refuse a schema below the root that is not structural."""
+    kind = schema.get("type")
+    if not kind and not schema.get(_INT_OR_STRING) and not schema.get(_PRESERVE):
+        raise ValueError(f"{path}.type: Required value: must not be empty for specified object fields")
+    if kind and kind not in _TYPES:
+        listed = ", ".join(map(_shown, _TYPES))
+        raise ValueError(f"{path}.type: Unsupported value: {_shown(kind)}: supported values: {listed}")
+    if kind == "array" and "items" not in schema:
+        raise ValueError(f"{path}.items: Required value: must be specified")
+    if schema.get("x-kubernetes-list-type") == "map" and not schema.get("x-kubernetes-list-map-keys"):
+        words = "must not be empty if x-kubernetes-list-type is map"
+        raise ValueError(f"{path}.x-kubernetes-list-map-keys: Required value: {words}")
+    if "default" in schema and (cause := next(_judge(schema, schema["default"], ""), None)):
+        raise ValueError(f"{path}.default: {cause.message}")
 
 
 @attrs.frozen(eq=False)
@@ -48,11 +72,7 @@ class StructuralSchema:
     def complete(self, body: Body) -> list[str]:
         """Drop unknown fields and fill in defaults, in place; return the paths of what was dropped (`spec.foo`)."""
         dropped: list[str] = []
-        metadata = body.get("metadata")
-        if isinstance(metadata, dict):
-            dropped += [f"metadata.{field}" for field in metadata if field not in _METADATA]
-            for path in dropped:
-                del metadata[path.partition(".")[2]]
+        _prune_metadata(body, "", dropped)
         _prune(self._schema, body, "", dropped, known=_ENVELOPE)
         _default(self._schema, body)
         return sorted(dropped)
@@ -90,6 +110,14 @@ def _walk(schema: Schema, path: str) -> Iterator[tuple[str, Schema]]:
         yield from _walk(found, deeper)
 
 
+def _prune_metadata(body: Body, place: str, dropped: list[str]) -> None:
+    metadata = body.get("metadata")
+    if isinstance(metadata, dict):
+        for field in metadata.keys() - _METADATA:
+            del metadata[field]
+            dropped.append(f"{place}metadata.{field}")
+
+
 def _prune(schema: Schema, value: Any, path: str, dropped: list[str], known: tuple[str, ...] = ()) -> None:
     """Drop what the schema does not know, and nulls where none are allowed."""
     if isinstance(value, list):
@@ -99,6 +127,7 @@ def _prune(schema: Schema, value: Any, path: str, dropped: list[str], known: tup
         return
     if schema.get(_EMBEDDED):
         known = _ENVELOPE
+        _prune_metadata(value, f"{path}.", dropped)
     for field in list(value):
         found = _schema_of(schema, field)
         deeper = _join(path, field)
@@ -144,12 +173,13 @@ def _judge(schema: Schema, value: Any, path: str) -> Iterator[Cause]:
         if not schema.get("nullable") and schema.get("type"):
             yield _wrong_type(path, schema["type"], "null")
         return
-    if wrong := list(_judge_type(schema, value, path)):
-        yield from wrong
-        return
+    wrong = list(_judge_type(schema, value, path))
+    yield from wrong
     if "enum" in schema and value not in schema["enum"]:
-        listed = ", ".join(_shown(choice) for choice in schema["enum"])
+        listed = ", ".join(_shown(str(choice)) for choice in schema["enum"])
         yield Cause(path, "FieldValueNotSupported", f"Unsupported value: {_shown(value)}: supported values: {listed}")
+    if wrong:
+        return
     if isinstance(value, str):
         yield from _judge_string(schema, value, path)
     elif isinstance(value, int | float) and not isinstance(value, bool):
@@ -181,11 +211,11 @@ def _judge_type(schema: Schema, value: Any, path: str) -> Iterator[Cause]:
 
 
 def _judge_string(schema: Schema, value: str, path: str) -> Iterator[Cause]:
-    if len(value) < schema.get("minLength", 0):
-        yield _invalid(path, _shown(value), f"{path} in body should be at least {schema['minLength']} chars long")
     if len(value) > schema.get("maxLength", len(value)):
         yield Cause(path, "FieldValueTooLong", f"Too long: may not be more than {schema['maxLength']} bytes")
-    if (pattern := schema.get("pattern")) and not re.search(pattern, value):
+    elif len(value) < schema.get("minLength", 0):
+        yield _invalid(path, _shown(value), f"{path} in body should be at least {schema['minLength']} chars long")
+    elif (pattern := schema.get("pattern")) and not re.search(pattern, value):
         yield _invalid(path, _shown(value), f"{path} in body should match '{pattern}'")
     if schema.get("format") == "date-time" and not _is_time(value):
         yield _wrong_type(path, "date-time", value)
@@ -195,6 +225,8 @@ def _judge_number(schema: Schema, value: float, path: str) -> Iterator[Cause]:
     bits = _BITS.get(schema.get("format", ""))
     if bits and not -(2**bits) <= value < 2**bits:
         yield _too_wide(path, schema["format"])
+    if "multipleOf" in schema and value % schema["multipleOf"]:
+        yield _invalid(path, _shown(value), f"{path} in body should be a multiple of {_shown(schema['multipleOf'])}")
     for limit, words, sign in (("minimum", "greater than", 1), ("maximum", "less than", -1)):
         if limit not in schema:
             continue
@@ -203,8 +235,6 @@ def _judge_number(schema: Schema, value: float, path: str) -> Iterator[Cause]:
         if distance < 0 or (strict and distance == 0):
             edge = f"{words}{'' if strict else ' or equal to'} {_shown(schema[limit])}"
             yield _invalid(path, _shown(value), f"{path} in body should be {edge}")
-    if "multipleOf" in schema and value % schema["multipleOf"]:
-        yield _invalid(path, _shown(value), f"{path} in body should be a multiple of {schema['multipleOf']}")
 
 
 def _judge_list(schema: Schema, value: list[Any], path: str) -> Iterator[Cause]:
@@ -227,7 +257,8 @@ def _judge_object(schema: Schema, value: Body, path: str) -> Iterator[Cause]:
     for field in sorted(value):
         if (found := _schema_of(schema, field)) is not None:
             yield from _judge(found, value[field], _join(path, field))
-    for field in schema.get("required", ()):
+    embedded = _ENVELOPE[:2] if schema.get(_EMBEDDED) else ()
+    for field in dict.fromkeys((*schema.get("required", ()), *embedded)):
         if field not in value:
             yield Cause(_join(path, field), "FieldValueRequired", "Required value")
 
@@ -267,6 +298,8 @@ def _invalid(path: str, value: str, words: str) -> Cause:
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 

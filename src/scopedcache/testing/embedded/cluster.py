@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import shutil
 import tempfile
 import threading
@@ -272,6 +273,7 @@ class EmbeddedCluster(Resources, Rights):
 
     def stop(self) -> None:
         """End watches, close the doors, remove the files. May be called again."""
+        atexit.unregister(self.stop)
         with self._lock:
             self.server.watches.end_all()
             for alarm in self._alarms.values():
@@ -320,6 +322,7 @@ class EmbeddedCluster(Resources, Rights):
         from .certificate import server_context
         from .http import HTTPDoor
 
+        atexit.register(self.stop)
         if self._folder is None:
             self._folder = Path(tempfile.mkdtemp(prefix="scopedcache-"))
         tls, self._ca_file = server_context(self._folder)

@@ -306,6 +306,27 @@ def test_a_deleted_definition_takes_its_objects_along_and_is_no_longer_served(ap
     assert (answer.content_type, answer.text.strip()) == ("text/plain", "404 page not found")
 
 
+def test_a_finalizer_of_an_object_holds_the_definition(api: Server, ns: str) -> None:
+    plural = api.new_name("gears").replace("-", "")
+    api.apply(definition(plural))
+    path = f"/apis/example.org/v1/namespaces/{ns}/{plural}"
+    api.eventually(lambda: api.call("GET", path).status == 200)
+    metadata = {"name": "one", "finalizers": ["example.org/hold"]}
+    api.request("POST", path, {"apiVersion": "example.org/v1", "kind": plural.capitalize(), "metadata": metadata})
+    crd = f"{CRDS}/{plural}.example.org"
+
+    api.request("DELETE", crd)
+
+    api.eventually(lambda: "deletionTimestamp" in api.request("GET", path + "/one")["metadata"])
+    conditions = {entry["type"]: entry["status"] for entry in api.request("GET", crd)["status"]["conditions"]}
+    assert conditions["Terminating"] == "True"
+    late = {"apiVersion": "example.org/v1", "kind": plural.capitalize(), "metadata": {"name": "two"}}
+    refused = api.call("POST", path, late)
+    assert refused.status in (403, 405)
+    api.request("PATCH", path + "/one", {"metadata": {"finalizers": None}}, content_type=MERGE)
+    api.eventually(lambda: api.call("GET", crd).status == 404)
+
+
 def test_a_definition_that_is_not_named_after_its_resource_is_422(api: Server) -> None:
     wrong = definition("wheels")
     wrong["metadata"]["name"] = "wheel.example.org"

@@ -205,6 +205,19 @@ def test_a_service_account_acts_under_its_own_name(api: Server, ns: str) -> None
     assert api.call("GET", maps(ns), who=who).status == 200
 
 
+def test_the_token_of_a_deleted_service_account_ends_some_seconds_later_and_for_ever(api: Server, ns: str) -> None:
+    who = api.service_account_identity(ns, "worker")
+    api.may(who, READ, "configmaps", namespace=ns)
+    assert api.call("GET", maps(ns), who=who).status == 200
+    api.delete("serviceaccounts", "worker", ns)
+
+    assert api.call("GET", maps(ns), who=who).status == 200
+    api.eventually(lambda: api.call("GET", maps(ns), who=who).status == 401)
+    again = api.service_account_identity(ns, "worker")
+    assert api.call("GET", maps(ns), who=who).status == 401
+    assert api.call("GET", maps(ns), who=again).status == 200
+
+
 def test_groups_of_service_accounts_can_be_bound(api: Server, ns: str) -> None:
     who = api.service_account_identity(ns, "worker")
     path = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{ns}/rolebindings"

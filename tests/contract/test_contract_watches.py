@@ -240,6 +240,47 @@ def test_watches_of_a_custom_resource_end_when_its_definition_changes(api: Serve
     api.eventually(lambda: api.call("GET", widgets).status == 200)
 
 
+def test_a_watch_that_comes_too_early_after_that_is_told_to_wait_a_second(api: Server, widgets: str) -> None:
+    version = api.request("GET", widgets)["metadata"]["resourceVersion"]
+    path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/widgets.example.com"
+    with api.watch(widgets, resourceVersion=version) as watch:
+        api.request("PATCH", path, {"spec": {"names": {"shortNames": [api.new_name("w")]}}}, content_type=MERGE)
+        watch.rest()
+
+    def resumed() -> bool:
+        with api.watch(widgets, resourceVersion=version, timeoutSeconds=1) as again:
+            if again.status == 200:
+                return True
+            [status] = again.rest()
+        assert (status["code"], status["reason"]) == (429, "TooManyRequests")
+        assert status["message"] == "storage is (re)initializing"
+        assert status["details"] == {"retryAfterSeconds": 1}
+        return False
+
+    api.eventually(resumed)
+    api.request("PATCH", path, {"spec": {"names": WIDGETS["spec"]["names"]}}, content_type=MERGE)
+    api.eventually(lambda: api.call("GET", widgets).status == 200)
+
+
+def test_a_new_label_on_a_definition_ends_no_watch(api: Server, widgets: str) -> None:
+    version = api.request("GET", widgets)["metadata"]["resourceVersion"]
+    path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/widgets.example.com"
+    with api.watch(widgets, resourceVersion=version) as watch:
+        api.request("PATCH", path, {"metadata": {"labels": {"a": api.new_name("b")}}}, content_type=MERGE)
+        api.pass_time(2.0)
+        api.request("POST", widgets, widget("one"))
+        assert short(watch.until(lambda _: True)) == [("ADDED", "one")]
+
+
+def test_a_watch_outlives_the_service_account_it_was_opened_by(api: Server, ns: str, maps: str, version: str) -> None:
+    who = api.service_account_identity(ns, "watcher")
+    api.may(who, READ, "configmaps", namespace=ns)
+    with api.watch(maps, who=who, resourceVersion=version) as watch:
+        api.delete("serviceaccounts", "watcher", ns)
+        api.request("POST", maps, config_map("written-afterwards"))
+        assert short(watch.until(lambda _: True)) == [("ADDED", "written-afterwards")]
+
+
 def test_a_deletion_held_by_a_finalizer_is_a_modification_and_then_a_deletion(
     api: Server, maps: str, version: str
 ) -> None:

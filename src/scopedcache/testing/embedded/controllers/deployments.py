@@ -47,7 +47,7 @@ class Deployments:
             if stored is not None:
                 if not stored.deleting:
                     self._roll_out(stored, now)
-                self._count(place, now)
+                self._report(place, now)
         return None
 
     def _roll_out(self, deployment: Stored, now: float) -> None:
@@ -90,7 +90,7 @@ class Deployments:
             body = with_metadata(deployment, annotations={**annotations, REVISION: revision})
             self._storage.update(self._deployments, body, now)
 
-    def _count(self, place: Place, now: float) -> None:
+    def _report(self, place: Place, now: float) -> None:
         deployment = self._storage.get(*place)
         if deployment is None:
             return
@@ -106,27 +106,24 @@ def targets(deployment: Stored, current: Stored, sets: list[Stored]) -> dict[str
     spec = deployment.body["spec"]
     wanted = int(spec.get("replicas", 1))
     strategy = spec.get("strategy") or {}
-    old = [found for found in sets if found.name != current.name and found.body["spec"]["replicas"]]
-    have = sum(int(found.body["spec"]["replicas"]) for found in old)
-    if not old:
-        return {current.name: wanted}
+    old = [found for found in sets if found.name != current.name and (_count(found) or _terminating(found))]
     if strategy.get("type") == "Recreate":
-        stopped = not any((found.body.get("status") or {}).get("replicas") for found in old)
-        return {**{found.name: 0 for found in old}, current.name: wanted if stopped else 0}
+        return {**{found.name: 0 for found in old}, current.name: 0 if old else wanted}
+    if not any(map(_count, old)):
+        return {current.name: wanted}
     rolling = strategy.get("rollingUpdate") or {}
     surge = portion(rolling.get("maxSurge", "25%"), wanted, up=True)
     missing = portion(rolling.get("maxUnavailable", "25%"), wanted, up=False)
     if not surge and not missing:
         missing = 1
-    found = {current.name: max(int(current.body["spec"]["replicas"]), min(wanted, wanted + surge - have))}
-    # What is not available may go at once; of the rest, as many as the new ones can stand in for.
+    room = wanted + surge - sum(map(_count, old))
+    found = {current.name: min(wanted, max(_replicas(current), room))}
+    # What is not available may go at once; of the rest, as many as the others can stand in for.
     spare = sum(map(_available, sets)) - (wanted - missing)
     for entry in old:
-        replicas = int(entry.body["spec"]["replicas"])
-        broken = replicas - min(replicas, _available(entry))
-        going = min(replicas - broken, max(0, spare))
+        going = min(_available(entry), max(0, spare))
         spare -= going
-        found[entry.name] = replicas - broken - going
+        found[entry.name] = _available(entry) - going
     return found
 
 
@@ -208,8 +205,22 @@ def _revision(replica_set: Stored) -> int:
     return int((replica_set.metadata.get("annotations") or {}).get(REVISION, 0))
 
 
+def _replicas(replica_set: Stored) -> int:
+    return int(replica_set.body["spec"]["replicas"])
+
+
+def _count(replica_set: Stored) -> int:
+    """Return how many Pods there are or will be: a ReplicaSet needs a moment to do as it was told."""
+    return max(_replicas(replica_set), _sum([replica_set], "replicas"))
+
+
+def _terminating(replica_set: Stored) -> int:
+    return _sum([replica_set], "terminatingReplicas")
+
+
 def _available(replica_set: Stored) -> int:
-    return _sum([replica_set], "availableReplicas")
+    """Return how many available Pods there are that stay."""
+    return min(_replicas(replica_set), _sum([replica_set], "availableReplicas"))
 
 
 def _sum(sets: list[Stored], field: str) -> int:

@@ -89,6 +89,8 @@ class EmbeddedCluster(Resources, Rights):
         bootstrap(self.storage, self.registry, self.clock.now())
         self.admin = self.user(ADMIN, (MASTERS,))
         self.tick()
+        # The watch caches of a server begin when it does: what was before is too old for every watch.
+        self.storage.compact()
 
     @classmethod
     def start(

@@ -55,6 +55,7 @@ class Storage:
         self._shelves: dict[tuple[str, str], _Shelf] = {}
         self._listeners: list[Callable[[Event], None]] = []
         self._rehearsing = False
+        self._compacted = 0
 
     def subscribe(self, listener: Callable[[Event], None]) -> None:
         """Let `listener` hear every change, in order; it must not write."""
@@ -113,6 +114,7 @@ class Storage:
     def compact(self) -> None:
         """Forget all history: every version before the present one is 410 from now on."""
         self.version += 1
+        self._compacted = self.version
         for shelf in self._shelves.values():
             shelf.history.clear()
             shelf.floor = self.version
@@ -225,7 +227,7 @@ class Storage:
     def _shelf(self, kind: Kind) -> _Shelf:
         shelf = self._shelves.get(kind.key)
         if shelf is None:
-            shelf = self._shelves[kind.key] = _Shelf(self.version)
+            shelf = self._shelves[kind.key] = _Shelf(self._compacted)
         return shelf
 
     def _place(self, kind: Kind, metadata: Body) -> dict[str, Stored]:

@@ -78,10 +78,15 @@ class Definitions:
         self._changed: dict[str, None] = {}
         self._specs: dict[str, Body] = {}
         self._rebuilt: dict[tuple[str, str], float] = {}
+        self._going: set[tuple[str, str]] = set()
 
     def busy(self, kind: Kind, now: float) -> bool:
         """Tell whether the storage of a kind is being rebuilt."""
         return self._rebuilt.get(kind.key, 0.0) > now
+
+    def is_going(self, kind: Kind) -> bool:
+        """Tell whether the CRD of a kind is being deleted: nothing new is stored then."""
+        return kind.key in self._going
 
     def observe(self, event: Event) -> None:
         """Take note of CRDs, and of objects that are gone while their CRD goes."""
@@ -124,12 +129,16 @@ class Definitions:
     def _clear(self, stored: Stored, now: float) -> None:
         kind = self._registry.find(stored.body["spec"]["group"], stored.body["spec"]["names"]["plural"])
         left = self._storage.list(kind) if kind is not None else []
+        if kind is not None:
+            self._going.add(kind.key)
         for instance in left:
             if not instance.deleting:
                 self._storage.delete(instance.kind, instance.namespace, instance.name, now)
+        body = stored.copy()
+        body["status"] = {**body["status"], "conditions": _terminating(body["status"]["conditions"], now)}
+        body = self._storage.update(self._kind, body, now, part="status").copy()
         if kind is not None and self._storage.list(kind):
             return
-        body = stored.copy()
         body["metadata"]["finalizers"] = [f for f in body["metadata"].get("finalizers") or () if f != FINALIZER]
         self._storage.update(self._kind, body, now)
 
@@ -138,6 +147,7 @@ class Definitions:
         kind = self._registry.find(spec["group"], spec["names"]["plural"]) if spec else None
         if kind is not None:
             self._registry.remove(kind)
+            self._going.discard(kind.key)
             for watch in self._watches.of(kind):
                 watch.end_at(now + REMOVAL)
 
@@ -175,6 +185,14 @@ def kind_of(spec: Body, validators: Mapping[str, Validator]) -> Kind:
         columns={v["name"]: v["additionalPrinterColumns"] for v in versions if v.get("additionalPrinterColumns")},
         scale={v["name"]: v["subresources"]["scale"] for v in versions if "scale" in (v.get("subresources") or {})},
     )
+
+
+def _terminating(conditions: list[Body], now: float) -> list[Body]:
+    if any(condition["type"] == "Terminating" for condition in conditions):
+        return conditions
+    said = {"reason": "InstanceDeletionInProgress", "message": "CustomResource deletion is in progress"}
+    found = {"type": "Terminating", "status": "True", "lastTransitionTime": timestamp(now)}
+    return [*conditions, found | said]
 
 
 def _priority(version: str) -> tuple[Any, ...]:

@@ -151,6 +151,9 @@ class Server:
 
     def _written(self, request: Request, kind: Kind, asked: Attributes, user: User, now: float) -> Answer:
         write = getattr(self._writes, asked.verb)
+        if asked.verb == "create" and self.definitions.is_going(kind):
+            why = "create not allowed while custom resource definition is terminating"
+            raise forbidden(kind.group, kind.resource, "", why)
         if asked.verb == "patch" and self._writes.would_create(request, kind, asked):
             self._authorize(user, attrs.evolve(asked, verb="create"))
         if kind.group == GROUP and MASTERS not in user.groups:

@@ -20,7 +20,7 @@ from ...api.client import Client
 from ...errors import ScopedCacheError
 from ..identities import Identity, service_account_groups
 from ..rbac import Rights
-from ..resources import Resources
+from ..resources import Resources, wait_for
 from ..rest import JSON, read_answer
 from .alarm import Alarm
 from .bootstrap import bootstrap
@@ -56,8 +56,10 @@ class EmbeddedCluster(Resources, Rights):
         faults: what goes wrong on purpose.
         audit: who asked what, exactly.
         clock: the time of this cluster; `client()` makes it follow the loop that the client runs on.
-        url: where the door on loopback is; empty without one.
+        url, ca_file: where the door on loopback is, and what its clients trust; empty without one.
     """
+
+    wait_for = staticmethod(wait_for)
 
     def __init__(self, folder: Path | None, controllers: Iterable[str] | None, *, kubelet: bool, seed: int) -> None:
         """Put the parts together; `start` opens the doors."""
@@ -70,7 +72,7 @@ class EmbeddedCluster(Resources, Rights):
         self.faults = Faults(seed)
         self.audit = Audit()
         self.url = ""
-        self._ca_file = Path()
+        self.ca_file = Path()
         self._lock = threading.RLock()
         self._folder = folder
         self._kept = folder is not None
@@ -315,7 +317,7 @@ class EmbeddedCluster(Resources, Rights):
     def _identity(self, username: str, groups: tuple[str, ...], token: str, **about: Any) -> Identity:
         folder = (self._folder or Path()) / "identities"
         places = paths_of(folder, username)
-        identity = EmbeddedIdentity(username, groups, token, *places, server=self.url, ca_file=self._ca_file, **about)
+        identity = EmbeddedIdentity(username, groups, token, *places, server=self.url, ca_file=self.ca_file, **about)
         identity.write()
         return identity
 
@@ -327,7 +329,7 @@ class EmbeddedCluster(Resources, Rights):
         atexit.register(self.stop)
         if self._folder is None:
             self._folder = Path(tempfile.mkdtemp(prefix="scopedcache-"))
-        tls, self._ca_file = server_context(self._folder)
+        tls, self.ca_file = server_context(self._folder)
         door = HTTPDoor(self, tls)
         portal = self._doors.enter_context(Portal.start(timeout=10.0))
         self._doors.enter_context(portal.entered(door.serving))

@@ -70,6 +70,19 @@ spec:
 """)
 
 
+PLAIN: Manifest = yaml.safe_load("""
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: plains.example.net}
+spec:
+  group: example.net
+  scope: Namespaced
+  names: {kind: Plain, plural: plains}
+  versions:
+  - {name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object}}}
+""")
+
+
 def config_map(name: str, data: dict[str, str] | None = None, **metadata: Any) -> Manifest:
     meta = {"name": name, **metadata}
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, **({"data": data} if data else {})}

@@ -33,7 +33,7 @@ def render(results: Results, chapters: Mapping[str, str]) -> str:
     for file, chapter in chapters.items():
         rows = [(case, ends) for (where, case), ends in results.items() if where == file]
         if rows:
-            parts.append(f"## {chapter}\n\n| behaviour | embedded | real |\n|---|---|---|\n" + "\n".join(_rows(rows)))
+            parts.append(f"### {chapter}\n\n| behaviour | embedded | real |\n|---|---|---|\n" + "\n".join(_rows(rows)))
     green = {server: sum(ends.get(server) == "passed" for ends in results.values()) for server in SERVERS}
     told = ", ".join(f"{count} on the {server} one" for server, count in green.items())
     return f"{len(results)} cases; {told}.\n\n" + "\n\n".join(parts)

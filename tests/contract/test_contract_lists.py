@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.objects import config_map, pod, widget
+from tests.contract.objects import PLAIN, config_map, pod, widget
 from tests.contract.server import Answer, Server, names
 
 LABELS = {"app": "list"}
@@ -176,6 +176,7 @@ def test_a_version_from_the_future_is_504(api: Server, maps: str) -> None:
     assert answer.message == f"Timeout: Too large resource version: {version}, current: " + answer.message.split()[-1]
     assert answer.details["causes"] == [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}]
     assert answer.details["retryAfterSeconds"] == 1
+    assert answer.headers["Retry-After"] == "1"
 
 
 @pytest.mark.parametrize(
@@ -242,6 +243,28 @@ def test_a_form_that_is_not_offered_is_406(api: Server, widgets: str) -> None:
 def test_the_first_form_that_is_offered_is_taken(api: Server, widgets: str) -> None:
     accept = "application/vnd.kubernetes.protobuf,application/json"
     assert api.call("GET", widgets, accept=accept).content_type == "application/json"
+
+
+def test_a_custom_resource_without_columns_has_its_name_and_age_in_a_table(api: Server, maps: str) -> None:
+    api.apply(PLAIN)
+    path = maps.replace("/api/v1", "/apis/example.net/v1").replace("configmaps", "plains")
+    api.eventually(lambda: api.call("GET", path).status == 200)
+    api.request("POST", path, {"apiVersion": "example.net/v1", "kind": "Plain", "metadata": {"name": "one"}})
+    table = api.call("GET", path, accept="application/json;as=Table;g=meta.k8s.io;v=v1").json
+    assert [column["name"] for column in table["columnDefinitions"]] == ["Name", "Age"]
+    assert table["rows"][0]["cells"][0] == "one"
+
+
+def test_lists_of_all_namespaces_are_in_the_order_of_namespace_and_name(api: Server, ns: str, maps: str) -> None:
+    other = api.new_name("ns")
+    api.create_namespace(other)
+    api.create(config_map("a", labels={"of": ns}), other)
+    api.create(config_map("z", labels={"of": ns}), ns)
+    api.create(config_map("y", labels={"of": ns}), ns)
+    items = api.call("GET", "/api/v1/configmaps", labelSelector=f"of={ns}").json["items"]
+    found = [(item["metadata"]["namespace"], item["metadata"]["name"]) for item in items]
+    assert found == sorted([(ns, "y"), (ns, "z"), (other, "a")])
+    api.delete_namespace(other)
 
 
 def test_an_object_that_is_not_there_is_404_and_names_itself(api: Server, maps: str, widgets: str) -> None:

@@ -218,6 +218,21 @@ def test_the_token_of_a_deleted_service_account_ends_some_seconds_later_and_for_
     assert api.call("GET", maps(ns), who=again).status == 200
 
 
+def test_a_requested_token_tells_when_it_ends_and_lasts_ten_minutes_at_least(api: Server, ns: str) -> None:
+    path = f"/api/v1/namespaces/{ns}/serviceaccounts"
+    api.request("POST", path, {"metadata": {"name": "worker"}})
+
+    answer = api.call("POST", f"{path}/worker/token", {"spec": {"expirationSeconds": 600}})
+    short = api.call("POST", f"{path}/worker/token", {"spec": {"expirationSeconds": 599}})
+
+    assert (answer.status, answer.json["kind"]) == (201, "TokenRequest")
+    assert answer.json["spec"]["expirationSeconds"] == 600
+    assert answer.json["status"]["expirationTimestamp"].endswith("Z")
+    assert (short.status, short.causes) == (422, [("FieldValueInvalid", "spec.expirationSeconds")])
+    assert "may not specify a duration less than 10 minutes" in short.message
+    assert api.call("POST", f"{path}/nobody/token", {"spec": {}}).status == 404
+
+
 def test_groups_of_service_accounts_can_be_bound(api: Server, ns: str) -> None:
     who = api.service_account_identity(ns, "worker")
     path = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{ns}/rolebindings"

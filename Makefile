@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 ASSETS = $(or $(KUBEBUILDER_ASSETS),$(CURDIR)/control-plane/bin)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-real acceptance bench control-plane lint types contracts setup clean
+.PHONY: help demo test test-real acceptance bench contract-table control-plane lint types contracts setup clean
 
 help:  ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ test: $(STAMP)  ## All tests that need no Kubernetes binaries
 
 test-real: $(STAMP) control-plane  ## The tests against a real kube-apiserver
 	@KUBEBUILDER_ASSETS=$(ASSETS) $(BIN)/python -m pytest -m real --timeout=180
+
+contract-table: $(STAMP) control-plane  ## The contract suite on both servers, and its table in docs/embedded.md
+	@KUBEBUILDER_ASSETS=$(ASSETS) $(BIN)/python -m pytest tests/contract --contract-table=docs/embedded.md
 
 acceptance: $(STAMP) control-plane  ## Every row of the acceptance table, measured on the real control plane
 	@KUBEBUILDER_ASSETS=$(ASSETS) $(BIN)/python -m acceptance

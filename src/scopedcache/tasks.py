@@ -10,12 +10,24 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import attrs
 
 _log = logging.getLogger("scopedcache.tasks")
+
+
+def loop_time() -> float:
+    """Return the time of the running loop; the monotonic clock where none runs.
+
+    On ordinary loops the two are the same. A loop with virtual time moves everything that goes by this one.
+    """
+    try:
+        return asyncio.get_running_loop().time()
+    except RuntimeError:
+        return time.monotonic()
 
 
 # Work that went well for this long begins with the smallest pause again when it fails.

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
@@ -28,7 +27,7 @@ from ..errors import (
     UnauthorizedError,
 )
 from ..instrumentation import ACCESS_REVIEWS, FORBIDDEN, NULL, Instrumentation
-from ..tasks import Supervisor
+from ..tasks import Supervisor, loop_time
 from .attempts import until_next, worth_trying
 from .budget import PERIOD, RATE, Budget, effective_bound
 from .hints import Hints
@@ -68,7 +67,7 @@ class Monitor:
         period: float = PERIOD,
         rate: float = RATE,
         instrumentation: Instrumentation = NULL,
-        timer: Callable[[], float] = time.monotonic,
+        timer: Callable[[], float] = loop_time,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self.period = period

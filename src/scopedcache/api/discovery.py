@@ -6,7 +6,6 @@ A kind that is not known (a CRD not installed yet) is asked for again, at most o
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, TypeVar
 
@@ -16,6 +15,7 @@ import msgspec
 
 from ..errors import NotFoundError, ProtocolError, UnknownKindError
 from ..objects import GVK, GVR, Kind, Resource
+from ..tasks import loop_time
 
 # New versions of a group appear rarely; kubectl keeps its discovery for six hours, client-go's mapper until a miss.
 TTL = 600.0
@@ -61,7 +61,7 @@ class _APIGroup(msgspec.Struct, rename="camel"):
 class Discovery:
     """Turn a kind, however it is written, into the `Resource` the server serves."""
 
-    def __init__(self, fetch: Fetch, *, timer: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, fetch: Fetch, *, timer: Callable[[], float] = loop_time) -> None:
         self._fetch = fetch
         self._timer = timer
         self._answers: cachetools.TTLCache[str, _Answer] = cachetools.TTLCache(256, TTL, timer=timer)

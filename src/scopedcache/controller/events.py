@@ -10,7 +10,6 @@ import asyncio
 import logging
 import os
 import socket
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from .. import instrumentation as metrics
 from ..errors import NotFoundError, ScopedCacheError
 from ..objects import GVK, Object
+from ..tasks import loop_time
 from .correlator import Correlator, Post, Subject
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class EventRecorder:
         controller: str = "scopedcache",
         instance: str | None = None,
         instrumentation: metrics.Instrumentation = metrics.NULL,
-        timer: Callable[[], float] = time.monotonic,
+        timer: Callable[[], float] = loop_time,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._client = client

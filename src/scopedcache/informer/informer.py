@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
 from typing import Any, Literal, Protocol
@@ -23,7 +22,7 @@ from ..api.framing import LINE_LIMIT, Line
 from ..errors import CacheError, ProtocolError, ScopedCacheError, where
 from ..objects import Entry, ObjectKey, Resource
 from ..selectors import LabelSelector
-from ..tasks import Supervisor
+from ..tasks import Supervisor, loop_time
 from .contents import Contents
 from .reading import LineReader, Lines, Pace, bytes_of, reading
 from .reflector import LIST_DEADLINE, PagedList, Reflector, Server, StreamingList, Watch
@@ -82,7 +81,7 @@ class Informer(Contents):
         ghosts: Ghosts | None = None,
         options: InformerOptions | None = None,
         on_stream: Callable[[bool], None] | None = None,
-        timer: Callable[[], float] = time.monotonic,
+        timer: Callable[[], float] = loop_time,
         chance: Callable[[], float] = random.random,
     ) -> None:
         partial = metadata_only or transform is not None

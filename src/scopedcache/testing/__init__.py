@@ -1,10 +1,13 @@
-"""What tests need: a real control plane on loopback, identities with RBAC, exact counts of requests."""
+"""What tests need: a cluster in process, a real control plane on loopback, identities with RBAC, virtual time."""
 
 from __future__ import annotations
 
+from . import virtual_time
+from .assertions import Twice, eventually, never
 from .audit import AuditLog, AuditRequest
 from .binaries import MissingBinariesError
 from .control_plane import ControlPlane
+from .embedded import EmbeddedCluster
 from .identities import Identity
 from .processes import Process, ProcessError
 from .rbac import Grant
@@ -14,11 +17,16 @@ __all__ = [
     "AuditLog",
     "AuditRequest",
     "ControlPlane",
+    "EmbeddedCluster",
     "Grant",
     "Identity",
     "MissingBinariesError",
     "Process",
     "ProcessError",
+    "Twice",
     "WaitTimeoutError",
+    "eventually",
+    "never",
+    "virtual_time",
     "wait_for",
 ]

@@ -1,4 +1,4 @@
-"""`python -m scopedcache.testing control-plane`: a real control plane in the foreground, to try things on."""
+"""`python -m scopedcache.testing cluster` (or `control-plane`, the real one): runs in the foreground, to try things."""
 
 from __future__ import annotations
 
@@ -26,6 +26,19 @@ Identities (a kubeconfig each; alice and bob have no rights until you grant some
 Logs and the audit log: {folder}
 Ctrl-C ends it and removes its files.
 """
+CLUSTER_HELP = """\
+An embedded cluster is ready: {url}
+
+  export KUBECONFIG={kubeconfig}
+  kubectl get namespaces
+  kubectl create deployment web --image=web --replicas=3    {pods}
+  kubectl --kubeconfig={alice} auth can-i --list
+
+Identities (a kubeconfig each; alice and bob have no rights until you grant some):
+{identities}
+
+Ctrl-C ends it and removes its files.
+"""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -33,8 +46,10 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
     for number in SIGNALS:
         signal.signal(number, interrupt)
-    print("starting a control plane (a few seconds)", file=sys.stderr, flush=True)
     try:
+        if options.command == "cluster":
+            return embedded(options)
+        print("starting a control plane (a few seconds)", file=sys.stderr, flush=True)
         with ControlPlane.start(kubelet=options.kubelet, ha=options.ha, users=("alice", "bob")) as control_plane:
             print(instructions(control_plane), flush=True)
             watch_over(control_plane)
@@ -45,14 +60,34 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
 
 
+def embedded(options: argparse.Namespace) -> NoReturn:
+    """Run an embedded cluster until somebody ends it."""
+    from .embedded import EmbeddedCluster
+
+    with EmbeddedCluster.start(http=True, kubelet=options.kubelet, users=("alice", "bob")) as cluster:
+        people = [cluster.admin, cluster.user("alice"), cluster.user("bob")]
+        told = CLUSTER_HELP.format(
+            url=cluster.url,
+            kubeconfig=cluster.admin.kubeconfig,
+            pods="# its pods become Ready" if options.kubelet else "# without a kubelet, its pods stay Pending",
+            alice=people[1].kubeconfig,
+            identities="\n".join(f"  {who.username:8} {who.kubeconfig}" for who in people),
+        )
+        print(told, flush=True)
+        while True:
+            time.sleep(3600.0)
+
+
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """Return the options of the command line."""
     parser = argparse.ArgumentParser(prog="python -m scopedcache.testing")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
+    cluster = commands.add_parser("cluster", help="run an embedded cluster on loopback: no binaries, ready at once")
     command = commands.add_parser("control-plane", help="run etcd, kube-apiserver and controllers on loopback")
-    command.add_argument(
-        "--kubelet", action=argparse.BooleanOptionalAction, default=True, help="let pods become ready (the default)"
-    )
+    for each in (cluster, command):
+        each.add_argument(
+            "--kubelet", action=argparse.BooleanOptionalAction, default=True, help="let pods become ready (the default)"
+        )
     command.add_argument("--ha", action="store_true", help="run two API servers on the same etcd")
     return parser.parse_args(arguments)
 

@@ -25,8 +25,18 @@ Point = tuple[int, int] | None
 
 def new_private_key() -> str:
     """Return a new P-256 private key as PEM; the API server derives the public half from it."""
-    private = secrets.randbelow(N - 1) + 1
-    x, y = public_point(private)
+    private = new_number()
+    return private_pem(private, public_point(private))
+
+
+def new_number() -> int:
+    """Return a number that can be a private key."""
+    return secrets.randbelow(N - 1) + 1
+
+
+def private_pem(private: int, public: tuple[int, int]) -> str:
+    """Return a private key as PEM."""
+    x, y = public
     der = BEFORE_PRIVATE + private.to_bytes(32) + BEFORE_PUBLIC + x.to_bytes(32) + y.to_bytes(32)
     body = base64.encodebytes(der).decode().replace("\n", "")
     lines = "\n".join(body[i : i + 64] for i in range(0, len(body), 64))

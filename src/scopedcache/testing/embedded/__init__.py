@@ -1,0 +1,9 @@
+"""A Kubernetes API server in one process, for tests and demonstrations: a pure core with two doors."""
+
+from __future__ import annotations
+
+from .cluster import EmbeddedCluster
+from .faults import Fault
+from .storage import Event, Storage, Stored
+
+__all__ = ["EmbeddedCluster", "Event", "Fault", "Storage", "Stored"]

@@ -1,0 +1,342 @@
+"""A cluster in this process: started in milliseconds, used, harmed and ended by tests."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final
+from urllib.parse import quote
+
+import msgspec
+
+from ...api.client import Client
+from ...errors import ScopedCacheError
+from ..identities import Identity, service_account_groups
+from ..rbac import Rights
+from ..resources import Resources, wait_for
+from ..rest import JSON, read_answer
+from .alarm import Alarm
+from .bootstrap import bootstrap
+from .clock import Clock
+from .controllers import Controller, standard
+from .faults import Fault, Faults
+from .identities import EmbeddedIdentity, paths_of
+from .messages import Answer, Request
+from .rbac import MASTERS
+from .records import Audit
+from .registry import Registry
+from .schema import compile_schema
+from .server import Question, Server
+from .storage import Storage
+from .transport import EmbeddedTransport
+from .watches import Watch
+
+ADMIN: Final = "admin"
+KUBELET: Final = "kubelet"
+# A controller that writes for ever is a mistake; nothing real takes so many rounds.
+ROUNDS: Final = 10_000
+
+
+class EmbeddedCluster(Resources, Rights):
+    """An API server with its controllers, in process. The shape is that of `ControlPlane`.
+
+    Use `EmbeddedCluster.start(...)` in a `with`. Plain methods (get, list, create, patch, delete, apply, grant, bind,
+    allowed, request …) act as `admin`, answer at once, and may be called from any thread, also from a coroutine.
+
+    Attributes:
+        admin: a user in `system:masters`.
+        storage, registry, server, controllers: the inside, for controllers and for the curious.
+        faults: what goes wrong on purpose.
+        audit: who asked what, exactly.
+        clock: the time of this cluster; `client()` makes it follow the loop that the client runs on.
+        url, ca_file: where the door on loopback is, and what its clients trust; empty without one.
+    """
+
+    wait_for = staticmethod(wait_for)
+
+    def __init__(self, folder: Path | None, controllers: Iterable[str] | None, *, kubelet: bool, seed: int) -> None:
+        """Put the parts together; `start` opens the doors."""
+        Resources.__init__(self, self.request)
+        Rights.__init__(self, self.request)
+        self.clock = Clock()
+        self.storage = Storage(seed=seed)
+        self.registry = Registry()
+        self.server = Server(self.storage, self.registry, compile_schema, seed=seed)
+        self.faults = Faults(seed)
+        self.audit = Audit()
+        self.url = ""
+        self.ca_file = Path()
+        self._lock = threading.RLock()
+        self._folder = folder
+        self._kept = folder is not None
+        self._doors = ExitStack()
+        self._identities: dict[str, Identity] = {}
+        self._alarms: dict[asyncio.AbstractEventLoop, Alarm] = {}
+        self._dirty = False
+        self._due: float | None = None
+        self.storage.subscribe(self._note)
+        self.controllers: list[Controller] = [
+            self.server.definitions,
+            *self._chosen(standard(self.storage, self.registry), controllers, kubelet=kubelet),
+        ]
+        for controller in self.controllers:
+            self.storage.subscribe(controller.observe)
+        bootstrap(self.storage, self.registry, self.clock.now())
+        self.admin = self.user(ADMIN, (MASTERS,))
+        self.tick()
+        # The watch caches of a server begin when it does: what was before is too old for every watch.
+        self.storage.compact()
+
+    @classmethod
+    def start(
+        cls,
+        *,
+        http: bool = False,
+        users: Iterable[str] | Mapping[str, Iterable[str]] = (),
+        kubelet: bool = True,
+        controllers: Iterable[str] | None = None,
+        seed: int = 0,
+        folder: Path | None = None,
+    ) -> EmbeddedCluster:
+        """Start a cluster and return it when it is ready for use.
+
+        Args:
+            http: open the door on loopback as well; identities then have a kubeconfig.
+            users: names of users to make, or names with their groups; `user()` makes others on demand.
+            kubelet: let pods become ready.
+            controllers: the names of those that run; all by default.
+            seed: for names, uids and faults.
+            folder: where kubeconfigs are kept; a temporary folder by default.
+        """
+        cluster = cls(folder, controllers, kubelet=kubelet, seed=seed)
+        try:
+            if http:
+                cluster._open_door()
+            for name, groups in (users if isinstance(users, Mapping) else dict.fromkeys(users, ())).items():
+                cluster.user(name, groups)
+        except BaseException:
+            cluster.stop()
+            raise
+        return cluster
+
+    # -- who, and as whom ----------------------------------------------------------------------------------------
+
+    def user(self, name: str, groups: Iterable[str] = ()) -> Identity:
+        """Return a user; made where there is none of this name."""
+        known = self._identities.get(name)
+        if known is None:
+            groups = tuple(groups)
+            token = self.server.accounts.add(name, groups)
+            known = self._identities[name] = self._identity(name, groups, token)
+        return known
+
+    def service_account(self, namespace: str, name: str, *, expiration_seconds: int = 3600) -> Identity:
+        """Return a ServiceAccount with a new token; it and its namespace are created where missing.
+
+        `refresh()` of the result requests another token.
+        """
+        self.create_namespace(namespace)
+        path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}"
+        if self.get("serviceaccounts", name, namespace) is None:
+            self.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}}, namespace)
+
+        def request_token() -> str:
+            body = {"spec": {"expirationSeconds": expiration_seconds}}
+            return str(self.request("POST", path + "/token", body)["status"]["token"])
+
+        username, groups = f"system:serviceaccount:{namespace}:{name}", service_account_groups(namespace)
+        about = {"kind": "ServiceAccount", "namespace": namespace, "name": name, "request_token": request_token}
+        return self._identity(username, groups, request_token(), **about)
+
+    def client(self, identity: Identity | None = None) -> Client:
+        """Return a client that talks to this cluster in process, as `admin` by default; it belongs to one loop.
+
+        `ScopedCache(cluster.client(identity))` is a cache on it; a loop with virtual time makes waiting cost nothing.
+        """
+        who = identity or self.admin
+        return Client(EmbeddedTransport(self, lambda: who.token), namespace=who.namespace)
+
+    # -- requests ------------------------------------------------------------------------------------------------
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        content_type: str = JSON,
+        query: Mapping[str, str] | None = None,
+        user: Identity | None = None,
+    ) -> dict[str, Any]:
+        """Send one JSON request (as `admin` by default) and return the decoded answer. Faults do not apply.
+
+        Raises:
+            APIError: the server refused; the leaf of its status code, with the server's message.
+        """
+        headers = {"authorization": f"Bearer {(user or self.admin).token}", "accept": JSON}
+        content = b"" if body is None else body if isinstance(body, bytes) else msgspec.json.encode(body)
+        if content:
+            headers["content-type"] = content_type
+        asked = Request(method, quote(path), tuple((query or {}).items()), headers, content)
+        with self._lock:
+            self._run_due()
+            reply = self.finish(self.server.understand(asked, self.now()))
+        if isinstance(reply, Watch):
+            reply.close()
+            raise ScopedCacheError("a watch is for a client: `cluster.client().watch(…)`")
+        return read_answer(method, path, reply.code, reply.body)
+
+    def begin(self, request: Request) -> tuple[Fault | None, Question]:
+        """Understand a request, and find what goes wrong with it. For doors."""
+        with self._lock:
+            now = self.now()
+            question = self.server.understand(request, now)
+            fault = self.faults.strike(question, now)
+            if fault is not None and fault.code:
+                self.audit.note(question, fault.code, now)
+            return fault, question
+
+    def finish(self, question: Question) -> Answer | Watch:
+        """Answer a request, then let the controllers see what it changed. For doors."""
+        with self._lock:
+            self._run_due()
+            now = self.now()
+            reply = self.server.answer(question, now)
+            if isinstance(reply, Answer):
+                self.audit.note(question, reply.code, now)
+            else:
+                record = self.audit.note(question, 200, now, is_open=True)
+                reply.closed.append(lambda: record.end(self.now()))
+            if self._dirty:
+                self.tick()
+            return reply
+
+    def take(self, watch: Watch) -> list[bytes]:
+        """Return what a watch has to send now. For doors."""
+        with self._lock:
+            now = self.now()
+            if now >= watch.due:
+                watch.tick(now, self.storage.version)
+            return watch.take()
+
+    # -- time ----------------------------------------------------------------------------------------------------
+
+    def now(self) -> float:
+        """Return the time of this cluster, in seconds since 1970."""
+        return self.clock.now()
+
+    def tick(self) -> float | None:
+        """Run the controllers until nothing is left to do now; return when there is again, None: not by itself."""
+        with self._lock:
+            for _ in range(ROUNDS):
+                self._dirty = False
+                now = self.now()
+                wanted = [due for c in self.controllers if (due := c.step(now)) is not None]
+                self._due = min(wanted, default=None)
+                if not self._dirty:
+                    break
+            else:
+                raise ScopedCacheError(f"the controllers write for ever: {self.controllers}")
+            for alarm in self._alarms.values():
+                alarm.set(self._due)
+            return self._due
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass at once, for a test that has no loop: everything due within it happens at its time."""
+        with self._lock:
+            end = self.now() + seconds
+            self.tick()
+            while self._due is not None and self._due <= end:
+                self.clock.advance(max(0.0, self._due - self.now()))
+                self.tick()
+            self.clock.advance(max(0.0, end - self.now()))
+
+    def go_by(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Go by the time of this loop, and run what is due on it."""
+        if loop in self._alarms:
+            return
+        with self._lock:
+            self._alarms = {known: alarm for known, alarm in self._alarms.items() if not known.is_closed()}
+            self.clock.follow(loop.time)
+            alarm = self._alarms[loop] = Alarm(loop, self.now, self._run_due)
+            alarm.set(self._due)
+
+    def compact(self) -> None:
+        """Forget all history: old resource versions are 410 from now on."""
+        with self._lock:
+            self.storage.compact()
+
+    # -- end -----------------------------------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """End watches, close the doors, remove the files. May be called again."""
+        atexit.unregister(self.stop)
+        with self._lock:
+            self.server.watches.end_all()
+            for alarm in self._alarms.values():
+                alarm.close()
+            self._alarms = {}
+        self._doors.close()
+        if self._folder is not None and not self._kept:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def __enter__(self) -> EmbeddedCluster:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def __repr__(self) -> str:
+        return f"<EmbeddedCluster {self.url or 'in process'} at {self.storage.version}>"
+
+    # -- inside --------------------------------------------------------------------------------------------------
+
+    def _chosen(self, all_: list[Controller], names: Iterable[str] | None, *, kubelet: bool) -> list[Controller]:
+        wanted = {controller.name for controller in all_} if names is None else set(names)
+        if unknown := wanted - {controller.name for controller in all_}:
+            raise ScopedCacheError(f"no such controllers: {', '.join(sorted(unknown))}")
+        return [c for c in all_ if c.name in wanted and (kubelet or c.name != KUBELET)]
+
+    def _note(self, _: object) -> None:
+        self._dirty = True
+
+    def _run_due(self) -> None:
+        with self._lock:
+            if self._due is not None and self._due <= self.now():
+                self.tick()
+
+    def _identity(self, username: str, groups: tuple[str, ...], token: str, **about: Any) -> Identity:
+        folder = (self._folder or Path()) / "identities"
+        places = paths_of(folder, username)
+        identity = EmbeddedIdentity(username, groups, token, *places, server=self.url, ca_file=self.ca_file, **about)
+        identity.write()
+        return identity
+
+    def _open_door(self) -> None:
+        from ...sync import Portal
+        from .certificate import server_context
+        from .http import HTTPDoor
+
+        atexit.register(self.stop)
+        if self._folder is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="scopedcache-"))
+        tls, self.ca_file = server_context(self._folder)
+        door = HTTPDoor(self, tls)
+        portal = self._doors.enter_context(Portal.start(timeout=10.0))
+        self._doors.enter_context(portal.entered(door.serving))
+        portal.call(lambda: self.go_by(asyncio.get_running_loop()))
+        self.url = door.url
+        self._doors.callback(self.server.watches.end_all)
+        self._identities = {
+            name: self._identity(name, known.groups, known.token) for name, known in self._identities.items()
+        }
+        self.admin = self._identities[ADMIN]

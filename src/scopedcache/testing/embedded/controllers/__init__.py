@@ -1,0 +1,46 @@
+"""What goes on in a cluster besides requests: the seam that every controller fits into."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from ..registry import Registry
+from ..storage import Event, Storage
+from .accounts import ServiceAccounts
+from .aggregation import ClusterRoleAggregation
+from .deployments import Deployments
+from .garbage import GarbageCollector
+from .kubelet import Kubelet
+from .namespaces import NamespaceLifecycle
+from .replicasets import ReplicaSets
+
+__all__ = ["Controller", "Event", "Kubelet", "NamespaceLifecycle", "Registry", "Storage", "standard"]
+
+
+class Controller(Protocol):
+    """A pure step function over the storage. It never sleeps: it says when it wants to be asked again.
+
+    The cluster calls `observe` for every change (its own included) in order, and `step` once after each request that
+    changed something, and when a controller is due; it repeats both until nothing changes any more.
+    """
+
+    name: str
+
+    def observe(self, event: Event) -> None:
+        """Take note of a change. Must not write: the storage is in the middle of one."""
+
+    def step(self, now: float) -> float | None:
+        """Do what is due, by writing to the storage; return when to be asked again, None: not before a change."""
+
+
+def standard(storage: Storage, registry: Registry) -> list[Controller]:
+    """Return the controllers of an ordinary cluster, in the order in which they are asked; each has its `name`."""
+    return [
+        ServiceAccounts(storage, registry),
+        ClusterRoleAggregation(storage, registry),
+        Deployments(storage, registry),
+        ReplicaSets(storage, registry),
+        Kubelet(storage, registry),
+        GarbageCollector(storage, registry),
+        NamespaceLifecycle(storage, registry),
+    ]

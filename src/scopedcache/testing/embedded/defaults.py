@@ -1,0 +1,110 @@
+"""What the server fills in for built-in kinds: as much as makes a second write of the same manifest change nothing."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+
+from .bootstrap import new_namespace
+from .kinds import Kind
+from .refusals import Body
+
+_RBAC = "rbac.authorization.k8s.io"
+
+
+def prepared(kind: Kind, body: Body, old: Body | None) -> Body:
+    """Return a body as a server stores it; `old` is None at its creation. The one given is not changed."""
+    complete = _BY_KIND.get(kind.key)
+    return body if complete is None else complete(body, old)
+
+
+def _namespace(body: Body, old: Body | None) -> Body:
+    if old is None:
+        return new_namespace(body)
+    return {**body, "spec": old.get("spec") or {}}  # its finalizers are for `finalize`
+
+
+def _deployment(body: Body, old: Body | None) -> Body:
+    rolling = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "25%", "maxSurge": "25%"}}
+    defaults = {"replicas": 1, "strategy": rolling, "revisionHistoryLimit": 10, "progressDeadlineSeconds": 600}
+    return {**body, "spec": defaults | _with_template(body.get("spec") or {})} | ({} if old else {"status": {}})
+
+
+def _replica_set(body: Body, old: Body | None) -> Body:
+    return {**body, "spec": {"replicas": 1} | _with_template(body.get("spec") or {})} | (
+        {} if old else {"status": {"replicas": 0}}
+    )
+
+
+def _pod(body: Body, old: Body | None) -> Body:
+    account = {"serviceAccountName": "default", "serviceAccount": "default", "enableServiceLinks": True}
+    spec = account | _pod_spec(body.get("spec") or {})
+    status = {} if old is not None else {"status": {"phase": "Pending", "qosClass": "BestEffort"}}
+    return {**body, "spec": spec} | status
+
+
+def _with_template(spec: Body) -> Body:
+    template = spec.get("template") or {}
+    metadata = {"creationTimestamp": None} | (template.get("metadata") or {})
+    return {**spec, "template": {**template, "metadata": metadata, "spec": _pod_spec(template.get("spec") or {})}}
+
+
+def _pod_spec(spec: Body) -> Body:
+    defaults: Body = {
+        "restartPolicy": "Always",
+        "terminationGracePeriodSeconds": 30,
+        "dnsPolicy": "ClusterFirst",
+        "securityContext": {},
+        "schedulerName": "default-scheduler",
+    }
+    lists = ("containers", "initContainers")
+    return defaults | spec | {field: [_container(c) for c in spec[field]] for field in lists if spec.get(field)}
+
+
+def _container(container: Body) -> Body:
+    image = str(container.get("image", ""))
+    tag = image.rpartition("/")[2].partition(":")[2]
+    defaults: Body = {
+        "resources": {},
+        "terminationMessagePath": "/dev/termination-log",
+        "terminationMessagePolicy": "File",
+        "imagePullPolicy": "Always" if tag in ("", "latest") and "@" not in image else "IfNotPresent",
+    }
+    ports = container.get("ports")
+    return defaults | container | ({"ports": [{"protocol": "TCP"} | port for port in ports]} if ports else {})
+
+
+def _secret(body: Body, _: Body | None) -> Body:
+    plain = body.get("stringData") or {}
+    data = {**(body.get("data") or {}), **{k: base64.b64encode(v.encode()).decode() for k, v in plain.items()}}
+    rest = {key: value for key, value in body.items() if key != "stringData"}
+    return {"type": "Opaque"} | rest | ({"data": data} if data else {})
+
+
+def _binding(body: Body, _: Body | None) -> Body:
+    subjects = [
+        ({} if subject.get("kind") == "ServiceAccount" else {"apiGroup": _RBAC}) | subject
+        for subject in body.get("subjects") or ()
+    ]
+    role = {"apiGroup": _RBAC} | body.get("roleRef", {})
+    return {**body, "roleRef": role} | ({"subjects": subjects} if subjects else {})
+
+
+def _definition(body: Body, old: Body | None) -> Body:
+    spec = body.get("spec") or {}
+    names = spec.get("names") or {}
+    kind = str(names.get("kind", ""))
+    named = {"singular": kind.lower(), "listKind": f"{kind}List"} | names
+    return {**body, "spec": {"conversion": {"strategy": "None"}} | spec | {"names": named}}
+
+
+_BY_KIND: dict[tuple[str, str], Callable[[Body, Body | None], Body]] = {
+    ("", "namespaces"): _namespace,
+    ("", "pods"): _pod,
+    ("", "secrets"): _secret,
+    ("apps", "deployments"): _deployment,
+    ("apps", "replicasets"): _replica_set,
+    (_RBAC, "rolebindings"): _binding,
+    (_RBAC, "clusterrolebindings"): _binding,
+    ("apiextensions.k8s.io", "customresourcedefinitions"): _definition,
+}

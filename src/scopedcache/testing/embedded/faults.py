@@ -1,0 +1,156 @@
+"""What goes wrong, on purpose: rules that are matched against requests, in the order in which they were added."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable
+
+import attrs
+
+from .messages import Answer, of_refusal
+from .rbac import refusal_words
+from .refusals import Refusal, forbidden
+from .server import Question
+
+_REASONS = {401: "Unauthorized", 403: "Forbidden", 404: "NotFound", 409: "Conflict", 410: "Expired"}
+_REASONS |= {429: "TooManyRequests", 500: "InternalError", 503: "ServiceUnavailable", 504: "Timeout"}
+
+
+class Lost(Exception):
+    """There is no connection, or none any more."""
+
+
+@attrs.define(eq=False)
+class Fault:
+    """A rule: which requests it is for, how often, and what happens to them. Unset fields match everything.
+
+    Attributes:
+        user, verb, resource, namespace, name: which requests; `resource` is written `deployments.apps`.
+        times: so many requests, then never again; None is for ever. `skip` lets the first ones pass.
+        until: the cluster's time at which it is over: a window of false 403s after a restart, for one.
+        chance: how likely a matching request is struck, by the cluster's seeded source.
+        latency: seconds before the server looks at the request.
+        code, reason, message, retry_after: answer with this Status; `html` answers with a page instead.
+        refuse: no connection at all.
+        cut_after: lose the connection in the middle of the line after so many lines of a watch.
+        silence_after: say nothing more after so many lines, and keep the connection.
+        drip: seconds between the bytes of a watch.
+        oversize: begin a watch with a line of so many bytes.
+    """
+
+    user: str | None = None
+    verb: str | None = None
+    resource: str | None = None
+    namespace: str | None = None
+    name: str | None = None
+    times: int | None = None
+    skip: int = 0
+    until: float = float("inf")
+    chance: float = 1.0
+    latency: float = 0.0
+    code: int = 0
+    reason: str = ""
+    message: str = ""
+    retry_after: int = 0
+    html: bool = False
+    refuse: bool = False
+    cut_after: int | None = None
+    silence_after: int | None = None
+    drip: float = 0.0
+    oversize: int = 0
+    struck: int = attrs.field(default=0, init=False)
+    _question: Question | None = attrs.field(default=None, init=False, repr=False)
+
+    def fits(self, question: Question) -> bool:
+        """Tell whether the rule is for a request."""
+        asked, user = question.asked, question.user
+        found = {
+            "user": user.name if user is not None else "",
+            "verb": asked.verb,
+            "resource": asked.subject,
+            "namespace": asked.namespace,
+            "name": asked.name,
+        }
+        return all(getattr(self, field) in (None, value) for field, value in found.items())
+
+    def answer(self) -> Answer | None:
+        """Return the answer that takes the place of the server's; None where the server is asked."""
+        if not self.code:
+            return None
+        if self.html:
+            page = f"<html><body><h1>{self.code} {self.message or 'Bad Gateway'}</h1></body></html>"
+            return Answer(self.code, page.encode(), "text/html")
+        refusal = self._refusal()
+        if self.retry_after:
+            refusal.headers["Retry-After"] = str(self.retry_after)
+        return of_refusal(refusal)
+
+    def _refusal(self) -> Refusal:
+        question = self._question
+        if self.code == 403 and not self.message and question is not None and question.user is not None:
+            asked = question.asked
+            return forbidden(asked.group, asked.resource, asked.name, refusal_words(question.user, asked))
+        about = {"retryAfterSeconds": self.retry_after} if self.retry_after else None
+        reason = self.reason or _REASONS.get(self.code, "InternalError")
+        return Refusal(self.code, reason, self.message or "a fault was asked for", about)
+
+
+class Faults:
+    """The rules in force. The same seed and the same requests meet the same faults."""
+
+    def __init__(self, seed: int = 0) -> None:
+        self._rules: list[Fault] = []
+        self._chance: Callable[[], float] = random.Random(seed).random
+
+    def add(self, fault: Fault) -> Fault:
+        """Put a rule into force; return it, for `remove`."""
+        self._rules.append(fault)
+        return fault
+
+    def remove(self, fault: Fault) -> None:
+        """Take a rule out of force; nothing happens when it is over."""
+        self._rules = [rule for rule in self._rules if rule is not fault]
+
+    def clear(self) -> None:
+        """Take all rules out of force."""
+        self._rules = []
+
+    def strike(self, question: Question, now: float) -> Fault | None:
+        """Return what happens to a request, the first rule that fits; None: nothing."""
+        for rule in self._rules:
+            if now >= rule.until or not rule.fits(question):
+                continue
+            if rule.skip > 0:
+                rule.skip -= 1
+                continue
+            if rule.chance < 1.0 and self._chance() >= rule.chance:
+                continue
+            if rule.times is not None and rule.struck >= rule.times:
+                continue
+            rule.struck += 1
+            rule._question = question
+            return rule
+        return None
+
+
+async def cut_lines(fault: Fault, lines: list[bytes], sent: int) -> AsyncIterator[bytes]:
+    """Yield the lines of a watch as a fault lets them through; `sent` were sent before.
+
+    Raises:
+        Lost: the connection is cut.
+    """
+    if fault.oversize and not sent:
+        yield b'{"type":"ADDED","object":{"metadata":{"name":"' + b"x" * fault.oversize + b'"}}}\n'
+    for number, line in enumerate(lines, sent):
+        if fault.cut_after is not None and number >= fault.cut_after:
+            yield line[: len(line) // 2]
+            raise Lost("connection lost in the middle of a line")
+        if fault.silence_after is not None and number >= fault.silence_after:
+            await asyncio.Event().wait()
+        if fault.drip:
+            for byte in line:
+                yield bytes([byte])
+                await asyncio.sleep(fault.drip)
+        else:
+            yield line

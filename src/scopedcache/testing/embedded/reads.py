@@ -1,0 +1,182 @@
+"""Get, list and watch: what resource versions, limits and tokens mean (semantics 4.3)."""
+
+from __future__ import annotations
+
+import base64
+
+import attrs
+import msgspec
+
+from .kinds import Kind
+from .messages import Answer, Request
+from .refusals import Body, Cause, Refusal, bad_request, expired, invalid, not_found, too_large_version
+from .rendering import list_bytes, object_bytes, view_of
+from .requests import Attributes, is_true
+from .selection import Selection, selection_of
+from .storage import Storage, Stored, StoredList
+from .watches import Watch, Watches
+
+_INCONSISTENT = (
+    "The provided continue parameter is too old to display a consistent list result. You can start a new list without "
+    "the continue parameter, or use the continue token in this response to retrieve the remainder of the results. "
+    "Continuing with the provided token results in an inconsistent list - objects that were created, modified, or "
+    "deleted between the time the first chunk was returned and now may show up in the list."
+)
+
+
+class _Token(msgspec.Struct, rename={"version": "rv"}):
+    """Where a list goes on; version -1: with whatever there is by now."""
+
+    version: int
+    start: tuple[str, str]
+
+
+@attrs.frozen
+class Reads:
+    """The verbs that change nothing."""
+
+    storage: Storage
+    watches: Watches
+
+    def get(self, request: Request, kind: Kind, asked: Attributes, now: float) -> Answer:
+        """Answer with one object."""
+        view = view_of(request.headers.get("accept", ""))
+        found = self.storage.get(kind, asked.namespace if kind.namespaced else "", asked.name)
+        if found is None:
+            raise not_found(kind.group, kind.resource, asked.name)
+        return Answer(200, object_bytes(found, asked.api_version, view, now))
+
+    def list(self, request: Request, kind: Kind, asked: Attributes, now: float) -> Answer:
+        """Answer with a list, or one page of it.
+
+        Raises:
+            Refusal: 410, the version or the token is too old; 504, the version is from the future; 400 and 422 for
+                parameters that do not go together.
+        """
+        view = view_of(request.headers.get("accept", ""))
+        selection = _selection(request, kind, asked)
+        _check_parameters(request, watching=False)
+        found, version, limited = self._found(request, kind, selection)
+        if not selection.is_plain:
+            found = [stored for stored in found if selection.matches(stored)]
+        metadata: Body = {"resourceVersion": str(version)}
+        limit = _number(request.asked("limit")) if limited else 0
+        if limit and len(found) > limit:
+            last = found[limit - 1]
+            metadata["continue"] = _token(_Token(version, (last.namespace, last.name)))
+            if selection.is_plain:
+                metadata["remainingItemCount"] = len(found) - limit
+            found = found[:limit]
+        return Answer(200, list_bytes(kind, asked.api_version, view, found, metadata, now))
+
+    def watch(self, request: Request, kind: Kind, asked: Attributes, now: float) -> Watch:
+        """Open a watch.
+
+        Raises:
+            Refusal: as for lists; a version that is too old is an ERROR in the watch.
+        """
+        view = view_of(request.headers.get("accept", ""))
+        selection = _selection(request, kind, asked)
+        _check_parameters(request, watching=True)
+        since = _number(request.asked("resourceVersion"), "resourceVersion")
+        bookmarks = is_true(request.asked("allowWatchBookmarks"))
+        streaming = is_true(request.asked("sendInitialEvents"))
+        timeout = self.watches.timeout(float(_number(request.asked("timeoutSeconds"))))
+        if streaming and since > self.storage.version:
+            raise too_large_version(since, self.storage.version)
+        watch = Watch(kind, asked.api_version, selection, view, now=now, timeout=timeout, bookmarks=bookmarks)
+        initial: list[Stored] = []
+        if streaming or not since:
+            found = self.storage.list(kind, selection.namespace)
+            initial = [stored for stored in found if selection.is_plain or selection.matches(stored)]
+        # sendInitialEvents=false with no version begins now, without the objects that are there.
+        if not streaming and not since and request.asked("sendInitialEvents"):
+            initial = []
+        plain = bool(since) and not streaming
+        self.watches.begin(watch, since if plain else None, initial, marked=streaming and bookmarks)
+        return watch
+
+    def _found(self, request: Request, kind: Kind, selection: Selection) -> tuple[StoredList, int, bool]:
+        """Return the objects, the version they stand for, and whether `limit` counts."""
+        place = selection.namespace
+        current = self.storage.version
+        given = request.asked("resourceVersion")
+        wanted = _number(given, "resourceVersion")
+        if text := request.asked("continue"):
+            token = _read_token(text)
+            version = current if token.version < 0 else token.version
+            try:
+                found = self.storage.list_at(kind, version, place)
+            except Refusal as refusal:
+                raise expired(_INCONSISTENT, _token(_Token(-1, token.start))) from refusal
+            return [s for s in found if (s.namespace, s.name) > token.start], version, True
+        if wanted > current:
+            raise too_large_version(wanted, current)
+        match = request.asked("resourceVersionMatch")
+        if match == "Exact" or (wanted and not match and request.asked("limit")):
+            try:
+                return self.storage.list_at(kind, wanted, place), wanted, True
+            except Refusal as refusal:
+                raise expired("The resourceVersion for the provided list is too old.") from refusal
+        # Version 0 is "whatever the cache has", and the cache knows no pages.
+        return self.storage.list(kind, place), current, given != "0"
+
+
+def _selection(request: Request, kind: Kind, asked: Attributes) -> Selection:
+    return selection_of(request, kind, (asked.namespace or None) if kind.namespaced else None)
+
+
+def _check_parameters(request: Request, *, watching: bool) -> None:
+    version, match = request.asked("resourceVersion"), request.asked("resourceVersionMatch")
+    initial = request.asked("sendInitialEvents")
+    causes: list[Cause] = []
+    if initial and not watching:
+        words = "Forbidden: sendInitialEvents is forbidden for list"
+        causes.append(Cause("sendInitialEvents", "FieldValueForbidden", words))
+    elif initial and match != "NotOlderThan":
+        words = "Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
+        causes.append(Cause("resourceVersionMatch", "FieldValueForbidden", words))
+    elif match and watching and not initial:
+        words = "Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
+        causes.append(Cause("resourceVersionMatch", "FieldValueForbidden", words))
+    elif match and not watching:
+        causes += _match_causes(version, match, request.asked("continue"))
+    if causes:
+        raise invalid("meta.k8s.io", "ListOptions", "", causes)
+    if version and request.asked("continue") and version != "0" and not watching:
+        raise bad_request("specifying resource version is not allowed when using continue")
+
+
+def _match_causes(version: str, match: str, token: str) -> list[Cause]:
+    words = ""
+    if match not in ("Exact", "NotOlderThan"):
+        value = f'Unsupported value: "{match}": supported values: "Exact", "NotOlderThan"'
+        return [Cause("resourceVersionMatch", "FieldValueNotSupported", value)]
+    if not version:
+        words = "Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided"
+    elif match == "Exact" and version == "0":
+        words = 'Forbidden: resourceVersionMatch "Exact" is forbidden for resourceVersion "0"'
+    elif token:
+        words = "Forbidden: resourceVersionMatch is forbidden when continue is provided"
+    return [Cause("resourceVersionMatch", "FieldValueForbidden", words)] if words else []
+
+
+def _number(text: str, name: str = "") -> int:
+    if not text:
+        return 0
+    if not text.isdecimal():
+        raise bad_request(
+            f'{name or "parameter"}: Invalid value: "{text}": strconv.ParseUint: parsing "{text}": invalid syntax'
+        )
+    return int(text)
+
+
+def _token(token: _Token) -> str:
+    return base64.urlsafe_b64encode(msgspec.json.encode(token)).decode().rstrip("=")
+
+
+def _read_token(text: str) -> _Token:
+    try:
+        return msgspec.json.decode(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=_Token)
+    except (ValueError, msgspec.DecodeError) as error:
+        raise bad_request(f"invalid continue token: continue key is not valid: {error}") from error

@@ -1,0 +1,91 @@
+"""Who asked what: the audit of an embedded cluster, in the shape of the real one's."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from datetime import UTC, datetime
+from typing import Unpack
+
+import attrs
+
+from ..audit import AuditRequest, Mark, Wanted, matching
+from .server import Question
+
+Requests = list[AuditRequest]
+
+
+class Audit:
+    """Every request, in the order in which they were answered. Safe to use from any thread.
+
+    Not in it: what the cluster's own controllers do, for they write to the storage.
+    """
+
+    def __init__(self) -> None:
+        self._records: list[_Record] = []
+        self._numbers = itertools.count(1)
+        self._lock = threading.Lock()
+
+    def mark(self) -> Mark:
+        """Return a point in the log; `since=` it means requests that came later."""
+        return Mark(len(self._records))
+
+    def requests(self, since: Mark | None = None, **wanted: Unpack[Wanted]) -> Requests:
+        """Return the requests that agree with `wanted`."""
+        with self._lock:
+            found = [record.request for record in self._records[since or 0 :]]
+        return matching(found, wanted)
+
+    def count(self, since: Mark | None = None, **wanted: Unpack[Wanted]) -> int:
+        """Return how many requests agree with `wanted`."""
+        return len(self.requests(since, **wanted))
+
+    def open_watches(self, **wanted: Unpack[Wanted]) -> Requests:
+        """Return the watches that are open now; a refused one never was."""
+        return [r for r in self.requests(**wanted) if r.verb == "watch" and r.is_open and r.code == 200]
+
+    def note(self, question: Question, code: int, now: float, *, is_open: bool = False) -> _Record:
+        """Write a request down; `end` of the result is for a watch that was open."""
+        record = _Record(question, code, now, next(self._numbers), None if is_open else now)
+        with self._lock:
+            self._records.append(record)
+        return record
+
+    def __repr__(self) -> str:
+        return f"<Audit of {len(self._records)} requests>"
+
+
+@attrs.define(eq=False)
+class _Record:
+    """A request, described only when somebody asks: most are never looked at."""
+
+    question: Question
+    code: int
+    received: float
+    number: int
+    ended: float | None
+
+    def end(self, now: float) -> None:
+        """A watch has ended."""
+        self.ended = self.ended or now
+
+    @property
+    def request(self) -> AuditRequest:
+        request, asked = self.question.request, self.question.asked
+        query = "&".join(f"{key}={value}" for key, value in request.query)
+        return AuditRequest(
+            id=str(self.number),
+            user=self.question.user.name if self.question.user is not None else "",
+            verb=asked.verb,
+            resource=asked.subject if asked.is_resource else "",
+            subresource=asked.subresource or None,
+            namespace=asked.namespace or None,
+            name=asked.name or None,
+            code=self.code,
+            stage="ResponseStarted" if self.ended is None else "ResponseComplete",
+            uri=request.path + (f"?{query}" if query else ""),
+            user_agent=request.headers.get("user-agent", ""),
+            received=datetime.fromtimestamp(self.received, UTC),
+            ended=None if self.ended is None else datetime.fromtimestamp(self.ended, UTC),
+            server=0,
+        )

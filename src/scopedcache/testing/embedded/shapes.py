@@ -1,0 +1,138 @@
+"""What built-in kinds look like, as far as their schema is known here, and what their values must be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+from .kinds import Kind
+from .refusals import Body, Cause, bad_request
+
+Key = tuple[str, str]
+Check = Callable[[Body, Body | None], Iterator[Cause]]
+
+_RBAC: Final = "rbac.authorization.k8s.io"
+_ALWAYS: Final = {"kind", "apiVersion", "metadata"}
+_SPEC: Final = {"spec", "status"}
+# The size of the data of a ConfigMap or a Secret.
+_DATA_LIMIT: Final = 2**20
+_FIELDS: Final[dict[Key, set[str]]] = {
+    ("", "namespaces"): _SPEC,
+    ("", "nodes"): _SPEC,
+    ("", "pods"): _SPEC,
+    ("", "services"): _SPEC,
+    ("", "configmaps"): {"data", "binaryData", "immutable"},
+    ("", "secrets"): {"data", "stringData", "type", "immutable"},
+    ("", "serviceaccounts"): {"secrets", "imagePullSecrets", "automountServiceAccountToken"},
+    ("apps", "deployments"): _SPEC,
+    ("apps", "replicasets"): _SPEC,
+    (_RBAC, "roles"): {"rules"},
+    (_RBAC, "clusterroles"): {"rules", "aggregationRule"},
+    (_RBAC, "rolebindings"): {"subjects", "roleRef"},
+    (_RBAC, "clusterrolebindings"): {"subjects", "roleRef"},
+    ("coordination.k8s.io", "leases"): {"spec"},
+}
+# Fields whose type a controller counts on: their path, and what Go calls their type.
+_INTEGERS: Final[dict[Key, tuple[str, ...]]] = {
+    ("apps", "deployments"): ("spec.replicas", "spec.minReadySeconds"),
+    ("apps", "replicasets"): ("spec.replicas",),
+    ("coordination.k8s.io", "leases"): ("spec.leaseDurationSeconds", "spec.leaseTransitions"),
+}
+_GO_NAMES: Final = {str: "string", bool: "bool", float: "number", list: "array", dict: "object"}
+
+
+class Shape:
+    """A Validator of one built-in kind."""
+
+    def __init__(self, kind: Kind) -> None:
+        self._kind = kind
+        self._fields = _FIELDS.get(kind.key)
+        self._integers = _INTEGERS.get(kind.key, ())
+        self._check = _CHECKS.get(kind.key)
+
+    def complete(self, body: Body) -> list[str]:
+        """Drop unknown fields of the first level. (What is written into a spec is kept as it is.)"""
+        if self._fields is None:
+            return []
+        dropped = [field for field in body if field not in self._fields and field not in _ALWAYS]
+        for field in dropped:
+            del body[field]
+        return dropped
+
+    def causes(self, body: Body, old: Body | None) -> list[Cause]:
+        """Return what is wrong.
+
+        Raises:
+            Refusal: 400, a value is of another type.
+        """
+        for path in self._integers:
+            self._check_integer(body, path)
+        return list(self._check(body, old)) if self._check is not None else []
+
+    def list_keys(self, path: tuple[str, ...]) -> tuple[str, ...] | None:
+        """Return how lists merge. Never asked: `listkeys` knows the built-in ones."""
+        return None
+
+    def _check_integer(self, body: Any, path: str) -> None:
+        for field in path.split("."):
+            body = body.get(field) if isinstance(body, dict) else None
+        if body is not None and type(body) is not int:
+            name, version = self._kind.name, self._kind.version
+            words = f"cannot unmarshal {_GO_NAMES[type(body)]} into Go struct field {name}.{path} of type int32"
+            raise bad_request(f'{name} in version "{version}" cannot be handled as a {name}: json: {words}')
+
+
+def _workload(body: Body, old: Body | None) -> Iterator[Cause]:
+    spec = body.get("spec") or {}
+    replicas, selector = spec.get("replicas", 1), spec.get("selector") or {}
+    labels = (((spec.get("template") or {}).get("metadata")) or {}).get("labels") or {}
+    if replicas < 0:
+        words = f"Invalid value: {replicas}: must be greater than or equal to 0"
+        yield Cause("spec.replicas", "FieldValueInvalid", words)
+    if not selector:
+        yield Cause("spec.selector", "FieldValueRequired", "Required value")
+    elif any(labels.get(key) != value for key, value in (selector.get("matchLabels") or {}).items()):
+        words = "Invalid value: null: `selector` does not match template `labels`"
+        yield Cause("spec.template.metadata.labels", "FieldValueInvalid", words)
+    if old is not None and ((old.get("spec") or {}).get("selector") or {}) != selector:
+        yield Cause("spec.selector", "FieldValueInvalid", "Invalid value: null: field is immutable")
+
+
+def _pod(body: Body, _: Body | None) -> Iterator[Cause]:
+    containers = (body.get("spec") or {}).get("containers") or ()
+    if not containers:
+        yield Cause("spec.containers", "FieldValueRequired", "Required value")
+    for number, container in enumerate(containers):
+        for field in ("name", "image"):
+            if not container.get(field):
+                yield Cause(f"spec.containers[{number}].{field}", "FieldValueRequired", "Required value")
+
+
+def _data(body: Body, old: Body | None) -> Iterator[Cause]:
+    size = sum(len(value) for field in ("data", "binaryData") for value in (body.get(field) or {}).values())
+    if size > _DATA_LIMIT:
+        yield Cause("[]", "FieldValueTooLong", f"Too long: may not be more than {_DATA_LIMIT} bytes")
+    if old is None or not old.get("immutable"):
+        return
+    for field in ("immutable", "data", "binaryData"):
+        if body.get(field) != old.get(field):
+            yield Cause(field, "FieldValueForbidden", "Forbidden: field is immutable when `immutable` is set")
+
+
+def _binding(body: Body, old: Body | None) -> Iterator[Cause]:
+    role = body.get("roleRef") or {}
+    if not role.get("name"):
+        yield Cause("roleRef.name", "FieldValueRequired", "Required value")
+    if old is not None and old.get("roleRef") != role:
+        yield Cause("roleRef", "FieldValueInvalid", "Invalid value: null: cannot change roleRef")
+
+
+_CHECKS: Final[dict[Key, Check]] = {
+    ("", "pods"): _pod,
+    ("", "configmaps"): _data,
+    ("", "secrets"): _data,
+    ("apps", "deployments"): _workload,
+    ("apps", "replicasets"): _workload,
+    (_RBAC, "rolebindings"): _binding,
+    (_RBAC, "clusterrolebindings"): _binding,
+}

@@ -1,0 +1,89 @@
+"""What the storage holds and tells of: an object at one version, and a change."""
+
+from __future__ import annotations
+
+import functools
+from datetime import UTC, datetime
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from .kinds import Kind
+from .refusals import Body
+
+EventType = Literal["ADDED", "MODIFIED", "DELETED"]
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder().decode
+
+
+class Stored:
+    """An object at one version. Its body must not be changed."""
+
+    __slots__ = ("_raw", "body", "kind", "version")
+
+    def __init__(self, kind: Kind, body: Body, version: int) -> None:
+        self.kind = kind
+        self.body = body
+        self.version = version
+        self._raw: bytes | None = None
+
+    @property
+    def raw(self) -> bytes:
+        """Return the JSON, made once: kind, apiVersion and metadata come first, as real servers write them."""
+        if self._raw is None:
+            self._raw = _encode(self.body)
+        return self._raw
+
+    @property
+    def metadata(self) -> Body:
+        return self.body["metadata"]  # type: ignore[no-any-return]
+
+    @property
+    def name(self) -> str:
+        return str(self.metadata["name"])
+
+    @property
+    def namespace(self) -> str:
+        return str(self.metadata.get("namespace", ""))
+
+    @property
+    def uid(self) -> str:
+        return str(self.metadata["uid"])
+
+    @property
+    def deleting(self) -> bool:
+        return "deletionTimestamp" in self.metadata
+
+    def copy(self) -> Body:
+        """Return a body that belongs to the caller."""
+        return _decode(self.raw)  # type: ignore[no-any-return]
+
+    def __repr__(self) -> str:
+        return f"<Stored {self.kind} {self.namespace}/{self.name} at {self.version}>"
+
+
+class Event(NamedTuple):
+    """A change: what there is now (of a deleted object its last state), and what there was before."""
+
+    type: EventType
+    stored: Stored
+    previous: Stored | None
+
+    @property
+    def kind(self) -> Kind:
+        return self.stored.kind
+
+    @property
+    def version(self) -> int:
+        return self.stored.version
+
+
+def timestamp(now: float) -> str:
+    """Return a time as metadata carries it, in whole seconds."""
+    return _second(int(now))
+
+
+@functools.lru_cache(maxsize=64)
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

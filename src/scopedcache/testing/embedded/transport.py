@@ -1,0 +1,129 @@
+"""The door without sockets: a `Transport` that asks the cluster directly, in the time of the loop that it runs on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Protocol
+
+from ...api.transport import REQUEST_TIMEOUT, Query, Response
+from ...errors import TransportError
+from .carrier import Core, chunks, exchange
+from .faults import Fault, Lost
+from .messages import JSON, Answer, Request
+from .watches import Watch
+
+AGENT = "scopedcache"
+
+
+class Cluster(Core, Protocol):
+    """What this door needs besides."""
+
+    def go_by(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Go by the time of this loop, and run what is due on it."""
+
+
+class EmbeddedTransport:
+    """A way to an embedded cluster. Belongs to the running loop."""
+
+    def __init__(self, cluster: Cluster, token: Callable[[], str]) -> None:
+        self._cluster = cluster
+        self._token = token
+        self._closed = False
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        query: Query = (),
+        *,
+        body: bytes | None = None,
+        content_type: str = JSON,
+        accept: str = JSON,
+        timeout: float = REQUEST_TIMEOUT,
+    ) -> Response:
+        """Send one request. It is answered in another turn of the loop, as over a network."""
+        headers = {"content-type": content_type} if body is not None else {}
+        request = self._request(method, path, query, headers | {"accept": accept}, body or b"")
+        try:
+            async with asyncio.timeout(timeout):
+                await asyncio.sleep(0)
+                reply, _ = await exchange(self._cluster, request)
+        except TimeoutError as error:
+            raise TransportError("the embedded cluster did not answer in time") from error
+        except Lost as error:
+            raise TransportError(str(error)) from error
+        if isinstance(reply, Watch):  # a watch that somebody asked for as if it were a request
+            reply.close()
+            raise TransportError("a watch cannot be read as a whole")
+        return Response(reply.code, reply.content_type.partition(";")[0], reply.headers, reply.body)
+
+    @asynccontextmanager
+    async def stream(
+        self, path: str, query: Query = (), *, accept: str = JSON, idle_timeout: float
+    ) -> AsyncIterator[EmbeddedStream]:
+        """Open a stream. Leaving the block closes it at once."""
+        request = self._request("GET", path, query, {"accept": accept}, b"")
+        try:
+            async with asyncio.timeout(idle_timeout):
+                await asyncio.sleep(0)
+                reply, fault = await exchange(self._cluster, request)
+        except TimeoutError as error:
+            raise TransportError("the embedded cluster did not answer in time") from error
+        except Lost as error:
+            raise TransportError(str(error)) from error
+        try:
+            yield EmbeddedStream(self._cluster, reply, fault, idle_timeout)
+        finally:
+            if isinstance(reply, Watch):
+                reply.close()
+
+    async def close(self) -> None:
+        """Answer nothing any more."""
+        self._closed = True
+
+    def _request(self, method: str, path: str, query: Query, headers: dict[str, str], body: bytes) -> Request:
+        if self._closed:
+            raise TransportError("this client is closed")
+        self._cluster.go_by(asyncio.get_running_loop())
+        headers |= {"authorization": f"Bearer {self._token()}", "user-agent": AGENT}
+        return Request(method, path, tuple(query), headers, body)
+
+
+class EmbeddedStream:
+    """An answer, read piece by piece."""
+
+    def __init__(self, cluster: Cluster, reply: Answer | Watch, fault: Fault | None, idle_timeout: float) -> None:
+        self._cluster = cluster
+        self._reply = reply
+        self._fault = fault
+        self._idle_timeout = idle_timeout
+        self.status = reply.code if isinstance(reply, Answer) else 200
+        self.content_type = reply.content_type.partition(";")[0] if isinstance(reply, Answer) else JSON
+        self.headers: Mapping[str, str] = reply.headers if isinstance(reply, Answer) else {}
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Yield bytes as they come; a stream that is silent for too long is cut."""
+        if isinstance(self._reply, Answer):
+            yield self._reply.body
+            return
+        carried = chunks(self._cluster, self._reply, self._fault)
+        try:
+            while True:
+                try:
+                    async with asyncio.timeout(self._idle_timeout):
+                        chunk = await anext(carried)
+                except StopAsyncIteration:
+                    return
+                except TimeoutError as error:
+                    raise TransportError(f"no byte for {self._idle_timeout:g} s") from error
+                except Lost as error:
+                    raise TransportError(str(error)) from error
+                yield chunk
+        finally:
+            await carried.aclose()
+
+    async def read(self) -> bytes:
+        """Return the body of an error."""
+        return self._reply.body if isinstance(self._reply, Answer) else b""

@@ -1,0 +1,314 @@
+"""Create, update, patch and delete: what the server makes of a body before it is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+import msgspec
+
+from . import events
+from .apply import Manager, applied, tracked
+from .bodies import content_type, decoded
+from .defaults import prepared
+from .kinds import Kind, Validator
+from .listkeys import merge_keys
+from .messages import Answer, Request, of_json
+from .patches import json_patched, merged, strategic
+from .refusals import (
+    Body,
+    Cause,
+    Refusal,
+    bad_request,
+    conflict,
+    details,
+    forbidden,
+    invalid,
+    not_found,
+    unsupported_media_type,
+)
+from .registry import Registry
+from .rendering import list_bytes, object_bytes, view_of
+from .requests import Attributes
+from .scale import scale_of, with_scale
+from .selection import selection_of
+from .storage import Part, Storage, Stored
+from .validation import check_identity, metadata_causes
+
+APPLY = "application/apply-patch+yaml"
+MERGE = "application/merge-patch+json"
+JSON_PATCH = "application/json-patch+json"
+STRATEGIC = "application/strategic-merge-patch+json"
+# Kinds whose deletion answers with the object, also where it is gone at once.
+_RETURNED = (("", "pods"), ("", "services"), ("", "serviceaccounts"))
+_OPTIONS = {"dryRun": ("All",), "fieldValidation": ("Ignore", "Strict", "Warn")}
+# Built-in kinds that must not be updated without a version.
+_CONDITIONAL = (("coordination.k8s.io", "leases"), ("apiextensions.k8s.io", "customresourcedefinitions"))
+
+
+@attrs.frozen
+class Writes:
+    """The verbs that change something."""
+
+    storage: Storage
+    registry: Registry
+
+    def create(self, request: Request, kind: Kind, asked: Attributes, now: float) -> Answer:
+        """Store a new object."""
+        body = check_identity(decoded(request), kind, asked.version, asked.namespace)
+        return self._created(request, kind, asked, body, now)
+
+    def update(self, request: Request, kind: Kind, asked: Attributes, now: float) -> Answer:
+        """Replace an object, its status or its scale."""
+        body = decoded(request)
+        return self._changed(request, kind, asked, lambda _: body, now)
+
+    def patch(self, request: Request, kind: Kind, asked: Attributes, now: float) -> Answer:
+        """Patch an object, its status or its scale."""
+        media = content_type(request)
+        if media == APPLY:
+            return self._apply(request, kind, asked, now)
+        if media not in (MERGE, JSON_PATCH, STRATEGIC) or (media == STRATEGIC and kind.custom):
+            raise unsupported_media_type([JSON_PATCH, MERGE, APPLY] + ([] if kind.custom else [STRATEGIC]))
+        patch = decoded(request)
+        ways = {MERGE: merged, JSON_PATCH: json_patched, STRATEGIC: strategic}
+        return self._changed(request, kind, asked, lambda body: ways[media](body, patch), now)
+
+    def would_create(self, request: Request, kind: Kind, asked: Attributes) -> bool:
+        """Tell whether a patch is an apply of what is not there."""
+        place = asked.namespace if kind.namespaced else ""
+        return content_type(request) == APPLY and self.storage.get(kind, place, asked.name) is None
+
+    def delete(self, request: Request, kind: Kind, asked: Attributes, now: float) -> Answer:
+        """Delete one object."""
+        options = _options(request)
+        found, gone = self._delete_one(kind, asked.namespace if kind.namespaced else "", asked.name, options, now)
+        if not gone or kind.key in _RETURNED:
+            return Answer(200, object_bytes(found, asked.api_version, view_of(request.headers.get("accept", "")), now))
+        about = details(kind.group, kind.resource, found.name, uid=found.uid)
+        return of_json({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": about})
+
+    def delete_collection(self, request: Request, kind: Kind, asked: Attributes, now: float) -> Answer:
+        """Delete everything that the selectors match."""
+        options = _options(request)
+        place = (asked.namespace or None) if kind.namespaced else None
+        selection = selection_of(request, kind, place)
+        chosen = [stored for stored in self.storage.list(kind, place) if selection.matches(stored)]
+        gone = [self._delete_one(kind, s.namespace, s.name, options, now)[0] for s in chosen]
+        metadata = {"resourceVersion": str(self.storage.version)}
+        return Answer(200, list_bytes(kind, asked.api_version, "whole", gone, metadata))
+
+    # -- steps ---------------------------------------------------------------------------------------------------
+
+    def _created(
+        self, request: Request, kind: Kind, asked: Attributes, body: Body, now: float, *, apply: bool = False
+    ) -> Answer:
+        view = view_of(request.headers.get("accept", ""))
+        self._check_namespace(kind, asked, body)
+        if (body["metadata"].get("resourceVersion") or "") not in ("", "0") and not apply:
+            raise Refusal(500, "InternalError", "resourceVersion should not be set on objects to be created")
+        body = prepared(kind, body, None)
+        if "status" in kind.subresources and kind.custom:
+            body.pop("status", None)
+        warnings = self._validated(request, kind, asked.version, body, None)
+        if not apply:
+            body = tracked(None, body, _manager(request, asked, "Update"), now, list_keys_of(kind, asked.version))
+        stored = self._written(request, lambda: self.storage.create(kind, _stored_form(kind, body), now))
+        return Answer(201, object_bytes(stored, asked.api_version, view, now), headers=warnings)
+
+    def _changed(
+        self, request: Request, kind: Kind, asked: Attributes, change: Callable[[Body], Any], now: float
+    ) -> Answer:
+        view = view_of(request.headers.get("accept", ""))
+        old = self.storage.get(kind, asked.namespace if kind.namespaced else "", asked.name)
+        if old is None:
+            raise not_found(kind.group, kind.resource, asked.name)
+        current = _in_version(old, asked.api_version)
+        if asked.subresource == "scale":
+            body = with_scale(kind, asked.version, current, change(scale_of(kind, asked.version, current)))
+        else:
+            body = check_identity(change(current), kind, asked.version, asked.namespace, asked.name)
+            if request.method == "PUT":
+                self._check_version(kind, body, asked.name)
+        part: Part = {"status": "status", "finalize": "all"}.get(asked.subresource, "main")  # type: ignore[assignment]
+        if part == "main":
+            body = prepared(kind, body, current)
+            if asked.subresource == "" and "status" in kind.subresources:
+                body = {key: value for key, value in body.items() if key != "status"}
+                body |= {"status": current["status"]} if "status" in current else {}
+        elif part == "status":
+            body = {**current, "status": body.get("status"), "metadata": _status_metadata(current, body)}
+        warnings = self._validated(request, kind, asked.version, body, current)
+        body = tracked(current, body, _manager(request, asked, "Update"), now, list_keys_of(kind, asked.version))
+        stored = self._written(request, lambda: self.storage.update(kind, _stored_form(kind, body), now, part=part))
+        if asked.subresource == "scale":
+            return of_json(scale_of(kind, asked.version, _in_version(stored, asked.api_version)))
+        return Answer(200, object_bytes(stored, asked.api_version, view, now), headers=warnings)
+
+    def _apply(self, request: Request, kind: Kind, asked: Attributes, now: float) -> Answer:
+        if not request.asked("fieldManager"):
+            cause = Cause("fieldManager", "FieldValueRequired", "Required value: is required for apply patch")
+            raise invalid("meta.k8s.io", "PatchOptions", "", [cause])
+        config = check_identity(decoded(request, yaml=True), kind, asked.version, asked.namespace, asked.name)
+        if config["metadata"].pop("managedFields", None):
+            raise bad_request("metadata.managedFields must be nil")
+        manager = _manager(request, asked, "Apply")
+        list_keys = list_keys_of(kind, asked.version)
+        force = request.asked("force") == "true"
+        old = self.storage.get(kind, asked.namespace if kind.namespaced else "", asked.name)
+        if old is None:
+            if asked.subresource:
+                raise not_found(kind.group, kind.resource, asked.name)
+            if config["metadata"].get("uid"):
+                raise conflict(
+                    kind.group, kind.resource, asked.name, "uid mismatch: the provided object does not exist"
+                )
+            body = applied(None, config, manager, now, list_keys, force=force)
+            return self._created(request, kind, asked, body, now, apply=True)
+        current = _in_version(old, asked.api_version)
+        identity = {k: config["metadata"][k] for k in ("uid", "resourceVersion") if config["metadata"].get(k)}
+        body = applied(current, config, manager, now, list_keys, force=force)
+        body["metadata"] |= identity
+        part: Part = "status" if asked.subresource == "status" else "main"
+        if part == "main":
+            body = prepared(kind, body, current)
+        warnings = self._validated(request, kind, asked.version, body, current)
+        stored = self._written(request, lambda: self.storage.update(kind, _stored_form(kind, body), now, part=part))
+        view = view_of(request.headers.get("accept", ""))
+        return Answer(200, object_bytes(stored, asked.api_version, view, now), headers=warnings)
+
+    def _written(self, request: Request, write: Callable[[], Stored]) -> Stored:
+        if "All" not in [value for key, value in request.query if key == "dryRun"]:
+            return write()
+        with self.storage.rehearsal():
+            return write()
+
+    def _delete_one(self, kind: Kind, namespace: str, name: str, options: Body, now: float) -> tuple[Stored, bool]:
+        conditions = options.get("preconditions") or {}
+        propagation = options.get("propagationPolicy")
+        if propagation is None and "orphanDependents" in options:
+            propagation = "Orphan" if options["orphanDependents"] else "Background"
+
+        def delete() -> tuple[Stored, bool]:
+            return self.storage.delete(
+                kind, namespace, name, now,
+                uid=conditions.get("uid"), version=conditions.get("resourceVersion"),
+                propagation=propagation, grace=options.get("gracePeriodSeconds"),
+            )  # fmt: skip
+
+        if not options.get("dryRun"):
+            return delete()
+        with self.storage.rehearsal():
+            return delete()
+
+    def _validated(self, request: Request, kind: Kind, version: str, body: Body, old: Body | None) -> dict[str, str]:
+        """Check a body, and complete it by its schema; return the headers that warn of dropped fields."""
+        causes = metadata_causes(kind, body["metadata"])
+        _check_options(request)
+        validator = kind.validators.get(version)
+        warnings: dict[str, str] = {}
+        if validator is not None:
+            dropped = validator.complete(body)
+            if dropped and content_type(request) == APPLY:
+                place = f"{body['metadata'].get('namespace', '')}/{body['metadata']['name']}"
+                about = f"({place}; {kind.group}/{version}, Kind={kind.name})"
+                words = f"failed to create typed patch object {about}: .{dropped[0]}: field not declared in schema"
+                raise Refusal(500, "", words)
+            warnings = _unknown_fields(request, kind, version, dropped)
+            causes += validator.causes(body, old)
+        if causes:
+            raise invalid(kind.group, kind.name, body["metadata"].get("name") or "", causes)
+        return warnings
+
+    def _check_namespace(self, kind: Kind, asked: Attributes, body: Body) -> None:
+        if not kind.namespaced:
+            return
+        found = self.storage.get(self.registry["namespaces"], "", asked.namespace)
+        if found is None:
+            raise not_found("", "namespaces", asked.namespace)
+        if found.deleting:
+            name = body["metadata"].get("name") or ""
+            words = f"namespace {asked.namespace} is being terminated"
+            causes = [{"reason": "NamespaceTerminating", "message": words, "field": "metadata.namespace"}]
+            why = f"unable to create new content in namespace {asked.namespace} because it is being terminated"
+            raise forbidden(kind.group, kind.resource, name, why, causes)
+
+    def _check_version(self, kind: Kind, body: Body, name: str) -> None:
+        if (kind.custom or kind.key in _CONDITIONAL) and not body["metadata"].get("resourceVersion"):
+            words = "Invalid value: 0: must be specified for an update"
+            raise invalid(kind.group, kind.name, name, [Cause("metadata.resourceVersion", "FieldValueInvalid", words)])
+
+
+def list_keys_of(kind: Kind, version: str) -> Callable[[tuple[str, ...]], tuple[str, ...] | None]:
+    """Return how the lists of a kind merge."""
+    validator: Validator | None = kind.validators.get(version)
+    if not kind.custom:
+        return merge_keys
+
+    def keys(path: tuple[str, ...]) -> tuple[str, ...] | None:
+        if path[0] == "metadata":
+            return merge_keys(path)
+        return validator.list_keys(path) if validator is not None else None
+
+    return keys
+
+
+def _in_version(stored: Stored, api_version: str) -> Body:
+    body = stored.copy()
+    return events.converted(body, api_version) if stored.kind.key == events.KEY else {**body, "apiVersion": api_version}
+
+
+def _stored_form(kind: Kind, body: Body) -> Body:
+    return events.converted(body, events.OLD) if kind.key == events.KEY else body
+
+
+def _manager(request: Request, asked: Attributes, operation: str) -> Manager:
+    name = request.asked("fieldManager") or request.headers.get("user-agent", "").partition("/")[0] or "unknown"
+    return Manager(name, operation, asked.api_version, asked.subresource)
+
+
+def _status_metadata(current: Body, body: Body) -> Body:
+    """Return the metadata of a write to a status: as it was, but for what makes the write conditional."""
+    given = {k: v for k, v in body["metadata"].items() if k in ("uid", "resourceVersion") and v}
+    return {**current["metadata"], **given}
+
+
+def _check_options(request: Request) -> None:
+    for name, known in _OPTIONS.items():
+        found = request.asked(name)
+        if found and found not in known:
+            listed = ", ".join(f'"{value}"' for value in known)
+            words = f'Unsupported value: "{found}": supported values: {listed}'
+            kind = {"POST": "CreateOptions", "PUT": "UpdateOptions"}.get(request.method, "PatchOptions")
+            raise invalid("meta.k8s.io", kind, "", [Cause(name, "FieldValueNotSupported", words)])
+
+
+def _unknown_fields(request: Request, kind: Kind, version: str, dropped: list[str]) -> dict[str, str]:
+    wanted = request.asked("fieldValidation", "Warn")
+    if not dropped or wanted == "Ignore":
+        return {}
+    told = [f'unknown field "{path}"' for path in dropped]
+    if wanted == "Strict":
+        raise bad_request(
+            f'{kind.name} in version "{version}" cannot be handled as a {kind.name}: '
+            f"strict decoding error: {', '.join(told)}"
+        )
+    return {"Warning": ", ".join(f"299 - {msgspec.json.encode(words).decode()}" for words in told)}
+
+
+def _options(request: Request) -> Body:
+    body = decoded(request) if request.body else {}
+    if not isinstance(body, dict):
+        raise bad_request("the body of a delete is no DeleteOptions")
+    options = {key: value for key, value in body.items() if value is not None}
+    for field in ("propagationPolicy", "dryRun"):
+        if request.asked(field):
+            options[field] = request.asked(field)
+    if request.asked("gracePeriodSeconds"):
+        options["gracePeriodSeconds"] = int(request.asked("gracePeriodSeconds"))
+    policy = options.get("propagationPolicy")
+    if policy not in (None, "Background", "Foreground", "Orphan"):
+        cause = Cause("propagationPolicy", "FieldValueNotSupported", f'Unsupported value: "{policy}"')
+        raise invalid("meta.k8s.io", "DeleteOptions", "", [cause])
+    return options

@@ -1,0 +1,125 @@
+"""A loop with virtual time: a pause costs nothing, lasts exactly as long as asked for, and `idle()` ends between two.
+
+`run(main())` runs a test on it; ten seconds of probing cost a millisecond. Time moves only when nothing else is left
+to do. A test may therefore say "after 75 seconds" and mean it, and may say "when everybody waits" instead of guessing
+how many turns of the loop that takes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+# Real seconds after which a loop that waits for nothing but a thread is taken for stuck.
+STUCK = 10.0
+# Virtual time at which a loop that only ever waits for its own timers is taken for stuck: about a day.
+NEVER = 100_000.0
+
+
+class _JumpingSelector(selectors.SelectSelector):
+    """Moves the clock to the next timer as soon as nothing else is left to do."""
+
+    def __init__(self, start: float) -> None:
+        super().__init__()
+        self.now = start
+        self.idlers: list[asyncio.Future[None]] = []
+        self.travellers: list[asyncio.Future[None]] = []
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        events = super().select(0)
+        if events or (timeout is not None and timeout <= 0):
+            return events
+        if self.idlers:
+            idlers, self.idlers = self.idlers, []
+            _wake(idlers)
+            return []
+        if timeout is None:
+            events = super().select(STUCK)
+            if events:
+                return events
+        elif self.now < NEVER:
+            self.now += timeout
+            travellers, self.travellers = self.travellers, []
+            _wake(travellers)
+            return []
+        raise RuntimeError("the test waits for something that never happens")
+
+
+def _wake(waiting: list[asyncio.Future[None]]) -> None:
+    for one in waiting:
+        if not one.done():
+            one.set_result(None)
+
+
+class VirtualTimeLoop(asyncio.SelectorEventLoop):
+    """The loop of a test in virtual time, which begins at `start`."""
+
+    def __init__(self, start: float = 1000.0) -> None:
+        self.jumping = _JumpingSelector(start)
+        super().__init__(self.jumping)
+
+    def time(self) -> float:
+        return self.jumping.now
+
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:
+        """Wait for threads without a limit: since Python 3.12 there is one, and here it would be over at once."""
+        await super().shutdown_default_executor()
+
+
+def run(main: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end on a new loop with virtual time, and return its result."""
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        return runner.run(main)
+
+
+def now() -> float:
+    """Return the virtual time."""
+    return asyncio.get_running_loop().time()
+
+
+async def idle() -> None:
+    """Wait until every other task waits for a timer or for the test; no time passes."""
+    await _turn(_virtual().jumping.idlers)
+
+
+async def moment(until: float) -> None:
+    """Wait until something is due again, then until everybody waits; no later than at the time `until`."""
+    loop = _virtual()
+    limit = loop.call_at(until, _nothing)
+    try:
+        await _turn(loop.jumping.travellers)
+    finally:
+        limit.cancel()
+    await idle()
+
+
+async def after(seconds: float) -> None:
+    """Let time pass, and then everything that is due come to rest."""
+    await asyncio.sleep(seconds)
+    await idle()
+
+
+def loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Return what the hook `pytest_asyncio_loop_factories` of a folder in virtual time answers."""
+    return {"virtual": VirtualTimeLoop}
+
+
+def _virtual() -> VirtualTimeLoop:
+    loop = asyncio.get_running_loop()
+    if not isinstance(loop, VirtualTimeLoop):
+        raise RuntimeError("this loop has ordinary time: run the test with `virtual_time.run`")
+    return loop
+
+
+async def _turn(queue: list[asyncio.Future[None]]) -> None:
+    turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    queue.append(turn)
+    await turn
+
+
+def _nothing() -> None:
+    """Be a timer."""

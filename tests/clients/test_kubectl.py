@@ -1,0 +1,109 @@
+"""kubectl does its ordinary jobs against the embedded cluster."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from scopedcache.testing import EmbeddedCluster
+from tests.contract.objects import WIDGETS, deployment, widget
+
+KUBECTL = shutil.which("kubectl")
+pytestmark = pytest.mark.skipif(KUBECTL is None, reason="kubectl is not installed")
+Kubectl = Callable[..., str]
+
+
+@pytest.fixture
+def kubectl(cluster: EmbeddedCluster, tmp_path: Path) -> Kubectl:
+    """Return a function that runs kubectl and returns what it printed; it fails when kubectl does."""
+    environ = {**os.environ, "HOME": str(tmp_path), "KUBECONFIG": str(cluster.admin.kubeconfig)}
+
+    def run(*words: str, stdin: object = None, status: int = 0) -> str:
+        text = None if stdin is None else yaml.safe_dump(stdin)
+        done = subprocess.run(
+            [str(KUBECTL), *words], env=environ, input=text, capture_output=True, text=True, timeout=30
+        )
+        assert done.returncode == status, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    return run
+
+
+def test_apply_server_side_and_again(kubectl: Kubectl) -> None:
+    for _ in range(2):
+        told = kubectl("apply", "--server-side", "-f", "-", stdin=deployment("web", 2))
+        assert told == "deployment.apps/web serverside-applied\n"
+
+
+def test_apply_on_the_client_side_and_again(kubectl: Kubectl) -> None:
+    told = [kubectl("apply", "-f", "-", stdin=deployment("web", replicas)) for replicas in (1, 1, 2)]
+    assert [line.split()[-1] for line in told] == ["created", "unchanged", "configured"]
+
+
+def test_a_deployment_from_its_creation_to_its_end(kubectl: Kubectl) -> None:
+    kubectl("create", "deployment", "web", "--image=none", "--replicas=2")
+    assert "successfully rolled out" in kubectl("rollout", "status", "deployment/web", "--timeout=10s")
+    kubectl("scale", "deployment/web", "--replicas=3")
+    kubectl("wait", "--for=jsonpath={.status.readyReplicas}=3", "deployment/web", "--timeout=10s")
+    kubectl("wait", "--for=condition=Available", "deployment/web", "--timeout=10s")
+    assert len(json.loads(kubectl("get", "pods", "-l", "app=web", "-o", "json"))["items"]) == 3
+    kubectl("set", "image", "deployment/web", "none=other")
+    assert "successfully rolled out" in kubectl("rollout", "status", "deployment/web", "--timeout=10s")
+    kubectl("delete", "deployment", "web", "--timeout=10s")
+    kubectl("wait", "--for=delete", "pods", "-l", "app=web", "--timeout=10s")
+    assert "No resources found" in kubectl("get", "deployments")
+
+
+def test_labels_annotations_and_patches(kubectl: Kubectl) -> None:
+    kubectl("create", "configmap", "one", "--from-literal=a=b")
+    kubectl("label", "configmap", "one", "colour=red")
+    kubectl("annotate", "configmap", "one", "note=words")
+    kubectl("patch", "configmap", "one", "-p", '{"data":{"a":"c"}}')
+    found = json.loads(kubectl("get", "configmap", "one", "-o", "json"))
+    assert (found["metadata"]["labels"], found["data"]) == ({"colour": "red"}, {"a": "c"})
+
+
+def test_a_custom_resource_is_defined_written_and_shown(kubectl: Kubectl) -> None:
+    kubectl("apply", "-f", "-", stdin=WIDGETS)
+    kubectl("wait", "--for=condition=Established", "crd/widgets.example.com", "--timeout=10s")
+    kubectl("apply", "-f", "-", stdin=widget("one", size=3))
+
+    lines = kubectl("get", "wd").splitlines()
+
+    assert lines[0].split() == ["NAME", "SIZE", "READY", "AGE"]
+    assert lines[1].split()[:2] == ["one", "3"]
+    refused = kubectl("apply", "-f", "-", stdin=widget("two", size=-1), status=1)
+    assert "spec.size in body should be greater than or equal to 0" in refused
+
+
+def test_what_somebody_may_do_is_listed(kubectl: Kubectl, cluster: EmbeddedCluster) -> None:
+    alice = cluster.user("alice")
+    cluster.grant(alice, ["get", "list"], ["pods"], namespace="default")
+
+    told = kubectl("auth", "can-i", "--list", "--as", "alice")
+
+    assert any(line.split()[0] == "pods" and "[get list]" in line for line in told.splitlines())
+    assert kubectl("auth", "can-i", "list", "pods", "--as", "alice") == "yes\n"
+    assert kubectl("auth", "can-i", "create", "pods", "--as", "alice", status=1).startswith("no")
+    assert "alice" in kubectl("auth", "whoami", "--as", "alice")
+    assert "Forbidden" in kubectl("get", "secrets", "--as", "alice", status=1)
+
+
+def test_a_namespace_is_made_and_deleted(kubectl: Kubectl) -> None:
+    kubectl("create", "namespace", "short")
+    kubectl("create", "configmap", "one", "-n", "short")
+    kubectl("delete", "namespace", "short", "--timeout=20s")
+    assert "NotFound" in kubectl("get", "namespace", "short", status=1)
+
+
+def test_the_kinds_and_the_version_are_told(kubectl: Kubectl) -> None:
+    assert "deployments" in kubectl("api-resources")
+    assert "Server Version" in kubectl("version")
+    assert "Name:" in kubectl("describe", "namespace", "default")

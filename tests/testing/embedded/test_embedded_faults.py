@@ -1,0 +1,114 @@
+"""Faults: each does what it says, to the requests it names, as often as it was told."""
+
+from __future__ import annotations
+
+import pytest
+
+from scopedcache import Client, ForbiddenError, ServerError, TooManyRequestsError, TransportError
+from scopedcache.testing import EmbeddedCluster, virtual_time
+from scopedcache.testing.embedded import Fault
+
+PODS = "/api/v1/namespaces/default/pods"
+
+
+async def outcome(client: Client) -> str:
+    try:
+        await client.list("configmaps", namespace="default")
+    except Exception as error:
+        return type(error).__name__
+    return "ok"
+
+
+def outcomes(cluster: EmbeddedCluster, fault: Fault, requests: int = 4) -> list[str]:
+    cluster.faults.add(fault)
+
+    async def main() -> list[str]:
+        client = cluster.client()
+        return [await outcome(client) for _ in range(requests)]
+
+    return virtual_time.run(main())
+
+
+def test_a_fault_strikes_so_often_after_so_many(embedded_cluster: EmbeddedCluster) -> None:
+    fault = Fault(verb="list", resource="configmaps", code=503, skip=1, times=2)
+    assert outcomes(embedded_cluster, fault) == ["ok", "ServerError", "ServerError", "ok"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "expected"),
+    [
+        (Fault(resource="pods", code=503), "ok"),
+        (Fault(user="somebody", code=503), "ok"),
+        (Fault(verb="list", namespace="other", code=503), "ok"),
+        (Fault(verb="list", namespace="default", code=503), "ServerError"),
+        (Fault(verb="list", code=429, retry_after=3), "TooManyRequestsError"),
+        (Fault(verb="list", code=403), "ForbiddenError"),
+        (Fault(verb="list", code=502, html=True), "ServerError"),
+        (Fault(verb="list", refuse=True), "TransportError"),
+        (Fault(verb="list", latency=40.0), "TransportError"),
+        (Fault(verb="list", latency=20.0), "ok"),
+    ],
+)
+def test_a_fault_is_what_it_says(embedded_cluster: EmbeddedCluster, fault: Fault, expected: str) -> None:
+    assert outcomes(embedded_cluster, fault, 1) == [expected]
+
+
+def test_chance_repeats_with_the_seed() -> None:
+    def run(seed: int) -> list[str]:
+        with EmbeddedCluster.start(seed=seed) as cluster:
+            return outcomes(cluster, Fault(verb="list", code=503, chance=0.5), 20)
+
+    assert run(1) == run(1) != run(2)
+
+
+def test_a_window_of_false_refusals_ends_by_itself(embedded_cluster: EmbeddedCluster) -> None:
+    embedded_cluster.faults.add(Fault(code=403, resource="configmaps", until=embedded_cluster.now() + 1.0))
+
+    async def main() -> list[str]:
+        client = embedded_cluster.client()
+        first = await outcome(client)
+        await virtual_time.after(1.0)
+        return [first, await outcome(client)]
+
+    assert virtual_time.run(main()) == ["ForbiddenError", "ok"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "expected"),
+    [
+        (Fault(verb="watch", cut_after=1), TransportError),
+        (Fault(verb="watch", silence_after=1), TransportError),
+        (Fault(verb="watch", code=403, message="false"), ForbiddenError),
+        (Fault(verb="watch", code=500), ServerError),
+        (Fault(verb="watch", code=429, retry_after=1), TooManyRequestsError),
+    ],
+)
+def test_a_watch_is_lost(embedded_cluster: EmbeddedCluster, fault: Fault, expected: type[Exception]) -> None:
+    embedded_cluster.faults.add(fault)
+    for name in ("one", "two"):
+        embedded_cluster.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}}, "default")
+
+    async def main() -> int:
+        seen = 0
+        with pytest.raises(expected):
+            async with embedded_cluster.client().open_watch("configmaps", namespace="default") as stream:
+                async for chunk in stream.chunks():
+                    seen += chunk.count(b"\n")
+        return seen
+
+    assert virtual_time.run(main()) == (0 if fault.code else 1)
+    assert embedded_cluster.audit.open_watches() == []
+
+
+def test_a_slow_drip_carries_every_byte(embedded_cluster: EmbeddedCluster) -> None:
+    embedded_cluster.faults.add(Fault(verb="watch", drip=0.01, oversize=100))
+    embedded_cluster.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "one"}}, "default")
+
+    async def main() -> list[bytes]:
+        watch = embedded_cluster.client().open_watch("configmaps", namespace="default", timeout=60)
+        async with watch as stream:
+            return b"".join([chunk async for chunk in stream.chunks()]).splitlines()
+
+    first, second, *_ = virtual_time.run(main())
+    assert len(first) > 100
+    assert b'"name":"one"' in second

@@ -1,0 +1,126 @@
+"""The first operator test of docs/testing.md, and what comes with it: assertions that wait, and the second run."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import scopedcache as sc
+from scopedcache.testing import EmbeddedCluster, Grant, Twice, eventually, never, virtual_time
+
+PAGE = Path(__file__).parents[2] / "docs" / "testing.md"
+CONFIG_MAP = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "hello"}}
+
+
+def test_the_first_test_on_the_page_passes_and_is_short(
+    embedded_cluster: EmbeddedCluster, twice: Callable[[Any, sc.Client], Twice]
+) -> None:
+    [block, *_] = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.S)
+    page: dict[str, Any] = {}
+    exec(compile(block, "page", "exec"), page)
+
+    began = time.perf_counter()
+    page["test_a_memcached_gets_its_pods"](embedded_cluster, twice)
+
+    assert time.perf_counter() - began < 2.0
+    assert len([line for line in block.partition("\ndef ")[2].splitlines() if line.strip()]) < 20
+
+
+class Careless:
+    """Writes its mark whether it is there or not."""
+
+    def __init__(self, client: sc.Client, *, always: bool) -> None:
+        self.client, self.always = client, always
+
+    async def reconcile(self, request: sc.Request) -> None:
+        found = await self.client.get("configmaps", request.key)
+        if self.always or not found.labels:
+            await self.client.patch("configmaps", request.key, {"metadata": {"labels": {"seen": "yes"}}})
+
+
+@pytest.mark.parametrize("always", [False, True])
+def test_who_writes_again_and_again_is_named(embedded_cluster: EmbeddedCluster, always: bool) -> None:
+    embedded_cluster.create(CONFIG_MAP, "default")
+
+    async def main() -> list[str]:
+        client = embedded_cluster.client()
+        checked = Twice(Careless(client, always=always), client)
+        await checked.reconcile(sc.Request(sc.ObjectKey("default", "hello")))
+        if always:
+            with pytest.raises(AssertionError, match="wrote: patch configmaps default/hello"):
+                checked.check()
+        else:
+            checked.check()
+        return checked.complaints
+
+    assert virtual_time.run(main()) == (["patch configmaps default/hello"] if always else [])
+
+
+def test_what_happens_in_an_hour_is_waited_for_in_no_time() -> None:
+    async def main() -> tuple[list[float], float]:
+        happened: list[float] = []
+        loop = asyncio.get_running_loop()
+        loop.call_later(3600, lambda: happened.append(loop.time()))
+        began = loop.time()
+        await never(lambda: happened, within=3599)
+        await eventually(lambda: happened, within=10)
+        return happened, began
+
+    began = time.perf_counter()
+    [moment], start = virtual_time.run(main())
+
+    assert moment - start == pytest.approx(3600)
+    assert time.perf_counter() - began < 1.0
+
+
+def test_what_does_not_happen_in_time_is_told() -> None:
+    async def main() -> None:
+        with pytest.raises(AssertionError, match=r"waited 5 s for rain; the last answer was 0"):
+            await eventually(lambda: 0, within=5, what="rain")
+        with pytest.raises(AssertionError, match="rain was not to happen; the answer was 1"):
+            await never(lambda: 1, within=5, what="rain")
+
+    virtual_time.run(main())
+
+
+def test_a_flicker_between_two_timers_is_not_missed() -> None:
+    async def main() -> None:
+        state = {"on": False}
+        loop = asyncio.get_running_loop()
+        loop.call_later(1.0, lambda: state.update(on=True))
+        loop.call_later(1.001, lambda: state.update(on=False))
+        await eventually(lambda: state["on"], within=2)
+
+    virtual_time.run(main())
+
+
+def test_rights_come_and_go_by_the_name_of_a_user(
+    as_user: Callable[[str], sc.Client],
+    grant: Callable[..., Grant],
+    revoke: Callable[[str], None],
+) -> None:
+    async def main() -> None:
+        async with as_user("carol") as carol:
+            with pytest.raises(sc.ForbiddenError):
+                await carol.list("configmaps", namespace="default")
+            grant("carol", ["list"], ["configmaps"], namespace="default")
+            assert len(await carol.list("configmaps", namespace="default")) == 0
+            revoke("carol")
+            with pytest.raises(sc.ForbiddenError):
+                await carol.list("configmaps", namespace="default")
+
+    virtual_time.run(main())
+
+
+def test_both_servers_are_used_in_the_same_words(api_server: Any) -> None:
+    name = f"both-{time.time_ns()}"
+    api_server.create_namespace(name)
+    api_server.create(CONFIG_MAP, name)
+    assert api_server.get("configmaps", "hello", name)["metadata"]["namespace"] == name
+    api_server.delete_namespace(name)

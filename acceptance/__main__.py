@@ -12,12 +12,12 @@ from types import FrameType
 from typing import NoReturn
 
 from scopedcache.errors import ScopedCacheError
-from scopedcache.testing.binaries import find_binaries
 
 from . import report
 from .catalogue import groups
 from .rows import select
 from .runner import Runner
+from .world import check_cluster
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     began = time.monotonic()
     try:
         chosen = select(groups(options.keep_logs), options.only)
-        find_binaries()
+        check_cluster()
         results = Runner(tell=tell).run(chosen)
     except (ScopedCacheError, ValueError) as error:
         print(f"acceptance: {error}", file=sys.stderr)

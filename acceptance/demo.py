@@ -8,7 +8,6 @@ import time
 from typing import Any
 
 from scopedcache.errors import ScopedCacheError
-from scopedcache.testing.binaries import find_binaries
 
 from .__main__ import interrupt
 from .denial import NAME, SECOND, absent
@@ -16,7 +15,7 @@ from .facts import DEPLOYMENTS, MEMCACHEDS, PODS, kinds_in
 from .steps import DENIED, ONE, SIZES, TWO, lease_problem, sample
 from .voice import Voice
 from .waiting import Failed, differs, eventually, never, require
-from .world import BOUND, CONFIG, CONVERGED, ROLLED_OUT, START, World, set_up, started
+from .world import BOUND, CONFIG, CONVERGED, ROLLED_OUT, START, World, check_cluster, set_up, started
 
 CONFIG_PATH = "examples/memcached_operator/config"
 NAMESPACES = (ONE, TWO, DENIED)
@@ -235,7 +234,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, interrupt)
     voice, began = Voice(), time.monotonic()
     try:
-        find_binaries()
+        check_cluster()
         voice.line("Starting etcd, kube-apiserver and kube-controller-manager on loopback (a few seconds).")
         with started(None, "demo", applied=False) as world:
             voice.line(f"Kubernetes {world.plane.request('GET', '/version')['gitVersion']} is ready.")

@@ -6,6 +6,7 @@ The world acts as the admin (grants, edits, deletes) and looks on; nothing here 
 from __future__ import annotations
 
 import functools
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +15,8 @@ from typing import Any
 
 import attrs
 
-from scopedcache.testing import AuditRequest, ControlPlane, Identity
+from scopedcache.testing import AuditRequest, ControlPlane, EmbeddedCluster, Identity
+from scopedcache.testing.binaries import find_binaries
 from scopedcache.testing.processes import free_ports
 from scopedcache.testing.rest import Rest
 
@@ -32,6 +34,8 @@ BOUND = 10.0  # B, the default detection bound
 CONVERGED = 5.0  # T, the time for a change to take effect
 ROLLED_OUT = 60.0
 START = 15.0
+# Where rows run: both have the same shape.
+Cluster = ControlPlane | EmbeddedCluster
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
 
 
@@ -45,7 +49,7 @@ class World:
         memory: what a row of a story leaves for later rows.
     """
 
-    plane: ControlPlane
+    plane: Cluster
     account: Identity
     logs: Path
     baseline: int | None = None
@@ -274,7 +278,7 @@ def started(logs: Path | None, name: str, *, applied: bool = True, **options: An
     with tempfile.TemporaryDirectory(prefix="acceptance-") as temporary:
         folder = (logs or Path(temporary)) / name
         folder.mkdir(parents=True, exist_ok=True)
-        with ControlPlane.start(folder=folder, **options) as plane:
+        with start_cluster(folder, **options) as plane:
             if applied:
                 set_up(plane)
             world = World(plane, plane.service_account(SYSTEM, ACCOUNT), folder)
@@ -285,6 +289,27 @@ def started(logs: Path | None, name: str, *, applied: bool = True, **options: An
                     world._operator.process.stop(grace=1.0)
 
 
+def check_cluster() -> None:
+    """Raise MissingBinariesError where the real cluster is wanted and cannot be started; ValueError for no cluster."""
+    if wanted_cluster() == "real":
+        find_binaries()
+
+
+def wanted_cluster() -> str:
+    """Return what the environment variable CLUSTER names: `real` (the default), or `embedded`."""
+    wanted = os.environ.get("CLUSTER", "real")
+    if wanted not in ("real", "embedded"):
+        raise ValueError(f"CLUSTER is {wanted!r}; it is `real` or `embedded`")
+    return wanted
+
+
+def start_cluster(folder: Path, **options: Any) -> Cluster:
+    """Start the cluster that is wanted."""
+    if wanted_cluster() == "embedded":
+        return EmbeddedCluster.start(folder=folder, http=True, **options)
+    return ControlPlane.start(folder=folder, **options)
+
+
 @contextmanager
 def operated(logs: Path | None, name: str) -> Iterator[World]:
     """Run a control plane with the manifests applied and an operator that is ready."""
@@ -293,7 +318,7 @@ def operated(logs: Path | None, name: str) -> Iterator[World]:
         yield world
 
 
-def set_up(plane: ControlPlane) -> None:
+def set_up(plane: Cluster) -> None:
     """Apply what the operator needs at the cluster level: its CRD, account and rights, and the role for namespaces."""
     plane.apply(
         [CONFIG / "crd.yaml", CONFIG / "rbac" / "operator.yaml", CONFIG / "rbac" / "scoped-operator-needs.yaml"]

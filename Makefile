@@ -20,8 +20,8 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install --quiet -c constraints.txt --group test --group lint --group bench -e .
 	@touch $@
 
-demo: $(STAMP) control-plane  ## The main job: ten steps of the Memcached operator under changing permissions
-	@KUBEBUILDER_ASSETS=$(ASSETS) $(BIN)/python -m acceptance.demo
+demo: $(STAMP) $(if $(filter real,$(CLUSTER)),control-plane)  ## The main job in ten steps, on the embedded cluster; CLUSTER=real for a real one
+	@CLUSTER=$(or $(CLUSTER),embedded) KUBEBUILDER_ASSETS=$(ASSETS) $(BIN)/python -m acceptance.demo
 
 test: $(STAMP)  ## All tests that need no Kubernetes binaries
 	@$(BIN)/python -m pytest -m "not real"

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from scopedcache import Need, Object, ScopedCache
 
-OWNERS = 3
+OWNERS = 10
 
 
 async def run(kubeconfig: str, namespaces: list[str], cycles: int) -> None:

@@ -22,9 +22,9 @@ EMPTY = ("routes", "handlers", "informers", "watches")
 # A review in flight is a task, a kept-alive connection a socket: they come and go, but the least of them stays. One or
 # two idle connections more, when requests happened to meet, are the pool's business; a leak would be 80 or 8.
 FLOOR = {"tasks": 0, "connections": 2}
-# Bytes per cycle. Timers and caches of the interpreter come to 100 or 200; one small object left for each of the six
-# scopes of a cycle would be over a thousand.
-NOISE = 500.0
+# Bytes per cycle: 100 for each of the twenty scopes that a cycle opens. Tables of the interpreter that grow once, by 10
+# or 50 KB, look like several hundred; a scope that stays is over 4 KB, that is 80 KB a cycle.
+NOISE = 2000.0
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from .world import CONFIG, CONVERGED, LEASE, ROLLED_OUT, START, SYSTEM, World, s
 ONE, TWO, DENIED = "allowed-one", "allowed-two", "denied"
 SIZES = {ONE: 2, TWO: 3}
 QUIET = 30.0
+WORKERS = 3
 
 
 def sample(namespace: str) -> str:
@@ -43,7 +44,7 @@ def set_up_rights(world: World) -> Outcome:
 def run_as_process(world: World) -> Outcome:
     """Step 2: the operator runs as a process under the ServiceAccount's token."""
     began = time.monotonic()
-    operator = world.launch_operator("--leader-elect")
+    operator = world.launch_operator("--leader-elect", f"--workers={WORKERS}")
     world.memory["pid"] = operator.process.pid
     eventually(
         "the operator answers", lambda: None if operator.health("/healthz").status else "no answer", within=START
@@ -71,10 +72,9 @@ def start(world: World) -> Outcome:
     started = operator.log.events("watch.started")
     require(differs("watch.started events", len(started), 1), "one informer at the start")
     never("a request for a secondary kind before a CR exists", lambda: secondary_requests(world), during=3.0)
-    ready = operator.log.events("operator.ready")
-    facts: dict[str, Any] = {"open watches": world.baseline, "lease held after": led}
-    if ready and ready[0].get("workers") is not None:
-        facts["workers"] = ready[0]["workers"]
+    workers = operator.health().body["controllers"]["memcached"]["workers"]["of"]
+    require(differs("workers", workers, WORKERS), "as configured")
+    facts: dict[str, Any] = {"open watches": world.baseline, "workers": workers, "metrics": len(operator.metrics())}
     return Outcome(led, facts)
 
 

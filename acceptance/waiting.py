@@ -39,7 +39,7 @@ def eventually(
         asked = time.monotonic()
         wrong = _ask(problem)
         if not wrong:
-            return max(0.0, asked - began)
+            return max(0.0, time.monotonic() - began)
         if asked - began > within:
             raise Failed(f"{what}: not within {within:g} s; {wrong}")
         time.sleep(interval)

@@ -17,6 +17,7 @@ from .requests import Attributes, User
 from .storage import Storage, timestamp
 
 _EXPIRATION = 3600
+_SHORTEST = 600
 GROUPS = ("authorization.k8s.io", "authentication.k8s.io")
 
 
@@ -55,6 +56,10 @@ class Reviews:
             raise not_found("", "serviceaccounts", asked.name)
         spec = (decoded(request) or {}).get("spec") or {}
         seconds = int(spec.get("expirationSeconds") or _EXPIRATION)
+        if seconds < _SHORTEST:
+            words = f"Invalid value: {seconds}: may not specify a duration less than 10 minutes"
+            cause = Cause("spec.expirationSeconds", "FieldValueInvalid", words)
+            raise invalid("authentication.k8s.io", "TokenRequest", "", [cause])
         token = self.accounts.add_service_account(account, now, seconds)
         status = {"token": token, "expirationTimestamp": timestamp(now + seconds)}
         head = {"kind": "TokenRequest", "apiVersion": "authentication.k8s.io/v1"}

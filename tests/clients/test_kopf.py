@@ -12,6 +12,7 @@ from tests.contract.objects import WIDGETS, widget
 
 kopf = pytest.importorskip("kopf", reason="kopf is not installed")
 DEADLINE = 20.0
+WHERE = ("example.com", "v1", "widgets")
 
 
 def test_a_kopf_operator_handles_a_custom_resource_from_creation_to_deletion(
@@ -19,45 +20,31 @@ def test_a_kopf_operator_handles_a_custom_resource_from_creation_to_deletion(
 ) -> None:
     monkeypatch.setenv("KUBECONFIG", str(cluster.admin.kubeconfig))
     cluster.apply(WIDGETS)
-    registry = kopf.OperatorRegistry()
-    seen: list[str] = []
 
-    @kopf.on.login(registry=registry)
-    def login(**known: Any) -> Any:
-        return kopf.login_with_kubeconfig(**known)
+    async def main() -> list[tuple[str, str, int]]:
+        seen: asyncio.Queue[tuple[str, str, int]] = asyncio.Queue()
+        registry = kopf.OperatorRegistry()
+        kopf.on.login(registry=registry)(lambda **known: kopf.login_with_kubeconfig(**known))
+        for event in ("create", "update", "delete"):
 
-    @kopf.on.create("example.com", "v1", "widgets", registry=registry)
-    def created(name: str, **_: Any) -> None:
-        seen.append(f"created {name}")
+            async def handle(name: str, spec: Any, event: str = event, **_: Any) -> None:
+                seen.put_nowait((event, name, spec["size"]))
 
-    @kopf.on.update("example.com", "v1", "widgets", registry=registry)
-    def updated(spec: Any, **_: Any) -> None:
-        seen.append(f"size {spec['size']}")
-
-    @kopf.on.delete("example.com", "v1", "widgets", registry=registry)
-    def deleted(name: str, **_: Any) -> None:
-        seen.append(f"deleted {name}")
-
-    async def told(count: int) -> None:
-        while len(seen) < count:
-            await asyncio.sleep(0.02)
-
-    async def main() -> None:
+            getattr(kopf.on, event)(*WHERE, registry=registry, id=event)(handle)
         stop = asyncio.Event()
-        operator = asyncio.create_task(
-            kopf.operator(registry=registry, namespaces=["default"], stop_flag=stop, standalone=True)
-        )
+        running = kopf.operator(registry=registry, namespaces=["default"], stop_flag=stop, standalone=True)
+        operator = asyncio.create_task(running)
+        told = []
         async with asyncio.timeout(DEADLINE):
             cluster.create(widget("one"), "default")
-            await told(1)
+            told.append(await seen.get())
             cluster.patch("widgets.example.com", "one", {"spec": {"size": 2}}, "default")
-            await told(2)
+            told.append(await seen.get())
             cluster.delete("widgets.example.com", "one", "default")
-            await told(3)
+            told.append(await seen.get())
             stop.set()
             await operator
+        return told
 
-    asyncio.run(main())
-
-    assert seen == ["created one", "size 2", "deleted one"]
+    assert asyncio.run(main()) == [("create", "one", 1), ("update", "one", 2), ("delete", "one", 2)]
     assert cluster.get("widgets.example.com", "one", "default") is None

@@ -23,9 +23,9 @@ NEVER = 100_000.0
 class _JumpingSelector(selectors.SelectSelector):
     """Moves the clock to the next timer as soon as nothing else is left to do."""
 
-    def __init__(self) -> None:
+    def __init__(self, start: float) -> None:
         super().__init__()
-        self.now = 1000.0
+        self.now = start
         self.idlers: list[asyncio.Future[None]] = []
         self.travellers: list[asyncio.Future[None]] = []
 
@@ -56,10 +56,10 @@ def _wake(waiting: list[asyncio.Future[None]]) -> None:
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
-    """The loop of a test in virtual time."""
+    """The loop of a test in virtual time, which begins at `start`."""
 
-    def __init__(self) -> None:
-        self.jumping = _JumpingSelector()
+    def __init__(self, start: float = 1000.0) -> None:
+        self.jumping = _JumpingSelector(start)
         super().__init__(self.jumping)
 
     def time(self) -> float:

@@ -27,7 +27,7 @@ def _namespace(body: Body, old: Body | None) -> Body:
 
 def _deployment(body: Body, old: Body | None) -> Body:
     spec = _with_template(body.get("spec") or {})
-    strategy = {"type": "RollingUpdate"} | _given(spec.get("strategy"))
+    strategy: Body = {"type": "RollingUpdate"} | _given(spec.get("strategy"))
     if strategy["type"] == "RollingUpdate":
         amounts = {"maxUnavailable": "25%", "maxSurge": "25%"}
         strategy["rollingUpdate"] = amounts | _given(strategy.get("rollingUpdate"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from typing import Any
 
@@ -115,7 +116,9 @@ def follow_events(world: World) -> Outcome:
         kinds = kinds_in(world.operator.snapshot, namespace)
         require(differs("the snapshot", {uid: len(k) for uid, k in kinds.items()}, {found.uid: 2}), namespace)
         require(differs("finalizers", found.finalizers, [FINALIZER]), f"the CR in {namespace}")
-        require(order_problem(world, namespace), f"the order of events in {namespace}")
+        # The line about a creation is written when its answer is there, which may be after we have seen the child.
+        wanted = functools.partial(order_problem, world, namespace)
+        eventually(f"the order of events in {namespace}", wanted, within=CONVERGED, since=since)
         require(created_too_early(world, namespace), f"the child in {namespace}")
     handlers = world.operator.metrics().get("scopedcache_event_handlers", 0.0)
     most = len(SIZES) * len(SECONDARY) + 1

@@ -1,15 +1,15 @@
-"""Virtual time for these tests; one that names its loop gets the real one too."""
+"""Which loops the tests of a folder run on: virtual time, and the real one too for a test that names its loop."""
 
 import asyncio
 from collections.abc import Callable, Mapping
 
 import pytest
 
-from tests.clock import VirtualTimeLoop
+from scopedcache.testing.virtual_time import VirtualTimeLoop
 
 
 def from_zero() -> VirtualTimeLoop:
-    """Return a loop whose time is the time since the test began."""
+    """Return a loop whose time begins at nought: delays can be compared with it as they are."""
     return VirtualTimeLoop(0.0)
 
 

@@ -118,6 +118,41 @@ def test_rights_come_and_go_by_the_name_of_a_user(
     virtual_time.run(main())
 
 
+def test_a_cache_notices_a_revocation_within_its_bound_and_a_grant_after_it(embedded_cluster: EmbeddedCluster) -> None:
+    operator = embedded_cluster.user("operator")
+    granted = embedded_cluster.grant(operator, ("get", "list", "watch"), ("configmaps",), namespace="default")
+    owner = sc.Object.from_dict(embedded_cluster.create(CONFIG_MAP, "default"))
+
+    async def main() -> tuple[list[str], float, float]:
+        loop = asyncio.get_running_loop()
+        causes: list[str] = []
+        async with sc.ScopedCache(embedded_cluster.client(operator)) as cache:
+            cache.subscribe(lambda change: causes.append(change.cause))
+            scope = await cache.open(owner, "configmaps")
+            assert [found.name for found in scope.list("configmaps")] == ["hello"]
+
+            async def seen_again() -> bool:
+                try:
+                    return bool((await cache.open(owner, "configmaps")).list("configmaps"))
+                except (sc.ForbiddenError, sc.ScopeClosedError):
+                    return False
+
+            began = loop.time()
+            granted.revoke()
+            await eventually(lambda: "denied" in causes, within=60)
+            took = loop.time() - began
+            granted.restore()
+            await eventually(seen_again, within=60)
+            return causes, took, cache.bound
+
+    began = time.perf_counter()
+    causes, took, bound = virtual_time.run(main())
+
+    assert "denied" in causes
+    assert took <= bound
+    assert time.perf_counter() - began < 2.0
+
+
 def test_both_servers_are_used_in_the_same_words(api_server: Any) -> None:
     name = f"both-{time.time_ns()}"
     api_server.create_namespace(name)

@@ -6,7 +6,7 @@ import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, overload
 
 import attrs
 
@@ -17,7 +17,6 @@ from ..errors import ScopedCacheError
 from .virtual_time import VirtualTimeLoop, idle, moment
 
 T = TypeVar("T")
-Check = Callable[[], T] | Callable[[], Awaitable[T]]
 
 # Where time is ordinary there is no telling when something may have changed: ask again after so many seconds.
 INTERVAL: Final = 0.02
@@ -26,7 +25,13 @@ RUNS: Final = 5
 _WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
 
 
-async def eventually(check: Check[T], *, within: float = 10.0, what: str = "") -> T:
+@overload
+async def eventually(check: Callable[[], Awaitable[T]], *, within: float = 10.0, what: str = "") -> T: ...
+@overload
+async def eventually(check: Callable[[], T], *, within: float = 10.0, what: str = "") -> T: ...
+
+
+async def eventually(check: Callable[[], Any], *, within: float = 10.0, what: str = "") -> Any:
     """Wait until `check()` is true, and return what it said.
 
     In virtual time it is asked whenever everybody waits, after each thing that happened: nothing is missed, nothing
@@ -41,7 +46,7 @@ async def eventually(check: Check[T], *, within: float = 10.0, what: str = "") -
     return answer
 
 
-async def never(check: Check[Any], *, within: float, what: str = "") -> None:
+async def never(check: Callable[[], Any], *, within: float, what: str = "") -> None:
     """Let the time pass, and fail as soon as `check()` is true.
 
     Raises:
@@ -109,7 +114,7 @@ class Twice:
             raise AssertionError(f"reconciled again and again, it still wrote: {', '.join(self.complaints)}")
 
 
-async def _watch(check: Check[T], within: float) -> tuple[T, bool]:
+async def _watch(check: Callable[[], Any], within: float) -> tuple[Any, bool]:
     loop = asyncio.get_running_loop()
     virtual = isinstance(loop, VirtualTimeLoop)
     deadline = loop.time() + within

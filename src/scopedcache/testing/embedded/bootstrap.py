@@ -39,7 +39,7 @@ def bootstrap(storage: Storage, registry: Registry, now: float) -> None:
 def new_namespace(body: Body) -> Body:
     """Return a namespace as it is stored: active, held by its finalizer, and labelled with its own name."""
     metadata = dict(body["metadata"])
-    labels = {**(metadata.get("labels") or {}), "kubernetes.io/metadata.name": metadata.get("name")}
+    labels = {**(metadata.get("labels") or {}), "kubernetes.io/metadata.name": metadata.get("name") or ""}
     spec = {"finalizers": ["kubernetes"]}
     return {**body, "metadata": metadata | {"labels": labels}, "spec": spec, "status": {"phase": "Active"}}
 

@@ -24,21 +24,21 @@ class Core(Protocol):
     def take(self, watch: Watch) -> list[bytes]: ...
 
 
-async def exchange(core: Core, request: Request) -> tuple[Answer | Watch, Fault | None]:
-    """Send a request through the faults to the cluster.
+async def exchange(core: Core, request: Request, timeout: float | None = None) -> tuple[Answer | Watch, Fault | None]:
+    """Send a request through the faults to the cluster; without a fault, nothing is waited for.
 
     Raises:
         Lost: there is no connection.
+        TimeoutError: a fault keeps the answer for longer than `timeout`.
     """
     fault, question = core.begin(request)
-    if fault is not None:
-        if fault.latency:
-            await asyncio.sleep(fault.latency)
-        if fault.refuse:
-            raise Lost("connection refused")
-        if (answer := fault.answer()) is not None:
-            return answer, fault
-    return core.finish(question), fault
+    if fault is None:
+        return core.finish(question), None
+    async with asyncio.timeout(timeout):
+        await asyncio.sleep(fault.latency)
+    if fault.refuse:
+        raise Lost("connection refused")
+    return fault.answer() or core.finish(question), fault
 
 
 async def chunks(core: Core, watch: Watch, fault: Fault | None = None) -> AsyncGenerator[bytes, None]:

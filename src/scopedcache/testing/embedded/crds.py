@@ -35,16 +35,29 @@ class DefinitionCheck:
     def causes(self, body: Body, old: Body | None) -> list[Cause]:
         """Return what stands in the way of serving it."""
         spec, name = body.get("spec") or {}, body["metadata"].get("name") or ""
-        versions = spec.get("versions") or ()
-        found = []
-        if name != f"{(spec.get('names') or {}).get('plural')}.{spec.get('group')}":
+        versions, names = spec.get("versions") or (), spec.get("names") or {}
+        found = [
+            Cause(f"spec.{path}", "FieldValueRequired", "Required value")
+            for path, value in (
+                ("group", spec.get("group")),
+                *((f"names.{f}", names.get(f)) for f in ("plural", "kind")),
+            )
+            if not value
+        ]
+        if name != f"{names.get('plural')}.{spec.get('group')}":
             words = f'Invalid value: "{name}": must be spec.names.plural+"."+spec.group'
             found.append(Cause("metadata.name", "FieldValueInvalid", words))
         if sum(bool(version.get("storage")) for version in versions) != 1:
             words = "Invalid value: must have exactly one version marked as storage version"
             found.append(Cause("spec.versions", "FieldValueInvalid", words))
         for number, version in enumerate(versions):
-            found += self._schema_causes(version, f"spec.versions[{number}].schema.openAPIV3Schema")
+            place = f"spec.versions[{number}]"
+            found += self._schema_causes(version, f"{place}.schema.openAPIV3Schema")
+            for field in ("additionalPrinterColumns", "selectableFields"):
+                for at, column in enumerate(version.get(field) or ()):
+                    if not column.get("jsonPath"):
+                        path = f"{place}.{field}[{at}].jsonPath"
+                        found.append(Cause(path, "FieldValueRequired", "Required value"))
         return found
 
     def list_keys(self, path: tuple[str, ...]) -> tuple[str, ...] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
+from typing import Any
 
 from .bootstrap import new_namespace
 from .kinds import Kind
@@ -25,9 +26,13 @@ def _namespace(body: Body, old: Body | None) -> Body:
 
 
 def _deployment(body: Body, old: Body | None) -> Body:
-    rolling = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "25%", "maxSurge": "25%"}}
-    defaults = {"replicas": 1, "strategy": rolling, "revisionHistoryLimit": 10, "progressDeadlineSeconds": 600}
-    return {**body, "spec": defaults | _with_template(body.get("spec") or {})} | ({} if old else {"status": {}})
+    spec = _with_template(body.get("spec") or {})
+    strategy: Body = {"type": "RollingUpdate"} | _given(spec.get("strategy"))
+    if strategy["type"] == "RollingUpdate":
+        amounts = {"maxUnavailable": "25%", "maxSurge": "25%"}
+        strategy["rollingUpdate"] = amounts | _given(strategy.get("rollingUpdate"))
+    defaults = {"replicas": 1, "revisionHistoryLimit": 10, "progressDeadlineSeconds": 600}
+    return {**body, "spec": defaults | spec | {"strategy": strategy}} | ({} if old else {"status": {}})
 
 
 def _replica_set(body: Body, old: Body | None) -> Body:
@@ -43,9 +48,15 @@ def _pod(body: Body, old: Body | None) -> Body:
     return {**body, "spec": spec} | status
 
 
+def _given(value: Any) -> Body:
+    """Return the fields that have a value: null is what Go takes for missing."""
+    return {key: inner for key, inner in (value or {}).items() if inner is not None}
+
+
 def _with_template(spec: Body) -> Body:
-    template = spec.get("template") or {}
-    metadata = {"creationTimestamp": None} | (template.get("metadata") or {})
+    spec = _given(spec)
+    template = _given(spec.get("template"))
+    metadata = {"creationTimestamp": None} | _given(template.get("metadata"))
     return {**spec, "template": {**template, "metadata": metadata, "spec": _pod_spec(template.get("spec") or {})}}
 
 
@@ -58,7 +69,8 @@ def _pod_spec(spec: Body) -> Body:
         "schedulerName": "default-scheduler",
     }
     lists = ("containers", "initContainers")
-    return defaults | spec | {field: [_container(c) for c in spec[field]] for field in lists if spec.get(field)}
+    spec = _given(spec)
+    return defaults | spec | {field: [_container(_given(c)) for c in spec[field]] for field in lists if spec.get(field)}
 
 
 def _container(container: Body) -> Body:
@@ -83,16 +95,16 @@ def _secret(body: Body, _: Body | None) -> Body:
 
 def _binding(body: Body, _: Body | None) -> Body:
     subjects = [
-        ({} if subject.get("kind") == "ServiceAccount" else {"apiGroup": _RBAC}) | subject
+        ({} if subject.get("kind") == "ServiceAccount" else {"apiGroup": _RBAC}) | _given(subject)
         for subject in body.get("subjects") or ()
     ]
-    role = {"apiGroup": _RBAC} | body.get("roleRef", {})
+    role = {"apiGroup": _RBAC} | _given(body.get("roleRef"))
     return {**body, "roleRef": role} | ({"subjects": subjects} if subjects else {})
 
 
 def _definition(body: Body, old: Body | None) -> Body:
     spec = body.get("spec") or {}
-    names = spec.get("names") or {}
+    names = _given(spec.get("names"))
     kind = str(names.get("kind", ""))
     named = {"singular": kind.lower(), "listKind": f"{kind}List"} | names
     return {**body, "spec": {"conversion": {"strategy": "None"}} | spec | {"names": named}}

@@ -73,6 +73,8 @@ def _strategic_list(items: list[Any], patch: list[Any], path: tuple[str, ...]) -
         return [*items, *(item for item in patch if item not in items)]
     key = keys[0]
     result = list(items)
+    if not all(isinstance(item, dict) for item in (*items, *patch)):
+        raise bad_request(f"invalid patch: the items of {'.'.join(path)} are no objects")
     for change in patch:
         found = next((n for n, item in enumerate(result) if item.get(key) == change.get(key)), None)
         if change.get("$patch") == "delete":

@@ -6,10 +6,13 @@ import itertools
 import threading
 from datetime import UTC, datetime
 from typing import Unpack
+from urllib.parse import urlencode
 
 import attrs
 
 from ..audit import AuditRequest, Mark, Wanted, matching
+from .messages import Query
+from .requests import Attributes
 from .server import Question
 
 Requests = list[AuditRequest]
@@ -22,7 +25,7 @@ class Audit:
     """
 
     def __init__(self) -> None:
-        self._records: list[_Record] = []
+        self._records: list[Record] = []
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
 
@@ -44,9 +47,12 @@ class Audit:
         """Return the watches that are open now; a refused one never was."""
         return [r for r in self.requests(**wanted) if r.verb == "watch" and r.is_open and r.code == 200]
 
-    def note(self, question: Question, code: int, now: float, *, is_open: bool = False) -> _Record:
+    def note(self, question: Question, code: int, now: float, *, is_open: bool = False) -> Record:
         """Write a request down; `end` of the result is for a watch that was open."""
-        record = _Record(question, code, now, next(self._numbers), None if is_open else now)
+        request, user = question.request, question.user.name if question.user is not None else ""
+        agent = request.headers.get("user-agent", "")
+        about = (user, question.asked, request.path, request.query, agent)
+        record = Record(*about, code, now, next(self._numbers), None if is_open else now)
         with self._lock:
             self._records.append(record)
         return record
@@ -56,10 +62,14 @@ class Audit:
 
 
 @attrs.define(eq=False)
-class _Record:
-    """A request, described only when somebody asks: most are never looked at."""
+class Record:
+    """A request, described only when somebody asks: most are never looked at. Its body is not kept."""
 
-    question: Question
+    user: str
+    asked: Attributes
+    path: str
+    query: Query
+    agent: str
     code: int
     received: float
     number: int
@@ -71,11 +81,10 @@ class _Record:
 
     @property
     def request(self) -> AuditRequest:
-        request, asked = self.question.request, self.question.asked
-        query = "&".join(f"{key}={value}" for key, value in request.query)
+        asked, query = self.asked, urlencode(self.query)
         return AuditRequest(
             id=str(self.number),
-            user=self.question.user.name if self.question.user is not None else "",
+            user=self.user,
             verb=asked.verb,
             resource=asked.subject if asked.is_resource else "",
             subresource=asked.subresource or None,
@@ -83,8 +92,8 @@ class _Record:
             name=asked.name or None,
             code=self.code,
             stage="ResponseStarted" if self.ended is None else "ResponseComplete",
-            uri=request.path + (f"?{query}" if query else ""),
-            user_agent=request.headers.get("user-agent", ""),
+            uri=self.path + (f"?{query}" if query else ""),
+            user_agent=self.agent,
             received=datetime.fromtimestamp(self.received, UTC),
             ended=None if self.ended is None else datetime.fromtimestamp(self.ended, UTC),
             server=0,

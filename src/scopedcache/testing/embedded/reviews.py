@@ -15,8 +15,10 @@ from .refusals import Body, Cause, bad_request, invalid, not_found
 from .registry import Registry
 from .requests import Attributes, User
 from .storage import Storage, timestamp
+from .wire import TokenRequest, check, check_types
 
 _EXPIRATION = 3600
+_SHORTEST = 600
 GROUPS = ("authorization.k8s.io", "authentication.k8s.io")
 
 
@@ -32,6 +34,7 @@ class Reviews:
     def answer(self, request: Request, kind: Kind, asked: Attributes, user: User) -> Answer:
         """Answer one review."""
         body = decoded(request)
+        check_types(body, kind)
         spec = body.get("spec") or {}
         match kind.name:
             case "SelfSubjectAccessReview":
@@ -53,8 +56,14 @@ class Reviews:
         account = self.storage.get(self.registry["serviceaccounts"], asked.namespace, asked.name)
         if account is None:
             raise not_found("", "serviceaccounts", asked.name)
-        spec = (decoded(request) or {}).get("spec") or {}
+        body = decoded(request) or {}
+        check(body, TokenRequest, "TokenRequest", "v1")
+        spec = body.get("spec") or {}
         seconds = int(spec.get("expirationSeconds") or _EXPIRATION)
+        if seconds < _SHORTEST:
+            words = f"Invalid value: {seconds}: may not specify a duration less than 10 minutes"
+            cause = Cause("spec.expirationSeconds", "FieldValueInvalid", words)
+            raise invalid("authentication.k8s.io", "TokenRequest", "", [cause])
         token = self.accounts.add_service_account(account, now, seconds)
         status = {"token": token, "expirationTimestamp": timestamp(now + seconds)}
         head = {"kind": "TokenRequest", "apiVersion": "authentication.k8s.io/v1"}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
-from typing import Any, Final
+from typing import Final
 
 from .kinds import Kind
-from .refusals import Body, Cause, bad_request
+from .refusals import Body, Cause
 
 Key = tuple[str, str]
 Check = Callable[[Body, Body | None], Iterator[Cause]]
@@ -14,6 +15,7 @@ Check = Callable[[Body, Body | None], Iterator[Cause]]
 _RBAC: Final = "rbac.authorization.k8s.io"
 _ALWAYS: Final = {"kind", "apiVersion", "metadata"}
 _SPEC: Final = {"spec", "status"}
+_PERCENT: Final = re.compile(r"[0-9]+%")
 # The size of the data of a ConfigMap or a Secret.
 _DATA_LIMIT: Final = 2**20
 _FIELDS: Final[dict[Key, set[str]]] = {
@@ -32,22 +34,13 @@ _FIELDS: Final[dict[Key, set[str]]] = {
     (_RBAC, "clusterrolebindings"): {"subjects", "roleRef"},
     ("coordination.k8s.io", "leases"): {"spec"},
 }
-# Fields whose type a controller counts on: their path, and what Go calls their type.
-_INTEGERS: Final[dict[Key, tuple[str, ...]]] = {
-    ("apps", "deployments"): ("spec.replicas", "spec.minReadySeconds"),
-    ("apps", "replicasets"): ("spec.replicas",),
-    ("coordination.k8s.io", "leases"): ("spec.leaseDurationSeconds", "spec.leaseTransitions"),
-}
-_GO_NAMES: Final = {str: "string", bool: "bool", float: "number", list: "array", dict: "object"}
 
 
 class Shape:
     """A Validator of one built-in kind."""
 
     def __init__(self, kind: Kind) -> None:
-        self._kind = kind
         self._fields = _FIELDS.get(kind.key)
-        self._integers = _INTEGERS.get(kind.key, ())
         self._check = _CHECKS.get(kind.key)
 
     def complete(self, body: Body) -> list[str]:
@@ -60,31 +53,17 @@ class Shape:
         return dropped
 
     def causes(self, body: Body, old: Body | None) -> list[Cause]:
-        """Return what is wrong.
-
-        Raises:
-            Refusal: 400, a value is of another type.
-        """
-        for path in self._integers:
-            self._check_integer(body, path)
+        """Return what is wrong."""
         return list(self._check(body, old)) if self._check is not None else []
 
     def list_keys(self, path: tuple[str, ...]) -> tuple[str, ...] | None:
         """Return how lists merge. Never asked: `listkeys` knows the built-in ones."""
         return None
 
-    def _check_integer(self, body: Any, path: str) -> None:
-        for field in path.split("."):
-            body = body.get(field) if isinstance(body, dict) else None
-        if body is not None and type(body) is not int:
-            name, version = self._kind.name, self._kind.version
-            words = f"cannot unmarshal {_GO_NAMES[type(body)]} into Go struct field {name}.{path} of type int32"
-            raise bad_request(f'{name} in version "{version}" cannot be handled as a {name}: json: {words}')
-
 
 def _workload(body: Body, old: Body | None) -> Iterator[Cause]:
     spec = body.get("spec") or {}
-    replicas, selector = spec.get("replicas", 1), spec.get("selector") or {}
+    replicas, selector = spec.get("replicas") or 0, spec.get("selector") or {}
     labels = (((spec.get("template") or {}).get("metadata")) or {}).get("labels") or {}
     if replicas < 0:
         words = f"Invalid value: {replicas}: must be greater than or equal to 0"
@@ -94,18 +73,32 @@ def _workload(body: Body, old: Body | None) -> Iterator[Cause]:
     elif any(labels.get(key) != value for key, value in (selector.get("matchLabels") or {}).items()):
         words = "Invalid value: null: `selector` does not match template `labels`"
         yield Cause("spec.template.metadata.labels", "FieldValueInvalid", words)
+    yield from _pod_spec((spec.get("template") or {}).get("spec") or {}, "spec.template.spec")
+    yield from _amounts((spec.get("strategy") or {}).get("rollingUpdate") or {})
     if old is not None and ((old.get("spec") or {}).get("selector") or {}) != selector:
         yield Cause("spec.selector", "FieldValueInvalid", "Invalid value: null: field is immutable")
 
 
 def _pod(body: Body, _: Body | None) -> Iterator[Cause]:
-    containers = (body.get("spec") or {}).get("containers") or ()
+    yield from _pod_spec(body.get("spec") or {}, "spec")
+
+
+def _pod_spec(spec: Body, place: str) -> Iterator[Cause]:
+    containers = spec.get("containers") or ()
     if not containers:
-        yield Cause("spec.containers", "FieldValueRequired", "Required value")
+        yield Cause(f"{place}.containers", "FieldValueRequired", "Required value")
     for number, container in enumerate(containers):
         for field in ("name", "image"):
             if not container.get(field):
-                yield Cause(f"spec.containers[{number}].{field}", "FieldValueRequired", "Required value")
+                yield Cause(f"{place}.containers[{number}].{field}", "FieldValueRequired", "Required value")
+
+
+def _amounts(rolling: Body) -> Iterator[Cause]:
+    for field in ("maxUnavailable", "maxSurge"):
+        amount = rolling.get(field)
+        if isinstance(amount, str) and not _PERCENT.fullmatch(amount):
+            words = f'Invalid value: "{amount}": a valid percent string must be a numeric string followed by an ending '
+            yield Cause(f"spec.strategy.rollingUpdate.{field}", "FieldValueInvalid", words + "'%' (e.g. '1%')")
 
 
 def _data(body: Body, old: Body | None) -> Iterator[Cause]:

@@ -172,7 +172,7 @@ class Storage:
             metadata["generation"] = old.metadata["generation"] + 1
         fresh["metadata"] = metadata | {"resourceVersion": old.metadata["resourceVersion"]}
         fresh["kind"], fresh["apiVersion"] = old.body["kind"], old.body["apiVersion"]
-        if same(fresh, old.body):
+        if fresh == old.body:
             return old
         if old.deleting and not self._held(kind, fresh):
             return self._remove(kind, old, fresh)
@@ -218,7 +218,7 @@ class Storage:
             body["status"] = {**(body.get("status") or {}), "phase": "Terminating"}
         if not wait and not self._held(kind, body):
             return self._remove(kind, old, old.body), True
-        if same(body, old.body):
+        if body == old.body:
             return old, False
         return self._put("MODIFIED", kind, body, metadata, old), False
 
@@ -324,11 +324,6 @@ class Storage:
 
 
 _PROPAGATION: dict[Propagation | None, str] = {"Foreground": "foregroundDeletion", "Orphan": "orphan"}
-
-
-def same(one: Body, other: Body) -> bool:
-    """Tell whether two bodies say the same."""
-    return one == other
 
 
 def _content(kind: Kind, body: Body) -> Body:

@@ -47,9 +47,8 @@ class EmbeddedTransport:
         headers = {"content-type": content_type} if body is not None else {}
         request = self._request(method, path, query, headers | {"accept": accept}, body or b"")
         try:
-            async with asyncio.timeout(timeout):
-                await asyncio.sleep(0)
-                reply, _ = await exchange(self._cluster, request)
+            await asyncio.sleep(0)
+            reply, _ = await exchange(self._cluster, request, timeout)
         except TimeoutError as error:
             raise TransportError("the embedded cluster did not answer in time") from error
         except Lost as error:
@@ -66,9 +65,8 @@ class EmbeddedTransport:
         """Open a stream. Leaving the block closes it at once."""
         request = self._request("GET", path, query, {"accept": accept}, b"")
         try:
-            async with asyncio.timeout(idle_timeout):
-                await asyncio.sleep(0)
-                reply, fault = await exchange(self._cluster, request)
+            await asyncio.sleep(0)
+            reply, fault = await exchange(self._cluster, request, idle_timeout)
         except TimeoutError as error:
             raise TransportError("the embedded cluster did not answer in time") from error
         except Lost as error:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import Any
 
 from .kinds import Kind
 from .refusals import Body, Cause, bad_request, invalid
+from .wire import check_types
 
 _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _DNS_SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
@@ -44,8 +44,9 @@ def check_identity(body: Any, kind: Kind, version: str, namespace: str, name: st
     """
     if not isinstance(body, dict):
         raise bad_request(f"the object provided is not an object: {type(body).__name__}")
+    check_types(body, kind)
     api_version = f"{kind.group}/{version}" if kind.group else version
-    metadata = _metadata(body)
+    metadata = dict(body.get("metadata") or {})
     given, called = body.get("apiVersion") or api_version, body.get("kind") or kind.name
     if given != api_version:
         words = f"the API version in the data ({given}) does not match the expected API version ({api_version})"
@@ -71,42 +72,6 @@ def check_identity(body: Any, kind: Kind, version: str, namespace: str, name: st
     if name:
         metadata["name"] = name
     return {**body, "kind": kind.name, "apiVersion": api_version, "metadata": metadata}
-
-
-def _metadata(body: Body) -> Body:
-    """Return a copy of the metadata; refuse values of a type that Go could not read."""
-    metadata = body.get("metadata") or {}
-    if not isinstance(metadata, dict):
-        raise bad_request("json: cannot unmarshal into Go struct field .metadata of type v1.ObjectMeta")
-    for field, fits in _TYPES.items():
-        if metadata.get(field) is not None and not fits(metadata[field]):
-            raise bad_request(f"json: cannot unmarshal into Go struct field ObjectMeta.metadata.{field}")
-    return dict(metadata)
-
-
-def _is_map(value: Any) -> bool:
-    return isinstance(value, dict) and all(isinstance(inner, str) for inner in value.values())
-
-
-def _is_list(value: Any, type_: type) -> bool:
-    return isinstance(value, list) and all(isinstance(item, type_) for item in value)
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
-
-
-_TYPES: dict[str, Callable[[Any], bool]] = {
-    "name": _is_text,
-    "generateName": _is_text,
-    "namespace": _is_text,
-    "resourceVersion": _is_text,
-    "uid": _is_text,
-    "labels": _is_map,
-    "annotations": _is_map,
-    "finalizers": lambda value: _is_list(value, str),
-    "ownerReferences": lambda value: _is_list(value, dict),
-}
 
 
 def metadata_causes(kind: Kind, metadata: Body) -> list[Cause]:

@@ -13,14 +13,15 @@ from pathlib import Path
 
 import attrs
 
+from scopedcache.testing import ControlPlane
 from scopedcache.testing.identities import kubeconfig, write_private
 
 from .balancer import balanced
 from .extras import replicas
 from .facts import kinds_in
 from .rows import Outcome, Row
-from .waiting import differs, eventually, first, require
-from .world import BOUND, CONVERGED, World, started
+from .waiting import NotRun, differs, eventually, first, require
+from .world import BOUND, CONVERGED, World, started, wanted_cluster
 
 NAME = "memcached"
 NAMESPACES = ("steady-one", "steady-two")
@@ -30,20 +31,28 @@ TORN_DOWN = ("cache.removed", "access.denied", "watch.denied")
 
 @contextmanager
 def pair_world(logs: Path | None) -> Iterator[World]:
-    """Run a world with two API servers on one etcd."""
-    with started(logs, "restarts", ha=True) as world:
+    """Run a world with two API servers on one etcd, where they are processes."""
+    pair = {"ha": True} if wanted_cluster() == "real" else {}
+    with started(logs, "restarts", **pair) as world:
         world.start_operator("--no-leader-elect")
         world.settled(*NAMESPACES)
         yield world
 
 
+def processes(world: World) -> ControlPlane:
+    """Return the cluster whose parts are processes. Raise NotRun for one that has none to kill."""
+    if not isinstance(world.plane, ControlPlane):
+        raise NotRun("the embedded cluster has no processes to kill: real only")
+    return world.plane
+
+
 def server_restarts(world: World) -> Outcome:
     """Row B.restart: the only server that the operator knows is killed and comes back, twice."""
-    before = remember(world)
+    plane, before = processes(world), remember(world)
     for _ in range(2):
-        world.plane.apiserver.kill()
+        plane.apiserver.kill()
         time.sleep(2.0)
-        world.plane.apiserver.start(timeout=60.0)
+        plane.apiserver.start(timeout=60.0)
         back = time.monotonic()
         eventually("all watches are open again", lambda: world.watches_differ(*NAMESPACES), within=RECOVERY, since=back)
         time.sleep(BOUND)  # long enough for a false denial to be confirmed
@@ -55,16 +64,17 @@ def server_restarts(world: World) -> Outcome:
 
 def pair_restarts(world: World) -> Outcome:
     """Row B.ha: behind a load balancer one server after the other restarts."""
-    with balanced(world.plane.urls) as url:
+    plane = processes(world)
+    with balanced(plane.urls) as url:
         config = world.logs / "balanced.kubeconfig"
         account = world.account
-        write_private(config, kubeconfig(url, world.plane.ca_file, account.username, account.token))
+        write_private(config, kubeconfig(url, plane.ca_file, account.username, account.token))
         world.stop_operator()
         world.start_operator("--no-leader-elect", kubeconfig=config)
         for namespace in NAMESPACES:
             eventually("its cache", partial(uncached, world, namespace), within=CONVERGED)
         before = remember(world)
-        for server in world.plane.apiservers:
+        for server in plane.apiservers:
             server.restart(timeout=60.0)
             back = time.monotonic()
             eventually("all watches are open", lambda: kinds_watched(world), within=RECOVERY, since=back)

@@ -74,9 +74,9 @@ def test_the_official_informer_follows(official: Any) -> None:
     informer.start()
     try:
         core.create_namespaced_config_map("default", {"metadata": {"name": "one"}})
+        told = [seen.get(timeout=DEADLINE)]  # it cannot say when it has listed: what is deleted before, it never sees
         core.patch_namespaced_config_map("one", "default", {"data": {"a": "b"}})
         core.delete_namespaced_config_map("one", "default")
-        told = [seen.get(timeout=DEADLINE)]
         while told[-1][0] != "DELETED":
             told.append(seen.get(timeout=DEADLINE))
     finally:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import time
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
@@ -26,7 +25,7 @@ from ..informer.slots import SyncSlots
 from ..informer.store import Ghosts
 from ..objects import Entry, Kind, Need, Object, ObjectKey, Resource, denotes
 from ..selectors import LabelSelector
-from ..tasks import Supervisor
+from ..tasks import Supervisor, loop_time
 
 _log = logging.getLogger("scopedcache.cache")
 
@@ -83,7 +82,7 @@ class Pool:
         options: InformerOptions,
         selectors: Mapping[Kind, LabelSelector],
         transforms: Mapping[Kind, Transform],
-        timer: Callable[[], float] = time.monotonic,
+        timer: Callable[[], float] = loop_time,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self.chain = Chain()

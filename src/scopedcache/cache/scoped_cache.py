@@ -13,7 +13,6 @@ import logging
 import os
 import random
 import resource as limits
-import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from types import MappingProxyType
@@ -30,7 +29,7 @@ from ..informer import EventHandler, IndexFunc, InformerOptions
 from ..instrumentation import BACKGROUND_TASKS, CACHED_OBJECTS, EVENT_HANDLERS, NULL, OPEN_WATCHES, Instrumentation
 from ..objects import GVK, GVR, Kind, Need, Object, ObjectKey, Resource
 from ..selectors import LabelSelector
-from ..tasks import Supervisor
+from ..tasks import Supervisor, loop_time
 from .changes import OwnerChanged, OwnerId
 from .cluster import ClusterCache
 from .lease import InformerLease
@@ -81,7 +80,7 @@ class ScopedCache:
         rbac_watch: bool = True,
         instrumentation: Instrumentation = NULL,
         options: InformerOptions | None = None,
-        timer: Callable[[], float] = time.monotonic,
+        timer: Callable[[], float] = loop_time,
         chance: Callable[[], float] = random.random,
     ) -> None:
         period = PERIOD if detection_bound is None else period_for(detection_bound)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from copy import copy
 
@@ -17,7 +16,7 @@ from ..access.verdict import State
 from ..api.reviews import Right
 from ..errors import CacheError, ForbiddenError, ScopeClosedError, UnauthorizedError
 from ..objects import Kind, Need, Resource
-from ..tasks import Supervisor
+from ..tasks import Supervisor, loop_time
 from .awaited import AwaitedRights
 from .changes import Denial, OwnerChanged, OwnerId
 from .claims import Claims
@@ -42,7 +41,7 @@ class Scopes:
         *,
         cluster_wide: Collection[Kind],
         publish: Callable[[OwnerChanged], None],
-        timer: Callable[[], float] = time.monotonic,
+        timer: Callable[[], float] = loop_time,
     ) -> None:
         self.table: dict[str | None, dict[str, Scope]] = {}
         self._monitor = monitor

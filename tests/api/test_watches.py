@@ -106,6 +106,24 @@ async def test_a_server_that_cannot_be_reached_is_told_too(client, server):
     assert observer.heard == [("watch", "pods", None, "TransportError")]
 
 
+async def test_a_connection_that_breaks_is_told_and_one_that_we_cut_for_its_silence_is_not(client, server):
+    observer = Observer()
+    client.add_observer(observer)
+    silent = asyncio.ensure_future(anext(client.watch(PODS, namespace="silent")))
+    (await server.watched()).accept()
+    with pytest.raises(TransportError):  # virtual time: nothing comes for longer than any server is silent
+        await silent
+    broken = asyncio.ensure_future(anext(client.watch(PODS, namespace="broken")))
+    watch = await server.watched()
+    watch.accept()
+    watch.cut()
+    with pytest.raises(TransportError):
+        await broken
+
+    told = [namespace for _, _, namespace, error in observer.heard if error == "TransportError"]
+    assert told == ["broken"]
+
+
 @pytest.mark.parametrize("when", ["opening", "open"])
 async def test_a_cancelled_watch_leaves_no_connection(client, server, when):
     reading = asyncio.ensure_future(anext(client.watch(PODS)))

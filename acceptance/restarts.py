@@ -21,7 +21,7 @@ from .extras import replicas
 from .facts import kinds_in
 from .rows import Outcome, Row
 from .waiting import NotRun, differs, eventually, first, require
-from .world import BOUND, CONVERGED, World, started, wanted_cluster
+from .world import BOUND, CONVERGED, ROLLED_OUT, World, started, wanted_cluster
 
 NAME = "memcached"
 NAMESPACES = ("steady-one", "steady-two")
@@ -48,7 +48,9 @@ def processes(world: World) -> ControlPlane:
 
 def server_restarts(world: World) -> Outcome:
     """Row B.restart: the only server that the operator knows is killed and comes back, twice."""
-    plane, before = processes(world), remember(world)
+    plane = processes(world)
+    rolled_out(world)
+    before = remember(world)
     for _ in range(2):
         plane.apiserver.kill()
         time.sleep(2.0)
@@ -73,6 +75,7 @@ def pair_restarts(world: World) -> Outcome:
         world.start_operator("--no-leader-elect", kubeconfig=config)
         for namespace in NAMESPACES:
             eventually("its cache", partial(uncached, world, namespace), within=CONVERGED)
+        rolled_out(world)
         before = remember(world)
         for server in plane.apiservers:
             server.restart(timeout=60.0)
@@ -103,6 +106,14 @@ def remember(world: World) -> Before:
         {namespace: list(kinds_in(world.operator.snapshot, namespace)) for namespace in NAMESPACES},
         world.operator.log.mark(),
     )
+
+
+def rolled_out(world: World) -> None:
+    """Wait until nothing of an earlier edit is under way: the controller manager, too, backs off after a restart."""
+    since = time.monotonic()
+    for namespace in NAMESPACES:
+        world.await_success(namespace, NAME, 1, within=2 * ROLLED_OUT, since=since)
+        world.await_rollout(namespace, NAME, 1, since=since)
 
 
 def torn_down(world: World, before: Before) -> str | None:

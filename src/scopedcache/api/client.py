@@ -207,8 +207,8 @@ class Client(Exchange):
             self._observed(call, None)
             yield stream
         except TransportError as error:
-            # Cut in the middle: the server may be restarting. One that we cut for its silence says no such thing; a
-            # kind without objects gets no bookmarks, and its watch ends that way every 75 seconds.
+            # Cut in the middle: the server may be restarting. One that we cut for its silence says no such thing, and a
+            # quiet kind whose bookmarks are late would otherwise keep the longer hold-off in force.
             if not isinstance(error.__cause__, TimeoutError):
                 self._observed(call, error)
             raise

@@ -16,6 +16,7 @@ from .waiting import differs, first
 
 DEPLOYMENTS = "deployments.apps"
 PODS = "pods"
+REPLICASETS = "replicasets.apps"
 MEMCACHEDS = "memcacheds.cache.example.com"
 SECONDARY = (DEPLOYMENTS, PODS)
 FINALIZER = "cache.example.com/finalizer"
@@ -111,17 +112,37 @@ class Memcached:
 
 
 def rollout(deployment: Manifest | None, size: int) -> str | None:
-    """Tell what is missing until a Deployment shows size/size, up to date and available."""
+    """Tell what is missing until a Deployment shows size/size, up to date and available.
+
+    As `kubectl rollout status` does, the figures count only once the controller has seen the latest spec: while the
+    controller manager is away they are those of an older one.
+    """
     if deployment is None:
         return "there is no Deployment"
     status = deployment.get("status", {})
     seen = (
         deployment["spec"]["replicas"],
+        status.get("replicas", 0),
         status.get("readyReplicas", 0),
         status.get("updatedReplicas", 0),
         status.get("availableReplicas", 0),
     )
-    return differs("spec, ready, updated and available replicas", seen, (size,) * 4)
+    return first(
+        differs("spec, present, ready, updated and available replicas", seen, (size,) * 5),
+        differs("status.observedGeneration", status.get("observedGeneration"), deployment["metadata"]["generation"]),
+    )
+
+
+def unscaled(replicasets: Iterable[Manifest]) -> str | None:
+    """Tell that a ReplicaSet's controller has not caught up with it."""
+    return first(*map(_behind, replicasets))
+
+
+def _behind(replicaset: Manifest) -> str | None:
+    meta, status = replicaset["metadata"], replicaset.get("status", {})
+    seen = (status.get("observedGeneration"), status.get("replicas", 0))
+    wanted = (meta["generation"], replicaset["spec"]["replicas"])
+    return differs(f"generation and replicas of ReplicaSet {meta['name']}", seen, wanted)
 
 
 def is_work(request: AuditRequest) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import attrs
 
@@ -18,7 +19,7 @@ from scopedcache.testing.identities import kubeconfig, write_private
 
 from .balancer import balanced
 from .extras import replicas
-from .facts import kinds_in
+from .facts import REPLICASETS, kinds_in, unscaled
 from .rows import Outcome, Row
 from .waiting import NotRun, differs, eventually, first, require
 from .world import BOUND, CONVERGED, ROLLED_OUT, World, started, wanted_cluster
@@ -95,14 +96,17 @@ class Before:
     """What must not change."""
 
     versions: dict[str, str]
+    statuses: dict[str, dict[str, Any]]
     owners: dict[str, list[str]]
     log: int
 
 
 def remember(world: World) -> Before:
     """Note what is to stay as it is."""
+    found = {namespace: world.memcached(namespace, NAME) for namespace in NAMESPACES}
     return Before(
-        {namespace: world.memcached(namespace, NAME).version for namespace in NAMESPACES},
+        {namespace: one.version for namespace, one in found.items()},
+        {namespace: one.status for namespace, one in found.items()},
         {namespace: list(kinds_in(world.operator.snapshot, namespace)) for namespace in NAMESPACES},
         world.operator.log.mark(),
     )
@@ -112,8 +116,17 @@ def rolled_out(world: World) -> None:
     """Wait until nothing of an earlier edit is under way: the controller manager, too, backs off after a restart."""
     since = time.monotonic()
     for namespace in NAMESPACES:
+        world.await_rollout(namespace, NAME, 1, within=2 * ROLLED_OUT, since=since)
+        eventually("its Pods are those wanted", partial(moving, world, namespace), within=2 * ROLLED_OUT, since=since)
         world.await_success(namespace, NAME, 1, within=2 * ROLLED_OUT, since=since)
-        world.await_rollout(namespace, NAME, 1, since=since)
+
+
+def moving(world: World, namespace: str) -> str | None:
+    """Tell that Pods are still to come or to go."""
+    return first(
+        unscaled(world.plane.list(REPLICASETS, namespace)),
+        differs("the number of Pods", len(world.pods(namespace)), 1),
+    )
 
 
 def torn_down(world: World, before: Before) -> str | None:
@@ -124,6 +137,7 @@ def torn_down(world: World, before: Before) -> str | None:
         world.operator.unexpected_end(),
         f"the log says {lines[0]}" if lines else None,
         differs("the owners cached", now.owners, before.owners),
+        differs("the statuses of the CRs", now.statuses, before.statuses),
         differs("the versions of the CRs", now.versions, before.versions),
     )
 

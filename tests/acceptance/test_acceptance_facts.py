@@ -19,6 +19,7 @@ from acceptance.facts import (
     slope,
     timeout_of,
     told,
+    unscaled,
 )
 from acceptance.program import JSONLog, parse_metrics
 from scopedcache.testing import AuditRequest
@@ -78,11 +79,27 @@ def test_a_message_without_a_verb_is_a_problem():
     assert memcached(message="may not watch pods").names_no_verb() is None
 
 
-def test_a_rollout_counts_spec_ready_updated_and_available():
-    status = {"readyReplicas": 2, "updatedReplicas": 2, "availableReplicas": 1}
-    assert rollout({"spec": {"replicas": 2}, "status": {**status, "availableReplicas": 2}}, 2) is None
-    assert "(2, 2, 2, 1)" in (rollout({"spec": {"replicas": 2}, "status": status}, 2) or "")
+def deployment(**status):
+    figures = {"replicas": 2, "readyReplicas": 2, "updatedReplicas": 2, "availableReplicas": 2, "observedGeneration": 3}
+    return {"metadata": {"generation": 3}, "spec": {"replicas": 2}, "status": figures | status}
+
+
+def test_a_rollout_counts_spec_present_ready_updated_and_available():
+    assert rollout(deployment(), 2) is None
+    assert "(2, 2, 2, 2, 1)" in (rollout(deployment(availableReplicas=1), 2) or "")
     assert rollout(None, 2) == "there is no Deployment"
+
+
+def test_a_rollout_is_not_over_while_the_controller_has_seen_an_older_spec():
+    assert "observedGeneration is 2, expected 3" in (rollout(deployment(observedGeneration=2), 2) or "")
+
+
+def test_a_replicaset_is_behind_until_its_controller_has_seen_the_latest_spec():
+    seen = {"metadata": {"name": "web", "generation": 4}, "spec": {"replicas": 1}}
+    assert unscaled([{**seen, "status": {"observedGeneration": 4, "replicas": 1}}]) is None
+    assert "(3, 1), expected (4, 1)" in (unscaled([{**seen, "status": {"observedGeneration": 3, "replicas": 1}}]) or "")
+    assert "(4, 2), expected (4, 1)" in (unscaled([{**seen, "status": {"observedGeneration": 4, "replicas": 2}}]) or "")
+    assert unscaled([]) is None
 
 
 def test_reviews_and_lease_renewals_are_no_work():

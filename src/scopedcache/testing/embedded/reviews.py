@@ -15,7 +15,7 @@ from .refusals import Body, Cause, bad_request, invalid, not_found
 from .registry import Registry
 from .requests import Attributes, User
 from .storage import Storage, timestamp
-from .wire import TokenRequest, check, check_types
+from .wire import check, check_types
 
 _EXPIRATION = 3600
 _SHORTEST = 600
@@ -57,7 +57,7 @@ class Reviews:
         if account is None:
             raise not_found("", "serviceaccounts", asked.name)
         body = decoded(request) or {}
-        check(body, TokenRequest, "TokenRequest", "v1")
+        check(body, "TokenRequest", "TokenRequest", "v1")
         spec = body.get("spec") or {}
         seconds = int(spec.get("expirationSeconds") or _EXPIRATION)
         if seconds < _SHORTEST:

@@ -8,46 +8,27 @@ from typing import Final
 
 from .kinds import Kind
 from .refusals import Body, Cause
+from .wire import MESSAGES
 
 Key = tuple[str, str]
 Check = Callable[[Body, Body | None], Iterator[Cause]]
 
 _RBAC: Final = "rbac.authorization.k8s.io"
-_ALWAYS: Final = {"kind", "apiVersion", "metadata"}
-_SPEC: Final = {"spec", "status"}
 _PERCENT: Final = re.compile(r"[0-9]+%")
 # The size of the data of a ConfigMap or a Secret.
 _DATA_LIMIT: Final = 2**20
-_FIELDS: Final[dict[Key, set[str]]] = {
-    ("", "namespaces"): _SPEC,
-    ("", "nodes"): _SPEC,
-    ("", "pods"): _SPEC,
-    ("", "services"): _SPEC,
-    ("", "configmaps"): {"data", "binaryData", "immutable"},
-    ("", "secrets"): {"data", "stringData", "type", "immutable"},
-    ("", "serviceaccounts"): {"secrets", "imagePullSecrets", "automountServiceAccountToken"},
-    ("apps", "deployments"): _SPEC,
-    ("apps", "replicasets"): _SPEC,
-    (_RBAC, "roles"): {"rules"},
-    (_RBAC, "clusterroles"): {"rules", "aggregationRule"},
-    (_RBAC, "rolebindings"): {"subjects", "roleRef"},
-    (_RBAC, "clusterrolebindings"): {"subjects", "roleRef"},
-    ("coordination.k8s.io", "leases"): {"spec"},
-}
 
 
 class Shape:
     """A Validator of one built-in kind."""
 
     def __init__(self, kind: Kind) -> None:
-        self._fields = _FIELDS.get(kind.key)
+        self._fields = MESSAGES[kind.name]
         self._check = _CHECKS.get(kind.key)
 
     def complete(self, body: Body) -> list[str]:
         """Drop unknown fields of the first level. (What is written into a spec is kept as it is.)"""
-        if self._fields is None:
-            return []
-        dropped = [field for field in body if field not in self._fields and field not in _ALWAYS]
+        dropped = [field for field in body if field not in self._fields]
         for field in dropped:
             del body[field]
         return dropped

@@ -10,7 +10,7 @@ from typing import Any
 
 import attrs
 
-from .fields import PRESENT, ListKeys, Path, from_tree, item_key, leaves, spelled, to_tree, without
+from .fields import PRESENT, ListKeys, Path, from_tree, item_key, leaves, spelled, to_tree, without, without_nulls
 from .listkeys import is_atomic
 from .refusals import Body, Refusal
 from .storage import timestamp
@@ -70,7 +70,7 @@ def applied(live: Body | None, config: Body, manager: Manager, now: float, list_
         Refusal: 409, others own fields with other values, and `force` was not asked for.
     """
     part = "status" if manager.subresource == "status" else "main"
-    config = _without_nulls(config)
+    config = without_nulls(config)
     wanted = leaves(config, list_keys, part=part)
     if live is None:
         return _written(config, [Owned(manager, set(wanted), timestamp(now))])
@@ -148,12 +148,6 @@ def _combined(live: Any, config: Any, names: tuple[str, ...], list_keys: ListKey
 
 def _covers(path: Path, other: Path) -> bool:
     return other[: len(path)] == path
-
-
-def _without_nulls(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_nulls(inner) for key, inner in value.items() if inner is not None}
-    return [_without_nulls(item) for item in value] if isinstance(value, list) else value
 
 
 def _conflict(conflicts: list[tuple[Manager, Path]]) -> Refusal:

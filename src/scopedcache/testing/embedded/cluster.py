@@ -32,7 +32,6 @@ from .messages import Answer, Request
 from .rbac import MASTERS
 from .records import Audit
 from .registry import Registry
-from .schema import compile_schema
 from .server import Question, Server
 from .storage import Storage
 from .transport import EmbeddedTransport
@@ -68,7 +67,7 @@ class EmbeddedCluster(Resources, Rights):
         self.clock = Clock()
         self.storage = Storage(seed=seed)
         self.registry = Registry()
-        self.server = Server(self.storage, self.registry, compile_schema, seed=seed)
+        self.server = Server(self.storage, self.registry, seed=seed)
         self.faults = Faults(seed)
         self.audit = Audit()
         self.url = ""

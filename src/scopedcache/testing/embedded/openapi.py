@@ -36,7 +36,7 @@ def _place(version: str) -> str:
 def _paths(registry: Registry, only: str = "") -> Body:
     paths: Body = {}
     for kind in registry:
-        for version in kind.served:
+        for version in kind.versions:
             group_version = f"{kind.group}/{version}" if kind.group else version
             if only in ("", group_version) and "patch" in kind.verbs:
                 place = "/namespaces/{namespace}" if kind.namespaced else ""

@@ -9,7 +9,7 @@ import msgspec
 
 from .kinds import Kind
 from .messages import Answer, Request
-from .refusals import Body, Cause, Refusal, bad_request, expired, invalid, not_found, too_large_version
+from .refusals import Body, Cause, Refusal, bad_request, expired, invalid, too_large_version
 from .rendering import list_bytes, object_bytes, view_of
 from .requests import Attributes, is_true
 from .selection import Selection, selection_of
@@ -40,10 +40,8 @@ class Reads:
 
     def get(self, request: Request, kind: Kind, asked: Attributes, now: float) -> Answer:
         """Answer with one object."""
-        view = view_of(request.headers.get("accept", ""))
-        found = self.storage.get(kind, asked.namespace if kind.namespaced else "", asked.name)
-        if found is None:
-            raise not_found(kind.group, kind.resource, asked.name)
+        view = view_of(request)
+        found = self.storage.existing(kind, asked.namespace, asked.name)
         return Answer(200, object_bytes(found, asked.api_version, view, now))
 
     def list(self, request: Request, kind: Kind, asked: Attributes, now: float) -> Answer:
@@ -53,8 +51,8 @@ class Reads:
             Refusal: 410, the version or the token is too old; 504, the version is from the future; 400 and 422 for
                 parameters that do not go together.
         """
-        view = view_of(request.headers.get("accept", ""))
-        selection = _selection(request, kind, asked)
+        view = view_of(request)
+        selection = selection_of(request, kind, asked)
         _check_parameters(request, watching=False)
         found, version, limited = self._found(request, kind, selection)
         if not selection.is_plain:
@@ -75,8 +73,8 @@ class Reads:
         Raises:
             Refusal: as for lists; a version that is too old is an ERROR in the watch.
         """
-        view = view_of(request.headers.get("accept", ""))
-        selection = _selection(request, kind, asked)
+        view = view_of(request)
+        selection = selection_of(request, kind, asked)
         _check_parameters(request, watching=True)
         since = _number(request.asked("resourceVersion"), "resourceVersion")
         bookmarks = is_true(request.asked("allowWatchBookmarks"))
@@ -120,10 +118,6 @@ class Reads:
                 raise expired("The resourceVersion for the provided list is too old.") from refusal
         # Version 0 is "whatever the cache has", and the cache knows no pages.
         return self.storage.list(kind, place), current, given != "0"
-
-
-def _selection(request: Request, kind: Kind, asked: Attributes) -> Selection:
-    return selection_of(request, kind, (asked.namespace or None) if kind.namespaced else None)
 
 
 def _check_parameters(request: Request, *, watching: bool) -> None:

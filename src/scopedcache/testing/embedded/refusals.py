@@ -127,12 +127,6 @@ def too_large_version(wanted: int, current: int) -> Refusal:
     )
 
 
-def too_many(message: str, seconds: int = 1) -> Refusal:
-    """Return a 429 with a Status."""
-    about = {"retryAfterSeconds": seconds}
-    return Refusal(429, "TooManyRequests", message, about, headers={"Retry-After": str(seconds)})
-
-
 def forbidden(group: str, resource: str, name: str, why: str, causes: list[Body] | None = None) -> Refusal:
     """Return a 403 with the server's words; `why` tells who was refused what."""
     named = f'{subject(group, resource)} "{name}" is forbidden' if name else f"{subject(group, resource)} is forbidden"

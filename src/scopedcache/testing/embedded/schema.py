@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
 import attrs
 
+from .listkeys import merge_keys
 from .refusals import Body, Cause
 
 Schema = dict[str, Any]
@@ -30,37 +31,31 @@ _TYPES = ("array", "boolean", "integer", "number", "object", "string")
 _BITS = {"int32": 31, "int64": 63}
 
 
-def compile_schema(schema: Schema) -> StructuralSchema:
-    """Return what checks objects by an `openAPIV3Schema`.
-
-    Raises:
-        ValueError: it is not structural; the message is `field: words`.
-    """
+def structural_causes(schema: Schema) -> Iterator[Cause]:
+    """Yield why an `openAPIV3Schema` is not structural."""
     root = "spec.validation.openAPIV3Schema"
     if not schema.get("type"):
-        raise ValueError(f"{root}.type: Required value: must not be empty at the root")
-    if schema["type"] != "object":
-        raise ValueError(f"{root}.type: Invalid value: {_shown(schema['type'])}: must be object at the root")
+        yield Cause(f"{root}.type", "FieldValueRequired", "Required value: must not be empty at the root")
+    elif schema["type"] != "object":
+        yield _invalid(f"{root}.type", _shown(schema["type"]), "must be object at the root")
     for path, found in _walk(schema, root):
-        _check(path, found)
-    return StructuralSchema(schema)
+        yield from _not_structural(path, found)
 
 
-def _check(path: str, schema: Schema) -> None:
-    """Refuse a schema below the root that is not structural."""
+def _not_structural(path: str, schema: Schema) -> Iterator[Cause]:
     kind = schema.get("type")
     if not kind and not schema.get(_INT_OR_STRING) and not schema.get(_PRESERVE):
-        raise ValueError(f"{path}.type: Required value: must not be empty for specified object fields")
-    if kind and kind not in _TYPES:
-        listed = ", ".join(map(_shown, _TYPES))
-        raise ValueError(f"{path}.type: Unsupported value: {_shown(kind)}: supported values: {listed}")
-    if kind == "array" and "items" not in schema:
-        raise ValueError(f"{path}.items: Required value: must be specified")
-    if schema.get("x-kubernetes-list-type") == "map" and not schema.get("x-kubernetes-list-map-keys"):
-        words = "must not be empty if x-kubernetes-list-type is map"
-        raise ValueError(f"{path}.x-kubernetes-list-map-keys: Required value: {words}")
-    if "default" in schema and (cause := next(_judge(schema, schema["default"], ""), None)):
-        raise ValueError(f"{path}.default: {cause.message}")
+        words = "Required value: must not be empty for specified object fields"
+        yield Cause(f"{path}.type", "FieldValueRequired", words)
+    elif kind and kind not in _TYPES:
+        yield _unsupported(f"{path}.type", kind, _TYPES)
+    elif kind == "array" and "items" not in schema:
+        yield Cause(f"{path}.items", "FieldValueRequired", "Required value: must be specified")
+    elif schema.get("x-kubernetes-list-type") == "map" and not schema.get("x-kubernetes-list-map-keys"):
+        words = "Required value: must not be empty if x-kubernetes-list-type is map"
+        yield Cause(f"{path}.x-kubernetes-list-map-keys", "FieldValueRequired", words)
+    elif "default" in schema:
+        yield from (attrs.evolve(cause, field=f"{path}.default") for cause in _judge(schema, schema["default"], ""))
 
 
 @attrs.frozen(eq=False)
@@ -86,6 +81,8 @@ class StructuralSchema:
 
     def list_keys(self, path: tuple[str, ...]) -> tuple[str, ...] | None:
         """Return how an apply merges the list at `path`: by these keys, `()` as a set, None as a whole."""
+        if path[0] == "metadata":
+            return merge_keys(path)
         schema = self._schema
         for field in path:
             schema = schema.get("items", schema)
@@ -176,8 +173,7 @@ def _judge(schema: Schema, value: Any, path: str) -> Iterator[Cause]:
     wrong = list(_judge_type(schema, value, path))
     yield from wrong
     if "enum" in schema and value not in schema["enum"]:
-        listed = ", ".join(_shown(str(choice)) for choice in schema["enum"])
-        yield Cause(path, "FieldValueNotSupported", f"Unsupported value: {_shown(value)}: supported values: {listed}")
+        yield _unsupported(path, value, schema["enum"])
     if wrong:
         return
     if isinstance(value, str):
@@ -291,6 +287,11 @@ def _wrong_type(path: str, wanted: str, found: str) -> Cause:
 def _too_wide(path: str, width: str) -> Cause:
     words = f'Invalid value: "": Checked value must be of type integer with format {width} in {path}'
     return Cause("<nil>", "FieldValueInvalid", words)
+
+
+def _unsupported(path: str, value: Any, choices: Iterable[Any]) -> Cause:
+    listed = ", ".join(_shown(str(choice)) for choice in choices)
+    return Cause(path, "FieldValueNotSupported", f"Unsupported value: {_shown(value)}: supported values: {listed}")
 
 
 def _invalid(path: str, value: str, words: str) -> Cause:

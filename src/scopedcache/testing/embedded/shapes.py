@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from .kinds import Kind
+from .listkeys import merge_keys
 from .refusals import Body, Cause
+from .schema import structural_causes
 from .wire import MESSAGES
 
 Key = tuple[str, str]
@@ -38,8 +40,8 @@ class Shape:
         return list(self._check(body, old)) if self._check is not None else []
 
     def list_keys(self, path: tuple[str, ...]) -> tuple[str, ...] | None:
-        """Return how lists merge. Never asked: `listkeys` knows the built-in ones."""
-        return None
+        """Return how lists merge."""
+        return merge_keys(path)
 
 
 def _workload(body: Body, old: Body | None) -> Iterator[Cause]:
@@ -101,6 +103,37 @@ def _binding(body: Body, old: Body | None) -> Iterator[Cause]:
         yield Cause("roleRef", "FieldValueInvalid", "Invalid value: null: cannot change roleRef")
 
 
+def _definition(body: Body, _: Body | None) -> Iterator[Cause]:
+    """Yield what stands in the way of serving a custom kind."""
+    spec = body["spec"]
+    names, versions = spec["names"], spec.get("versions") or ()
+    for path, value in (("group", spec.get("group")), *((f"names.{f}", names.get(f)) for f in ("plural", "kind"))):
+        if not value:
+            yield Cause(f"spec.{path}", "FieldValueRequired", "Required value")
+    name = body["metadata"].get("name") or ""
+    if name != f"{names.get('plural')}.{spec.get('group')}":
+        words = f'Invalid value: "{name}": must be spec.names.plural+"."+spec.group'
+        yield Cause("metadata.name", "FieldValueInvalid", words)
+    if sum(bool(version.get("storage")) for version in versions) != 1:
+        words = "Invalid value: must have exactly one version marked as storage version"
+        yield Cause("spec.versions", "FieldValueInvalid", words)
+    for number, version in enumerate(versions):
+        yield from _version(version, f"spec.versions[{number}]")
+
+
+def _version(version: Body, place: str) -> Iterator[Cause]:
+    schema = (version.get("schema") or {}).get("openAPIV3Schema")
+    if schema is None:
+        words = "Required value: schemas are required"
+        yield Cause(f"{place}.schema.openAPIV3Schema", "FieldValueRequired", words)
+    else:
+        yield from structural_causes(schema)
+    for field in ("additionalPrinterColumns", "selectableFields"):
+        for at, column in enumerate(version.get(field) or ()):
+            if not column.get("jsonPath"):
+                yield Cause(f"{place}.{field}[{at}].jsonPath", "FieldValueRequired", "Required value")
+
+
 _CHECKS: Final[dict[Key, Check]] = {
     ("", "pods"): _pod,
     ("", "configmaps"): _data,
@@ -109,4 +142,5 @@ _CHECKS: Final[dict[Key, Check]] = {
     ("apps", "replicasets"): _workload,
     (_RBAC, "rolebindings"): _binding,
     (_RBAC, "clusterrolebindings"): _binding,
+    ("apiextensions.k8s.io", "customresourcedefinitions"): _definition,
 }

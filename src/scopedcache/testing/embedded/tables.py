@@ -12,6 +12,7 @@ import attrs
 from .kinds import Kind
 from .refusals import Body
 
+_CREATED = {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}
 Cell = Callable[[Body, float], Any]
 _FILTER = re.compile(r"""\[\?\(@\.([\w.]+)\s*==\s*["']([^"']*)["']\)\]|\[(\d+|\*)\]|\.?([^.\[\]]+)""")
 
@@ -35,9 +36,7 @@ class Column:
 def columns_of(kind: Kind, version: str) -> list[Column]:
     """Return the columns of a kind: its name first, its age where nothing else is known."""
     if kind.custom:
-        found = kind.columns.get(version) or [
-            {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}
-        ]
+        found = kind.versions[version].columns or [_CREATED]
         return [NAME, *(_printer_column(column) for column in found)]
     return [NAME, *COLUMNS.get(kind.key, ()), AGE]
 

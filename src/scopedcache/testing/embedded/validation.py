@@ -7,6 +7,7 @@ from typing import Any
 
 from .kinds import Kind
 from .refusals import Body, Cause, bad_request, invalid
+from .requests import Attributes
 from .wire import check_types
 
 _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
@@ -36,8 +37,8 @@ _KEY_WORDS = (
 )
 
 
-def check_identity(body: Any, kind: Kind, version: str, namespace: str, name: str = "") -> Body:
-    """Return a body, complete with what the path says of it; `name` is that of the path of an update.
+def check_identity(body: Any, kind: Kind, asked: Attributes) -> Body:
+    """Return a body, complete with what the path says of it.
 
     Raises:
         Refusal: 400, the body says something else.
@@ -45,7 +46,7 @@ def check_identity(body: Any, kind: Kind, version: str, namespace: str, name: st
     if not isinstance(body, dict):
         raise bad_request(f"the object provided is not an object: {type(body).__name__}")
     check_types(body, kind)
-    api_version = f"{kind.group}/{version}" if kind.group else version
+    api_version, namespace, name = asked.api_version, asked.namespace, asked.name
     metadata = dict(body.get("metadata") or {})
     given, called = body.get("apiVersion") or api_version, body.get("kind") or kind.name
     if given != api_version:
@@ -55,10 +56,8 @@ def check_identity(body: Any, kind: Kind, version: str, namespace: str, name: st
         cause = Cause("kind", "FieldValueInvalid", f'Invalid value: "{called}": must be {kind.name}')
         raise invalid(kind.group, kind.name, str(metadata.get("name", "")), [cause])
     if called != kind.name:
-        words = (
-            f'{kind.name} in version "{version}" cannot be handled as a {called}: the kind in the data does not match'
-        )
-        raise bad_request(words)
+        about = f'{kind.name} in version "{asked.version}"'
+        raise bad_request(f"{about} cannot be handled as a {called}: the kind in the data does not match")
     if kind.namespaced:
         if metadata.get("namespace", namespace) not in (namespace, ""):
             words = "the namespace of the provided object does not match the namespace sent on the request"

@@ -135,7 +135,7 @@ def field(message: str, name: str) -> tuple[str, int]:
 
 def check_types(body: Any, kind: Kind) -> None:
     """Refuse (400) a body whose fields are of other types than those of its kind; of a custom one: its metadata."""
-    check(body, "Object" if kind.custom else kind.name, kind.name, kind.served[0])
+    check(body, "Object" if kind.custom else kind.name, kind.name, kind.version)
 
 
 def check(body: Any, message: str, name: str, version: str) -> None:

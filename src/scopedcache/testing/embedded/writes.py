@@ -12,8 +12,8 @@ from . import events
 from .apply import Manager, applied, tracked
 from .bodies import content_type, decoded
 from .defaults import prepared
-from .kinds import Kind, Validator
-from .listkeys import merge_keys
+from .fields import ListKeys
+from .kinds import Kind
 from .messages import Answer, Request, of_json
 from .patches import json_patched, merged, strategic
 from .refusals import (
@@ -30,7 +30,7 @@ from .refusals import (
 )
 from .registry import Registry
 from .rendering import list_bytes, object_bytes, view_of
-from .requests import Attributes
+from .requests import Attributes, is_true
 from .scale import scale_of, with_scale
 from .selection import selection_of
 from .storage import Part, Storage, Stored
@@ -40,6 +40,8 @@ APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
+_WAYS: dict[str, Callable[[Any, Any], Any]] = {MERGE: merged, JSON_PATCH: json_patched, STRATEGIC: strategic}
+_PARTS: dict[str, Part] = {"status": "status", "finalize": "all"}
 # Kinds whose deletion answers with the object, also where it is gone at once.
 _RETURNED = (("", "pods"), ("", "services"), ("", "serviceaccounts"))
 _OPTIONS = {"dryRun": ("All",), "fieldValidation": ("Ignore", "Strict", "Warn")}
@@ -56,8 +58,7 @@ class Writes:
 
     def create(self, request: Request, kind: Kind, asked: Attributes, now: float) -> Answer:
         """Store a new object."""
-        body = check_identity(decoded(request), kind, asked.version, asked.namespace)
-        return self._created(request, kind, asked, body, now)
+        return self._created(request, kind, asked, check_identity(decoded(request), kind, asked), now)
 
     def update(self, request: Request, kind: Kind, asked: Attributes, now: float) -> Answer:
         """Replace an object, its status or its scale."""
@@ -68,33 +69,30 @@ class Writes:
         """Patch an object, its status or its scale."""
         media = content_type(request)
         if media == APPLY:
-            return self._apply(request, kind, asked, now)
-        if media not in (MERGE, JSON_PATCH, STRATEGIC) or (media == STRATEGIC and kind.custom):
+            return self._applied(request, kind, asked, now)
+        if media not in _WAYS or (media == STRATEGIC and kind.custom):
             raise unsupported_media_type([JSON_PATCH, MERGE, APPLY] + ([] if kind.custom else [STRATEGIC]))
         patch = decoded(request)
-        ways = {MERGE: merged, JSON_PATCH: json_patched, STRATEGIC: strategic}
-        return self._changed(request, kind, asked, lambda body: ways[media](body, patch), now)
+        return self._changed(request, kind, asked, lambda body: _WAYS[media](body, patch), now)
 
     def would_create(self, request: Request, kind: Kind, asked: Attributes) -> bool:
         """Tell whether a patch is an apply of what is not there."""
-        place = asked.namespace if kind.namespaced else ""
-        return content_type(request) == APPLY and self.storage.get(kind, place, asked.name) is None
+        return content_type(request) == APPLY and self.storage.get(kind, asked.namespace, asked.name) is None
 
     def delete(self, request: Request, kind: Kind, asked: Attributes, now: float) -> Answer:
         """Delete one object."""
-        options = _options(request)
-        found, gone = self._delete_one(kind, asked.namespace if kind.namespaced else "", asked.name, options, now)
+        view = view_of(request)
+        found, gone = self._delete_one(kind, asked.namespace, asked.name, _options(request), now)
         if not gone or kind.key in _RETURNED:
-            return Answer(200, object_bytes(found, asked.api_version, view_of(request.headers.get("accept", "")), now))
+            return Answer(200, object_bytes(found, asked.api_version, view, now))
         about = details(kind.group, kind.resource, found.name, uid=found.uid)
         return of_json({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": about})
 
     def delete_collection(self, request: Request, kind: Kind, asked: Attributes, now: float) -> Answer:
         """Delete everything that the selectors match."""
         options = _options(request)
-        place = (asked.namespace or None) if kind.namespaced else None
-        selection = selection_of(request, kind, place)
-        chosen = [stored for stored in self.storage.list(kind, place) if selection.matches(stored)]
+        selection = selection_of(request, kind, asked)
+        chosen = [stored for stored in self.storage.list(kind, selection.namespace) if selection.matches(stored)]
         gone = [self._delete_one(kind, s.namespace, s.name, options, now)[0] for s in chosen]
         metadata = {"resourceVersion": str(self.storage.version)}
         return Answer(200, list_bytes(kind, asked.api_version, "whole", gone, metadata))
@@ -104,7 +102,6 @@ class Writes:
     def _created(
         self, request: Request, kind: Kind, asked: Attributes, body: Body, now: float, *, apply: bool = False
     ) -> Answer:
-        view = view_of(request.headers.get("accept", ""))
         self._check_namespace(kind, asked, body)
         if (body["metadata"].get("resourceVersion") or "") not in ("", "0") and not apply:
             raise Refusal(500, "InternalError", "resourceVersion should not be set on objects to be created")
@@ -113,110 +110,106 @@ class Writes:
             body.pop("status", None)
         warnings = self._validated(request, kind, asked.version, body, None)
         if not apply:
-            body = tracked(None, body, _manager(request, asked, "Update"), now, list_keys_of(kind, asked.version))
-        stored = self._written(request, lambda: self.storage.create(kind, _stored_form(kind, body), now))
-        return Answer(201, object_bytes(stored, asked.api_version, view, now), headers=warnings)
+            body = tracked(None, body, _manager(request, asked, "Update"), now, _list_keys(kind, asked))
+        return self._written(
+            request, asked, lambda: self.storage.create(kind, _stored_form(kind, body), now), now, warnings, code=201
+        )
 
     def _changed(
         self, request: Request, kind: Kind, asked: Attributes, change: Callable[[Body], Any], now: float
     ) -> Answer:
-        view = view_of(request.headers.get("accept", ""))
-        old = self.storage.get(kind, asked.namespace if kind.namespaced else "", asked.name)
-        if old is None:
-            raise not_found(kind.group, kind.resource, asked.name)
-        current = _in_version(old, asked.api_version)
+        current = _in_version(self.storage.existing(kind, asked.namespace, asked.name), asked.api_version)
         if asked.subresource == "scale":
             body = with_scale(kind, asked.version, current, change(scale_of(kind, asked.version, current)))
         else:
-            body = check_identity(change(current), kind, asked.version, asked.namespace, asked.name)
+            body = check_identity(change(current), kind, asked)
             if request.method == "PUT":
                 self._check_version(kind, body, asked.name)
-        part: Part = {"status": "status", "finalize": "all"}.get(asked.subresource, "main")  # type: ignore[assignment]
+        part = _PARTS.get(asked.subresource, "main")
         if part == "main":
             body = prepared(kind, body, current)
-            if asked.subresource == "" and "status" in kind.subresources:
-                body = {key: value for key, value in body.items() if key != "status"}
-                body |= {"status": current["status"]} if "status" in current else {}
+            if "status" in kind.subresources:
+                body = _with_field("status", body, current)
         elif part == "status":
-            body = {**current, "status": body.get("status"), "metadata": _status_metadata(current, body)}
+            body = _with_field("status", current, body) | {"metadata": _status_metadata(current, body)}
         warnings = self._validated(request, kind, asked.version, body, current)
-        body = tracked(current, body, _manager(request, asked, "Update"), now, list_keys_of(kind, asked.version))
-        stored = self._written(request, lambda: self.storage.update(kind, _stored_form(kind, body), now, part=part))
-        if asked.subresource == "scale":
-            return of_json(scale_of(kind, asked.version, _in_version(stored, asked.api_version)))
-        return Answer(200, object_bytes(stored, asked.api_version, view, now), headers=warnings)
+        body = tracked(current, body, _manager(request, asked, "Update"), now, _list_keys(kind, asked))
+        return self._written(
+            request, asked, lambda: self.storage.update(kind, _stored_form(kind, body), now, part=part), now, warnings
+        )
 
-    def _apply(self, request: Request, kind: Kind, asked: Attributes, now: float) -> Answer:
+    def _applied(self, request: Request, kind: Kind, asked: Attributes, now: float) -> Answer:
         if not request.asked("fieldManager"):
             cause = Cause("fieldManager", "FieldValueRequired", "Required value: is required for apply patch")
             raise invalid("meta.k8s.io", "PatchOptions", "", [cause])
-        config = check_identity(decoded(request, yaml=True), kind, asked.version, asked.namespace, asked.name)
+        config = check_identity(decoded(request, yaml=True), kind, asked)
         if config["metadata"].pop("managedFields", None):
             raise bad_request("metadata.managedFields must be nil")
-        manager = _manager(request, asked, "Apply")
-        list_keys = list_keys_of(kind, asked.version)
-        force = request.asked("force") == "true"
-        old = self.storage.get(kind, asked.namespace if kind.namespaced else "", asked.name)
+        manager, list_keys = _manager(request, asked, "Apply"), _list_keys(kind, asked)
+        force = is_true(request.asked("force"))
+        old = self.storage.get(kind, asked.namespace, asked.name)
         if old is None:
             if asked.subresource:
                 raise not_found(kind.group, kind.resource, asked.name)
             if config["metadata"].get("uid"):
-                raise conflict(
-                    kind.group, kind.resource, asked.name, "uid mismatch: the provided object does not exist"
-                )
+                why = "uid mismatch: the provided object does not exist"
+                raise conflict(kind.group, kind.resource, asked.name, why)
             body = applied(None, config, manager, now, list_keys, force=force)
             return self._created(request, kind, asked, body, now, apply=True)
         current = _in_version(old, asked.api_version)
-        identity = {k: config["metadata"][k] for k in ("uid", "resourceVersion") if config["metadata"].get(k)}
         body = applied(current, config, manager, now, list_keys, force=force)
-        body["metadata"] |= identity
+        body["metadata"] |= _conditions(config)
         part: Part = "status" if asked.subresource == "status" else "main"
         if part == "main":
             body = prepared(kind, body, current)
         warnings = self._validated(request, kind, asked.version, body, current)
-        stored = self._written(request, lambda: self.storage.update(kind, _stored_form(kind, body), now, part=part))
-        view = view_of(request.headers.get("accept", ""))
-        return Answer(200, object_bytes(stored, asked.api_version, view, now), headers=warnings)
+        return self._written(
+            request, asked, lambda: self.storage.update(kind, _stored_form(kind, body), now, part=part), now, warnings
+        )
 
-    def _written(self, request: Request, write: Callable[[], Stored]) -> Stored:
-        if "All" not in [value for key, value in request.query if key == "dryRun"]:
-            return write()
-        with self.storage.rehearsal():
-            return write()
+    def _written(
+        self,
+        request: Request,
+        asked: Attributes,
+        write: Callable[[], Stored],
+        now: float,
+        warnings: dict[str, str],
+        *,
+        code: int = 200,
+    ) -> Answer:
+        """Write, or rehearse it; answer with what has become of the object."""
+        view = view_of(request)
+        with self.storage.rehearsal(request.asked("dryRun") == "All"):
+            stored = write()
+        if asked.subresource == "scale":
+            return of_json(scale_of(stored.kind, asked.version, stored.body))
+        return Answer(code, object_bytes(stored, asked.api_version, view, now), headers=warnings)
 
     def _delete_one(self, kind: Kind, namespace: str, name: str, options: Body, now: float) -> tuple[Stored, bool]:
         conditions = options.get("preconditions") or {}
         propagation = options.get("propagationPolicy")
         if propagation is None and "orphanDependents" in options:
             propagation = "Orphan" if options["orphanDependents"] else "Background"
-
-        def delete() -> tuple[Stored, bool]:
+        with self.storage.rehearsal(bool(options.get("dryRun"))):
             return self.storage.delete(
                 kind, namespace, name, now,
                 uid=conditions.get("uid"), version=conditions.get("resourceVersion"),
                 propagation=propagation, grace=options.get("gracePeriodSeconds"),
             )  # fmt: skip
 
-        if not options.get("dryRun"):
-            return delete()
-        with self.storage.rehearsal():
-            return delete()
-
     def _validated(self, request: Request, kind: Kind, version: str, body: Body, old: Body | None) -> dict[str, str]:
         """Check a body, and complete it by its schema; return the headers that warn of dropped fields."""
         causes = metadata_causes(kind, body["metadata"])
         _check_options(request)
-        validator = kind.validators.get(version)
-        warnings: dict[str, str] = {}
-        if validator is not None:
-            dropped = validator.complete(body)
-            if dropped and content_type(request) == APPLY:
-                place = f"{body['metadata'].get('namespace', '')}/{body['metadata']['name']}"
-                about = f"({place}; {kind.group}/{version}, Kind={kind.name})"
-                words = f"failed to create typed patch object {about}: .{dropped[0]}: field not declared in schema"
-                raise Refusal(500, "", words)
-            warnings = _unknown_fields(request, kind, version, dropped)
-            causes += validator.causes(body, old)
+        validator = kind.versions[version].validator
+        dropped = validator.complete(body)
+        if dropped and content_type(request) == APPLY:
+            place = f"{body['metadata'].get('namespace', '')}/{body['metadata']['name']}"
+            about = f"({place}; {kind.group}/{version}, Kind={kind.name})"
+            words = f"failed to create typed patch object {about}: .{dropped[0]}: field not declared in schema"
+            raise Refusal(500, "", words)
+        warnings = _unknown_fields(request, kind, version, dropped)
+        causes += validator.causes(body, old)
         if causes:
             raise invalid(kind.group, kind.name, body["metadata"].get("name") or "", causes)
         return warnings
@@ -240,18 +233,8 @@ class Writes:
             raise invalid(kind.group, kind.name, name, [Cause("metadata.resourceVersion", "FieldValueInvalid", words)])
 
 
-def list_keys_of(kind: Kind, version: str) -> Callable[[tuple[str, ...]], tuple[str, ...] | None]:
-    """Return how the lists of a kind merge."""
-    validator: Validator | None = kind.validators.get(version)
-    if not kind.custom:
-        return merge_keys
-
-    def keys(path: tuple[str, ...]) -> tuple[str, ...] | None:
-        if path[0] == "metadata":
-            return merge_keys(path)
-        return validator.list_keys(path) if validator is not None else None
-
-    return keys
+def _list_keys(kind: Kind, asked: Attributes) -> ListKeys:
+    return kind.versions[asked.version].validator.list_keys
 
 
 def _in_version(stored: Stored, api_version: str) -> Body:
@@ -270,8 +253,18 @@ def _manager(request: Request, asked: Attributes, operation: str) -> Manager:
 
 def _status_metadata(current: Body, body: Body) -> Body:
     """Return the metadata of a write to a status: as it was, but for what makes the write conditional."""
-    given = {k: v for k, v in body["metadata"].items() if k in ("uid", "resourceVersion") and v}
-    return {**current["metadata"], **given}
+    return {**current["metadata"], **_conditions(body)}
+
+
+def _conditions(body: Body) -> Body:
+    """Return the fields of the metadata that make a write conditional."""
+    return {field: value for field in ("uid", "resourceVersion") if (value := body["metadata"].get(field))}
+
+
+def _with_field(field: str, body: Body, other: Body) -> Body:
+    """Return a body with a field as it is in another, or without it."""
+    rest = {name: value for name, value in body.items() if name != field}
+    return rest | {name: value for name, value in other.items() if name == field}
 
 
 def _check_options(request: Request) -> None:

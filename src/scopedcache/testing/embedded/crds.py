@@ -11,11 +11,12 @@ from typing import Any, Final
 
 import attrs
 
+from .controllers.objects import conditions, said, with_metadata, with_status
 from .kinds import Kind, Version
 from .refusals import Body, Refusal
 from .registry import Registry
 from .schema import StructuralSchema
-from .storage import Event, Storage, Stored, timestamp
+from .storage import Event, Storage, Stored
 from .watches import Watches
 
 GROUP: Final = "apiextensions.k8s.io"
@@ -23,6 +24,12 @@ FINALIZER: Final = "customresourcecleanup.apiextensions.k8s.io"
 # Seconds from a change of a CRD to the end of the watches of its kind.
 REBUILD: Final = 1.0
 REMOVAL: Final = 1.3
+
+_SERVED: Final = [
+    said("NamesAccepted", True, "NoConflicts", "no conflicts found"),
+    said("Established", True, "InitialNamesAccepted", "the initial names have been accepted"),
+]
+_TERMINATING: Final = said("Terminating", True, "InstanceDeletionInProgress", "CustomResource deletion is in progress")
 
 
 class Definitions:
@@ -80,11 +87,15 @@ class Definitions:
             self._rebuilt[kind.key] = now + REBUILD
             for watch in self._watches.of(kind):
                 watch.end_at(now + REBUILD)
-        self._storage.update(self._kind, {**stored.copy(), "status": _status(stored, now)}, now, part="status")
+        status = {
+            "conditions": conditions(stored, now, _SERVED),
+            "acceptedNames": spec["names"],
+            "storedVersions": [kind.version],
+        }
+        stored = self._storage.update(self._kind, with_status(stored, status), now, part="status")
         if FINALIZER not in (stored.metadata.get("finalizers") or ()):
-            body = self._storage.get(self._kind, "", stored.name).copy()  # type: ignore[union-attr]
-            body["metadata"]["finalizers"] = [*(body["metadata"].get("finalizers") or ()), FINALIZER]
-            self._storage.update(self._kind, body, now)
+            finalizers = [*(stored.metadata.get("finalizers") or ()), FINALIZER]
+            self._storage.update(self._kind, with_metadata(stored, finalizers=finalizers), now)
 
     def _clear(self, stored: Stored, now: float) -> None:
         kind = self._registry.find(stored.body["spec"]["group"], stored.body["spec"]["names"]["plural"])
@@ -94,13 +105,12 @@ class Definitions:
         for instance in left:
             if not instance.deleting:
                 self._storage.delete(instance.kind, instance.namespace, instance.name, now)
-        body = stored.copy()
-        body["status"] = {**body["status"], "conditions": _terminating(body["status"]["conditions"], now)}
-        body = self._storage.update(self._kind, body, now, part="status").copy()
+        status = stored.body["status"] | {"conditions": conditions(stored, now, [*_SERVED, _TERMINATING])}
+        stored = self._storage.update(self._kind, with_status(stored, status), now, part="status")
         if kind is not None and self._storage.list(kind):
             return
-        body["metadata"]["finalizers"] = [f for f in body["metadata"].get("finalizers") or () if f != FINALIZER]
-        self._storage.update(self._kind, body, now)
+        finalizers = [f for f in stored.metadata.get("finalizers") or () if f != FINALIZER]
+        self._storage.update(self._kind, with_metadata(stored, finalizers=finalizers), now)
 
     def _withdraw(self, name: str, now: float) -> None:
         spec = self._specs.pop(name, None)
@@ -149,14 +159,6 @@ def _version(version: Body) -> Version:
     return attrs.evolve(found, scale=subresources["scale"]) if "scale" in subresources else found
 
 
-def _terminating(conditions: list[Body], now: float) -> list[Body]:
-    if any(condition["type"] == "Terminating" for condition in conditions):
-        return conditions
-    said = {"reason": "InstanceDeletionInProgress", "message": "CustomResource deletion is in progress"}
-    found = {"type": "Terminating", "status": "True", "lastTransitionTime": timestamp(now)}
-    return [*conditions, found | said]
-
-
 def _priority(version: str) -> tuple[Any, ...]:
     """Order versions as the server prefers them: v2, v1, v1beta1, v1alpha1, and then whatever else there is."""
     found = re.fullmatch(r"v(\d+)(?:(alpha|beta)(\d+))?", version)
@@ -164,19 +166,3 @@ def _priority(version: str) -> tuple[Any, ...]:
         return 1, version
     major, stage, minor = found.groups()
     return 0, {None: 0, "beta": 1, "alpha": 2}[stage], -int(major), -int(minor or 0)
-
-
-def _status(stored: Stored, now: float) -> Body:
-    spec = stored.body["spec"]
-    at = timestamp(now)
-    conditions = [
-        {"type": "NamesAccepted", "status": "True", "reason": "NoConflicts", "message": "no conflicts found"},
-        {"type": "Established", "status": "True", "reason": "InitialNamesAccepted"}
-        | {"message": "the initial names have been accepted"},
-    ]
-    old = {c["type"]: c["lastTransitionTime"] for c in (stored.body.get("status") or {}).get("conditions") or ()}
-    return {
-        "conditions": [c | {"lastTransitionTime": old.get(c["type"], at)} for c in conditions],
-        "acceptedNames": spec["names"],
-        "storedVersions": [next(v["name"] for v in spec["versions"] if v.get("storage"))],
-    }

@@ -91,7 +91,7 @@ class GarbageCollector:
             return True
         if kind.namespaced and not dependent.namespace:
             return True
-        found = self._storage.get(kind, dependent.namespace if kind.namespaced else "", owner["name"])
+        found = self._storage.get(kind, dependent.namespace, owner["name"])
         return found if found is not None and found.uid == owner["uid"] else None
 
     def _waits(self, owner: Stored | bool) -> bool:

@@ -53,6 +53,8 @@ def test_a_deployment_from_its_creation_to_its_end(kubectl: Kubectl) -> None:
     kubectl("scale", "deployment/web", "--replicas=3")
     kubectl("wait", "--for=jsonpath={.status.readyReplicas}=3", "deployment/web", "--timeout=10s")
     kubectl("wait", "--for=condition=Available", "deployment/web", "--timeout=10s")
+    assert kubectl("get", "deployments").split()[5:9] == ["web", "3/3", "3", "3"]
+    assert [line.split()[1:3] for line in kubectl("get", "pods").splitlines()[1:]] == [["1/1", "Running"]] * 3
     assert len(json.loads(kubectl("get", "pods", "-l", "app=web", "-o", "json"))["items"]) == 3
     kubectl("set", "image", "deployment/web", "none=other")
     assert "successfully rolled out" in kubectl("rollout", "status", "deployment/web", "--timeout=10s")

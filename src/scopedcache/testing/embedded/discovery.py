@@ -40,12 +40,6 @@ def document(registry: Registry, path: str) -> Body | None:
     return None
 
 
-def group_versions(registry: Registry) -> list[str]:
-    """Return every group and version, as apiVersion fields write them."""
-    found = {f"{k.group}/{v}" if k.group else v: None for k in registry for v in k.versions}
-    return list(found)
-
-
 def _groups(registry: Registry) -> list[str]:
     return list({kind.group: None for kind in registry if kind.group})
 

@@ -50,9 +50,6 @@ def tracked(old: Body | None, new: Body, manager: Manager, now: float, list_keys
     before = leaves(old, list_keys, part=part) if old is not None else {}
     after = leaves(new, list_keys, part=part)
     entries = read(old) if old is not None else []
-    given = (new.get("metadata") or {}).get("managedFields")
-    if given in ([], [{}]):
-        entries = []
     changed = {path for path, value in after.items() if path not in before or before[path] != value}
     gone = {path for path in before if path not in after}
     if changed or gone:
@@ -151,15 +148,10 @@ def _covers(path: Path, other: Path) -> bool:
 
 
 def _conflict(conflicts: list[tuple[Manager, Path]]) -> Refusal:
-    causes: list[Body] = []
-    by_manager: dict[str, list[str]] = {}
-    for manager, path in conflicts:
-        who = str(manager)
-        words = f"conflict with {who}"
-        causes.append({"reason": "FieldManagerConflict", "message": words, "field": spelled(path)})
-        by_manager.setdefault(who, []).append(spelled(path))
-    if len(conflicts) == 1:
-        told = f"{causes[0]['message']}: {causes[0]['field']}"
-        return Refusal(409, "Conflict", f"Apply failed with 1 conflict: {told}", {"causes": causes})
-    told = "\n".join(f"conflicts with {who}:\n" + "\n".join(f"- {p}" for p in ps) for who, ps in by_manager.items())
-    return Refusal(409, "Conflict", f"Apply failed with {len(conflicts)} conflicts: {told}", {"causes": causes})
+    causes = [
+        {"reason": "FieldManagerConflict", "message": f"conflict with {manager}", "field": spelled(path)}
+        for manager, path in conflicts
+    ]
+    told = "\n".join(f"{cause['message']}: {cause['field']}" for cause in causes)
+    number = "1 conflict" if len(causes) == 1 else f"{len(causes)} conflicts"
+    return Refusal(409, "Conflict", f"Apply failed with {number}: {told}", {"causes": causes})

@@ -7,8 +7,7 @@ from typing import Any, NamedTuple
 
 from ..kinds import Kind
 from ..refusals import Body
-from ..registry import Registry
-from ..storage import Storage, Stored, timestamp
+from ..storage import Stored, timestamp
 
 
 class Place(NamedTuple):
@@ -42,30 +41,6 @@ def condition(stored: Stored, type_: str) -> Body | None:
 
 def is_ready(pod: Stored) -> bool:
     return (condition(pod, "Ready") or {}).get("status") == "True"
-
-
-def record(
-    storage: Storage, registry: Registry, about: Stored, now: float, *, reason: str, message: str, component: str
-) -> None:
-    """Write a Warning about an object, as controllers of the real control plane do."""
-    namespace = about.namespace or "default"
-    involved = {"kind": about.kind.name, "namespace": about.namespace, "name": about.name, "uid": about.uid}
-    body: Body = {
-        "apiVersion": "v1",
-        "metadata": {"generateName": f"{about.name}.", "namespace": namespace},
-        "involvedObject": {**involved, "apiVersion": about.body["apiVersion"]},
-        "reason": reason,
-        "message": message,
-        "source": {"component": component},
-        "firstTimestamp": timestamp(now),
-        "lastTimestamp": timestamp(now),
-        "count": 1,
-        "type": "Warning",
-        "eventTime": None,
-        "reportingComponent": component,
-        "reportingInstance": "",
-    }
-    storage.create(registry["events"], body, now)
 
 
 def with_status(stored: Stored, status: Mapping[str, Any]) -> Body:

@@ -76,6 +76,15 @@ def test_another_value_for_a_field_of_somebody_else_is_a_conflict(api: Server, m
     }
 
 
+def test_all_conflicts_are_told_at_once(api: Server, maps: str) -> None:
+    apply(api, maps, config_map("a", {"x": "1", "y": "1"}))
+    answer = apply(api, maps, config_map("a", {"x": "2", "y": "2"}), manager="two")
+
+    assert (answer.status, answer.reason) == (409, "Conflict")
+    assert [field for _, field in answer.causes] == [".data.x", ".data.y"]
+    assert answer.message == 'Apply failed with 2 conflicts: conflicts with "one":\n- .data.x\n- .data.y'
+
+
 def test_force_takes_the_field_over(api: Server, maps: str) -> None:
     apply(api, maps, config_map("a", {"x": "1"}))
     done = apply(api, maps, config_map("a", {"x": "2"}), manager="two", force=True)

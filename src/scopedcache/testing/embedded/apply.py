@@ -152,6 +152,11 @@ def _conflict(conflicts: list[tuple[Manager, Path]]) -> Refusal:
         {"reason": "FieldManagerConflict", "message": f"conflict with {manager}", "field": spelled(path)}
         for manager, path in conflicts
     ]
-    told = "\n".join(f"{cause['message']}: {cause['field']}" for cause in causes)
-    number = "1 conflict" if len(causes) == 1 else f"{len(causes)} conflicts"
-    return Refusal(409, "Conflict", f"Apply failed with {number}: {told}", {"causes": causes})
+    if len(causes) == 1:
+        told = f"1 conflict: {causes[0]['message']}: {causes[0]['field']}"
+    else:
+        fields: dict[str, str] = {}
+        for manager, path in conflicts:
+            fields[str(manager)] = fields.get(str(manager), "") + f"\n- {spelled(path)}"
+        told = f"{len(causes)} conflicts: " + "\n".join(f"conflicts with {who}:{of}" for who, of in fields.items())
+    return Refusal(409, "Conflict", f"Apply failed with {told}", {"causes": causes})

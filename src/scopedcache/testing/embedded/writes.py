@@ -77,7 +77,7 @@ class Writes:
 
     def would_create(self, request: Request, kind: Kind, asked: Attributes) -> bool:
         """Tell whether a patch is an apply of what is not there."""
-        return content_type(request) == APPLY and self.storage.get(kind, asked.namespace, asked.name) is None
+        return _is_apply(request) and self.storage.get(kind, asked.namespace, asked.name) is None
 
     def delete(self, request: Request, kind: Kind, asked: Attributes, now: float) -> Answer:
         """Delete one object."""
@@ -99,21 +99,14 @@ class Writes:
 
     # -- steps ---------------------------------------------------------------------------------------------------
 
-    def _created(
-        self, request: Request, kind: Kind, asked: Attributes, body: Body, now: float, *, apply: bool = False
-    ) -> Answer:
+    def _created(self, request: Request, kind: Kind, asked: Attributes, body: Body, now: float) -> Answer:
         self._check_namespace(kind, asked, body)
-        if (body["metadata"].get("resourceVersion") or "") not in ("", "0") and not apply:
+        if (body["metadata"].get("resourceVersion") or "") not in ("", "0") and not _is_apply(request):
             raise Refusal(500, "InternalError", "resourceVersion should not be set on objects to be created")
         body = prepared(kind, body, None)
         if "status" in kind.subresources and kind.custom:
             body.pop("status", None)
-        warnings = self._validated(request, kind, asked.version, body, None)
-        if not apply:
-            body = tracked(None, body, _manager(request, asked, "Update"), now, _list_keys(kind, asked))
-        return self._written(
-            request, asked, lambda: self.storage.create(kind, _stored_form(kind, body), now), now, warnings, code=201
-        )
+        return self._written(request, kind, asked, body, None, now)
 
     def _changed(
         self, request: Request, kind: Kind, asked: Attributes, change: Callable[[Body], Any], now: float
@@ -125,18 +118,14 @@ class Writes:
             body = check_identity(change(current), kind, asked)
             if request.method == "PUT":
                 self._check_version(kind, body, asked.name)
-        part = _PARTS.get(asked.subresource, "main")
-        if part == "main":
+        if asked.subresource == "status":
+            metadata = {**current["metadata"], **_conditions(body)}
+            body = _with_field("status", current, body) | {"metadata": metadata}
+        elif asked.subresource != "finalize":
             body = prepared(kind, body, current)
             if "status" in kind.subresources:
                 body = _with_field("status", body, current)
-        elif part == "status":
-            body = _with_field("status", current, body) | {"metadata": _status_metadata(current, body)}
-        warnings = self._validated(request, kind, asked.version, body, current)
-        body = tracked(current, body, _manager(request, asked, "Update"), now, _list_keys(kind, asked))
-        return self._written(
-            request, asked, lambda: self.storage.update(kind, _stored_form(kind, body), now, part=part), now, warnings
-        )
+        return self._written(request, kind, asked, body, current, now)
 
     def _applied(self, request: Request, kind: Kind, asked: Attributes, now: float) -> Answer:
         if not request.asked("fieldManager"):
@@ -145,44 +134,40 @@ class Writes:
         config = check_identity(decoded(request, yaml=True), kind, asked)
         if config["metadata"].pop("managedFields", None):
             raise bad_request("metadata.managedFields must be nil")
-        manager, list_keys = _manager(request, asked, "Apply"), _list_keys(kind, asked)
-        force = is_true(request.asked("force"))
         old = self.storage.get(kind, asked.namespace, asked.name)
-        if old is None:
-            if asked.subresource:
-                raise not_found(kind.group, kind.resource, asked.name)
-            if config["metadata"].get("uid"):
-                why = "uid mismatch: the provided object does not exist"
-                raise conflict(kind.group, kind.resource, asked.name, why)
-            body = applied(None, config, manager, now, list_keys, force=force)
-            return self._created(request, kind, asked, body, now, apply=True)
-        current = _in_version(old, asked.api_version)
-        body = applied(current, config, manager, now, list_keys, force=force)
+        current = None if old is None else _in_version(old, asked.api_version)
+        if current is None and asked.subresource:
+            raise not_found(kind.group, kind.resource, asked.name)
+        if current is None and config["metadata"].get("uid"):
+            why = "uid mismatch: the provided object does not exist"
+            raise conflict(kind.group, kind.resource, asked.name, why)
+        manager, force = _manager(request, asked), is_true(request.asked("force"))
+        body = applied(current, config, manager, now, _list_keys(kind, asked), force=force)
+        if current is None:
+            return self._created(request, kind, asked, body, now)
         body["metadata"] |= _conditions(config)
-        part: Part = "status" if asked.subresource == "status" else "main"
-        if part == "main":
+        if asked.subresource != "status":
             body = prepared(kind, body, current)
-        warnings = self._validated(request, kind, asked.version, body, current)
-        return self._written(
-            request, asked, lambda: self.storage.update(kind, _stored_form(kind, body), now, part=part), now, warnings
-        )
+        return self._written(request, kind, asked, body, current, now)
 
     def _written(
-        self,
-        request: Request,
-        asked: Attributes,
-        write: Callable[[], Stored],
-        now: float,
-        warnings: dict[str, str],
-        *,
-        code: int = 200,
+        self, request: Request, kind: Kind, asked: Attributes, body: Body, current: Body | None, now: float
     ) -> Answer:
-        """Write, or rehearse it; answer with what has become of the object."""
+        """Check a body, note who owns its fields, and store it, or rehearse that; `current` None: it is a new one."""
         view = view_of(request)
+        warnings = self._validated(request, kind, asked.version, body, current)
+        if not _is_apply(request):
+            body = tracked(current, body, _manager(request, asked), now, _list_keys(kind, asked))
+        if kind.key == events.KEY:
+            body = events.converted(body, events.OLD)
         with self.storage.rehearsal(request.asked("dryRun") == "All"):
-            stored = write()
+            if current is None:
+                stored = self.storage.create(kind, body, now)
+            else:
+                stored = self.storage.update(kind, body, now, part=_PARTS.get(asked.subresource, "main"))
         if asked.subresource == "scale":
-            return of_json(scale_of(stored.kind, asked.version, stored.body))
+            return of_json(scale_of(kind, asked.version, stored.body))
+        code = 201 if current is None else 200
         return Answer(code, object_bytes(stored, asked.api_version, view, now), headers=warnings)
 
     def _delete_one(self, kind: Kind, namespace: str, name: str, options: Body, now: float) -> tuple[Stored, bool]:
@@ -203,7 +188,7 @@ class Writes:
         _check_options(request)
         validator = kind.versions[version].validator
         dropped = validator.complete(body)
-        if dropped and content_type(request) == APPLY:
+        if dropped and _is_apply(request):
             place = f"{body['metadata'].get('namespace', '')}/{body['metadata']['name']}"
             about = f"({place}; {kind.group}/{version}, Kind={kind.name})"
             words = f"failed to create typed patch object {about}: .{dropped[0]}: field not declared in schema"
@@ -242,18 +227,13 @@ def _in_version(stored: Stored, api_version: str) -> Body:
     return events.converted(body, api_version) if stored.kind.key == events.KEY else {**body, "apiVersion": api_version}
 
 
-def _stored_form(kind: Kind, body: Body) -> Body:
-    return events.converted(body, events.OLD) if kind.key == events.KEY else body
+def _is_apply(request: Request) -> bool:
+    return content_type(request) == APPLY
 
 
-def _manager(request: Request, asked: Attributes, operation: str) -> Manager:
+def _manager(request: Request, asked: Attributes) -> Manager:
     name = request.asked("fieldManager") or request.headers.get("user-agent", "").partition("/")[0] or "unknown"
-    return Manager(name, operation, asked.api_version, asked.subresource)
-
-
-def _status_metadata(current: Body, body: Body) -> Body:
-    """Return the metadata of a write to a status: as it was, but for what makes the write conditional."""
-    return {**current["metadata"], **_conditions(body)}
+    return Manager(name, "Apply" if _is_apply(request) else "Update", asked.api_version, asked.subresource)
 
 
 def _conditions(body: Body) -> Body:

@@ -22,6 +22,7 @@ _INCONSISTENT = (
     "Continuing with the provided token results in an inconsistent list - objects that were created, modified, or "
     "deleted between the time the first chunk was returned and now may show up in the list."
 )
+_MATCHES = ("Exact", "NotOlderThan")
 
 
 class _Token(msgspec.Struct, rename={"version": "rv"}):
@@ -122,37 +123,30 @@ class Reads:
 
 def _check_parameters(request: Request, *, watching: bool) -> None:
     version, match = request.asked("resourceVersion"), request.asked("resourceVersionMatch")
-    initial = request.asked("sendInitialEvents")
-    causes: list[Cause] = []
+    initial, token = request.asked("sendInitialEvents"), request.asked("continue")
+    field, words = "resourceVersionMatch", ""
     if initial and not watching:
-        words = "Forbidden: sendInitialEvents is forbidden for list"
-        causes.append(Cause("sendInitialEvents", "FieldValueForbidden", words))
+        field, words = "sendInitialEvents", "sendInitialEvents is forbidden for list"
     elif initial and match != "NotOlderThan":
-        words = "Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
-        causes.append(Cause("resourceVersionMatch", "FieldValueForbidden", words))
+        words = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
     elif match and watching and not initial:
-        words = "Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
-        causes.append(Cause("resourceVersionMatch", "FieldValueForbidden", words))
-    elif match and not watching:
-        causes += _match_causes(version, match, request.asked("continue"))
-    if causes:
-        raise invalid("meta.k8s.io", "ListOptions", "", causes)
-    if version and request.asked("continue") and version != "0" and not watching:
+        words = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
+    elif match and match not in _MATCHES:
+        raise _wrong_options(Cause.unsupported(field, f'"{match}"', _MATCHES))
+    elif match and not watching and not version:
+        words = "resourceVersionMatch is forbidden unless resourceVersion is provided"
+    elif match == "Exact" and version == "0":
+        words = 'resourceVersionMatch "Exact" is forbidden for resourceVersion "0"'
+    elif match and token:
+        words = "resourceVersionMatch is forbidden when continue is provided"
+    if words:
+        raise _wrong_options(Cause.forbidden(field, words))
+    if version not in ("", "0") and token and not watching:
         raise bad_request("specifying resource version is not allowed when using continue")
 
 
-def _match_causes(version: str, match: str, token: str) -> list[Cause]:
-    words = ""
-    if match not in ("Exact", "NotOlderThan"):
-        value = f'Unsupported value: "{match}": supported values: "Exact", "NotOlderThan"'
-        return [Cause("resourceVersionMatch", "FieldValueNotSupported", value)]
-    if not version:
-        words = "Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided"
-    elif match == "Exact" and version == "0":
-        words = 'Forbidden: resourceVersionMatch "Exact" is forbidden for resourceVersion "0"'
-    elif token:
-        words = "Forbidden: resourceVersionMatch is forbidden when continue is provided"
-    return [Cause("resourceVersionMatch", "FieldValueForbidden", words)] if words else []
+def _wrong_options(cause: Cause) -> Refusal:
+    return invalid("meta.k8s.io", "ListOptions", "", [cause])
 
 
 def _number(text: str, name: str = "") -> int:

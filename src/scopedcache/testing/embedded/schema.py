@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
@@ -35,9 +35,9 @@ def structural_causes(schema: Schema) -> Iterator[Cause]:
     """Yield why an `openAPIV3Schema` is not structural."""
     root = "spec.validation.openAPIV3Schema"
     if not schema.get("type"):
-        yield Cause(f"{root}.type", "FieldValueRequired", "Required value: must not be empty at the root")
+        yield Cause.required(f"{root}.type", "must not be empty at the root")
     elif schema["type"] != "object":
-        yield _invalid(f"{root}.type", _shown(schema["type"]), "must be object at the root")
+        yield Cause.wrong(f"{root}.type", _shown(schema["type"]), "must be object at the root")
     for path, found in _walk(schema, root):
         yield from _not_structural(path, found)
 
@@ -45,15 +45,14 @@ def structural_causes(schema: Schema) -> Iterator[Cause]:
 def _not_structural(path: str, schema: Schema) -> Iterator[Cause]:
     kind = schema.get("type")
     if not kind and not schema.get(_INT_OR_STRING) and not schema.get(_PRESERVE):
-        words = "Required value: must not be empty for specified object fields"
-        yield Cause(f"{path}.type", "FieldValueRequired", words)
+        yield Cause.required(f"{path}.type", "must not be empty for specified object fields")
     elif kind and kind not in _TYPES:
-        yield _unsupported(f"{path}.type", kind, _TYPES)
+        yield Cause.unsupported(f"{path}.type", _shown(kind), _TYPES)
     elif kind == "array" and "items" not in schema:
-        yield Cause(f"{path}.items", "FieldValueRequired", "Required value: must be specified")
+        yield Cause.required(f"{path}.items", "must be specified")
     elif schema.get("x-kubernetes-list-type") == "map" and not schema.get("x-kubernetes-list-map-keys"):
-        words = "Required value: must not be empty if x-kubernetes-list-type is map"
-        yield Cause(f"{path}.x-kubernetes-list-map-keys", "FieldValueRequired", words)
+        words = "must not be empty if x-kubernetes-list-type is map"
+        yield Cause.required(f"{path}.x-kubernetes-list-map-keys", words)
     elif "default" in schema:
         yield from (attrs.evolve(cause, field=f"{path}.default") for cause in _judge(schema, schema["default"], ""))
 
@@ -173,7 +172,7 @@ def _judge(schema: Schema, value: Any, path: str) -> Iterator[Cause]:
     wrong = list(_judge_type(schema, value, path))
     yield from wrong
     if "enum" in schema and value not in schema["enum"]:
-        yield _unsupported(path, value, schema["enum"])
+        yield Cause.unsupported(path, _shown(value), schema["enum"])
     if wrong:
         return
     if isinstance(value, str):
@@ -210,9 +209,9 @@ def _judge_string(schema: Schema, value: str, path: str) -> Iterator[Cause]:
     if len(value) > schema.get("maxLength", len(value)):
         yield Cause(path, "FieldValueTooLong", f"Too long: may not be more than {schema['maxLength']} bytes")
     elif len(value) < schema.get("minLength", 0):
-        yield _invalid(path, _shown(value), f"{path} in body should be at least {schema['minLength']} chars long")
+        yield Cause.wrong(path, _shown(value), f"{path} in body should be at least {schema['minLength']} chars long")
     elif (pattern := schema.get("pattern")) and not re.search(pattern, value):
-        yield _invalid(path, _shown(value), f"{path} in body should match '{pattern}'")
+        yield Cause.wrong(path, _shown(value), f"{path} in body should match '{pattern}'")
     if schema.get("format") == "date-time" and not _is_time(value):
         yield _wrong_type(path, "date-time", value)
 
@@ -222,7 +221,7 @@ def _judge_number(schema: Schema, value: float, path: str) -> Iterator[Cause]:
     if bits and not -(2**bits) <= value < 2**bits:
         yield _too_wide(path, schema["format"])
     if "multipleOf" in schema and value % schema["multipleOf"]:
-        yield _invalid(path, _shown(value), f"{path} in body should be a multiple of {_shown(schema['multipleOf'])}")
+        yield Cause.wrong(path, _shown(value), f"{path} in body should be a multiple of {_shown(schema['multipleOf'])}")
     for limit, words, sign in (("minimum", "greater than", 1), ("maximum", "less than", -1)):
         if limit not in schema:
             continue
@@ -230,12 +229,12 @@ def _judge_number(schema: Schema, value: float, path: str) -> Iterator[Cause]:
         distance = (value - schema[limit]) * sign
         if distance < 0 or (strict and distance == 0):
             edge = f"{words}{'' if strict else ' or equal to'} {_shown(schema[limit])}"
-            yield _invalid(path, _shown(value), f"{path} in body should be {edge}")
+            yield Cause.wrong(path, _shown(value), f"{path} in body should be {edge}")
 
 
 def _judge_list(schema: Schema, value: list[Any], path: str) -> Iterator[Cause]:
     if len(value) < schema.get("minItems", 0):
-        yield _invalid(path, str(len(value)), f"{path} in body should have at least {schema['minItems']} items")
+        yield Cause.wrong(path, str(len(value)), f"{path} in body should have at least {schema['minItems']} items")
     if len(value) > schema.get("maxItems", len(value)):
         words = f"Too many: {len(value)}: must have at most {schema['maxItems']} items"
         yield Cause(path, "FieldValueTooMany", words)
@@ -246,7 +245,7 @@ def _judge_list(schema: Schema, value: list[Any], path: str) -> Iterator[Cause]:
 def _judge_object(schema: Schema, value: Body, path: str) -> Iterator[Cause]:
     if len(value) < schema.get("minProperties", 0):
         words = f"{path} in body should have at least {schema['minProperties']} properties"
-        yield _invalid(path, str(len(value)), words)
+        yield Cause.wrong(path, str(len(value)), words)
     if len(value) > schema.get("maxProperties", len(value)):
         words = f"Too many: {len(value)}: must have at most {schema['maxProperties']} items"
         yield Cause(path, "FieldValueTooMany", words)
@@ -256,7 +255,7 @@ def _judge_object(schema: Schema, value: Body, path: str) -> Iterator[Cause]:
     embedded = _ENVELOPE[:2] if schema.get(_EMBEDDED) else ()
     for field in dict.fromkeys((*schema.get("required", ()), *embedded)):
         if field not in value:
-            yield Cause(_join(path, field), "FieldValueRequired", "Required value")
+            yield Cause.required(_join(path, field))
 
 
 def _duplicates(schema: Schema, value: Any, path: str) -> Iterator[Cause]:
@@ -285,17 +284,7 @@ def _wrong_type(path: str, wanted: str, found: str) -> Cause:
 
 
 def _too_wide(path: str, width: str) -> Cause:
-    words = f'Invalid value: "": Checked value must be of type integer with format {width} in {path}'
-    return Cause("<nil>", "FieldValueInvalid", words)
-
-
-def _unsupported(path: str, value: Any, choices: Iterable[Any]) -> Cause:
-    listed = ", ".join(_shown(str(choice)) for choice in choices)
-    return Cause(path, "FieldValueNotSupported", f"Unsupported value: {_shown(value)}: supported values: {listed}")
-
-
-def _invalid(path: str, value: str, words: str) -> Cause:
-    return Cause(path, "FieldValueInvalid", f"Invalid value: {value}: {words}")
+    return Cause.wrong("<nil>", '""', f"Checked value must be of type integer with format {width} in {path}")
 
 
 def _shown(value: Any) -> str:

@@ -49,17 +49,15 @@ def _workload(body: Body, old: Body | None) -> Iterator[Cause]:
     replicas, selector = spec.get("replicas") or 0, spec.get("selector") or {}
     labels = (((spec.get("template") or {}).get("metadata")) or {}).get("labels") or {}
     if replicas < 0:
-        words = f"Invalid value: {replicas}: must be greater than or equal to 0"
-        yield Cause("spec.replicas", "FieldValueInvalid", words)
+        yield Cause.wrong("spec.replicas", str(replicas), "must be greater than or equal to 0")
     if not selector:
-        yield Cause("spec.selector", "FieldValueRequired", "Required value")
+        yield Cause.required("spec.selector")
     elif any(labels.get(key) != value for key, value in (selector.get("matchLabels") or {}).items()):
-        words = "Invalid value: null: `selector` does not match template `labels`"
-        yield Cause("spec.template.metadata.labels", "FieldValueInvalid", words)
+        yield Cause.wrong("spec.template.metadata.labels", "null", "`selector` does not match template `labels`")
     yield from _pod_spec((spec.get("template") or {}).get("spec") or {}, "spec.template.spec")
     yield from _amounts((spec.get("strategy") or {}).get("rollingUpdate") or {})
     if old is not None and ((old.get("spec") or {}).get("selector") or {}) != selector:
-        yield Cause("spec.selector", "FieldValueInvalid", "Invalid value: null: field is immutable")
+        yield Cause.wrong("spec.selector", "null", "field is immutable")
 
 
 def _pod(body: Body, _: Body | None) -> Iterator[Cause]:
@@ -69,19 +67,19 @@ def _pod(body: Body, _: Body | None) -> Iterator[Cause]:
 def _pod_spec(spec: Body, place: str) -> Iterator[Cause]:
     containers = spec.get("containers") or ()
     if not containers:
-        yield Cause(f"{place}.containers", "FieldValueRequired", "Required value")
+        yield Cause.required(f"{place}.containers")
     for number, container in enumerate(containers):
         for field in ("name", "image"):
             if not container.get(field):
-                yield Cause(f"{place}.containers[{number}].{field}", "FieldValueRequired", "Required value")
+                yield Cause.required(f"{place}.containers[{number}].{field}")
 
 
 def _amounts(rolling: Body) -> Iterator[Cause]:
     for field in ("maxUnavailable", "maxSurge"):
         amount = rolling.get(field)
         if isinstance(amount, str) and not _PERCENT.fullmatch(amount):
-            words = f'Invalid value: "{amount}": a valid percent string must be a numeric string followed by an ending '
-            yield Cause(f"spec.strategy.rollingUpdate.{field}", "FieldValueInvalid", words + "'%' (e.g. '1%')")
+            words = "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%')"
+            yield Cause.wrong(f"spec.strategy.rollingUpdate.{field}", f'"{amount}"', words)
 
 
 def _data(body: Body, old: Body | None) -> Iterator[Cause]:
@@ -92,15 +90,15 @@ def _data(body: Body, old: Body | None) -> Iterator[Cause]:
         return
     for field in ("immutable", "data", "binaryData"):
         if body.get(field) != old.get(field):
-            yield Cause(field, "FieldValueForbidden", "Forbidden: field is immutable when `immutable` is set")
+            yield Cause.forbidden(field, "field is immutable when `immutable` is set")
 
 
 def _binding(body: Body, old: Body | None) -> Iterator[Cause]:
     role = body.get("roleRef") or {}
     if not role.get("name"):
-        yield Cause("roleRef.name", "FieldValueRequired", "Required value")
+        yield Cause.required("roleRef.name")
     if old is not None and old.get("roleRef") != role:
-        yield Cause("roleRef", "FieldValueInvalid", "Invalid value: null: cannot change roleRef")
+        yield Cause.wrong("roleRef", "null", "cannot change roleRef")
 
 
 def _definition(body: Body, _: Body | None) -> Iterator[Cause]:
@@ -109,11 +107,10 @@ def _definition(body: Body, _: Body | None) -> Iterator[Cause]:
     names, versions = spec["names"], spec.get("versions") or ()
     for path, value in (("group", spec.get("group")), *((f"names.{f}", names.get(f)) for f in ("plural", "kind"))):
         if not value:
-            yield Cause(f"spec.{path}", "FieldValueRequired", "Required value")
+            yield Cause.required(f"spec.{path}")
     name = body["metadata"].get("name") or ""
     if name != f"{names.get('plural')}.{spec.get('group')}":
-        words = f'Invalid value: "{name}": must be spec.names.plural+"."+spec.group'
-        yield Cause("metadata.name", "FieldValueInvalid", words)
+        yield Cause.wrong("metadata.name", f'"{name}"', 'must be spec.names.plural+"."+spec.group')
     if sum(bool(version.get("storage")) for version in versions) != 1:
         words = "Invalid value: must have exactly one version marked as storage version"
         yield Cause("spec.versions", "FieldValueInvalid", words)
@@ -124,14 +121,13 @@ def _definition(body: Body, _: Body | None) -> Iterator[Cause]:
 def _version(version: Body, place: str) -> Iterator[Cause]:
     schema = (version.get("schema") or {}).get("openAPIV3Schema")
     if schema is None:
-        words = "Required value: schemas are required"
-        yield Cause(f"{place}.schema.openAPIV3Schema", "FieldValueRequired", words)
+        yield Cause.required(f"{place}.schema.openAPIV3Schema", "schemas are required")
     else:
         yield from structural_causes(schema)
     for field in ("additionalPrinterColumns", "selectableFields"):
         for at, column in enumerate(version.get(field) or ()):
             if not column.get("jsonPath"):
-                yield Cause(f"{place}.{field}[{at}].jsonPath", "FieldValueRequired", "Required value")
+                yield Cause.required(f"{place}.{field}[{at}].jsonPath")
 
 
 _CHECKS: Final[dict[Key, Check]] = {

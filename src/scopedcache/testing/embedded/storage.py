@@ -274,9 +274,9 @@ class Storage:
             return
         added = [f for f in metadata.get("finalizers") or () if f not in (old.metadata.get("finalizers") or ())]
         if added:
-            words = "Forbidden: no new finalizers can be added if the object is being deleted"
+            words = "no new finalizers can be added if the object is being deleted"
             words += f", found new finalizers {added}"
-            raise invalid(kind.group, kind.name, old.name, [Cause("metadata.finalizers", "FieldValueForbidden", words)])
+            raise invalid(kind.group, kind.name, old.name, [Cause.forbidden("metadata.finalizers", words)])
 
     def _held(self, kind: Kind, body: Body) -> bool:
         if body["metadata"].get("finalizers"):

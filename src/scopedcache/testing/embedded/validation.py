@@ -53,7 +53,7 @@ def check_identity(body: Any, kind: Kind, asked: Attributes) -> Body:
         words = f"the API version in the data ({given}) does not match the expected API version ({api_version})"
         raise bad_request(words)
     if called != kind.name and kind.custom:
-        cause = Cause("kind", "FieldValueInvalid", f'Invalid value: "{called}": must be {kind.name}')
+        cause = _wrong("kind", called, f"must be {kind.name}")
         raise invalid(kind.group, kind.name, str(metadata.get("name", "")), [cause])
     if called != kind.name:
         about = f'{kind.name} in version "{asked.version}"'
@@ -88,8 +88,7 @@ def metadata_causes(kind: Kind, metadata: Body) -> list[Cause]:
 def _name_causes(kind: Kind, metadata: Body) -> list[Cause]:
     name, prefix = metadata.get("name") or "", metadata.get("generateName") or ""
     if not name and not prefix:
-        words = "Required value: name or generateName is required"
-        return [Cause("metadata.name", "FieldValueRequired", words)]
+        return [Cause.required("metadata.name", "name or generateName is required")]
     field, value = ("metadata.name", name) if name else ("metadata.generateName", prefix)
     wrong = _name_trouble(kind, value if name else prefix.rstrip("-.") or prefix)
     return [_wrong(field, value, wrong)] if wrong else []
@@ -140,4 +139,4 @@ def _owner_causes(metadata: Body) -> list[Cause]:
 
 
 def _wrong(field: str, value: str, why: str) -> Cause:
-    return Cause(field, "FieldValueInvalid", f'Invalid value: "{value}": {why}')
+    return Cause.wrong(field, f'"{value}"', why)

@@ -44,6 +44,7 @@ _WAYS: dict[str, Callable[[Any, Any], Any]] = {MERGE: merged, JSON_PATCH: json_p
 _PARTS: dict[str, Part] = {"status": "status", "finalize": "all"}
 # Kinds whose deletion answers with the object, also where it is gone at once.
 _RETURNED = (("", "pods"), ("", "services"), ("", "serviceaccounts"))
+_POLICIES = ("Background", "Foreground", "Orphan")
 _OPTIONS = {"dryRun": ("All",), "fieldValidation": ("Ignore", "Strict", "Warn")}
 # Built-in kinds that must not be updated without a version.
 _CONDITIONAL = (("coordination.k8s.io", "leases"), ("apiextensions.k8s.io", "customresourcedefinitions"))
@@ -129,7 +130,7 @@ class Writes:
 
     def _applied(self, request: Request, kind: Kind, asked: Attributes, now: float) -> Answer:
         if not request.asked("fieldManager"):
-            cause = Cause("fieldManager", "FieldValueRequired", "Required value: is required for apply patch")
+            cause = Cause.required("fieldManager", "is required for apply patch")
             raise invalid("meta.k8s.io", "PatchOptions", "", [cause])
         config = check_identity(decoded(request, yaml=True), kind, asked)
         if config["metadata"].pop("managedFields", None):
@@ -214,8 +215,8 @@ class Writes:
 
     def _check_version(self, kind: Kind, body: Body, name: str) -> None:
         if (kind.custom or kind.key in _CONDITIONAL) and not body["metadata"].get("resourceVersion"):
-            words = "Invalid value: 0: must be specified for an update"
-            raise invalid(kind.group, kind.name, name, [Cause("metadata.resourceVersion", "FieldValueInvalid", words)])
+            cause = Cause.wrong("metadata.resourceVersion", "0", "must be specified for an update")
+            raise invalid(kind.group, kind.name, name, [cause])
 
 
 def _list_keys(kind: Kind, asked: Attributes) -> ListKeys:
@@ -251,10 +252,8 @@ def _check_options(request: Request) -> None:
     for name, known in _OPTIONS.items():
         found = request.asked(name)
         if found and found not in known:
-            listed = ", ".join(f'"{value}"' for value in known)
-            words = f'Unsupported value: "{found}": supported values: {listed}'
             kind = {"POST": "CreateOptions", "PUT": "UpdateOptions"}.get(request.method, "PatchOptions")
-            raise invalid("meta.k8s.io", kind, "", [Cause(name, "FieldValueNotSupported", words)])
+            raise invalid("meta.k8s.io", kind, "", [Cause.unsupported(name, f'"{found}"', known)])
 
 
 def _unknown_fields(request: Request, kind: Kind, version: str, dropped: list[str]) -> dict[str, str]:
@@ -281,7 +280,7 @@ def _options(request: Request) -> Body:
     if request.asked("gracePeriodSeconds"):
         options["gracePeriodSeconds"] = int(request.asked("gracePeriodSeconds"))
     policy = options.get("propagationPolicy")
-    if policy not in (None, "Background", "Foreground", "Orphan"):
-        cause = Cause("propagationPolicy", "FieldValueNotSupported", f'Unsupported value: "{policy}"')
+    if policy is not None and policy not in _POLICIES:
+        cause = Cause.unsupported("propagationPolicy", f'"{policy}"', _POLICIES)
         raise invalid("meta.k8s.io", "DeleteOptions", "", [cause])
     return options

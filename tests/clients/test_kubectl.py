@@ -63,6 +63,24 @@ def test_a_deployment_from_its_creation_to_its_end(kubectl: Kubectl) -> None:
     assert "No resources found" in kubectl("get", "deployments")
 
 
+def test_every_kind_is_created_by_its_own_command(kubectl: Kubectl) -> None:
+    commands = {
+        "serviceaccount one": "",
+        "secret generic one": "--from-literal=a=b",
+        "service clusterip one": "--tcp=80:8080",
+        "role one": "--verb=get --resource=pods",
+        "clusterrole one": "--verb=get --non-resource-url=/version",
+        "rolebinding one": "--role=one --user=alice",
+        "clusterrolebinding one": "--clusterrole=one --serviceaccount=default:one",
+    }
+    for command, options in commands.items():
+        assert kubectl("create", *command.split(), *options.split()).endswith("created\n")
+    assert json.loads(kubectl("get", "secret", "one", "-o", "json"))["data"] == {"a": "Yg=="}
+    [port] = json.loads(kubectl("get", "service", "one", "-o", "json"))["spec"]["ports"]
+    assert (port["port"], port["targetPort"]) == (80, 8080)
+    assert kubectl("create", "token", "one")
+
+
 def test_labels_annotations_and_patches(kubectl: Kubectl) -> None:
     kubectl("create", "configmap", "one", "--from-literal=a=b")
     kubectl("label", "configmap", "one", "colour=red")

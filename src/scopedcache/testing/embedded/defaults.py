@@ -23,7 +23,7 @@ def prepared(kind: Kind, body: Body, old: Body | None) -> Body:
 def _namespace(body: Body, old: Body | None) -> Body:
     if old is None:
         return new_namespace(body)
-    return {**body, "spec": old.get("spec") or {}}  # its finalizers are for `finalize`
+    return {**body, "spec": old.get("spec") or {}}  # its finalizers are not for writers
 
 
 def _deployment(body: Body, old: Body | None) -> Body:

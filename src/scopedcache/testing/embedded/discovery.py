@@ -18,7 +18,7 @@ VERSION: Body = {
     "platform": "",
 }
 # The verbs of subresources, where they are not those of a status.
-_SUBRESOURCE_VERBS = {"token": ["create"], "finalize": ["update"]}
+_SUBRESOURCE_VERBS = {"token": ["create"]}
 _SCALE = {"group": "autoscaling", "version": "v1", "kind": "Scale"}
 _TOKEN = {"group": "authentication.k8s.io", "version": "v1", "kind": "TokenRequest"}
 

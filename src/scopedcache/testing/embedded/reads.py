@@ -88,9 +88,6 @@ class Reads:
         if streaming or not since:
             found = self.storage.list(kind, selection.namespace)
             initial = [stored for stored in found if selection.is_plain or selection.matches(stored)]
-        # sendInitialEvents=false with no version begins now, without the objects that are there.
-        if not streaming and not since and request.asked("sendInitialEvents"):
-            initial = []
         plain = bool(since) and not streaming
         self.watches.begin(watch, since if plain else None, initial, marked=streaming and bookmarks)
         return watch

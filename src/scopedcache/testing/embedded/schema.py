@@ -233,22 +233,13 @@ def _judge_number(schema: Schema, value: float, path: str) -> Iterator[Cause]:
 
 
 def _judge_list(schema: Schema, value: list[Any], path: str) -> Iterator[Cause]:
-    if len(value) < schema.get("minItems", 0):
-        yield Cause.wrong(path, str(len(value)), f"{path} in body should have at least {schema['minItems']} items")
-    if len(value) > schema.get("maxItems", len(value)):
-        words = f"Too many: {len(value)}: must have at most {schema['maxItems']} items"
-        yield Cause(path, "FieldValueTooMany", words)
+    yield from _judge_size(schema, value, path, "Items")
     for number, item in enumerate(value):
         yield from _judge(schema.get("items", {}), item, f"{path}[{number}]")
 
 
 def _judge_object(schema: Schema, value: Body, path: str) -> Iterator[Cause]:
-    if len(value) < schema.get("minProperties", 0):
-        words = f"{path} in body should have at least {schema['minProperties']} properties"
-        yield Cause.wrong(path, str(len(value)), words)
-    if len(value) > schema.get("maxProperties", len(value)):
-        words = f"Too many: {len(value)}: must have at most {schema['maxProperties']} items"
-        yield Cause(path, "FieldValueTooMany", words)
+    yield from _judge_size(schema, value, path, "Properties")
     for field in sorted(value):
         if (found := _schema_of(schema, field)) is not None:
             yield from _judge(found, value[field], _join(path, field))
@@ -256,6 +247,14 @@ def _judge_object(schema: Schema, value: Body, path: str) -> Iterator[Cause]:
     for field in dict.fromkeys((*schema.get("required", ()), *embedded)):
         if field not in value:
             yield Cause.required(_join(path, field))
+
+
+def _judge_size(schema: Schema, value: list[Any] | Body, path: str, what: str) -> Iterator[Cause]:
+    least, most = schema.get(f"min{what}", 0), schema.get(f"max{what}", len(value))
+    if len(value) < least:
+        yield Cause.wrong(path, str(len(value)), f"{path} in body should have at least {least} {what.lower()}")
+    if len(value) > most:
+        yield Cause(path, "FieldValueTooMany", f"Too many: {len(value)}: must have at most {most} items")
 
 
 def _duplicates(schema: Schema, value: Any, path: str) -> Iterator[Cause]:

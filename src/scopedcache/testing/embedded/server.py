@@ -169,9 +169,9 @@ class Server:
             case "scale", "get":
                 found = self.storage.existing(kind, asked.namespace, asked.name)
                 return of_json(scale_of(kind, asked.version, found.body))
-            case "status" | "finalize", "get":
+            case "status", "get":
                 return self._reads.get(request, kind, asked, now)
-            case "status" | "scale" | "finalize", "update":
+            case "status" | "scale", "update":
                 return self._writes.update(request, kind, asked, now)
             case "status" | "scale", "patch":
                 return self._writes.patch(request, kind, asked, now)

@@ -59,18 +59,13 @@ def at(body: Any, path: str) -> Any:
 
 
 def age(since: str, now: float) -> str:
-    """Return how long ago a time was, as people read it: `3m20s`."""
+    """Return how long ago a time was, as people read it: `20s`, `3m`, `5h`, `2d`."""
     seconds = max(0, int(now - datetime.fromisoformat(since).timestamp()))
-    minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86400
     if seconds < 120:
         return f"{seconds}s"
-    if minutes < 10:
-        return f"{minutes}m{seconds % 60}s" if seconds % 60 else f"{minutes}m"
-    if minutes < 180:
-        return f"{minutes}m"
-    if hours < 8:
-        return f"{hours}h{minutes % 60}m" if minutes % 60 else f"{hours}h"
-    return f"{hours}h" if hours < 48 else f"{days}d"
+    if seconds < 7200:
+        return f"{seconds // 60}m"
+    return f"{seconds // 3600}h" if seconds < 48 * 3600 else f"{seconds // 86400}d"
 
 
 def _printed(column: Body) -> Column:

@@ -35,13 +35,13 @@ from .scale import scale_of, with_scale
 from .selection import selection_of
 from .storage import Part, Storage, Stored
 from .validation import check_identity, metadata_causes
+from .wire import check
 
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
 _WAYS: dict[str, Callable[[Any, Any], Any]] = {MERGE: merged, JSON_PATCH: json_patched, STRATEGIC: strategic}
-_PARTS: dict[str, Part] = {"status": "status", "finalize": "all"}
 # Kinds whose deletion answers with the object, also where it is gone at once.
 _RETURNED = (("", "pods"), ("", "services"), ("", "serviceaccounts"))
 _POLICIES = ("Background", "Foreground", "Orphan")
@@ -122,7 +122,7 @@ class Writes:
         if asked.subresource == "status":
             metadata = {**current["metadata"], **_conditions(body)}
             body = _with_field("status", current, body) | {"metadata": metadata}
-        elif asked.subresource != "finalize":
+        else:
             body = prepared(kind, body, current)
             if "status" in kind.subresources:
                 body = _with_field("status", body, current)
@@ -161,11 +161,12 @@ class Writes:
             body = tracked(current, body, _manager(request, asked), now, _list_keys(kind, asked))
         if kind.key == events.KEY:
             body = events.converted(body, events.OLD)
+        part: Part = "status" if asked.subresource == "status" else "main"
         with self.storage.rehearsal(request.asked("dryRun") == "All"):
             if current is None:
                 stored = self.storage.create(kind, body, now)
             else:
-                stored = self.storage.update(kind, body, now, part=_PARTS.get(asked.subresource, "main"))
+                stored = self.storage.update(kind, body, now, part=part)
         if asked.subresource == "scale":
             return of_json(scale_of(kind, asked.version, stored.body))
         code = 201 if current is None else 200
@@ -173,14 +174,11 @@ class Writes:
 
     def _delete_one(self, kind: Kind, namespace: str, name: str, options: Body, now: float) -> tuple[Stored, bool]:
         conditions = options.get("preconditions") or {}
-        propagation = options.get("propagationPolicy")
-        if propagation is None and "orphanDependents" in options:
-            propagation = "Orphan" if options["orphanDependents"] else "Background"
         with self.storage.rehearsal(bool(options.get("dryRun"))):
             return self.storage.delete(
                 kind, namespace, name, now,
                 uid=conditions.get("uid"), version=conditions.get("resourceVersion"),
-                propagation=propagation, grace=options.get("gracePeriodSeconds"),
+                propagation=options.get("propagationPolicy"), grace=options.get("gracePeriodSeconds"),
             )  # fmt: skip
 
     def _validated(self, request: Request, kind: Kind, version: str, body: Body, old: Body | None) -> dict[str, str]:
@@ -271,8 +269,7 @@ def _unknown_fields(request: Request, kind: Kind, version: str, dropped: list[st
 
 def _options(request: Request) -> Body:
     body = decoded(request) if request.body else {}
-    if not isinstance(body, dict):
-        raise bad_request("the body of a delete is no DeleteOptions")
+    check(body, "DeleteOptions", "DeleteOptions", "v1")
     options = {key: value for key, value in body.items() if value is not None}
     for field in ("propagationPolicy", "dryRun"):
         if request.asked(field):

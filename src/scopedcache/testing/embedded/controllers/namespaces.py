@@ -83,7 +83,8 @@ class NamespaceLifecycle:
         self._delete(custom, name, now)
         if any(self._storage.list(kind, name) for kind in kinds):
             self._tell(name, kinds, now)
-        elif (namespace := self._storage.get(self._registry["namespaces"], "", name)) is not None:
+        else:
+            namespace = self._storage.existing(self._registry["namespaces"], "", name)
             spec = {**namespace.body["spec"], "finalizers": []}
             self._storage.update(namespace.kind, {**namespace.body, "spec": spec}, now)
         return now
@@ -98,9 +99,7 @@ class NamespaceLifecycle:
 
     def _tell(self, name: str, kinds: list[Kind], now: float) -> None:
         """Write into the status what is left, and what holds it."""
-        namespace = self._storage.get(self._registry["namespaces"], "", name)
-        if namespace is None:
-            return
+        namespace = self._storage.existing(self._registry["namespaces"], "", name)
         left = {kind: self._storage.list(kind, name) for kind in kinds}
         fresh = [*_GOING_WELL, _remaining(left), _finalizers(left)]
         body = with_status(namespace, {"phase": "Terminating", "conditions": conditions(namespace, now, fresh)})

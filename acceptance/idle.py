@@ -5,7 +5,6 @@ Three namespaces are in use, one is denied, twenty more are granted without a cu
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 from .denial import too_many
 from .facts import SECONDARY, is_review, is_work, told
+from .moments import now, pause
 from .program import period
 from .rows import Outcome, Row
 from .steps import difference
@@ -36,12 +36,12 @@ def idle_world(logs: Path | None) -> Iterator[World]:
         world.start_operator("--no-leader-elect")
         world.settled(*USED)
         world.namespace(REFUSED)
-        world.memory["denied at"] = time.monotonic()
+        world.memory["denied at"] = now()
         world.create(REFUSED, NAME, 1)
         world.await_failure(REFUSED, NAME, "NotPermitted", within=CONVERGED)
-        time.sleep(BOUND)  # what follows a denial is over
+        pause(BOUND)  # what follows a denial is over
         world.memory |= {
-            "since": time.monotonic(),
+            "since": now(),
             "mark": world.plane.audit.mark(),
             "metrics": world.operator.metrics(),
             "memory": world.operator.memory(),
@@ -59,7 +59,7 @@ def budget(world: World) -> Outcome:
     unused = [r for r in world.requests() if r.namespace and r.namespace.startswith("unused-")]
     require(told(unused) if unused else None, "requests for namespaces without a custom resource")
     sleep_until(world.memory["since"] + MINUTE)
-    window = time.monotonic() - world.memory["since"]
+    window = now() - world.memory["since"]
     reviews = [r for r in world.requests(world.memory["mark"]) if is_review(r)]
     # One per namespace in use (the denied one waits, so it is) and one for the cluster-wide rules.
     per_period = len(USED) + 1 + 1
@@ -90,7 +90,7 @@ def writes_nothing(world: World) -> Outcome:
     others = [r for r in world.requests(mark) if not is_work(r) and not is_review(r) and r.verb != "watch"]
     others = [r for r in others if r.resource and not r.resource.startswith("leases")]
     require(told(others) if others else None, "requests other than reviews and watches")
-    return Outcome(None, {"quiet for": time.monotonic() - world.memory["since"]})
+    return Outcome(None, {"quiet for": now() - world.memory["since"]})
 
 
 def long_denied(world: World) -> Outcome:
@@ -106,9 +106,9 @@ def long_denied(world: World) -> Outcome:
             differs("the open watches", watch_count(world), len(memory["watches"])),
         )
 
-    left = memory["since"] + LONG - time.monotonic()
+    left = memory["since"] + LONG - now()
     never("growth while one CR is denied", restless, during=max(0.0, left), interval=2.0)
-    window = time.monotonic() - memory["since"]
+    window = now() - memory["since"]
     refused = world.requests(memory["mark"], code=403)
     require(too_many(told(refused), len(refused), window / period(world.operator)), "refused requests")
     tasks = difference(memory["metrics"], world.operator.metrics(), "scopedcache_background_tasks")

@@ -172,6 +172,7 @@ class EmbeddedCluster(Resources, Rights):
         body: object = None,
         *,
         content_type: str = JSON,
+        accept: str = JSON,
         query: Mapping[str, str] | None = None,
         user: Identity | None = None,
     ) -> dict[str, Any]:
@@ -180,7 +181,7 @@ class EmbeddedCluster(Resources, Rights):
         Raises:
             APIError: the server refused; the leaf of its status code, with the server's message.
         """
-        headers = {"authorization": f"Bearer {(user or self.admin).token}", "accept": JSON}
+        headers = {"authorization": f"Bearer {(user or self.admin).token}", "accept": accept}
         content = b"" if body is None else body if isinstance(body, bytes) else msgspec.json.encode(body)
         if content:
             headers["content-type"] = content_type

@@ -5,6 +5,7 @@ Three namespaces are in use, one is denied, twenty more are granted without a cu
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,7 +46,7 @@ def idle_world(logs: Path | None) -> Iterator[World]:
             "mark": world.plane.audit.mark(),
             "metrics": world.operator.metrics(),
             "memory": world.operator.memory(),
-            "watches": sorted(watch.id for watch in world.watches()),
+            "watches": watches(world),
         }
         yield world
 
@@ -96,14 +97,21 @@ def writes_nothing(world: World) -> Outcome:
 def long_denied(world: World) -> Outcome:
     """Row B.denied: five minutes with a denied CR."""
     memory = world.memory
+    absent: set[str] = set()
 
     def restless() -> str | None:
-        now = world.operator.metrics()
+        now, watched = world.operator.metrics(), watches(world)
         grown = difference(memory["metrics"], now, "scopedcache_event_handlers")
+        missing = set(memory["watches"]) - set(watched)
+        gone = missing & absent  # at two looks: longer than the renewal of a watch takes
+        absent.clear()
+        absent.update(missing)
         return first(
             world.operator.unexpected_end(),
             differs("growth of event handlers", grown, 0.0),
-            differs("the open watches", watch_count(world), len(memory["watches"])),
+            differs("the watches that are new", sorted(set(watched) - set(memory["watches"])), []),
+            differs("the open watches of a kind and place", max(Counter(watched).values(), default=0), 1),
+            differs("the watches that are gone", sorted(gone), []),
         )
 
     left = memory["since"] + LONG - now()
@@ -118,9 +126,9 @@ def long_denied(world: World) -> Outcome:
     return Outcome(None, facts)
 
 
-def watch_count(world: World) -> int:
-    """Return how many watches are open."""
-    return len(world.watches())
+def watches(world: World) -> list[str]:
+    """Return what is watched and where, a word for each open watch."""
+    return sorted(f"{watch.resource} in {watch.namespace}" for watch in world.watches())
 
 
 ROWS = (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +9,9 @@ from contextvars import ContextVar
 from typing import Protocol
 
 import attrs
+
+from scopedcache.testing import virtual_time
+from scopedcache.testing.virtual_time import VirtualTimeLoop
 
 
 class Time(Protocol):
@@ -34,15 +36,18 @@ class MachineTime:
 
 @attrs.frozen
 class LoopTime:
-    """The time of a loop that this thread runs whenever it pauses. Between two pauses it stands still."""
+    """The virtual time of a loop that this thread runs whenever it pauses.
 
-    loop: asyncio.AbstractEventLoop
+    A pause ends when all that is due has been done: rows never look between the end of a watch and its renewal.
+    """
+
+    loop: VirtualTimeLoop
 
     def now(self) -> float:
         return self.loop.time()
 
     def pause(self, seconds: float) -> None:
-        self.loop.run_until_complete(asyncio.sleep(seconds))
+        self.loop.run_until_complete(virtual_time.after(seconds))
 
 
 _time: ContextVar[Time] = ContextVar("time", default=MachineTime())  # noqa: B039  (it has no state)

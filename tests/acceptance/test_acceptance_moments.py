@@ -46,6 +46,21 @@ def test_a_pause_lets_everything_happen_that_is_due_in_it(loop):
     assert (seen, now() - began) == ([1, 2], 3.0)
 
 
+def test_a_pause_ends_when_all_that_is_due_at_its_end_has_been_done(loop):
+    seen: list[object] = []
+
+    async def two_turns_later() -> None:
+        await asyncio.sleep(2.0)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        seen.append(True)
+
+    task = loop.create_task(two_turns_later())
+    pause(2.0)
+    assert seen == [True]
+    assert task.done()
+
+
 def test_what_comes_in_time_is_waited_for_and_measured(loop):
     seen: list[object] = []
     loop.call_later(2.0, seen.append, True)

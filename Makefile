@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 ASSETS = $(or $(KUBEBUILDER_ASSETS),$(CURDIR)/control-plane/bin)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-real acceptance bench contract-table control-plane lint types contracts setup clean
+.PHONY: help demo test test-real acceptance bench bench-embedded contract-table control-plane lint types contracts setup clean
 
 help:  ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ acceptance: $(STAMP) $(if $(filter embedded,$(CLUSTER)),,control-plane)  ## Ever
 
 bench: $(STAMP)  ## Benchmarks beside other clients in the same run; prints target and value
 	@$(BIN)/python -m bench
+
+bench-embedded: $(STAMP)  ## The embedded cluster's speed, beside a real kube-apiserver where there is one
+	@KUBEBUILDER_ASSETS=$(ASSETS) $(BIN)/python -m bench.embedded
 
 control-plane: $(STAMP)  ## Build etcd, kube-apiserver and kube-controller-manager (minutes; nothing when they are there)
 	@$(BIN)/python control-plane/build.py

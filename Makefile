@@ -41,7 +41,7 @@ bench: $(STAMP)  ## Benchmarks beside other clients in the same run; prints targ
 bench-embedded: $(STAMP)  ## The embedded cluster's speed, beside a real kube-apiserver where there is one
 	@KUBEBUILDER_ASSETS=$(ASSETS) $(BIN)/python -m bench.embedded
 
-control-plane: $(STAMP)  ## Build etcd, kube-apiserver and kube-controller-manager (minutes; nothing when they are there)
+control-plane: $(STAMP)  ## Build etcd, kube-apiserver, kube-controller-manager and kubectl (minutes; nothing when they are there)
 	@$(BIN)/python control-plane/build.py
 
 lint: $(STAMP)  ## ruff: style and format

@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 import attrs
 
 from ..audit import AuditRequest, Mark, Wanted, matching
+from .clock import wall
 from .messages import Query
 from .requests import Attributes
 from .server import Question
@@ -56,7 +57,7 @@ class Audit:
         request, user = question.request, question.user.name if question.user is not None else ""
         agent = request.headers.get("user-agent", "")
         about = (user, question.asked, request.path, request.query, agent)
-        record = Record(*about, code, now, next(self._numbers), None if is_open else now)
+        record = Record(*about, code, wall(now), next(self._numbers), None if is_open else wall(now))
         with self._lock:
             self._records.append(record)
             if is_open:
@@ -92,7 +93,7 @@ class Record:
 
     def end(self, now: float) -> None:
         """A watch has ended."""
-        self.ended = self.ended or now
+        self.ended = self.ended or wall(now)
 
     @property
     def verb(self) -> str:

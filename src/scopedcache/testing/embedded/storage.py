@@ -212,7 +212,7 @@ class Storage:
                 metadata["finalizers"] = finalizers
             if "generation" in metadata:
                 metadata["generation"] += 1
-        metadata["deletionTimestamp"] = metadata.get("deletionTimestamp") or timestamp(now + wait)
+        metadata["deletionTimestamp"] = metadata.get("deletionTimestamp") or timestamp(now, wait)
         metadata["deletionGracePeriodSeconds"] = wait
         if kind.key == ("", "namespaces"):
             body["status"] = {**(body.get("status") or {}), "phase": "Terminating"}

@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
+from .clock import wall
 from .kinds import Kind
 from .refusals import Body
 
@@ -79,9 +80,9 @@ class Event(NamedTuple):
         return self.stored.version
 
 
-def timestamp(now: float) -> str:
-    """Return a time as metadata carries it, in whole seconds."""
-    return _second(int(now))
+def timestamp(now: float, after: float = 0.0) -> str:
+    """Return a time, or one so many seconds after it, as metadata carries it: in whole seconds of the wall clock."""
+    return _second(int(wall(now) + after))
 
 
 @functools.lru_cache(maxsize=64)

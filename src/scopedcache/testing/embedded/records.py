@@ -56,7 +56,7 @@ class Audit:
         """Write a request down; `end` of the result is for a watch that was open."""
         request, user = question.request, question.user.name if question.user is not None else ""
         agent = request.headers.get("user-agent", "")
-        about = (user, question.asked, request.path, request.query, agent)
+        about = (user, question.asked, request.path, request.query, agent, request.server)
         record = Record(*about, code, wall(now), next(self._numbers), None if is_open else wall(now))
         with self._lock:
             self._records.append(record)
@@ -86,6 +86,7 @@ class Record:
     path: str
     query: Query
     agent: str
+    server: int
     code: int
     received: float
     number: int
@@ -114,10 +115,6 @@ class Record:
     @property
     def name(self) -> str | None:
         return self.asked.name or None
-
-    @property
-    def server(self) -> int:
-        return 0
 
     @property
     def request(self) -> AuditRequest:

@@ -5,6 +5,8 @@ In the order of a real one: who is it (401), whom does it impersonate, may it (4
 
 from __future__ import annotations
 
+import copy
+
 import attrs
 import msgspec
 
@@ -49,12 +51,16 @@ _HEALTH = ("/healthz", "/livez", "/readyz")
 
 @attrs.define(eq=False)
 class Question:
-    """A request that was understood: who asks what. `refusal` where there is nothing more to ask."""
+    """A request that was understood: who asks what. `refusal` where there is nothing more to ask.
+
+    `wait`: so many seconds the server keeps it before it answers.
+    """
 
     request: Request
     asked: Attributes
     user: User | None
     refusal: Refusal | None = None
+    wait: float = 0.0
 
 
 class Server:
@@ -69,9 +75,19 @@ class Server:
         self.definitions = Definitions(storage, registry, self.watches, compile_)
         self.accounts = Accounts(storage, registry["serviceaccounts"])
         self.authorizer = Authorizer(storage, registry)
-        self._reads = Reads(storage, self.watches)
+        self._reads = Reads(storage, self.watches, storage)
         self._writes = Writes(storage, registry)
         self._reviews = Reviews(storage, registry, self.authorizer, self.accounts)
+
+    def beside(self, seen: Storage) -> Server:
+        """Return another server on the same storage, whose watches, caches and rights are those it has `seen`."""
+        other = copy.copy(self)
+        other.watches = Watches(seen)
+        self.definitions.watches.append(other.watches)
+        other.authorizer = Authorizer(seen, self.registry)
+        other._reads = Reads(self.storage, other.watches, seen)
+        other._reviews = attrs.evolve(self._reviews, authorizer=other.authorizer)
+        return other
 
     def understand(self, request: Request, now: float) -> Question:
         """Find out who asks what."""

@@ -14,6 +14,8 @@ from .refusals import Body
 
 EventType = Literal["ADDED", "MODIFIED", "DELETED"]
 
+GRACE = 30
+
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 
@@ -55,6 +57,17 @@ class Stored:
     @property
     def deleting(self) -> bool:
         return "deletionTimestamp" in self.metadata
+
+    def grace(self, wanted: int | None) -> int:
+        """Return the seconds a deletion waits: only Pods that have a node do."""
+        spec = self.body.get("spec") or {}
+        if self.kind.key != ("", "pods") or not spec.get("nodeName"):
+            return 0
+        if (self.body.get("status") or {}).get("phase") in ("Succeeded", "Failed"):
+            return 0
+        if wanted is not None:
+            return wanted
+        return int(spec.get("terminationGracePeriodSeconds", GRACE))
 
     def copy(self) -> Body:
         """Return a body that belongs to the caller."""

@@ -45,7 +45,7 @@ async def chunks(core: Core, watch: Watch, fault: Fault | None = None) -> AsyncG
     """Yield what a watch sends, as it comes, until it ends.
 
     Raises:
-        Lost: a fault cuts the connection.
+        Lost: a fault cuts the connection, or the server restarts.
     """
     loop = asyncio.get_running_loop()
     news = asyncio.Event()
@@ -68,6 +68,8 @@ async def chunks(core: Core, watch: Watch, fault: Fault | None = None) -> AsyncG
                 sent += len(lines)
             elif lines:
                 yield b"".join(lines)
+            elif watch.lost:
+                raise Lost("connection lost")
             elif watch.ended:
                 return
             else:

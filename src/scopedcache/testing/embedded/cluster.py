@@ -26,7 +26,7 @@ from .bootstrap import bootstrap
 from .clock import Clock
 from .controllers import Controller, chosen, standard
 from .faults import Fault, Faults
-from .frontends import FrontEnd
+from .frontends import FrontEnd, Meanwhile
 from .identities import EmbeddedIdentity, paths_of
 from .messages import Answer, Request
 from .rbac import MASTERS
@@ -275,6 +275,10 @@ class EmbeddedCluster(Resources, Rights):
             self.storage.compact()
             for front_end in self.front_ends[1:]:
                 front_end.seen.forget()
+
+    def restart(self, *, down: float = 2.0, unready: float = 1.0, reviews: Meanwhile = "answered") -> None:
+        """Restart the API server: lost watches, refused connections, false 403s. See `FrontEnd.restart`."""
+        self.front_ends[0].restart(down=down, unready=unready, reviews=reviews)
 
     # -- end -----------------------------------------------------------------------------------------------------
 

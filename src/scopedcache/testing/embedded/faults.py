@@ -106,9 +106,9 @@ class Faults:
         self._rules: list[Fault] = []
         self._chance: Callable[[], float] = random.Random(seed).random
 
-    def add(self, fault: Fault) -> Fault:
-        """Put a rule into force; return it, for `remove`."""
-        self._rules.append(fault)
+    def add(self, fault: Fault, *, first: bool = False) -> Fault:
+        """Put a rule into force, after the others or before them; return it, for `remove`."""
+        self._rules.insert(0 if first else len(self._rules), fault)
         return fault
 
     def remove(self, fault: Fault) -> None:

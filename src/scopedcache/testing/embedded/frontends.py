@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
 from ...api.client import Client
 from ...errors import ScopedCacheError
 from ..identities import Identity
+from .faults import Fault, Faults
 from .replica import Replica
 from .requests import is_true
 from .server import Question, Server
@@ -15,12 +17,18 @@ from .storage import Storage
 
 # Seconds that a server waits for a version it has not seen (semantics 1.4).
 PATIENCE: Final = 3.0
+Meanwhile = Literal["answered", "refused"]
 
 
 class Cluster(Protocol):
     """What a front end needs of its cluster."""
 
+    lock: threading.RLock
+    faults: Faults
+
     def balanced_client(self, identity: Identity | None, front_ends: Sequence[FrontEnd]) -> Client: ...
+
+    def now(self) -> float: ...
 
     def tick(self) -> float | None: ...
 
@@ -58,6 +66,21 @@ class FrontEnd:
     def client(self, identity: Identity | None = None) -> Client:
         """Return a client of this server, in process."""
         return self._cluster.balanced_client(identity, [self])
+
+    def restart(self, *, down: float = 2.0, unready: float = 1.0, reviews: Meanwhile = "answered") -> None:
+        """Restart: every watch is lost, and what happened before is too old for the next ones.
+
+        Args:
+            down: seconds for which connections are refused.
+            unready: seconds after that for which everybody but `system:masters` is refused: no Role is known yet.
+            reviews: what users hear meanwhile who ask about themselves: an answered "no", or a refusal as well. Both
+                happen, for Roles and ClusterRoles become known one after the other; the answer is the harder one.
+        """
+        with self._cluster.lock:
+            now = self._cluster.now()
+            self._cluster.faults.add(Fault(server=self.number, refuse=True, until=now + down), first=True)
+            self.seen.forget()
+            self.server.restart(now + down + unready, "reviews" if reviews == "answered" else "nothing")
 
     def wait(self, question: Question, now: float) -> float:
         """Return how long the server waits before it answers, for a version that it has not seen yet."""

@@ -50,6 +50,7 @@ class Watch:
         self.selection = selection
         self.view = view
         self.ended = False
+        self.lost = False
         self.notify: Callable[[], None] = _nothing
         self.closed: list[Callable[[], None]] = []
         self._lines: list[bytes] = []
@@ -99,6 +100,12 @@ class Watch:
         if not self.ended:
             self.ended = True
             self.notify()
+
+    def lose(self) -> None:
+        """End as a connection that is lost: what waits is lost too."""
+        self.lost = True
+        self._lines.clear()
+        self.end()
 
     def end_at(self, when: float) -> None:
         """End no later than at `when`."""
@@ -166,12 +173,12 @@ class Watches:
         """Return the open watches of a kind."""
         return [watch for watches in self._open.get(kind.key, {}).values() for watch in watches]
 
-    def end_all(self) -> None:
-        """End every watch in good order: the server goes away."""
+    def end_all(self, *, lost: bool = False) -> None:
+        """End every watch, in good order or as a lost connection: the server goes away."""
         for places in self._open.values():
             for watches in places.values():
                 for watch in watches:
-                    watch.end()
+                    (watch.lose if lost else watch.end)()
 
     def _publish(self, event: Event) -> None:
         places = self._open.get(event.kind.key)

@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 import attrs
 
 from ..audit import AuditRequest, Mark, Wanted, matching
+from .clock import wall
 from .messages import Query
 from .requests import Attributes
 from .server import Question
@@ -55,8 +56,8 @@ class Audit:
         """Write a request down; `end` of the result is for a watch that was open."""
         request, user = question.request, question.user.name if question.user is not None else ""
         agent = request.headers.get("user-agent", "")
-        about = (user, question.asked, request.path, request.query, agent)
-        record = Record(*about, code, now, next(self._numbers), None if is_open else now)
+        about = (user, question.asked, request.path, request.query, agent, request.server)
+        record = Record(*about, code, wall(now), next(self._numbers), None if is_open else wall(now))
         with self._lock:
             self._records.append(record)
             if is_open:
@@ -85,6 +86,7 @@ class Record:
     path: str
     query: Query
     agent: str
+    server: int
     code: int
     received: float
     number: int
@@ -92,7 +94,7 @@ class Record:
 
     def end(self, now: float) -> None:
         """A watch has ended."""
-        self.ended = self.ended or now
+        self.ended = self.ended or wall(now)
 
     @property
     def verb(self) -> str:
@@ -113,10 +115,6 @@ class Record:
     @property
     def name(self) -> str | None:
         return self.asked.name or None
-
-    @property
-    def server(self) -> int:
-        return 0
 
     @property
     def request(self) -> AuditRequest:

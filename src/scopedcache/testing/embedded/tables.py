@@ -9,6 +9,7 @@ from typing import Any
 
 import attrs
 
+from .clock import wall
 from .kinds import Kind
 from .refusals import Body
 
@@ -65,7 +66,7 @@ def age(since: str | None, now: float) -> str:
     """Return how long ago a time was, as people read it: `3m20s`."""
     if not since:
         return "<unknown>"
-    seconds = max(0, int(now - datetime.fromisoformat(since).timestamp()))
+    seconds = max(0, int(wall(now) - datetime.fromisoformat(since).timestamp()))
     minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86400
     if seconds < 120:
         return f"{seconds}s"

@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 ASSETS = $(or $(KUBEBUILDER_ASSETS),$(CURDIR)/control-plane/bin)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-real acceptance bench contract-table control-plane lint types contracts setup clean
+.PHONY: help demo test test-real acceptance bench bench-embedded contract-table control-plane lint types contracts setup clean
 
 help:  ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,13 +32,16 @@ test-real: $(STAMP) control-plane  ## The tests against a real kube-apiserver
 contract-table: $(STAMP) control-plane  ## The contract suite on both servers, and its table in docs/embedded.md
 	@KUBEBUILDER_ASSETS=$(ASSETS) $(BIN)/python -m pytest tests/contract --contract-table=docs/embedded.md
 
-acceptance: $(STAMP) control-plane  ## Every row of the acceptance table, measured on the real control plane
-	@KUBEBUILDER_ASSETS=$(ASSETS) $(BIN)/python -m acceptance
+acceptance: $(STAMP) $(if $(filter embedded,$(CLUSTER)),,control-plane)  ## Every row of the acceptance table, on the real control plane; CLUSTER=embedded takes seconds
+	@KUBEBUILDER_ASSETS=$(ASSETS) CLUSTER=$(or $(CLUSTER),real) $(BIN)/python -m acceptance
 
 bench: $(STAMP)  ## Benchmarks beside other clients in the same run; prints target and value
 	@$(BIN)/python -m bench
 
-control-plane: $(STAMP)  ## Build etcd, kube-apiserver and kube-controller-manager (minutes; nothing when they are there)
+bench-embedded: $(STAMP)  ## The embedded cluster's speed, beside a real kube-apiserver where there is one
+	@KUBEBUILDER_ASSETS=$(ASSETS) $(BIN)/python -m bench.embedded
+
+control-plane: $(STAMP)  ## Build etcd, kube-apiserver, kube-controller-manager and kubectl (minutes; nothing when they are there)
 	@$(BIN)/python control-plane/build.py
 
 lint: $(STAMP)  ## ruff: style and format

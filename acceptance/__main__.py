@@ -17,7 +17,7 @@ from . import report
 from .catalogue import groups
 from .rows import select
 from .runner import Runner
-from .world import check_cluster
+from .world import check_cluster, wanted_cluster
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -28,6 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         chosen = select(groups(options.keep_logs), options.only)
         check_cluster()
+        if wanted_cluster() == "embedded":
+            tell("On the embedded cluster, in virtual time: seconds are the cluster's, and cost next to nothing.")
         results = Runner(tell=tell).run(chosen)
     except (ScopedCacheError, ValueError) as error:
         print(f"acceptance: {error}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""`python -m acceptance.demo`: the ten steps as a story, on a real control plane; exit status 0 if every step held."""
+"""`python -m acceptance.demo`: the ten steps as a story, on the cluster that CLUSTER names; status 0 if all held."""
 
 from __future__ import annotations
 
@@ -12,13 +12,18 @@ from scopedcache.errors import ScopedCacheError
 from .__main__ import interrupt
 from .denial import NAME, SECOND, absent
 from .facts import DEPLOYMENTS, MEMCACHEDS, PODS, kinds_in
+from .moments import now
 from .steps import DENIED, ONE, SIZES, TWO, lease_problem, sample
 from .voice import Voice
 from .waiting import Failed, differs, eventually, never, require
-from .world import BOUND, CONFIG, CONVERGED, ROLLED_OUT, START, World, check_cluster, set_up, started
+from .world import BOUND, CONFIG, CONVERGED, ROLLED_OUT, START, World, check_cluster, set_up, started, wanted_cluster
 
 CONFIG_PATH = "examples/memcached_operator/config"
 NAMESPACES = (ONE, TWO, DENIED)
+STARTING = {
+    "embedded": "Starting the embedded cluster, an API server in this process; CLUSTER=real starts a real one.",
+    "real": "Starting etcd, kube-apiserver and kube-controller-manager on loopback (a few seconds).",
+}
 RIGHTS = (
     ("list", PODS),
     ("list", DEPLOYMENTS),
@@ -64,7 +69,7 @@ def start_step(world: World, voice: Voice) -> None:
 
 
 def create_step(world: World, voice: Voice) -> None:
-    world.memory["created"] = time.monotonic()
+    world.memory["created"] = now()
     for namespace in SIZES:
         voice.admin(f"kubectl apply -f {CONFIG_PATH}/samples/{sample(namespace)}.yaml")
         world.plane.apply(CONFIG / "samples" / f"{sample(namespace)}.yaml")
@@ -101,7 +106,7 @@ def result_step(world: World, voice: Voice) -> None:
 
 def denied_step(world: World, voice: Voice) -> None:
     voice.admin(f"kubectl apply -f {CONFIG_PATH}/samples/{NAME}.yaml")
-    mark, since = world.plane.audit.mark(), time.monotonic()
+    mark, since = world.plane.audit.mark(), now()
     world.plane.apply(CONFIG / "samples" / f"{NAME}.yaml")
     voice.admin(f'kubectl -n {ONE} patch memcached {sample(ONE)} --type merge -p \'{{"spec": {{"size": 3}}}}\'')
     world.resize(ONE, sample(ONE), 3)
@@ -143,7 +148,7 @@ def revoke_step(world: World, voice: Voice) -> None:
     voice.held(f"status.nodes is kept, and marked: Stale={found.condition('Stale')['status']}")
 
     voice.admin(f'kubectl -n {DENIED} patch memcached {NAME} --type merge -p \'{{"spec": {{"size": 2}}}}\'')
-    since = time.monotonic()
+    since = now()
     world.resize(DENIED, NAME, 2)
     voice.held(
         "an edit is refused at once",
@@ -151,7 +156,7 @@ def revoke_step(world: World, voice: Voice) -> None:
         2.0,
     )
     voice.admin(f"kubectl apply -n {DENIED} -f second.yaml   (a second Memcached, size 6)")
-    since = time.monotonic()
+    since = now()
     world.create(DENIED, SECOND, 6)
     voice.held(
         "a second one never had the right",
@@ -163,7 +168,7 @@ def revoke_step(world: World, voice: Voice) -> None:
 
 def delete_step(world: World, voice: Voice) -> None:
     voice.admin(f"kubectl delete -n {DENIED} memcached --all   (the right is still revoked)")
-    since = time.monotonic()
+    since = now()
     for name in (NAME, SECOND):
         world.delete(DENIED, name)
     took = eventually("both are gone", lambda: left(world), within=2.0, since=since)
@@ -235,8 +240,8 @@ def main() -> int:
     voice, began = Voice(), time.monotonic()
     try:
         check_cluster()
-        voice.line("Starting etcd, kube-apiserver and kube-controller-manager on loopback (a few seconds).")
-        with started(None, "demo", applied=False) as world:
+        voice.line(STARTING[wanted_cluster()])
+        with started(None, "demo", applied=False, apart=True) as world:
             voice.line(f"Kubernetes {world.plane.request('GET', '/version')['gitVersion']} is ready.")
             for number, (title, tell) in enumerate(STEPS, 1):
                 voice.step(number, title)

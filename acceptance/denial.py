@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from .facts import DEPLOYMENTS, SECONDARY, Memcached, is_child_write, is_waiting, kinds_in, told
+from .moments import now, pause
 from .rows import Outcome, Row
 from .steps import DENIED, ONE, QUIET, TWO, difference, sample
 from .waiting import differs, eventually, first, never, require
@@ -22,14 +22,14 @@ DENIALS = ("access.denied", "reconcile.forbidden")
 
 def refuse(world: World) -> Outcome:
     """Step 7."""
-    mark, began, now = world.plane.audit.mark(), datetime.now(UTC), time.monotonic()
+    mark, began, since = world.plane.audit.mark(), world.today(), now()
     world.plane.apply(CONFIG / "samples" / f"{NAME}.yaml")
     world.resize(ONE, sample(ONE), 3)
-    took = world.await_failure(DENIED, NAME, "NotPermitted", within=CONVERGED, since=now)
-    neighbour = world.await_rollout(ONE, sample(ONE), 3, within=CONVERGED, since=now)
+    took = world.await_failure(DENIED, NAME, "NotPermitted", within=CONVERGED, since=since)
+    neighbour = world.await_rollout(ONE, sample(ONE), 3, within=CONVERGED, since=since)
     found = world.memcached(DENIED, NAME)
     require(first(found.unnamed("deployments.apps", DENIED, NAME, "Forbidden"), found.names_no_verb()), "status.state")
-    world.await_watches(ONE, TWO, within=CONVERGED, since=now)
+    world.await_watches(ONE, TWO, within=CONVERGED, since=since)
     require(differs("the snapshot of denied", kinds_in(world.operator.snapshot, DENIED), {}), "nothing is cached")
     require(None if is_waiting(world.operator.snapshot, DENIED) else "it does not wait", "the refused owner")
     require(unsaid(world, 0, *DENIALS), "the log")
@@ -83,7 +83,7 @@ def revoke_idle(world: World) -> Outcome:
 def edit_revoked(world: World) -> Outcome:
     """Step 9b."""
     before, deployment = world.memcached(DENIED, NAME), world.deployment(DENIED, NAME)
-    log, mark, since = world.operator.log.mark(), world.plane.audit.mark(), time.monotonic()
+    log, mark, since = world.operator.log.mark(), world.plane.audit.mark(), now()
     edited = world.resize(DENIED, NAME, 2)
     world.resize(ONE, sample(ONE), 2)
     took = world.await_failure(DENIED, NAME, "PermissionRevoked", within=AT_ONCE, since=since)
@@ -95,14 +95,14 @@ def edit_revoked(world: World) -> Outcome:
     require(differs("the time of Stale", lost_at, world.memory.get("stale since")), "written once, at the loss")
     neighbour = world.await_rollout(ONE, sample(ONE), 2, within=CONVERGED, since=since)
     never("a write to a revoked namespace", lambda: child_writes(world, mark, DENIED), during=2.0)
-    now = world.deployment(DENIED, NAME)
-    require(differs("its generation", _generation(now), _generation(deployment)), "the Deployment is untouched")
+    untouched = world.deployment(DENIED, NAME)
+    require(differs("its generation", _generation(untouched), _generation(deployment)), "the Deployment is untouched")
     return Outcome(took, {"neighbour 2/2 after": neighbour})
 
 
 def second_refused(world: World) -> Outcome:
     """Step 9c."""
-    since = time.monotonic()
+    since = now()
     world.create(DENIED, SECOND, 6)
     took = world.await_failure(DENIED, SECOND, "NotPermitted", within=CONVERGED, since=since)
     require(world.memcached(DENIED, SECOND).unnamed("deployments.apps", DENIED), "the message")
@@ -128,11 +128,11 @@ def scaled_outside(world: World) -> Outcome:
 def delete_revoked(world: World) -> Outcome:
     """Step 10."""
     world.delete(DENIED, SECOND)
-    log, since = world.operator.log.mark(), time.monotonic()
+    log, since = world.operator.log.mark(), now()
     world.delete(DENIED, NAME)
     took = eventually("the CR is gone", lambda: still_there(world), within=AT_ONCE, since=since)
     eventually("cr.deleting, then cr.gone", lambda: farewell_problem(world, log), within=AT_ONCE, since=since)
-    gone = time.monotonic()
+    gone = now()
     collected = eventually(
         "the Deployment is collected",
         lambda: None if absent(world, NAME) else "it is there",
@@ -144,7 +144,7 @@ def delete_revoked(world: World) -> Outcome:
     snapshot = world.operator.snapshot
     still = kinds_in(snapshot, DENIED) or is_waiting(snapshot, DENIED)
     require(f"it is {snapshot}" if still else None, "the snapshot forgot the namespace")
-    time.sleep(max(0.0, gone + 5.0 - time.monotonic()))
+    pause(max(0.0, gone + 5.0 - now()))
     late, mark, metrics = world.operator.log.mark(), world.plane.audit.mark(), world.operator.metrics()
 
     def revived() -> str | None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import time
-
 from .denial import too_many
 from .facts import DEPLOYMENTS, MEMCACHEDS, is_review, is_waiting, kinds_in, told
+from .moments import now, pause
 from .program import period
 from .revocation import watch_ids
 from .rows import Outcome, Row
@@ -21,12 +20,12 @@ def namespace_deleted(world: World) -> Outcome:
     """X2."""
     namespace = "to-be-deleted"
     world.settled(namespace)
-    since = time.monotonic()
+    since = now()
     world.plane.delete("namespaces", namespace)
     took = eventually("the namespace is gone", lambda: remains(world, namespace), within=SWEEP, since=since)
     world.await_unwatched(namespace, within=BOUND)
     eventually("the state forgot it", lambda: still_printed(world, namespace), within=BOUND)
-    time.sleep(2.0)
+    pause(2.0)
     mark, window = world.plane.audit.mark(), 3 * period(world.operator)
 
     def asks() -> str | None:
@@ -53,9 +52,9 @@ def two_owners(world: World) -> Outcome:
     require(differs("owners", len(kinds_in(world.operator.snapshot, namespace)), 2), "the snapshot")
     world.delete(namespace, "first")
     eventually("the first owner is forgotten", lambda: owners(world, namespace, 1), within=CONVERGED)
-    time.sleep(1.0)
+    pause(1.0)
     require(differs("open watches", watch_ids(world, namespace), watches), "the same two serve the other owner")
-    since = time.monotonic()
+    since = now()
     world.scale(namespace, "second", 4)
     took = eventually(
         "the other owner still hears", lambda: replicas(world, namespace, "second", 1), within=2.0, since=since
@@ -71,7 +70,7 @@ def recreated(world: World) -> Outcome:
     [before] = world.settled(namespace)
     world.delete(namespace, NAME)
     eventually("the old CR is gone", lambda: memcached_left(world, namespace), within=CONVERGED)
-    since = time.monotonic()
+    since = now()
     after = world.create(namespace, NAME, 2)
     cached = eventually("only the new UID is cached", lambda: owned_by(world, namespace, after.uid), within=CONVERGED)
     took = eventually(
@@ -88,7 +87,7 @@ def label_removed(world: World) -> Outcome:
     namespace = "meddled-with"
     world.settled(namespace)
     labels = (world.deployment(namespace, NAME) or {})["metadata"]["labels"]
-    mark, since = world.plane.audit.mark(), time.monotonic()
+    mark, since = world.plane.audit.mark(), now()
     world.plane.patch(DEPLOYMENTS, NAME, {"metadata": {"labels": dict.fromkeys(labels)}}, namespace)
     took = eventually(
         "the labels are back", lambda: labels_lost(world, namespace, labels), within=CONVERGED, since=since

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from .facts import PODS, slope
+from .program import Program
 from .revocation import running
 from .rows import Fact, Outcome, Row
-from .waiting import differs, eventually, require
+from .waiting import NotRun, differs, eventually, require
 from .world import World, started
 
 NAMESPACES = ("cycled-one", "cycled-two")
@@ -40,11 +41,14 @@ def plain_world(logs: Path | None) -> Iterator[World]:
 
 def nothing_grows(world: World) -> Outcome:
     """Row B.growth."""
+    if world.inside is not None:
+        raise NotRun("it measures the memory and the sockets of a process: real only")
     account = world.plane.service_account(NAMESPACES[0], "cycler")
     for namespace in NAMESPACES:
         world.plane.bind(account, "scoped-operator-needs", namespace=namespace)
-    arguments = [f"--kubeconfig={account.kubeconfig}", f"--cycles={CYCLES}", *(f"--namespace={n}" for n in NAMESPACES)]
-    with running(world, "acceptance.cycles", *arguments) as program:
+    options = [f"--kubeconfig={account.kubeconfig}", f"--cycles={CYCLES}", *(f"--namespace={n}" for n in NAMESPACES)]
+    program = Program.prepare("cycles", ["acceptance.cycles", *options], world.logs / "cycles.log")
+    with running(program):
 
         def unfinished() -> str | None:
             lines = program.log.events("cycle")

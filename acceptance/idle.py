@@ -5,7 +5,7 @@ Three namespaces are in use, one is denied, twenty more are granted without a cu
 
 from __future__ import annotations
 
-import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 
 from .denial import too_many
 from .facts import SECONDARY, is_review, is_work, told
+from .moments import now, pause
 from .program import period
 from .rows import Outcome, Row
 from .steps import difference
@@ -36,16 +37,16 @@ def idle_world(logs: Path | None) -> Iterator[World]:
         world.start_operator("--no-leader-elect")
         world.settled(*USED)
         world.namespace(REFUSED)
-        world.memory["denied at"] = time.monotonic()
+        world.memory["denied at"] = now()
         world.create(REFUSED, NAME, 1)
         world.await_failure(REFUSED, NAME, "NotPermitted", within=CONVERGED)
-        time.sleep(BOUND)  # what follows a denial is over
+        pause(BOUND)  # what follows a denial is over
         world.memory |= {
-            "since": time.monotonic(),
+            "since": now(),
             "mark": world.plane.audit.mark(),
             "metrics": world.operator.metrics(),
             "memory": world.operator.memory(),
-            "watches": sorted(watch.id for watch in world.watches()),
+            "watches": watches(world),
         }
         yield world
 
@@ -59,7 +60,7 @@ def budget(world: World) -> Outcome:
     unused = [r for r in world.requests() if r.namespace and r.namespace.startswith("unused-")]
     require(told(unused) if unused else None, "requests for namespaces without a custom resource")
     sleep_until(world.memory["since"] + MINUTE)
-    window = time.monotonic() - world.memory["since"]
+    window = now() - world.memory["since"]
     reviews = [r for r in world.requests(world.memory["mark"]) if is_review(r)]
     # One per namespace in use (the denied one waits, so it is) and one for the cluster-wide rules.
     per_period = len(USED) + 1 + 1
@@ -90,25 +91,32 @@ def writes_nothing(world: World) -> Outcome:
     others = [r for r in world.requests(mark) if not is_work(r) and not is_review(r) and r.verb != "watch"]
     others = [r for r in others if r.resource and not r.resource.startswith("leases")]
     require(told(others) if others else None, "requests other than reviews and watches")
-    return Outcome(None, {"quiet for": time.monotonic() - world.memory["since"]})
+    return Outcome(None, {"quiet for": now() - world.memory["since"]})
 
 
 def long_denied(world: World) -> Outcome:
     """Row B.denied: five minutes with a denied CR."""
     memory = world.memory
+    absent: set[str] = set()
 
     def restless() -> str | None:
-        now = world.operator.metrics()
+        now, watched = world.operator.metrics(), watches(world)
         grown = difference(memory["metrics"], now, "scopedcache_event_handlers")
+        missing = set(memory["watches"]) - set(watched)
+        gone = missing & absent  # at two looks: longer than the renewal of a watch takes
+        absent.clear()
+        absent.update(missing)
         return first(
             world.operator.unexpected_end(),
             differs("growth of event handlers", grown, 0.0),
-            differs("the open watches", watch_count(world), len(memory["watches"])),
+            differs("the watches that are new", sorted(set(watched) - set(memory["watches"])), []),
+            differs("the open watches of a kind and place", max(Counter(watched).values(), default=0), 1),
+            differs("the watches that are gone", sorted(gone), []),
         )
 
-    left = memory["since"] + LONG - time.monotonic()
+    left = memory["since"] + LONG - now()
     never("growth while one CR is denied", restless, during=max(0.0, left), interval=2.0)
-    window = time.monotonic() - memory["since"]
+    window = now() - memory["since"]
     refused = world.requests(memory["mark"], code=403)
     require(too_many(told(refused), len(refused), window / period(world.operator)), "refused requests")
     tasks = difference(memory["metrics"], world.operator.metrics(), "scopedcache_background_tasks")
@@ -118,9 +126,9 @@ def long_denied(world: World) -> Outcome:
     return Outcome(None, facts)
 
 
-def watch_count(world: World) -> int:
-    """Return how many watches are open."""
-    return len(world.watches())
+def watches(world: World) -> list[str]:
+    """Return what is watched and where, a word for each open watch."""
+    return sorted(f"{watch.resource} in {watch.namespace}" for watch in world.watches())
 
 
 ROWS = (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from .denial import too_many
 from .facts import DEPLOYMENTS, PODS, is_review, timeout_of, told
+from .moments import pause
 from .revocation import ALL_VERBS
 from .rows import Outcome, Row
 from .waiting import differs, eventually, first, never, require
@@ -37,7 +37,7 @@ def without_reviews(logs: Path | None) -> Iterator[World]:
         world.memory["basic user"] = world.plane.get(CLUSTER_BINDINGS, BASIC_USER)
         world.plane.delete(CLUSTER_BINDINGS, BASIC_USER)
         reviews = "selfsubjectrulesreviews.authorization.k8s.io"
-        world.plane.wait_allowed(world.account, "create", reviews, expected=False)
+        world.flipped("create", reviews, expected=False)
         yield world
 
 
@@ -62,17 +62,17 @@ def told_by_events(world: World) -> Outcome:
     healed = world.await_success(bound, NAME, 1, within=SOON, since=since)
 
     role.change(verbs=["get", "list"], resources=[DEPLOYMENTS])
-    since = world.plane.wait_allowed(world.account, "watch", DEPLOYMENTS, edited, expected=False)
+    since = world.flipped("watch", DEPLOYMENTS, edited, expected=False)
     by_role = world.await_failure(edited, NAME, "PermissionRevoked", within=SOON, since=since)
     role.change(verbs=ALL_VERBS, resources=[DEPLOYMENTS])
-    since = world.plane.wait_allowed(world.account, "watch", DEPLOYMENTS, edited)
+    since = world.flipped("watch", DEPLOYMENTS, edited)
     healed = max(healed, world.await_success(edited, NAME, 1, within=SOON, since=since))
 
-    time.sleep(3.0)  # reviews that follow an event are over
+    pause(3.0)  # reviews that follow an event are over
     # The period behind the bound that holds without the events is the one to be stretched.
     usual = (BOUND - 2.0) / 1.1
     mark, window = world.plane.audit.mark(), 4 * usual
-    time.sleep(window)
+    pause(window)
     reviews = [r for r in world.requests(mark) if is_review(r)]
     most = 0.7 * 3 * window / usual  # two namespaces in use, and the cluster; probes jitter by a tenth
     require(too_many(told(reviews), len(reviews), most), f"reviews in {window:.0f} s, the period stretched")

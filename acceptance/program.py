@@ -1,4 +1,4 @@
-"""The operator under test: a process like any other, seen through its log lines, its health and its metrics."""
+"""The operator under test, seen through its log lines, its health and its metrics: as a process like any other."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import json
 import os
 import re
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import attrs
 import urllib3
@@ -60,11 +61,25 @@ class JSONLog:
         return self._events
 
 
+class Runs(Protocol):
+    """A process, or what takes its place: `pid` is another one after each start."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def pid(self) -> int | None: ...
+    @property
+    def running(self) -> bool: ...
+    def launch(self) -> None: ...
+    def stop(self, grace: float) -> None: ...
+    def tail(self) -> str: ...
+
+
 @attrs.define(eq=False)
 class Program:
-    """A Python program of this tree that logs JSON lines, running as a process."""
+    """A Python program of this tree that logs JSON lines."""
 
-    process: Process
+    process: Runs
     log: JSONLog
 
     @classmethod
@@ -81,20 +96,20 @@ class Program:
 
 
 @attrs.define(eq=False)
-class Operator(Program):
+class Operator(Program, ABC):
     """The Memcached operator."""
 
-    health_port: int = 0
-    metrics_port: int = 0
-    _http: urllib3.PoolManager = attrs.field(factory=lambda: urllib3.PoolManager(retries=False, timeout=2.0))
-
+    @abstractmethod
     def health(self, path: str = "/readyz") -> Health:
         """Ask the health server."""
-        try:
-            answer = self._http.request("GET", f"http://127.0.0.1:{self.health_port}{path}")
-        except urllib3.exceptions.HTTPError:
-            return Health(0, {})
-        return Health(answer.status, parse_line(answer.data.decode(errors="replace")) or {})
+
+    @abstractmethod
+    def metrics(self) -> dict[str, float]:
+        """Return the metrics by name, summed over their labels; empty when nobody answers."""
+
+    @abstractmethod
+    def memory(self) -> float:
+        """Return the resident memory in MB; not a number where there is no process of its own."""
 
     @property
     def snapshot(self) -> dict[str, Any]:
@@ -107,8 +122,23 @@ class Operator(Program):
         """Return the detection bound that the operator says holds now."""
         return float(self.health().body.get("effective_bound", "nan"))
 
+
+@attrs.define(eq=False)
+class OperatorProcess(Operator):
+    """The operator as a process: seen through its two ports."""
+
+    health_port: int
+    metrics_port: int
+    _http: urllib3.PoolManager = attrs.field(factory=lambda: urllib3.PoolManager(retries=False, timeout=2.0))
+
+    def health(self, path: str = "/readyz") -> Health:
+        try:
+            answer = self._http.request("GET", f"http://127.0.0.1:{self.health_port}{path}")
+        except urllib3.exceptions.HTTPError:
+            return Health(0, {})
+        return Health(answer.status, parse_line(answer.data.decode(errors="replace")) or {})
+
     def metrics(self) -> dict[str, float]:
-        """Return the metrics by name, summed over their labels; empty when nobody answers."""
         try:
             answer = self._http.request("GET", f"http://127.0.0.1:{self.metrics_port}/metrics")
         except urllib3.exceptions.HTTPError:
@@ -116,7 +146,6 @@ class Operator(Program):
         return parse_metrics(answer.data.decode())
 
     def memory(self) -> float:
-        """Return the resident memory in MB."""
         status = Path(f"/proc/{self.process.pid}/status")
         if not status.exists():
             return float("nan")

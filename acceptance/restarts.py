@@ -5,7 +5,6 @@ A server that has just restarted answers false 403s for about a second, to revie
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -20,6 +19,7 @@ from scopedcache.testing.identities import kubeconfig, write_private
 from .balancer import balanced
 from .extras import replicas
 from .facts import REPLICASETS, kinds_in, unscaled
+from .moments import now, pause
 from .rows import Outcome, Row
 from .waiting import NotRun, differs, eventually, first, require
 from .world import BOUND, CONVERGED, ROLLED_OUT, World, started, wanted_cluster
@@ -54,11 +54,11 @@ def server_restarts(world: World) -> Outcome:
     before = remember(world)
     for _ in range(2):
         plane.apiserver.kill()
-        time.sleep(2.0)
+        pause(2.0)
         plane.apiserver.start(timeout=60.0)
-        back = time.monotonic()
+        back = now()
         eventually("all watches are open again", lambda: world.watches_differ(*NAMESPACES), within=RECOVERY, since=back)
-        time.sleep(BOUND)  # long enough for a false denial to be confirmed
+        pause(BOUND)  # long enough for a false denial to be confirmed
         require(torn_down(world, before), "the server was only restarted")
     refused = [r for r in world.requests(code=403) if r.namespace in NAMESPACES or r.resource.startswith("self")]
     took = follows_edits(world)
@@ -80,9 +80,9 @@ def pair_restarts(world: World) -> Outcome:
         before = remember(world)
         for server in plane.apiservers:
             server.restart(timeout=60.0)
-            back = time.monotonic()
+            back = now()
             eventually("all watches are open", lambda: kinds_watched(world), within=RECOVERY, since=back)
-            time.sleep(BOUND)
+            pause(BOUND)
             require(torn_down(world, before), f"{server.name} was only restarted")
         used = {request.server for request in world.requests()}
         require(differs("the servers asked", used, {0, 1}), "both take part")
@@ -114,7 +114,7 @@ def remember(world: World) -> Before:
 
 def rolled_out(world: World) -> None:
     """Wait until nothing of an earlier edit is under way: the controller manager, too, backs off after a restart."""
-    since = time.monotonic()
+    since = now()
     for namespace in NAMESPACES:
         world.await_rollout(namespace, NAME, 1, within=2 * ROLLED_OUT, since=since)
         eventually("its Pods are those wanted", partial(moving, world, namespace), within=2 * ROLLED_OUT, since=since)
@@ -144,13 +144,13 @@ def torn_down(world: World, before: Before) -> str | None:
 
 def follows_edits(world: World) -> float:
     """Edit each CR and return the seconds until the Deployments follow; Pods are the controller manager's affair."""
-    since = time.monotonic()
+    since = now()
     for size in (2, 1):
         for namespace in NAMESPACES:
             world.resize(namespace, NAME, size)
         for namespace in NAMESPACES:
             eventually("the child follows", partial(replicas, world, namespace, NAME, size), within=RECOVERY)
-    return time.monotonic() - since
+    return now() - since
 
 
 def kinds_watched(world: World) -> str | None:

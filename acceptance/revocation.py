@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import attrs
 
-from scopedcache.testing import Grant
+from scopedcache.testing import Grant, Identity
 
 from .denial import lost_badly
 from .facts import DEPLOYMENTS, PODS, SECONDARY, Memcached, kinds_in, told
+from .moments import now, pause
 from .program import Program
 from .rows import Outcome, Row
 from .steps import difference
@@ -54,7 +54,7 @@ def nothing_delivered(world: World) -> Outcome:
     reader = world.plane.service_account(namespace, "reader")
     right = world.plane.bind(reader, "scoped-operator-needs", namespace=namespace)
     owner = world.memcached(namespace, NAME)
-    with running(world, "acceptance.reader", f"--kubeconfig={reader.kubeconfig}", *owner_options(owner)) as program:
+    with reading(world, reader, *owner_options(owner)) as program:
         eventually("the reader reads", lambda: missing(program, "reading"), within=CONVERGED)
         right.revoke()
         since = world.revoke(namespace)
@@ -80,11 +80,10 @@ def call_refused(world: World) -> Outcome:
     caller = world.plane.service_account(namespace, "caller")
     right = world.plane.bind(caller, "scoped-operator-needs", namespace=namespace)
     owner = world.memcached(namespace, NAME)
-    options = (f"--kubeconfig={caller.kubeconfig}", "--call-every=0.1", *owner_options(owner))
-    with running(world, "acceptance.reader", *options) as program:
+    with reading(world, caller, "--call-every=0.1", *owner_options(owner)) as program:
         eventually("the reader reads", lambda: missing(program, "reading"), within=CONVERGED)
         right.revoke()
-        since = world.plane.wait_allowed(caller, "list", DEPLOYMENTS, namespace, expected=False)
+        since = world.flipped("list", DEPLOYMENTS, namespace, expected=False, identity=caller)
         eventually("cached reads raise", lambda: missing(program, "forbidden"), within=BOUND, since=since)
     read = final(program)
     raised = read["call_refused_at"] - since
@@ -110,7 +109,7 @@ def parts_lost(world: World) -> Outcome:
         require(part_problem(world, part, *before[part]), f"after losing {' and '.join(part.lost)}")
     for part in PARTS:
         grants[part].change(verbs=ALL_VERBS, resources=[DEPLOYMENTS])
-    since = max(world.plane.wait_allowed(world.account, part.lost[0], DEPLOYMENTS, part.namespace) for part in PARTS)
+    since = max(world.flipped(part.lost[0], DEPLOYMENTS, part.namespace) for part in PARTS)
     facts["all healed"] = max(world.await_success(part.namespace, NAME, 1, within=BOUND, since=since) for part in PARTS)
     return Outcome(max(float(facts[f"{part.lost[0]} lost"]) for part in PARTS), facts)
 
@@ -119,7 +118,7 @@ def heal_and_flap(world: World) -> Outcome:
     """Row 9a.4."""
     good, bad = "flaps-to-good", "flaps-to-bad"
     world.settled(good, bad)
-    time.sleep(1.0)  # the last events of the rollout
+    pause(1.0)  # the last events of the rollout
     idle = world.operator.metrics()
     version = world.memcached(good, NAME).generation
     since = world.revoke(good)
@@ -133,7 +132,7 @@ def heal_and_flap(world: World) -> Outcome:
         for namespace in (good, bad):
             allowed = (toggle % 2 == 1) == (namespace == good)
             flips[namespace] = world.allow(namespace) if allowed else world.revoke(namespace)
-        time.sleep(1.0)
+        pause(1.0)
     right = world.await_success(good, NAME, 1, within=BOUND, since=flips[good])
     wrong = world.await_failure(bad, NAME, "PermissionRevoked", within=BOUND, since=flips[bad])
     world.await_watches(*held(world), within=BOUND, since=flips[bad])
@@ -157,7 +156,7 @@ def grant_parts(world: World, part: Part) -> Grant:
 def lose(world: World, part: Part, grant: Grant) -> float:
     """Take the verbs away; return the time at which the server's own answer flipped."""
     grant.change(verbs=part.left, resources=[DEPLOYMENTS])
-    return world.plane.wait_allowed(world.account, part.lost[0], DEPLOYMENTS, part.namespace, expected=False)
+    return world.flipped(part.lost[0], DEPLOYMENTS, part.namespace, expected=False)
 
 
 def part_problem(world: World, part: Part, before: Memcached, watches: list[str]) -> str | None:
@@ -192,13 +191,24 @@ def grown(before: dict[str, float], now: dict[str, float]) -> str | None:
 
 
 @contextmanager
-def running(world: World, module: str, *arguments: str) -> Iterator[Program]:
-    """Run a test program beside the operator; at the end it gets SIGTERM and time to say its last line."""
-    name = f"{module.rpartition('.')[2]}-{time.monotonic_ns()}"
-    program = Program.prepare(name, [module, *arguments], world.logs / f"{name}.log")
+def reading(world: World, identity: Identity, *options: str) -> Iterator[Program]:
+    """Run the reader beside the operator; at the end it is asked to stop, and has time to say its last line."""
+    log = world.logs / f"{identity.username.rpartition(':')[2]}.log"
+    if world.inside is not None:
+        program = world.inside.reader(identity, options, log)
+    else:
+        arguments = ["acceptance.reader", f"--kubeconfig={identity.kubeconfig}", *options]
+        program = Program.prepare(log.stem, arguments, log)
+    with running(program):
+        yield program
+
+
+@contextmanager
+def running(program: Program) -> Iterator[None]:
+    """Run a test program; at the end it gets SIGTERM and time to say its last line."""
     program.process.launch()
     try:
-        yield program
+        yield
     finally:
         program.process.stop(grace=5.0)
 
@@ -239,7 +249,7 @@ def late_read(read: dict[str, Any], since: float) -> str | None:
 def touch_pods(world: World, namespace: str) -> None:
     """Change each Pod of a namespace."""
     for pod in world.pods(namespace):
-        world.plane.patch(PODS, pod, {"metadata": {"annotations": {"touched": str(time.time())}}}, namespace)
+        world.plane.patch(PODS, pod, {"metadata": {"annotations": {"touched": str(now())}}}, namespace)
 
 
 def reconciled(world: World, log: int, namespace: str) -> str | None:

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 from .facts import MEMCACHEDS, SECONDARY, Memcached, is_review, is_work
+from .moments import now
 from .rows import Outcome, Row
 from .waiting import differs, eventually, require
 from .world import World, started
 
 NAMESPACES, OWNERS = 200, 5
 LIMIT = 300.0
-AT_ONCE = 8
 
 
 @contextmanager
 def large_world(logs: Path | None) -> Iterator[World]:
     """Run a world with 200 namespaces in which the operator may work."""
     with started(logs, "scale") as world:
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            list(pool.map(lambda place: world.namespace(place, allowed=True), places()))
+        world.many(lambda place: world.namespace(place, allowed=True), places())
         world.start_operator("--no-leader-elect")
         yield world
 
@@ -32,11 +29,10 @@ def large_world(logs: Path | None) -> Iterator[World]:
 def converges(world: World) -> Outcome:
     """Row X8."""
     mark, before = world.plane.audit.mark(), world.operator.memory()
-    since = time.monotonic()
+    since = now()
     wanted = [(place, f"memcached-{number}") for number in range(OWNERS) for place in places()]
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        list(pool.map(lambda owner: world.create(owner[0], owner[1], 1), wanted))
-    created = time.monotonic() - since
+    world.many(lambda owner: world.create(owner[0], owner[1], 1), wanted)
+    created = now() - since
     took = eventually(
         "all custom resources succeed", lambda: unfinished(world), within=LIMIT, since=since, interval=2.0
     )

@@ -5,11 +5,10 @@ The cache's state is printed and shrinks; a namespace comes at run time; the rig
 
 from __future__ import annotations
 
-import time
-
 from .denial import PERIOD, too_many
 from .extras import CLUSTER_BINDINGS, NAME, still_printed
 from .facts import MEMCACHEDS, kinds_in, rollout, told
+from .moments import now
 from .rows import Outcome, Row
 from .waiting import differs, eventually, first, never, require
 from .world import BOUND, CLUSTER_BINDING, CONFIG, CONVERGED, ROLLED_OUT, World
@@ -20,13 +19,13 @@ KINDS = ["deployment", "pod"]
 
 def state_printed(world: World) -> Outcome:
     """S1.20."""
-    began = time.monotonic()
+    began = now()
     for namespace, owner in zip((ONE, TWO), world.settled(ONE, TWO), strict=True):
         kinds = kinds_in(world.operator.snapshot, namespace)
         require(differs("its owners", list(kinds), [owner.uid]), f"the printed state of {namespace}")
         require(differs("its kinds", singular(kinds[owner.uid]), KINDS), f"the printed state of {namespace}")
     require(differs("namespaces", sorted(world.operator.snapshot["namespaces"]), [ONE, TWO]), "the printed state")
-    return Outcome(time.monotonic() - began)
+    return Outcome(now() - began)
 
 
 def made_at_run_time(world: World) -> Outcome:
@@ -43,7 +42,7 @@ def made_at_run_time(world: World) -> Outcome:
 
 def state_shrinks(world: World) -> Outcome:
     """S1.24."""
-    since = time.monotonic()
+    since = now()
     world.delete(ONE, NAME)
     took = eventually("it leaves the printed state", lambda: still_printed(world, ONE), within=CONVERGED, since=since)
     world.await_watches(TWO, LATER, within=CONVERGED, since=since)
@@ -56,7 +55,7 @@ def own_kind_lost(world: World) -> Outcome:
     world.namespace(FRESH, allowed=True)
     world.memory |= {"pid": world.operator.process.pid, "version": world.memcached(TWO, NAME).version}
     world.plane.delete(CLUSTER_BINDINGS, CLUSTER_BINDING)
-    since = world.plane.wait_allowed(world.account, "list", MEMCACHEDS, expected=False)
+    since = world.flipped("list", MEMCACHEDS, expected=False)
     world.create(FRESH, NAME, 6)
     degraded = eventually("readiness says so", lambda: looks_fine(world), within=BOUND, since=since)
     closed = eventually("the CR kind's watch is closed", lambda: cr_watches(world, 0), within=BOUND, since=since)
@@ -72,7 +71,7 @@ def own_kind_lost(world: World) -> Outcome:
 def own_kind_back(world: World) -> Outcome:
     """X1."""
     world.plane.apply(CONFIG / "rbac" / "operator.yaml")
-    since = world.plane.wait_allowed(world.account, "list", MEMCACHEDS)
+    since = world.flipped("list", MEMCACHEDS)
     took = eventually("the new CR is taken up", lambda: child_missing(world), within=BOUND, since=since)
     fine = eventually("readiness is back", lambda: looks_troubled(world), within=BOUND, since=since)
     eventually("the CR kind is watched", lambda: cr_watches(world, 1), within=BOUND, since=since)
@@ -81,7 +80,7 @@ def own_kind_back(world: World) -> Outcome:
 
 def new_one_done(world: World) -> Outcome:
     """S1.23."""
-    began = time.monotonic()
+    began = now()
     eventually("6/6", lambda: rollout(world.deployment(FRESH, NAME), 6), within=ROLLED_OUT)
     took = world.await_success(FRESH, NAME, 6, within=ROLLED_OUT, since=began)
     require(differs("pid", world.operator.process.pid, world.memory["pid"]), "no restart")

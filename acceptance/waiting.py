@@ -6,10 +6,11 @@ what it saw last, not that some condition was false.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 from scopedcache.errors import ScopedCacheError
+
+from .moments import now, pause
 
 Problem = Callable[[], str | None]
 
@@ -27,22 +28,22 @@ class NotRun(Exception):
 def eventually(
     what: str, problem: Problem, *, within: float, since: float | None = None, interval: float = INTERVAL
 ) -> float:
-    """Wait until there is no problem left and return the seconds since `since` (`time.monotonic()`; now by default).
+    """Wait until there is no problem left and return the seconds since `since` (`now()`; now by default).
 
     A request that fails meanwhile is a problem too: servers are stopped under rows.
 
     Raises:
         Failed: it took longer than `within`.
     """
-    began = time.monotonic() if since is None else since
+    began = now() if since is None else since
     while True:
-        asked = time.monotonic()
+        asked = now()
         wrong = _ask(problem)
         if not wrong:
-            return max(0.0, time.monotonic() - began)
+            return max(0.0, now() - began)
         if asked - began > within:
             raise Failed(f"{what}: not within {within:g} s; {wrong}")
-        time.sleep(interval)
+        pause(interval)
 
 
 def never(what: str, problem: Problem, *, during: float, interval: float = 0.2) -> None:
@@ -51,11 +52,11 @@ def never(what: str, problem: Problem, *, during: float, interval: float = 0.2) 
     Raises:
         Failed: it did; the message says after how long.
     """
-    began = time.monotonic()
-    while (passed := time.monotonic() - began) < during:
+    began = now()
+    while (passed := now() - began) < during:
         if wrong := problem():
             raise Failed(f"{what}: after {passed:.1f} s {wrong}")
-        time.sleep(min(interval, during))
+        pause(min(interval, during))
     if wrong := problem():
         raise Failed(f"{what}: after {during:g} s {wrong}")
 
@@ -67,8 +68,8 @@ def require(wrong: str | None, what: str) -> None:
 
 
 def sleep_until(moment: float) -> None:
-    """Sleep until a moment of `time.monotonic()`; return at once when it has passed."""
-    time.sleep(max(0.0, moment - time.monotonic()))
+    """Sleep until a moment of `now()`; return at once when it has passed."""
+    pause(max(0.0, moment - now()))
 
 
 def first(*problems: str | None) -> str | None:

@@ -8,20 +8,23 @@ from __future__ import annotations
 import functools
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 
 from scopedcache.testing import AuditRequest, ControlPlane, EmbeddedCluster, Identity
 from scopedcache.testing.binaries import find_binaries
 from scopedcache.testing.processes import free_ports
-from scopedcache.testing.rest import Rest
 
 from .facts import DEPLOYMENTS, MEMCACHEDS, PODS, SECONDARY, Manifest, Memcached, rollout
-from .program import ROOT, Operator, Program
+from .inside import Inside, virtual_loop
+from .moments import LoopTime, going_by, now
+from .program import ROOT, Operator, OperatorProcess, Program
 from .waiting import Failed, differs, eventually, require
 
 CONFIG = ROOT / "examples" / "memcached_operator" / "config"
@@ -34,8 +37,10 @@ BOUND = 10.0  # B, the default detection bound
 CONVERGED = 5.0  # T, the time for a change to take effect
 ROLLED_OUT = 60.0
 START = 15.0
+AT_ONCE = 8
 # Where rows run: both have the same shape.
 Cluster = ControlPlane | EmbeddedCluster
+T = TypeVar("T")
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
 
 
@@ -45,6 +50,7 @@ class World:
 
     Attributes:
         account: the operator's identity.
+        inside: where tasks of this process take the place of processes; None: nowhere.
         baseline: W0, the watches that are open while no custom resource exists; None until they were counted.
         memory: what a row of a story leaves for later rows.
     """
@@ -52,6 +58,7 @@ class World:
     plane: Cluster
     account: Identity
     logs: Path
+    inside: Inside | None = None
     baseline: int | None = None
     memory: dict[str, Any] = attrs.field(factory=dict)
     _operator: Operator | None = None
@@ -69,12 +76,25 @@ class World:
     def allow(self, namespace: str) -> float:
         """Bind what the operator needs in a namespace; return the time at which the server's own answer flipped."""
         self.plane.apply(CONFIG / "rbac" / "rolebinding.yaml", namespace)
-        return self.plane.wait_allowed(self.account, "list", DEPLOYMENTS, namespace)
+        return self.flipped("list", DEPLOYMENTS, namespace)
 
     def revoke(self, namespace: str) -> float:
         """Delete that binding; return the time at which the server's own answer flipped."""
         self.plane.delete("rolebindings.rbac.authorization.k8s.io", BINDING, namespace)
-        return self.plane.wait_allowed(self.account, "list", DEPLOYMENTS, namespace, expected=False)
+        return self.flipped("list", DEPLOYMENTS, namespace, expected=False)
+
+    def flipped(
+        self,
+        verb: str,
+        resource: str,
+        namespace: str | None = None,
+        *,
+        expected: bool = True,
+        identity: Identity | None = None,
+    ) -> float:
+        """Wait until the server's own answer about the operator's rights flipped; return the time."""
+        self.plane.wait_allowed(identity or self.account, verb, resource, namespace, expected=expected)
+        return now()
 
     def create(self, namespace: str, name: str, size: int) -> Memcached:
         """Create a custom resource."""
@@ -91,6 +111,15 @@ class World:
     def scale(self, namespace: str, name: str, replicas: int) -> None:
         """Scale a Deployment past the operator, as somebody else would."""
         self.plane.patch(DEPLOYMENTS, name, {"spec": {"replicas": replicas}}, namespace)
+
+    def many(self, act: Callable[[T], object], things: Iterable[T]) -> None:
+        """Do something to many things, several at once where the server is another process."""
+        if self.inside is not None:
+            for thing in things:
+                act(thing)
+            return
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            list(pool.map(act, things))
 
     # -- what is there -------------------------------------------------------------------------------------------
 
@@ -109,12 +138,15 @@ class World:
         """Return the names of the Pods in a namespace, sorted."""
         return sorted(pod["metadata"]["name"] for pod in self.plane.list(PODS, namespace))
 
+    def today(self) -> datetime:
+        """Return the date by the clock of the server."""
+        if isinstance(self.plane, EmbeddedCluster):
+            return datetime.fromtimestamp(self.plane.now(), UTC)
+        return datetime.now(UTC)
+
     def table(self, resource: str, namespace: str) -> list[dict[str, Any]]:
         """Return what `kubectl get` would print, a row as {column: cell}."""
-        rest = Rest(self.plane.url, str(self.plane.ca_file))
-        accept = {"Authorization": f"Bearer {self.plane.admin.token}", "Accept": TABLE}
-        url = self.plane.url + self.plane.path(resource, None, namespace)
-        answer = rest.pool.request("GET", url, headers=accept, retries=False).json()
+        answer = self.plane.request("GET", self.plane.path(resource, None, namespace), accept=TABLE)
         columns = [column["name"] for column in answer["columnDefinitions"]]
         return [dict(zip(columns, row["cells"], strict=True)) for row in answer["rows"]]
 
@@ -148,22 +180,29 @@ class World:
     def launch_operator(self, *options: str, kubeconfig: Path | None = None) -> Operator:
         """Start the operator without waiting."""
         self._started += 1
+        log = self.logs / f"operator-{self._started}.log"
+        if self.inside is not None:
+            self._operator = self.inside.operator(self.account, options, log)
+        else:
+            self._operator = self._process(options, kubeconfig or self.account.kubeconfig, log)
+        self._operator.process.launch()
+        return self._operator
+
+    def _process(self, options: Sequence[str], kubeconfig: Path, log: Path) -> Operator:
         health, metrics = free_ports(2)
         program = Program.prepare(
             "operator",
             [
                 "examples.memcached_operator",
-                f"--kubeconfig={kubeconfig or self.account.kubeconfig}",
+                f"--kubeconfig={kubeconfig}",
                 f"--health-address=127.0.0.1:{health}",
                 f"--metrics-address=127.0.0.1:{metrics}",
                 "--log-format=json",
                 *options,
             ],
-            self.logs / f"operator-{self._started}.log",
+            log,
         )
-        self._operator = Operator(program.process, program.log, health, metrics)
-        self._operator.process.launch()
-        return self._operator
+        return OperatorProcess(program.process, program.log, health, metrics)
 
     def start_operator(self, *options: str, kubeconfig: Path | None = None) -> Operator:
         """Start the operator, wait until it is ready, and count W0 where no custom resource exists."""
@@ -270,18 +309,22 @@ class World:
 
 
 @contextmanager
-def started(logs: Path | None, name: str, *, applied: bool = True, **options: Any) -> Iterator[World]:
-    """Run a control plane, with the manifests applied unless a row is to do that, and end everything afterwards.
+def started(
+    logs: Path | None, name: str, *, applied: bool = True, apart: bool = False, **options: Any
+) -> Iterator[World]:
+    """Run a cluster, with the manifests applied unless a row is to do that, and end everything afterwards.
 
-    `logs` keeps the logs of all parts; a temporary folder by default.
+    Args:
+        logs: keeps the logs of all parts; a temporary folder by default.
+        apart: run the operator as a process on the embedded cluster, too; else it is in here, in virtual time.
     """
     with tempfile.TemporaryDirectory(prefix="acceptance-") as temporary:
         folder = (logs or Path(temporary)) / name
         folder.mkdir(parents=True, exist_ok=True)
-        with start_cluster(folder, **options) as plane:
+        with start_cluster(folder, apart=apart, **options) as (plane, inside):
             if applied:
                 set_up(plane)
-            world = World(plane, plane.service_account(SYSTEM, ACCOUNT), folder)
+            world = World(plane, plane.service_account(SYSTEM, ACCOUNT), folder, inside)
             try:
                 yield world
             finally:
@@ -303,11 +346,20 @@ def wanted_cluster() -> str:
     return wanted
 
 
-def start_cluster(folder: Path, **options: Any) -> Cluster:
-    """Start the cluster that is wanted."""
-    if wanted_cluster() == "embedded":
-        return EmbeddedCluster.start(folder=folder, http=True, **options)
-    return ControlPlane.start(folder=folder, **options)
+@contextmanager
+def start_cluster(folder: Path, *, apart: bool, **options: Any) -> Iterator[tuple[Cluster, Inside | None]]:
+    """Run the cluster that is wanted, and the loop that the rows run on where they are in here."""
+    if wanted_cluster() == "real":
+        with ControlPlane.start(folder=folder, **options) as plane:
+            yield plane, None
+    elif apart:
+        with EmbeddedCluster.start(folder=folder, http=True, **options) as plane:
+            yield plane, None
+    else:
+        with EmbeddedCluster.start(folder=folder, **options) as cluster, virtual_loop() as loop:
+            cluster.go_by(loop)
+            with going_by(LoopTime(loop)):
+                yield cluster, Inside(cluster, loop)
 
 
 @contextmanager

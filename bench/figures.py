@@ -9,6 +9,7 @@ import attrs
 Figures = Mapping[str, float]
 Results = Mapping[str, Figures]
 """Figures by what they were measured on: a driver, or "micro"."""
+Row = tuple[str, str, str, str, str]
 
 OURS, SHARED, LIGHTKUBE, UVLOOP, MICRO = "scopedcache", "SharedInformer", "lightkube", "scopedcache on uvloop", "micro"
 
@@ -26,7 +27,7 @@ class Target:
     """The bound is then a factor: so many times the peer's figure."""
     source: str = OURS
 
-    def row(self, results: Results) -> tuple[str, str, str, str, str] | None:
+    def row(self, results: Results) -> Row | None:
         """Return name, target, value, ratio and verdict; None where it was not measured."""
         value = results.get(self.source, {}).get(self.key)
         if value is None:
@@ -99,14 +100,16 @@ _MICRO = [
 
 
 def table(results: Results) -> str:
-    """Return the table: figure, target, value, ratio, met or missed."""
-    rows = [("figure", "target", "value", "ratio", "")]
-    rows += _rows(_targets(OURS), results) + _rows(_MICRO, results)
+    """Return the table of `python -m bench`."""
+    rows = _rows(_targets(OURS), results) + _rows(_MICRO, results)
     if UVLOOP in results:
         rows += [("on uvloop", "", "", "", ""), *_rows(_targets(UVLOOP), results)]
-    widths = [max(len(row[column]) for row in rows) for column in range(5)]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join([lines[0], "─" * (sum(widths) + 8), *lines[1:]])
+    return _laid_out(rows)
+
+
+def table_of(targets: Iterable[Target], results: Results) -> str:
+    """Return a table of these targets: figure, target, value, ratio, met or missed."""
+    return _laid_out(_rows(targets, results))
 
 
 def medians(runs: Iterable[Figures]) -> dict[str, float]:
@@ -118,8 +121,15 @@ def medians(runs: Iterable[Figures]) -> dict[str, float]:
     return {key: statistics.median(values) for key, values in gathered.items()}
 
 
-def _rows(targets: list[Target], results: Results) -> list[tuple[str, str, str, str, str]]:
+def _rows(targets: Iterable[Target], results: Results) -> list[Row]:
     return [row for target in targets if (row := target.row(results)) is not None]
+
+
+def _laid_out(found: list[Row]) -> str:
+    rows = [("figure", "target", "value", "ratio", ""), *found]
+    widths = [max(len(row[column]) for row in rows) for column in range(5)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return "\n".join([lines[0], "─" * (sum(widths) + 8), *lines[1:]])
 
 
 def _number(value: float) -> str:

@@ -1,9 +1,9 @@
-"""Build etcd, kube-apiserver and kube-controller-manager into `control-plane/bin`.
+"""Build etcd, kube-apiserver, kube-controller-manager and kubectl into `control-plane/bin`.
 
 Called by `make control-plane`; needs Python and Go, nothing else. What is built is pinned by `go.mod` and `go.sum`
 beside this file, which are never written to: Go works on a copy.
 
-Nothing is built when `KUBEBUILDER_ASSETS` names a folder with all three binaries, or when the stamp in `bin` shows that
+Nothing is built when `KUBEBUILDER_ASSETS` names a folder with all of them, or when the stamp in `bin` shows that
 the same sources were built with the same flags before. Only what is missing from `KUBEBUILDER_ASSETS` is built.
 """
 
@@ -42,6 +42,7 @@ TARGETS = (
     Target("etcd", "go.etcd.io/etcd/server/v3", 0.3),
     Target("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver", 3.4),
     Target("kube-controller-manager", "k8s.io/kubernetes/cmd/kube-controller-manager", 0.9),
+    Target("kubectl", "k8s.io/kubernetes/cmd/kubectl", 0.5),
 )
 
 
@@ -67,7 +68,7 @@ def build_missing(environ: Mapping[str, str], out: TextIO) -> None:
     assets = environ.get("KUBEBUILDER_ASSETS")
     wanted = absent(Path(assets)) if assets else list(TARGETS)
     if not wanted:
-        say(out, "KUBEBUILDER_ASSETS holds all three binaries, nothing to build")
+        say(out, "KUBEBUILDER_ASSETS holds all binaries, nothing to build")
         return
     if assets:
         say(out, f"KUBEBUILDER_ASSETS holds no {', '.join(target.name for target in wanted)}: building what is missing")
@@ -124,8 +125,8 @@ def advice(version: str) -> str:
     """Return the two ways to get the binaries, in words."""
     return (
         f"Either install Go {version} or newer, then run `make control-plane` again;\n"
-        "  or bring the binaries: `setup-envtest use 1.36.x -p path` prints a folder with etcd and kube-apiserver,\n"
-        "  put kube-controller-manager of the same Kubernetes release beside them (setup-envtest ships none) and\n"
+        "  or bring the binaries: `setup-envtest use 1.36.x -p path` prints a folder with etcd, kube-apiserver and\n"
+        "  kubectl; put kube-controller-manager of the same Kubernetes release beside them (it is not among them) and\n"
         "  set KUBEBUILDER_ASSETS to that folder."
     )
 

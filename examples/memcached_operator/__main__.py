@@ -50,13 +50,14 @@ ADVICE: dict[type[ScopedCacheError], str] = {
     TransportError: "check that the server runs, and its address and CA in the kubeconfig",
     ProtocolError: "this is no Kubernetes API server: check the address in the kubeconfig",
 }
-_log = logging.getLogger("memcached-operator")
+LOGGER = "memcached-operator"
+_log = logging.getLogger(LOGGER)
 
 
 def main() -> int:
     """Run until SIGTERM or SIGINT; return the exit status."""
-    options = _parser().parse_args()
-    configure_logging(options.log_format, "memcached-operator", verbose=options.verbose)
+    options = parser().parse_args()
+    configure_logging(options.log_format, LOGGER, verbose=options.verbose)
     try:
         asyncio.run(_run(options))
     except ScopedCacheError as error:
@@ -72,9 +73,9 @@ def main() -> int:
 async def _run(options: argparse.Namespace) -> None:
     async with Client.connect(kubeconfig=options.kubeconfig, context=options.context) as client:
         try:
-            cache, manager = _operator(client, options)
+            cache, manager = assemble(client, options)
         except ValueError as error:
-            _parser().error(str(error))
+            parser().error(str(error))
         with stop_signals() as stop:
             if await _answers(client, stop):
                 async with cache:
@@ -97,7 +98,12 @@ async def _answers(client: Client, stop: asyncio.Event) -> bool:
     return not stop.is_set()
 
 
-def _operator(client: Client, options: argparse.Namespace) -> tuple[ScopedCache, Manager]:
+def assemble(client: Client, options: argparse.Namespace) -> tuple[ScopedCache, Manager]:
+    """Put the operator together: its cache, and what runs on it.
+
+    Raises:
+        ValueError: an option makes no sense.
+    """
     counters = Counters()
     cache = ScopedCache(client, detection_bound=options.detection_bound, instrumentation=counters)
     reconciler = MemcachedReconciler(cache, client)
@@ -120,22 +126,23 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message} (--help lists the options)\n")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+def parser() -> argparse.ArgumentParser:
+    """Return the command line."""
+    wanted = _Parser(
         prog="python -m examples.memcached_operator",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--kubeconfig", help="the kubeconfig; without it KUBECONFIG, the Pod's account, ~/.kube/config")
-    parser.add_argument("--context", help="a context of the kubeconfig")
-    parser.add_argument("--leader-elect", action=argparse.BooleanOptionalAction, default=True)
-    parser.add_argument("--health-address", default="127.0.0.1:8081", help="for /healthz and /readyz")
-    parser.add_argument("--metrics-address", default="127.0.0.1:8080", help="for /metrics")
-    parser.add_argument("--detection-bound", type=float, default=10.0, help="seconds to notice a change of rights in")
-    parser.add_argument("--workers", type=int, default=4, help="custom resources reconciled at the same time")
-    parser.add_argument("--log-format", choices=("text", "json"), default="text")
-    parser.add_argument("-v", "--verbose", action="store_true", help="more lines, and tracebacks")
-    return parser
+    wanted.add_argument("--kubeconfig", help="the kubeconfig; without it KUBECONFIG, the Pod's account, ~/.kube/config")
+    wanted.add_argument("--context", help="a context of the kubeconfig")
+    wanted.add_argument("--leader-elect", action=argparse.BooleanOptionalAction, default=True)
+    wanted.add_argument("--health-address", default="127.0.0.1:8081", help="for /healthz and /readyz")
+    wanted.add_argument("--metrics-address", default="127.0.0.1:8080", help="for /metrics")
+    wanted.add_argument("--detection-bound", type=float, default=10.0, help="seconds to notice a change of rights in")
+    wanted.add_argument("--workers", type=int, default=4, help="custom resources reconciled at the same time")
+    wanted.add_argument("--log-format", choices=("text", "json"), default="text")
+    wanted.add_argument("-v", "--verbose", action="store_true", help="more lines, and tracebacks")
+    return wanted
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""kubectl does its ordinary jobs against the embedded cluster."""
+"""kubectl does its ordinary jobs, on the embedded cluster as on a real one, and prints the same."""
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -12,24 +12,44 @@ from pathlib import Path
 import pytest
 import yaml
 
-from scopedcache.testing import EmbeddedCluster
+from scopedcache.testing import ControlPlane, EmbeddedCluster
+from scopedcache.testing.binaries import find_kubectl
 from tests.contract.objects import WIDGETS, deployment, widget
 
-KUBECTL = shutil.which("kubectl")
-pytestmark = pytest.mark.skipif(KUBECTL is None, reason="kubectl is not installed")
+pytestmark = pytest.mark.real  # kubectl is one of the binaries
+Cluster = EmbeddedCluster | ControlPlane
 Kubectl = Callable[..., str]
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(params=["embedded", "real"])
+def either(request: pytest.FixtureRequest) -> Cluster:
+    """Return the embedded cluster, then the real one."""
+    found: Cluster = request.getfixturevalue({"embedded": "cluster", "real": "control_plane"}[request.param])
+    return found
 
 
 @pytest.fixture
-def kubectl(cluster: EmbeddedCluster, tmp_path: Path) -> Kubectl:
-    """Return a function that runs kubectl and returns what it printed; it fails when kubectl does."""
-    environ = {**os.environ, "HOME": str(tmp_path), "KUBECONFIG": str(cluster.admin.kubeconfig)}
+def namespace(either: Cluster) -> str:
+    """Return a new namespace, for the real cluster is shared."""
+    name = f"kubectl-{next(_numbers)}"
+    either.create_namespace(name)
+    return name
+
+
+@pytest.fixture
+def kubectl(either: Cluster, namespace: str, tmp_path: Path) -> Kubectl:
+    """Return a function that runs kubectl in the namespace and returns what it printed; it fails when kubectl does."""
+    config = yaml.safe_load(either.admin.kubeconfig.read_text())
+    for context in config["contexts"]:
+        context["context"]["namespace"] = namespace
+    (tmp_path / "kubeconfig").write_text(yaml.safe_dump(config))
+    environ = {**os.environ, "HOME": str(tmp_path), "KUBECONFIG": str(tmp_path / "kubeconfig")}
+    program = find_kubectl()
 
     def run(*words: str, stdin: object = None, status: int = 0) -> str:
         text = None if stdin is None else yaml.safe_dump(stdin)
-        done = subprocess.run(
-            [str(KUBECTL), *words], env=environ, input=text, capture_output=True, text=True, timeout=30
-        )
+        done = subprocess.run([program, *words], env=environ, input=text, capture_output=True, text=True, timeout=60)
         assert done.returncode == status, done.stdout + done.stderr
         return done.stdout + done.stderr
 
@@ -103,9 +123,9 @@ def test_a_custom_resource_is_defined_written_and_shown(kubectl: Kubectl) -> Non
     assert "spec.size in body should be greater than or equal to 0" in refused
 
 
-def test_what_somebody_may_do_is_listed(kubectl: Kubectl, cluster: EmbeddedCluster) -> None:
-    alice = cluster.user("alice")
-    cluster.grant(alice, ["get", "list"], ["pods"], namespace="default")
+def test_what_somebody_may_do_is_listed(kubectl: Kubectl, either: Cluster, namespace: str) -> None:
+    either.grant(either.user("alice"), ["get", "list"], ["pods"], namespace=namespace)
+    either.wait_allowed(either.user("alice"), "list", "pods", namespace)
 
     told = kubectl("auth", "can-i", "--list", "--as", "alice")
 
@@ -119,7 +139,7 @@ def test_what_somebody_may_do_is_listed(kubectl: Kubectl, cluster: EmbeddedClust
 def test_a_namespace_is_made_and_deleted(kubectl: Kubectl) -> None:
     kubectl("create", "namespace", "short")
     kubectl("create", "configmap", "one", "-n", "short")
-    kubectl("delete", "namespace", "short", "--timeout=20s")
+    kubectl("delete", "namespace", "short", "--timeout=30s")
     assert "NotFound" in kubectl("get", "namespace", "short", status=1)
 
 

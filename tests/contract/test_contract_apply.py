@@ -57,7 +57,7 @@ def test_an_apply_that_brings_managed_fields_is_400(api: Server, maps: str) -> N
 def test_an_apply_creates_nothing_with_a_uid_and_no_status(api: Server, maps: str, widgets: str) -> None:
     assert apply(api, maps, config_map("a", uid="b5f5cd52-6f6d-4a1c-a9b5-4e6f0c6b1b0e")).status == 409
     body = {"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "a"}, "status": {"size": 1}}
-    query = {"content_type": "application/apply-patch+yaml", "fieldManager": "one"}
+    query: dict[str, Any] = {"content_type": "application/apply-patch+yaml", "fieldManager": "one"}
     assert api.call("PATCH", f"{widgets}/a/status", body, **query).status == 404
 
 

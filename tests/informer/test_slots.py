@@ -6,7 +6,8 @@ import contextlib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scopedcache.informer.slots import SyncSlots
+from scopedcache.informer.slots import KEPT, SyncSlots
+from scopedcache.testing import virtual_time
 from tests.clock import idle
 
 
@@ -78,6 +79,22 @@ async def test_who_fails_gives_its_slot_back():
             _ = 1 / 0
     async with asyncio.timeout(1), slots.take("a"):
         pass
+
+
+def test_lists_that_hang_keep_nobody_waiting_for_longer_than_they_keep_their_slots():
+    async def run():
+        line = Line(2)
+        tasks = [line.start(name, name) for name in ("hangs", "hangs too", "waits")]
+        await virtual_time.after(KEPT - 0.1)
+        assert line.order == ["hangs", "hangs too"]
+        await virtual_time.after(0.2)
+        assert line.order == ["hangs", "hangs too", "waits"]
+        for name in ("hangs", "hangs too", "waits"):
+            line.holding[name].set()
+        await asyncio.gather(*tasks)
+        assert line.slots._free == 2  # each was given back once
+
+    virtual_time.run(run())
 
 
 async def test_who_leaves_in_the_moment_its_turn_comes_passes_it_on():

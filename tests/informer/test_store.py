@@ -152,6 +152,38 @@ def test_the_late_answer_to_a_write_does_not_bring_back_what_was_deleted_after_i
     assert (store.write(entry("x", 6), seen="7"), len(store)) == (None, 0)
 
 
+def test_the_answer_to_a_write_that_comes_while_a_list_is_applied_brings_back_nothing_that_the_list_shows_as_gone():
+    store = Store()
+    store.put(entry("x", version=1))
+    store.put(entry("y", version=2))
+    applying = store.replace(snapshot(entry("y", version=9)), "10", "2")
+    assert word(next(applying)) == "-x@1?"
+
+    assert store.write(entry("x", version=5), "2") is None  # written at 5, gone by 10: its event came before the list
+
+    assert words(applying) == ["y@2→9"]
+    assert held(store) == {"y": "9"}
+
+
+def test_the_answer_to_a_write_that_comes_while_a_list_is_applied_is_read_at_once_where_the_list_has_the_object():
+    store = Store()
+    store.put(entry("x", version=1))
+    applying = store.replace(snapshot(entry("y", version=9)), "10", "2")
+    next(applying)
+
+    assert word(store.write(entry("y", version=5), "2")) == "+y@5"
+    assert word(store.write(entry("z", version=11), "2")) == "+z@11"
+
+    assert words(applying) == ["y@5→9"]
+    assert held(store) == {"y": "9", "z": "11"}
+
+
+def test_after_a_list_was_applied_writes_are_measured_by_events_again():
+    store = Store()
+    replace(store, version="10")
+    assert word(store.write(entry("x", version=11), "10")) == "+x@11"
+
+
 def test_what_our_own_delete_removed_no_late_event_brings_back():
     store = Store()
     store.put(entry("x", 5))

@@ -11,6 +11,8 @@ from types import ModuleType
 
 import pytest
 
+from scopedcache.testing.binaries import MissingBinariesError, find_kubectl
+
 SCRIPT = Path(__file__).parents[2] / "control-plane" / "build.py"
 
 
@@ -76,3 +78,11 @@ def test_the_binaries_name_the_pinned_version(build: ModuleType) -> None:
 def test_what_go_says_is_repeated_without_the_places_of_this_machine(build: ModuleType, tmp_path: Path) -> None:
     said = build.without_places(f'reading "https://proxy.example/x": in {tmp_path}/go.mod', tmp_path)
     assert said == 'reading "<address>": in ./go.mod'
+
+
+def test_kubectl_is_taken_from_beside_the_servers_not_from_anywhere(tmp_path: Path) -> None:
+    program = tmp_path / "kubectl"
+    program.touch(mode=0o755)
+    assert find_kubectl({"KUBEBUILDER_ASSETS": str(tmp_path)}, tmp_path) == program
+    with pytest.raises(MissingBinariesError, match="no kubectl in KUBEBUILDER_ASSETS or control-plane/bin"):
+        find_kubectl({"PATH": str(tmp_path)}, tmp_path)

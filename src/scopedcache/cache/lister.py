@@ -86,7 +86,8 @@ class Lister:
         if max_age is not None:
             _fresh(view.informer, max_age)
         if found is None or ((view.selector or view.name) and not view.shows(found)):
-            view.key(key)  # of another name than the one that was opened, nothing is known
+            if view.name:
+                view.key(key)  # of another name than the one that was opened, nothing is known
             return None
         return found.to_model(model) if model else found
 

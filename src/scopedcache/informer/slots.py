@@ -1,6 +1,7 @@
 """How many first lists run at a time, and whose turn is next.
 
-Round-robin by namespace, so that none waits for another's hundred kinds.
+Round-robin by namespace, so that none waits for another's hundred kinds. A list that takes long goes on without its
+slot, so that a server which never answers for twenty of them keeps nobody else waiting.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from contextlib import asynccontextmanager
 
 # Enough to fill the server's concurrency share for lists, few enough not to exhaust it.
 FIRST_SYNCS = 20
+# Seconds for which a list keeps its slot. A guess: ten thousand objects of 5 KB take well under one.
+KEPT = 5.0
 
 
 class SyncSlots:
@@ -23,12 +26,22 @@ class SyncSlots:
 
     @asynccontextmanager
     async def take(self, namespace: str | None) -> AsyncIterator[None]:
-        """Wait for a slot; hold it for the length of the block."""
+        """Wait for a slot; hold it for the length of the block, KEPT seconds at most."""
         await self._acquire(namespace)
+        held = True
+
+        def give_back() -> None:
+            nonlocal held
+            if held:
+                held = False
+                self._release()
+
+        timer = asyncio.get_running_loop().call_later(KEPT, give_back)
         try:
             yield
         finally:
-            self._release()
+            timer.cancel()
+            give_back()
 
     async def _acquire(self, namespace: str | None) -> None:
         if self._free > 0:

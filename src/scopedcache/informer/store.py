@@ -41,6 +41,9 @@ class Store:
         self._tombstones: set[str] = set()
         # Versions that our own writes put in, until the events have come that far.
         self._own: dict[Key, str] = {}
+        # The list that is being applied, and its version; the loop turns in between, so a write's answer may come.
+        self._list: Mapping[Key, Entry] = {}
+        self._listed = ""
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -63,10 +66,11 @@ class Store:
     def write(self, entry: Entry, seen: str) -> Delta | None:
         """Take the answer to our own write; `seen` is the version that the events have come to.
 
-        What is not newer than that was told by an event already, perhaps together with its deletion: None then.
+        What is not newer than that was told by an event already, perhaps together with its deletion: None then. The
+        same holds for the list that is being applied, unless the object is in it.
         """
         version = entry.metadata.resource_version
-        if is_newer(version, seen) is False:
+        if is_newer(version, seen) is False or self._gone_by_now(entry):
             return None
         delta = self.put(entry)
         if delta is not None:
@@ -102,6 +106,13 @@ class Store:
         list is right even where it is older than what is held: the server went back in time then (etcd was restored).
         Only what our own writes changed after `version` stays as they left it. `seen` is the version before the list.
         """
+        self._list, self._listed = snapshot, version
+        try:
+            yield from self._replace(snapshot, version, seen)
+        finally:
+            self._list, self._listed = {}, ""
+
+    def _replace(self, snapshot: Mapping[Key, Entry], version: str, seen: str) -> Iterator[Delta]:
         if is_newer(seen, version):
             self._own.clear()
         if self._tombstones:  # an object that the list still shows was deleted after it, so its event is to come
@@ -131,6 +142,14 @@ class Store:
     def _written_after(self, key: Key, held: Entry, version: str) -> bool:
         own = self._own.get(key)
         return own is not None and own == held.metadata.resource_version and bool(is_newer(own, version))
+
+    def _gone_by_now(self, entry: Entry) -> bool:
+        """Tell that the list that is being applied is newer than what was written, and does not show the object."""
+        metadata = entry.metadata
+        if not self._listed or is_newer(metadata.resource_version, self._listed) is not False:
+            return False
+        listed = self._list.get((metadata.namespace, metadata.name))
+        return listed is None or listed.metadata.uid != metadata.uid
 
     def revert(self, delta: Delta) -> None:
         """Undo a change that could not be passed on: the next list brings it again."""

@@ -10,11 +10,12 @@ import threading
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal, NewType, TypedDict, Unpack
+from typing import Literal, NewType, TypedDict, TypeVar, Unpack
 
 import attrs
 import msgspec
 
+T = TypeVar("T")
 Mark = NewType("Mark", int)
 Stage = Literal["ResponseStarted", "ResponseComplete", "Panic"]
 
@@ -142,9 +143,12 @@ class AuditLog:
         return f"<AuditLog of {len(self.sources)} servers: {len(self._requests)} requests read>"
 
 
-def matching(requests: Iterable[AuditRequest], wanted: Wanted) -> list[AuditRequest]:
-    """Return the requests that agree in every field of `wanted`."""
-    return [request for request in requests if all(getattr(request, key) == value for key, value in wanted.items())]
+def matching(requests: Iterable[T], wanted: Wanted) -> list[T]:
+    """Return the requests, however they are kept, that agree in every field of `wanted`."""
+    found = list(requests)
+    for key, value in wanted.items():
+        found = [request for request in found if getattr(request, key) == value]
+    return found
 
 
 class _User(msgspec.Struct):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import attrs
@@ -36,15 +36,29 @@ def find_binaries(environ: Mapping[str, str] | None = None, start: Path | None =
     Raises:
         MissingBinariesError: at least one is in neither place.
     """
+    return Binaries(*find(NAMES, environ, start))
+
+
+def find_kubectl(environ: Mapping[str, str] | None = None, start: Path | None = None) -> Path:
+    """Return kubectl from where `find_binaries` looks, not from `PATH`: the release of the servers.
+
+    Raises:
+        MissingBinariesError: it is in neither place.
+    """
+    return find(("kubectl",), environ, start)[0]
+
+
+def find(names: Sequence[str], environ: Mapping[str, str] | None, start: Path | None) -> list[Path]:
+    """Return the paths of programs. Raise MissingBinariesError unless all are there."""
     folders = list(places(os.environ if environ is None else environ, start or Path.cwd()))
-    found = {name: next((f / name for f in folders if os.access(f / name, os.X_OK)), None) for name in NAMES}
+    found = {name: next((f / name for f in folders if os.access(f / name, os.X_OK)), None) for name in names}
     missing = [name for name, path in found.items() if path is None]
     if missing:
         raise MissingBinariesError(
             f"no {', '.join(missing)} in KUBEBUILDER_ASSETS or control-plane/bin: "
             "run `make control-plane`, or set KUBEBUILDER_ASSETS to a folder that holds them"
         )
-    return Binaries(*(path for path in found.values() if path is not None))
+    return [path for path in found.values() if path is not None]
 
 
 def places(environ: Mapping[str, str], start: Path) -> Iterator[Path]:

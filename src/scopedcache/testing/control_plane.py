@@ -165,6 +165,7 @@ class ControlPlane(Resources, Rights):
         body: object = None,
         *,
         content_type: str = JSON,
+        accept: str = JSON,
         query: Mapping[str, str] | None = None,
         user: Identity | None = None,
         server: int = 0,
@@ -178,7 +179,8 @@ class ControlPlane(Resources, Rights):
         """
         token = (user or self.admin).token
         rest = self._rests[server]
-        return rest.request(method, path, body, token=token, content_type=content_type, query=query, timeout=timeout)
+        types = {"content_type": content_type, "accept": accept}
+        return rest.request(method, path, body, token=token, **types, query=query, timeout=timeout)
 
     def user(self, name: str) -> Identity:
         """Return a user that was named at the start. Raise ScopedCacheError for any other name."""

@@ -56,6 +56,7 @@ class Rest:
         *,
         token: str,
         content_type: str = JSON,
+        accept: str = JSON,
         query: Mapping[str, str] | None = None,
         timeout: float = 10.0,
     ) -> dict[str, Any]:
@@ -67,7 +68,7 @@ class Rest:
         """
         target = self.url + path + (f"?{urlencode(query)}" if query else "")
         content = None if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
-        headers = {"Authorization": f"Bearer {token}", "Accept": JSON}
+        headers = {"Authorization": f"Bearer {token}", "Accept": accept}
         if content is not None:
             headers["Content-Type"] = content_type
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .cluster import EmbeddedCluster
 from .faults import Fault
+from .frontends import FrontEnd
 from .storage import Event, Storage, Stored
 
-__all__ = ["EmbeddedCluster", "Event", "Fault", "Storage", "Stored"]
+__all__ = ["EmbeddedCluster", "Event", "Fault", "FrontEnd", "Storage", "Stored"]

@@ -7,6 +7,7 @@ from typing import Final
 
 import attrs
 
+from .clock import wall
 from .kinds import Kind
 from .messages import Request
 from .rbac import AUTHENTICATED, UNAUTHENTICATED
@@ -44,7 +45,7 @@ class Accounts:
         """Return a new token of a ServiceAccount."""
         name = f"system:serviceaccount:{account.namespace}:{account.name}"
         return self._new(
-            _Login(User(name, (*account_groups(name), AUTHENTICATED), account.uid), account.uid, now + seconds)
+            _Login(User(name, (*account_groups(name), AUTHENTICATED), account.uid), account.uid, wall(now) + seconds)
         )
 
     def identify(self, request: Request, now: float) -> User:
@@ -57,7 +58,7 @@ class Accounts:
         if not scheme:
             return User("system:anonymous", (UNAUTHENTICATED,))
         login = self._logins.get(token.strip()) if scheme.lower() == "bearer" else None
-        if login is None or now >= login.expires or not self._is_good(login, now):
+        if login is None or wall(now) >= login.expires or not self._is_good(login, now):
             raise unauthorized()
         return login.user
 

@@ -25,27 +25,27 @@ class Core(Protocol):
 
 
 async def exchange(core: Core, request: Request, timeout: float | None = None) -> tuple[Answer | Watch, Fault | None]:
-    """Send a request through the faults to the cluster; without a fault, nothing is waited for.
+    """Send a request through the faults to the cluster; where neither says so, nothing is waited for.
 
     Raises:
         Lost: there is no connection.
         TimeoutError: a fault keeps the answer for longer than `timeout`.
     """
     fault, question = core.begin(request)
-    if fault is None:
+    if fault is None and not question.wait:
         return core.finish(question), None
     async with asyncio.timeout(timeout):
-        await asyncio.sleep(fault.latency)
-    if fault.refuse:
+        await asyncio.sleep(question.wait + (fault.latency if fault is not None else 0.0))
+    if fault is not None and fault.refuse:
         raise Lost("connection refused")
-    return fault.answer() or core.finish(question), fault
+    return (fault.answer() if fault is not None else None) or core.finish(question), fault
 
 
 async def chunks(core: Core, watch: Watch, fault: Fault | None = None) -> AsyncGenerator[bytes, None]:
     """Yield what a watch sends, as it comes, until it ends.
 
     Raises:
-        Lost: a fault cuts the connection.
+        Lost: a fault cuts the connection, or the server restarts.
     """
     loop = asyncio.get_running_loop()
     news = asyncio.Event()
@@ -68,6 +68,8 @@ async def chunks(core: Core, watch: Watch, fault: Fault | None = None) -> AsyncG
                 sent += len(lines)
             elif lines:
                 yield b"".join(lines)
+            elif watch.lost:
+                raise Lost("connection lost")
             elif watch.ended:
                 return
             else:

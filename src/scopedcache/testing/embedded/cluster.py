@@ -7,8 +7,8 @@ import atexit
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterable, Mapping
-from contextlib import ExitStack
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
@@ -22,24 +22,23 @@ from ..identities import Identity, make_identity, service_account_groups
 from ..rbac import Rights
 from ..resources import Resources, wait_for
 from ..rest import JSON, read_answer
-from .alarm import Alarm
 from .bootstrap import bootstrap
 from .clock import Clock
-from .controllers import Controller, standard
+from .controllers import Controller, chosen, standard
 from .faults import Fault, Faults
+from .frontends import FrontEnd, Meanwhile
 from .messages import Answer, Request
 from .rbac import MASTERS
 from .records import Audit
 from .registry import Registry
+from .replica import Replica
+from .rounds import Rounds
 from .server import Question, Server
 from .storage import Storage
 from .transport import EmbeddedTransport
 from .watches import Watch
 
 ADMIN: Final = "admin"
-KUBELET: Final = "kubelet"
-# A controller that writes for ever is a mistake; nothing real takes so many rounds.
-ROUNDS: Final = 10_000
 
 
 class EmbeddedCluster(Resources, Rights):
@@ -50,7 +49,9 @@ class EmbeddedCluster(Resources, Rights):
 
     Attributes:
         admin: a user in `system:masters`.
-        storage, registry, server, controllers: the inside, for controllers and for the curious.
+        lock: held while anything is read or changed.
+        front_ends: its API servers; the first one is `server`, and `front_end()` adds others.
+        storage, registry, server: the inside, for controllers and for the curious.
         faults: what goes wrong on purpose.
         audit: who asked what, exactly.
         clock: the time of this cluster; `client()` makes it follow the loop that the client runs on.
@@ -71,21 +72,15 @@ class EmbeddedCluster(Resources, Rights):
         self.audit = Audit()
         self.url = ""
         self.ca_file = Path()
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
         self._folder = folder
         self._kept = folder is not None
         self._doors = ExitStack()
         self._identities: dict[str, Identity] = {}
-        self._alarms: dict[asyncio.AbstractEventLoop, Alarm] = {}
-        self._dirty = False
-        self._due: float | None = None
-        self.storage.subscribe(self._note)
-        self.controllers: list[Controller] = [
-            self.server.definitions,
-            *self._chosen(standard(self.storage, self.registry), controllers, kubelet=kubelet),
-        ]
-        for controller in self.controllers:
-            self.storage.subscribe(controller.observe)
+        self.front_ends = [FrontEnd(self, 0, self.server)]
+        running = chosen(standard(self.storage, self.registry), controllers, kubelet=kubelet)
+        self._rounds = Rounds(self.clock, self._run_due, [self.server.definitions, *running])
+        self.storage.subscribe(self._rounds.observe)
         bootstrap(self.storage, self.registry, self.clock.now())
         self.admin = self.user(ADMIN, (MASTERS,))
         self.tick()
@@ -158,8 +153,29 @@ class EmbeddedCluster(Resources, Rights):
 
         `ScopedCache(cluster.client(identity))` is a cache on it; a loop with virtual time makes waiting cost nothing.
         """
-        who = identity or self.admin
-        return Client(EmbeddedTransport(self, lambda: who.token), namespace=who.namespace)
+        return self._client(identity, (0,))
+
+    # -- several API servers -------------------------------------------------------------------------------------
+
+    def front_end(self, *, lag: float = 0.0) -> FrontEnd:
+        """Add an API server on the same storage, that hears of every change `lag` seconds after it was written.
+
+        Its rights, its watches and its lists of any version are old; writes and lists of the newest state are not.
+        """
+        with self.lock:
+            replica = Replica(self.storage, lag)
+            self._rounds.controllers.append(replica)
+            self.front_ends.append(FrontEnd(self, len(self.front_ends), self.server.beside(replica), replica))
+            return self.front_ends[-1]
+
+    def balanced_client(self, identity: Identity | None, front_ends: Sequence[FrontEnd]) -> Client:
+        """Return a client behind a load balancer: each request and each watch goes to the next of the front ends."""
+        return self._client(identity, [front_end.number for front_end in front_ends])
+
+    @property
+    def controllers(self) -> list[Controller]:
+        """Return what runs in this cluster, the replicas of its front ends included."""
+        return self._rounds.controllers
 
     # -- requests ------------------------------------------------------------------------------------------------
 
@@ -170,6 +186,7 @@ class EmbeddedCluster(Resources, Rights):
         body: object = None,
         *,
         content_type: str = JSON,
+        accept: str = JSON,
         query: Mapping[str, str] | None = None,
         user: Identity | None = None,
     ) -> dict[str, Any]:
@@ -178,12 +195,12 @@ class EmbeddedCluster(Resources, Rights):
         Raises:
             APIError: the server refused; the leaf of its status code, with the server's message.
         """
-        headers = {"authorization": f"Bearer {(user or self.admin).token}", "accept": JSON}
+        headers = {"authorization": f"Bearer {(user or self.admin).token}", "accept": accept}
         content = b"" if body is None else body if isinstance(body, bytes) else msgspec.json.encode(body)
         if content:
             headers["content-type"] = content_type
         asked = Request(method, quote(path), tuple((query or {}).items()), headers, content)
-        with self._lock:
+        with self.lock:
             self._run_due()
             reply = self.finish(self.server.understand(asked, self.now()))
         if isinstance(reply, Watch):
@@ -193,35 +210,39 @@ class EmbeddedCluster(Resources, Rights):
 
     def begin(self, request: Request) -> tuple[Fault | None, Question]:
         """Understand a request, and find what goes wrong with it. For doors."""
-        with self._lock:
+        with self.lock:
+            self._run_due()
             now = self.now()
-            question = self.server.understand(request, now)
+            front_end = self.front_ends[request.server]
+            question = front_end.server.understand(request, now)
             fault = self.faults.strike(question, now)
             if fault is not None and fault.code:
                 self.audit.note(question, fault.code, now)
+            elif fault is None or not fault.refuse:
+                question.wait = front_end.wait(question, now)
             return fault, question
 
     def finish(self, question: Question) -> Answer | Watch:
         """Answer a request, then let the controllers see what it changed. For doors."""
-        with self._lock:
+        with self.lock:
             self._run_due()
             now = self.now()
-            reply = self.server.answer(question, now)
+            reply = self.front_ends[question.request.server].server.answer(question, now)
             if isinstance(reply, Answer):
                 self.audit.note(question, reply.code, now)
             else:
                 record = self.audit.note(question, 200, now, is_open=True)
                 reply.closed.append(lambda: record.end(self.now()))
-            if self._dirty:
+            if self._rounds.pending:
                 self.tick()
             return reply
 
     def take(self, watch: Watch) -> list[bytes]:
         """Return what a watch has to send now. For doors."""
-        with self._lock:
+        with self.lock:
             now = self.now()
             if now >= watch.due:
-                watch.tick(now, self.storage.version)
+                watch.tick(now)
             return watch.take()
 
     # -- time ----------------------------------------------------------------------------------------------------
@@ -232,55 +253,40 @@ class EmbeddedCluster(Resources, Rights):
 
     def tick(self) -> float | None:
         """Run the controllers until nothing is left to do now; return when there is again, None: not by itself."""
-        with self._lock:
-            for _ in range(ROUNDS):
-                self._dirty = False
-                now = self.now()
-                wanted = [due for c in self.controllers if (due := c.step(now)) is not None]
-                self._due = min(wanted, default=None)
-                if not self._dirty:
-                    break
-            else:
-                raise ScopedCacheError(f"the controllers write for ever: {self.controllers}")
-            for alarm in self._alarms.values():
-                alarm.set(self._due)
-            return self._due
+        with self.lock:
+            return self._rounds.run()
 
     def advance(self, seconds: float) -> None:
         """Let time pass at once, for a test that has no loop: everything due within it happens at its time."""
-        with self._lock:
-            end = self.now() + seconds
-            self.tick()
-            while self._due is not None and self._due <= end:
-                self.clock.advance(max(0.0, self._due - self.now()))
-                self.tick()
-            self.clock.advance(max(0.0, end - self.now()))
+        with self.lock:
+            self._rounds.advance(seconds)
 
     def go_by(self, loop: asyncio.AbstractEventLoop) -> None:
         """Go by the time of this loop, and run what is due on it."""
-        if loop in self._alarms:
-            return
-        with self._lock:
-            self._alarms = {known: alarm for known, alarm in self._alarms.items() if not known.is_closed()}
-            self.clock.follow(loop.time)
-            alarm = self._alarms[loop] = Alarm(loop, self.now, self._run_due)
-            alarm.set(self._due)
+        if not self._rounds.knows(loop):
+            with self.lock:
+                self._rounds.go_by(loop)
 
     def compact(self) -> None:
         """Forget all history: old resource versions are 410 from now on."""
-        with self._lock:
+        with self.lock:
             self.storage.compact()
+            for front_end in self.front_ends[1:]:
+                front_end.seen.forget()
+
+    def restart(self, *, down: float = 2.0, unready: float = 1.0, reviews: Meanwhile = "answered") -> None:
+        """Restart the API server: lost watches, refused connections, false 403s. See `FrontEnd.restart`."""
+        self.front_ends[0].restart(down=down, unready=unready, reviews=reviews)
 
     # -- end -----------------------------------------------------------------------------------------------------
 
     def stop(self) -> None:
         """End watches, close the doors, remove the files. May be called again."""
         atexit.unregister(self.stop)
-        with self._lock:
-            self.server.watches.end_all()
-            for alarm in self._alarms.values():
-                alarm.close()
-            self._alarms = {}
+        with self.lock:
+            for watches in self.server.definitions.watches:
+                watches.end_all()
+            self._rounds.close()
         self._doors.close()
         if self._folder is not None and not self._kept:
             shutil.rmtree(self._folder, ignore_errors=True)
@@ -298,19 +304,16 @@ class EmbeddedCluster(Resources, Rights):
 
     # -- inside --------------------------------------------------------------------------------------------------
 
-    def _chosen(self, all_: list[Controller], names: Iterable[str] | None, *, kubelet: bool) -> list[Controller]:
-        wanted = {controller.name for controller in all_} if names is None else set(names)
-        if unknown := wanted - {controller.name for controller in all_}:
-            raise ScopedCacheError(f"no such controllers: {', '.join(sorted(unknown))}")
-        return [c for c in all_ if c.name in wanted and (kubelet or c.name != KUBELET)]
-
-    def _note(self, _: object) -> None:
-        self._dirty = True
-
     def _run_due(self) -> None:
-        with self._lock:
-            if self._due is not None and self._due <= self.now():
+        with self.lock:
+            if self._rounds.due:
                 self.tick()
+
+    def _client(self, identity: Identity | None, servers: Sequence[int]) -> Client:
+        with suppress(RuntimeError):  # outside of a loop: its first request says which one it belongs to
+            self.go_by(asyncio.get_running_loop())
+        who = identity or self.admin
+        return Client(EmbeddedTransport(self, lambda: who.token, servers), namespace=who.namespace)
 
     def _identity(self, username: str, groups: tuple[str, ...], token: str, **about: Any) -> Identity:
         folder = (self._folder or Path()) / "identities"

@@ -40,7 +40,7 @@ class Definitions:
     def __init__(self, storage: Storage, registry: Registry, watches: Watches) -> None:
         self._storage = storage
         self._registry = registry
-        self._watches = watches
+        self.watches = [watches]  # of every server that serves what is defined here
         self._kind = registry[f"customresourcedefinitions.{GROUP}"]
         self._changed: dict[str, None] = {}
         self._specs: dict[str, Body] = {}
@@ -85,8 +85,7 @@ class Definitions:
         self._registry.add(kind)
         if before is not None:
             self._rebuilt[kind.key] = now + REBUILD
-            for watch in self._watches.of(kind):
-                watch.end_at(now + REBUILD)
+            self._end_watches(kind, now + REBUILD)
         status = {
             "conditions": conditions(stored, now, _SERVED),
             "acceptedNames": spec["names"],
@@ -118,8 +117,12 @@ class Definitions:
         if kind is not None:
             self._registry.remove(kind)
             self._going.discard(kind.key)
-            for watch in self._watches.of(kind):
-                watch.end_at(now + REMOVAL)
+            self._end_watches(kind, now + REMOVAL)
+
+    def _end_watches(self, kind: Kind, when: float) -> None:
+        for watches in self.watches:
+            for watch in watches.of(kind):
+                watch.end_at(when)
 
 
 def rebuilding() -> Refusal:

@@ -26,7 +26,8 @@ class Fault:
     """A rule: which requests it is for, how often, and what happens to them. Unset fields match everything.
 
     Attributes:
-        user, verb, resource, namespace, name: which requests; `resource` is written `deployments.apps`.
+        user, verb, resource, namespace, name, server: which requests; `resource` is written `deployments.apps`,
+            `server` is the number of a front end.
         times: so many requests, then never again; None is for ever. `skip` lets the first ones pass.
         until: the cluster's time at which it is over: a window of false 403s after a restart, for one.
         chance: how likely a matching request is struck, by the cluster's seeded source.
@@ -44,6 +45,7 @@ class Fault:
     resource: str | None = None
     namespace: str | None = None
     name: str | None = None
+    server: int | None = None
     times: int | None = None
     skip: int = 0
     until: float = float("inf")
@@ -71,6 +73,7 @@ class Fault:
             "resource": asked.subject,
             "namespace": asked.namespace,
             "name": asked.name,
+            "server": question.request.server,
         }
         return all(getattr(self, field) in (None, value) for field, value in found.items())
 
@@ -103,9 +106,9 @@ class Faults:
         self._rules: list[Fault] = []
         self._chance: Callable[[], float] = random.Random(seed).random
 
-    def add(self, fault: Fault) -> Fault:
-        """Put a rule into force; return it, for `remove`."""
-        self._rules.append(fault)
+    def add(self, fault: Fault, *, first: bool = False) -> Fault:
+        """Put a rule into force, after the others or before them; return it, for `remove`."""
+        self._rules.insert(0 if first else len(self._rules), fault)
         return fault
 
     def remove(self, fault: Fault) -> None:

@@ -16,13 +16,17 @@ Query = Sequence[tuple[str, str]]
 
 @attrs.frozen
 class Request:
-    """One request as bytes and words. The names of headers are lower case; the path is decoded."""
+    """One request as bytes and words. The names of headers are lower case; the path is decoded.
+
+    `server` is the number of the front end that it goes to.
+    """
 
     method: str
     path: str
     query: Query = ()
     headers: Mapping[str, str] = attrs.field(factory=dict)
     body: bytes = b""
+    server: int = 0
 
     def asked(self, name: str, default: str = "") -> str:
         """Return a query parameter."""

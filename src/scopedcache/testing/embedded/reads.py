@@ -34,15 +34,21 @@ class _Token(msgspec.Struct, rename={"version": "rv"}):
 
 @attrs.frozen
 class Reads:
-    """The verbs that change nothing."""
+    """The verbs that change nothing.
+
+    `seen` is what this server has seen of the storage: what watches tell, and what is asked for by a version is taken
+    from.
+    """
 
     storage: Storage
     watches: Watches
+    seen: Storage
 
     def get(self, request: Request, kind: Kind, asked: Attributes, now: float) -> Answer:
         """Answer with one object."""
         view = view_of(request)
-        found = self.storage.existing(kind, asked.namespace, asked.name)
+        source = self.seen if request.asked("resourceVersion") else self.storage
+        found = source.existing(kind, asked.namespace, asked.name)
         return Answer(200, object_bytes(found, asked.api_version, view, now))
 
     def list(self, request: Request, kind: Kind, asked: Attributes, now: float) -> Answer:
@@ -81,12 +87,12 @@ class Reads:
         bookmarks = is_true(request.asked("allowWatchBookmarks"))
         streaming = is_true(request.asked("sendInitialEvents"))
         timeout = self.watches.timeout(float(_number(request.asked("timeoutSeconds"))))
-        if streaming and since > self.storage.version:
-            raise too_large_version(since, self.storage.version)
+        if streaming and since > self.seen.version:
+            raise too_large_version(since, self.seen.version)
         watch = Watch(kind, asked.api_version, selection, view, now=now, timeout=timeout, bookmarks=bookmarks)
         initial: list[Stored] = []
         if streaming or not since:
-            found = self.storage.list(kind, selection.namespace)
+            found = self.seen.list(kind, selection.namespace)
             initial = [stored for stored in found if selection.is_plain or selection.matches(stored)]
         plain = bool(since) and not streaming
         self.watches.begin(watch, since if plain else None, initial, marked=streaming and bookmarks)
@@ -95,27 +101,28 @@ class Reads:
     def _found(self, request: Request, kind: Kind, selection: Selection) -> tuple[StoredList, int, bool]:
         """Return the objects, the version they stand for, and whether `limit` counts."""
         place = selection.namespace
-        current = self.storage.version
         given = request.asked("resourceVersion")
         wanted = _number(given, "resourceVersion")
         if text := request.asked("continue"):
             token = _read_token(text)
-            version = current if token.version < 0 else token.version
+            version = self.storage.version if token.version < 0 else token.version
             try:
                 found = self.storage.list_at(kind, version, place)
             except Refusal as refusal:
                 raise expired(_INCONSISTENT, _token(_Token(-1, token.start))) from refusal
             return [s for s in found if (s.namespace, s.name) > token.start], version, True
-        if wanted > current:
-            raise too_large_version(wanted, current)
         match = request.asked("resourceVersionMatch")
-        if match == "Exact" or (wanted and not match and request.asked("limit")):
+        is_exact = match == "Exact" or bool(wanted and not match and request.asked("limit"))
+        source = self.seen if given and not is_exact else self.storage
+        if wanted > source.version:
+            raise too_large_version(wanted, source.version)
+        if is_exact:
             try:
-                return self.storage.list_at(kind, wanted, place), wanted, True
+                return source.list_at(kind, wanted, place), wanted, True
             except Refusal as refusal:
                 raise expired("The resourceVersion for the provided list is too old.") from refusal
         # Version 0 is "whatever the cache has", and the cache knows no pages.
-        return self.storage.list(kind, place), current, given != "0"
+        return source.list(kind, place), source.version, given != "0"
 
 
 def _check_parameters(request: Request, *, watching: bool) -> None:

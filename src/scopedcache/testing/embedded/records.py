@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 import attrs
 
 from ..audit import AuditRequest, Mark, Wanted, matching
+from .clock import wall
 from .messages import Query
 from .requests import Attributes
 from .server import Question
@@ -26,6 +27,7 @@ class Audit:
 
     def __init__(self) -> None:
         self._records: list[Record] = []
+        self._open: list[Record] = []
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
 
@@ -35,27 +37,38 @@ class Audit:
 
     def requests(self, since: Mark | None = None, **wanted: Unpack[Wanted]) -> Requests:
         """Return the requests that agree with `wanted`."""
-        with self._lock:
-            found = [record.request for record in self._records[since or 0 :]]
-        return matching(found, wanted)
+        return [record.request for record in self._matching(since, wanted)]
 
     def count(self, since: Mark | None = None, **wanted: Unpack[Wanted]) -> int:
         """Return how many requests agree with `wanted`."""
-        return len(self.requests(since, **wanted))
+        return len(self._matching(since, wanted))
 
     def open_watches(self, **wanted: Unpack[Wanted]) -> Requests:
         """Return the watches that are open now; a refused one never was."""
-        return [r for r in self.requests(**wanted) if r.verb == "watch" and r.is_open and r.code == 200]
+        with self._lock:
+            self._open = [record for record in self._open if record.ended is None]
+            found = matching(self._open, wanted)
+        # Once more, of what is handed out: a watch may have ended in another thread since.
+        requests = [record.request for record in found if record.verb == "watch" and record.code == 200]
+        return [request for request in requests if request.is_open]
 
     def note(self, question: Question, code: int, now: float, *, is_open: bool = False) -> Record:
         """Write a request down; `end` of the result is for a watch that was open."""
         request, user = question.request, question.user.name if question.user is not None else ""
         agent = request.headers.get("user-agent", "")
-        about = (user, question.asked, request.path, request.query, agent)
-        record = Record(*about, code, now, next(self._numbers), None if is_open else now)
+        about = (user, question.asked, request.path, request.query, agent, request.server)
+        record = Record(*about, code, wall(now), next(self._numbers), None if is_open else wall(now))
         with self._lock:
             self._records.append(record)
+            if is_open:
+                self._open.append(record)
         return record
+
+    def _matching(self, since: Mark | None, wanted: Wanted) -> list[Record]:
+        """Return the records that agree: only these are worth a description."""
+        with self._lock:
+            found = self._records[since or 0 :]
+        return matching(found, wanted)
 
     def __repr__(self) -> str:
         return f"<Audit of {len(self._records)} requests>"
@@ -63,13 +76,17 @@ class Audit:
 
 @attrs.define(eq=False)
 class Record:
-    """A request, described only when somebody asks: most are never looked at. Its body is not kept."""
+    """A request, described only when somebody asks for it: most are never looked at. Its body is not kept.
+
+    What can be asked for (`Wanted`) is named as in the description.
+    """
 
     user: str
     asked: Attributes
     path: str
     query: Query
     agent: str
+    server: int
     code: int
     received: float
     number: int
@@ -77,24 +94,44 @@ class Record:
 
     def end(self, now: float) -> None:
         """A watch has ended."""
-        self.ended = self.ended or now
+        self.ended = self.ended or wall(now)
+
+    @property
+    def verb(self) -> str:
+        return self.asked.verb
+
+    @property
+    def resource(self) -> str:
+        return self.asked.subject if self.asked.is_resource else ""
+
+    @property
+    def subresource(self) -> str | None:
+        return self.asked.subresource or None
+
+    @property
+    def namespace(self) -> str | None:
+        return self.asked.namespace or None
+
+    @property
+    def name(self) -> str | None:
+        return self.asked.name or None
 
     @property
     def request(self) -> AuditRequest:
-        asked, query = self.asked, urlencode(self.query)
+        query, ended = urlencode(self.query), self.ended
         return AuditRequest(
             id=str(self.number),
             user=self.user,
-            verb=asked.verb,
-            resource=asked.subject if asked.is_resource else "",
-            subresource=asked.subresource or None,
-            namespace=asked.namespace or None,
-            name=asked.name or None,
+            verb=self.verb,
+            resource=self.resource,
+            subresource=self.subresource,
+            namespace=self.namespace,
+            name=self.name,
             code=self.code,
-            stage="ResponseStarted" if self.ended is None else "ResponseComplete",
+            stage="ResponseStarted" if ended is None else "ResponseComplete",
             uri=self.path + (f"?{query}" if query else ""),
             user_agent=self.agent,
             received=datetime.fromtimestamp(self.received, UTC),
-            ended=None if self.ended is None else datetime.fromtimestamp(self.ended, UTC),
-            server=0,
+            ended=None if ended is None else datetime.fromtimestamp(ended, UTC),
+            server=self.server,
         )

@@ -65,7 +65,7 @@ class Reviews:
             cause = Cause.wrong("spec.expirationSeconds", str(seconds), words)
             raise invalid("authentication.k8s.io", "TokenRequest", "", [cause])
         token = self.accounts.add_service_account(account, now, seconds)
-        status = {"token": token, "expirationTimestamp": timestamp(now + seconds)}
+        status = {"token": token, "expirationTimestamp": timestamp(now, seconds)}
         head = {"kind": "TokenRequest", "apiVersion": "authentication.k8s.io/v1"}
         metadata = {"name": asked.name, "namespace": asked.namespace, "creationTimestamp": timestamp(now)}
         spec = {"audiences": ["https://kubernetes.default.svc"], **spec, "expirationSeconds": seconds}

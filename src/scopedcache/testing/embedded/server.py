@@ -5,6 +5,8 @@ In the order of a real one: who is it (401), whom does it impersonate, may it (4
 
 from __future__ import annotations
 
+import copy
+
 import attrs
 import msgspec
 
@@ -15,7 +17,7 @@ from .escalation import check_grant
 from .kinds import Kind
 from .messages import JSON, Answer, Request, of_json, of_refusal
 from .openapi import openapi
-from .rbac import AUTHENTICATED, GROUP, MASTERS, Authorizer, refusal_words
+from .rbac import AUTHENTICATED, GROUP, MASTERS, Authorizer, Knowledge, refusal_words
 from .reads import Reads
 from .refusals import (
     Refusal,
@@ -48,12 +50,16 @@ _HEALTH = ("/healthz", "/livez", "/readyz")
 
 @attrs.define(eq=False)
 class Question:
-    """A request that was understood: who asks what. `refusal` where there is nothing more to ask."""
+    """A request that was understood: who asks what. `refusal` where there is nothing more to ask.
+
+    `wait`: so many seconds the server keeps it before it answers.
+    """
 
     request: Request
     asked: Attributes
     user: User | None
     refusal: Refusal | None = None
+    wait: float = 0.0
 
 
 class Server:
@@ -66,12 +72,29 @@ class Server:
         self.definitions = Definitions(storage, registry, self.watches)
         self.accounts = Accounts(storage, registry["serviceaccounts"])
         self.authorizer = Authorizer(storage, registry)
-        self._reads = Reads(storage, self.watches)
+        self._synced_at = 0.0
+        self._reads = Reads(storage, self.watches, storage)
         self._writes = Writes(storage, registry)
         self._reviews = Reviews(storage, registry, self.authorizer, self.accounts)
 
+    def beside(self, seen: Storage) -> Server:
+        """Return another server on the same storage, whose watches, caches and rights are those it has `seen`."""
+        other = copy.copy(self)
+        other.watches = Watches(seen)
+        self.definitions.watches.append(other.watches)
+        other.authorizer = Authorizer(seen, self.registry)
+        other._reads = Reads(self.storage, other.watches, seen)
+        other._reviews = attrs.evolve(self._reviews, authorizer=other.authorizer)
+        return other
+
+    def restart(self, synced_at: float, meanwhile: Knowledge) -> None:
+        """Lose every watch, and know no more than this about rights until then."""
+        self.watches.end_all(lost=True)
+        self._synced_at, self.authorizer.knows = synced_at, meanwhile
+
     def understand(self, request: Request, now: float) -> Question:
         """Find out who asks what."""
+        self._sync(now)
         asked = attributes_of(request)
         try:
             user = self.accounts.identify(request, now)
@@ -81,6 +104,7 @@ class Server:
 
     def answer(self, question: Question, now: float) -> Answer | Watch:
         """Answer what was asked, or refuse."""
+        self._sync(now)
         try:
             if question.refusal is not None or question.user is None:
                 raise question.refusal or no_such_path()
@@ -88,6 +112,10 @@ class Server:
             return self._answered(question.request, question.asked, question.user, now)
         except Refusal as refusal:
             return of_refusal(refusal)
+
+    def _sync(self, now: float) -> None:
+        if now >= self._synced_at:
+            self.authorizer.knows = "everything"
 
     def _impersonated(self, request: Request, user: User) -> User:
         wanted = impersonated(request)

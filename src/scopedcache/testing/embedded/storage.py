@@ -28,7 +28,6 @@ HISTORY = 4096
 # The alphabet of generated names: nothing that could spell a word.
 _LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 _TRIES = 8
-GRACE = 30
 
 
 # Named outside of the class, where `list` is a method.
@@ -125,6 +124,10 @@ class Storage:
     def compact(self) -> None:
         """Forget all history: every version before the present one is 410 from now on."""
         self.version += 1
+        self.forget()
+
+    def forget(self) -> None:
+        """Forget what happened until now, as the watch cache of a server does when it starts."""
         self._compacted = self.version
         for shelf in self._shelves.values():
             shelf.history.clear()
@@ -212,7 +215,7 @@ class Storage:
         self._check(kind, old, uid, version, precondition=True)
         body, metadata = dict(old.body), dict(old.metadata)
         body["metadata"] = metadata
-        wait = _grace(kind, old, grace)
+        wait = old.grace(grace)
         if old.deleting:
             wait = min(wait, metadata.get("deletionGracePeriodSeconds") or 0)
         else:
@@ -223,7 +226,7 @@ class Storage:
                 metadata["finalizers"] = finalizers
             if "generation" in metadata:
                 metadata["generation"] += 1
-        metadata["deletionTimestamp"] = metadata.get("deletionTimestamp") or timestamp(now + wait)
+        metadata["deletionTimestamp"] = metadata.get("deletionTimestamp") or timestamp(now, wait)
         metadata["deletionGracePeriodSeconds"] = wait
         if kind.key == ("", "namespaces"):
             body["status"] = {**(body.get("status") or {}), "phase": "Terminating"}
@@ -342,15 +345,3 @@ def _content(kind: Kind, body: Body) -> Body:
 def _unmet(kind: Kind, old: Stored, field: str, wanted: str, found: str, happened: str) -> Refusal:
     why = f"the {field} in the precondition ({wanted}) does not match the {field} in record ({found}). "
     return conflict(kind.group, kind.name, old.name, f"{why}The object might have been {happened}")
-
-
-def _grace(kind: Kind, old: Stored, wanted: int | None) -> int:
-    """Return the seconds a deletion waits: only Pods that have a node do."""
-    spec = old.body.get("spec") or {}
-    if kind.key != ("", "pods") or not spec.get("nodeName"):
-        return 0
-    if (old.body.get("status") or {}).get("phase") in ("Succeeded", "Failed"):
-        return 0
-    if wanted is not None:
-        return wanted
-    return int(spec.get("terminationGracePeriodSeconds", GRACE))

@@ -8,10 +8,13 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
+from .clock import wall
 from .kinds import Kind
 from .refusals import Body
 
 EventType = Literal["ADDED", "MODIFIED", "DELETED"]
+
+GRACE = 30
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
@@ -55,6 +58,17 @@ class Stored:
     def deleting(self) -> bool:
         return "deletionTimestamp" in self.metadata
 
+    def grace(self, wanted: int | None) -> int:
+        """Return the seconds a deletion waits: only Pods that have a node do."""
+        spec = self.body.get("spec") or {}
+        if self.kind.key != ("", "pods") or not spec.get("nodeName"):
+            return 0
+        if (self.body.get("status") or {}).get("phase") in ("Succeeded", "Failed"):
+            return 0
+        if wanted is not None:
+            return wanted
+        return int(spec.get("terminationGracePeriodSeconds", GRACE))
+
     def copy(self) -> Body:
         """Return a body that belongs to the caller."""
         return _decode(self.raw)  # type: ignore[no-any-return]
@@ -79,9 +93,9 @@ class Event(NamedTuple):
         return self.stored.version
 
 
-def timestamp(now: float) -> str:
-    """Return a time as metadata carries it, in whole seconds."""
-    return _second(int(now))
+def timestamp(now: float, after: float = 0.0) -> str:
+    """Return a time, or one so many seconds after it, as metadata carries it: in whole seconds of the wall clock."""
+    return _second(int(wall(now) + after))
 
 
 @functools.lru_cache(maxsize=64)

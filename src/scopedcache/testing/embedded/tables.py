@@ -9,6 +9,7 @@ from typing import Any
 
 import attrs
 
+from .clock import wall
 from .kinds import Kind
 from .refusals import Body
 
@@ -60,7 +61,7 @@ def at(body: Any, path: str) -> Any:
 
 def age(since: str, now: float) -> str:
     """Return how long ago a time was, as people read it: `20s`, `3m`, `5h`, `2d`."""
-    seconds = max(0, int(now - datetime.fromisoformat(since).timestamp()))
+    seconds = max(0, int(wall(now) - datetime.fromisoformat(since).timestamp()))
     if seconds < 120:
         return f"{seconds}s"
     if seconds < 7200:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+import itertools
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Protocol
 
@@ -25,11 +26,12 @@ class Cluster(Core, Protocol):
 
 
 class EmbeddedTransport:
-    """A way to an embedded cluster. Belongs to the running loop."""
+    """A way to an embedded cluster, to its front ends in turn. Belongs to the running loop."""
 
-    def __init__(self, cluster: Cluster, token: Callable[[], str]) -> None:
+    def __init__(self, cluster: Cluster, token: Callable[[], str], servers: Sequence[int] = (0,)) -> None:
         self._cluster = cluster
         self._token = token
+        self._servers = itertools.cycle(servers)
         self._closed = False
 
     async def request(
@@ -86,7 +88,7 @@ class EmbeddedTransport:
             raise TransportError("this client is closed")
         self._cluster.go_by(asyncio.get_running_loop())
         headers |= {"authorization": f"Bearer {self._token()}", "user-agent": AGENT}
-        return Request(method, path, tuple(query), headers, body)
+        return Request(method, path, tuple(query), headers, body, next(self._servers))
 
 
 class EmbeddedStream:

@@ -45,10 +45,12 @@ class Watch:
     ) -> None:
         self.kind = kind
         self.since = 0
+        self.seen: Callable[[], int] = int  # the version that its server has seen
         self.api_version = api_version
         self.selection = selection
         self.view = view
         self.ended = False
+        self.lost = False
         self.notify: Callable[[], None] = _nothing
         self.closed: list[Callable[[], None]] = []
         self._lines: list[bytes] = []
@@ -77,7 +79,9 @@ class Watch:
         self.notify()
 
     def bookmark(self, version: int, *, ends_initial_events: bool = False) -> None:
-        """Queue a BOOKMARK."""
+        """Queue a BOOKMARK; none that is older than what the watch began with."""
+        if version < self.since:
+            return
         metadata: dict[str, object] = {"resourceVersion": str(version)}
         if ends_initial_events:
             metadata["annotations"] = {"k8s.io/initial-events-end": "true"}
@@ -97,21 +101,27 @@ class Watch:
             self.ended = True
             self.notify()
 
+    def lose(self) -> None:
+        """End as a connection that is lost: what waits is lost too."""
+        self.lost = True
+        self._lines.clear()
+        self.end()
+
     def end_at(self, when: float) -> None:
         """End no later than at `when`."""
         self._ends = min(self._ends, when)
         self.notify()
 
-    def tick(self, now: float, version: int) -> None:
+    def tick(self, now: float) -> None:
         """Send the bookmark that is due, or end."""
         if now >= self._ends:
             self.end()
         elif now >= self._last_bookmark:
             self._last_bookmark = self._bookmark = _NEVER
-            self.bookmark(version)
+            self.bookmark(self.seen())
         elif now >= self._bookmark:
             self._bookmark = now + BOOKMARK_PERIOD
-            self.bookmark(version)
+            self.bookmark(self.seen())
 
     def close(self) -> None:
         """The client has gone, or has everything: leave no trace."""
@@ -140,6 +150,7 @@ class Watches:
     def begin(self, watch: Watch, since: int | None, initial: list[Stored], *, marked: bool) -> None:
         """Fill a watch with what comes first (objects, or the changes since a version), and keep it up to date."""
         watch.closed.append(lambda: self._forget(watch))
+        watch.seen = lambda: self._storage.version
         self._open.setdefault(watch.kind.key, {}).setdefault(watch.selection.namespace, {})[watch] = None
         if since is not None:
             watch.since = since
@@ -162,12 +173,12 @@ class Watches:
         """Return the open watches of a kind."""
         return [watch for watches in self._open.get(kind.key, {}).values() for watch in watches]
 
-    def end_all(self) -> None:
-        """End every watch in good order: the server goes away."""
+    def end_all(self, *, lost: bool = False) -> None:
+        """End every watch, in good order or as a lost connection: the server goes away."""
         for places in self._open.values():
             for watches in places.values():
                 for watch in watches:
-                    watch.end()
+                    (watch.lose if lost else watch.end)()
 
     def _publish(self, event: Event) -> None:
         places = self._open.get(event.kind.key)

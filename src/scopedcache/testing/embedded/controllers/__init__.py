@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Iterable
+from typing import Final, Protocol
 
+from ....errors import ScopedCacheError
 from ..registry import Registry
 from ..storage import Event, Storage
 from .accounts import ServiceAccounts
@@ -14,7 +16,9 @@ from .kubelet import Kubelet
 from .namespaces import NamespaceLifecycle
 from .replicasets import ReplicaSets
 
-__all__ = ["Controller", "Event", "Kubelet", "NamespaceLifecycle", "Registry", "Storage", "standard"]
+__all__ = ["Controller", "Event", "Kubelet", "NamespaceLifecycle", "Registry", "Storage", "chosen", "standard"]
+
+KUBELET: Final = "kubelet"
 
 
 class Controller(Protocol):
@@ -31,6 +35,14 @@ class Controller(Protocol):
 
     def step(self, now: float) -> float | None:
         """Do what is due, by writing to the storage; return when to be asked again, None: not before a change."""
+
+
+def chosen(all_: list[Controller], names: Iterable[str] | None, *, kubelet: bool) -> list[Controller]:
+    """Return those of these names, None: all of them, and without the kubelet where it is not wanted."""
+    wanted = {controller.name for controller in all_} if names is None else set(names)
+    if unknown := wanted - {controller.name for controller in all_}:
+        raise ScopedCacheError(f"no such controllers: {', '.join(sorted(unknown))}")
+    return [c for c in all_ if c.name in wanted and (kubelet or c.name != KUBELET)]
 
 
 def standard(storage: Storage, registry: Registry) -> list[Controller]:

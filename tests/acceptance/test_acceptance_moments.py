@@ -1,0 +1,134 @@
+"""Rows in virtual time: a pause costs nothing, and what is a process elsewhere is a task that looks like one."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from acceptance.inside import Inmate, virtual_loop
+from acceptance.moments import LoopTime, going_by, now, pause
+from acceptance.program import JSONLog
+from acceptance.waiting import Failed, eventually, never
+from scopedcache.testing.virtual_time import VirtualTimeLoop
+
+LOGGER = logging.getLogger("scopedcache.rows")
+
+
+@pytest.fixture
+def loop():
+    with virtual_loop() as found, going_by(LoopTime(found)):
+        yield found
+
+
+def inmate(loop: VirtualTimeLoop, log: Path, *words: str) -> Inmate:
+    """Return one that says a word every second, and then waits until it is stopped."""
+
+    async def main(stop: asyncio.Event, _: Callable[[str], None]) -> None:
+        for word in words:
+            LOGGER.info(word)
+            await asyncio.sleep(1.0)
+        await stop.wait()
+        LOGGER.info("stopped")
+
+    return Inmate("program", main, log, loop)
+
+
+def test_a_pause_lets_everything_happen_that_is_due_in_it(loop):
+    seen: list[object] = []
+    for seconds in (1, 2, 4):
+        loop.call_later(seconds, seen.append, seconds)
+    began = now()
+    pause(3.0)
+    assert (seen, now() - began) == ([1, 2], 3.0)
+
+
+def test_a_pause_ends_when_all_that_is_due_at_its_end_has_been_done(loop):
+    seen: list[object] = []
+
+    async def two_turns_later() -> None:
+        await asyncio.sleep(2.0)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        seen.append(True)
+
+    task = loop.create_task(two_turns_later())
+    pause(2.0)
+    assert seen == [True]
+    assert task.done()
+
+
+def test_what_comes_in_time_is_waited_for_and_measured(loop):
+    seen: list[object] = []
+    loop.call_later(2.0, seen.append, True)
+    took = eventually("it comes", lambda: None if seen else "nothing yet", within=5.0)
+    assert took == pytest.approx(2.0, abs=0.1)
+
+
+def test_what_does_not_come_fails_after_its_time_and_no_later(loop):
+    began = now()
+    with pytest.raises(Failed, match="not within 300 s; nothing yet"):
+        eventually("it comes", lambda: "nothing yet", within=300.0)
+    assert now() - began == pytest.approx(300.0, abs=0.2)
+
+
+def test_what_must_not_come_is_watched_for_the_whole_time(loop):
+    seen: list[object] = []
+    loop.call_later(59.0, seen.append, True)
+    with pytest.raises(Failed, match="after 59"):
+        never("it comes", lambda: "it is here" if seen else None, during=60.0)
+
+
+def test_time_is_the_machines_again_after_the_block():
+    before = now()
+    with virtual_loop() as loop, going_by(LoopTime(loop)):
+        pause(1000.0)
+    assert 0.0 <= now() - before < 1000.0
+
+
+def test_an_inmate_runs_only_while_rows_pause(loop, tmp_path):
+    program = inmate(loop, tmp_path / "log", "one", "two")
+    program.launch()
+    assert JSONLog(tmp_path / "log").events() == []
+    pause(0.5)
+    assert [line["event"] for line in JSONLog(tmp_path / "log").events()] == ["one"]
+    program.stop(grace=5.0)
+    assert [line["event"] for line in JSONLog(tmp_path / "log").events()] == ["one", "two", "stopped"]
+    assert not program.running
+
+
+def test_the_lines_of_two_inmates_do_not_mix(loop, tmp_path):
+    both = [inmate(loop, tmp_path / name, name) for name in ("first", "second")]
+    for program in both:
+        program.launch()
+    pause(0.5)
+    for program, name in zip(both, ("first", "second"), strict=True):
+        program.stop(grace=5.0)
+        assert [line["event"] for line in JSONLog(tmp_path / name).events()] == [name, "stopped"]
+
+
+def test_an_inmate_that_does_not_stop_is_ended_after_its_grace(loop, tmp_path):
+    async def main(_: asyncio.Event, __: Callable[[str], None]) -> None:
+        await asyncio.Event().wait()
+
+    program = Inmate("program", main, tmp_path / "log", loop)
+    program.launch()
+    began = now()
+    program.stop(grace=5.0)
+    assert not program.running
+    assert now() - began == pytest.approx(5.0, abs=0.1)
+
+
+def test_an_inmate_that_fails_says_why(loop, tmp_path):
+    async def main(_: asyncio.Event, __: Callable[[str], None]) -> None:
+        raise RuntimeError("no such thing")
+
+    program = Inmate("program", main, tmp_path / "log", loop)
+    program.launch()
+    pause(0.1)
+    assert not program.running
+    assert "RuntimeError: no such thing" in program.tail()
+    program.stop(grace=1.0)

@@ -10,16 +10,10 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from .refusals import Body
-from .wire import MESSAGES, field
+from .wire import FIELDS, NUMBERS
 
 MEDIA_TYPE: Final = "application/vnd.kubernetes.protobuf"
 _MAGIC: Final = b"k8s\x00"
-
-# Message → number → field.
-_NUMBERS: Final = {
-    message: {number: name for name in names if (number := field(message, name)[1])}
-    for message, names in MESSAGES.items()
-}
 
 
 def decode(body: bytes) -> Body | None:
@@ -33,7 +27,7 @@ def decode(body: bytes) -> Body | None:
     envelope = dict(_fields(body[len(_MAGIC) :]))
     about = _message("TypeMeta", envelope.get(1, b""))
     kind = about.get("kind", "")
-    if not _NUMBERS.get(kind):
+    if not NUMBERS.get(kind):
         return None
     return {**about, **_message(kind, envelope.get(2, b""))}
 
@@ -41,10 +35,10 @@ def decode(body: bytes) -> Body | None:
 def _message(kind: str, body: bytes) -> Body:
     found: Body = {}
     for number, value in _fields(body):
-        name = _NUMBERS[kind].get(number)
+        name = NUMBERS[kind].get(number)
         if name is None:
             continue
-        type_, _ = field(kind, name)
+        type_ = FIELDS[kind][name]
         if type_.startswith("[]"):
             found.setdefault(name, []).append(_value(type_[2:], value))
         elif type_.startswith("{}"):

@@ -10,7 +10,7 @@ from .kinds import Kind
 from .listkeys import merge_keys
 from .refusals import Body, Cause
 from .schema import structural_causes
-from .wire import MESSAGES
+from .wire import FIELDS
 
 Key = tuple[str, str]
 Check = Callable[[Body, Body | None], Iterator[Cause]]
@@ -25,7 +25,7 @@ class Shape:
     """A Validator of one built-in kind."""
 
     def __init__(self, kind: Kind) -> None:
-        self._fields = MESSAGES[kind.name]
+        self._fields = FIELDS[kind.name]
         self._check = _CHECKS.get(kind.key)
 
     def complete(self, body: Body) -> list[str]:

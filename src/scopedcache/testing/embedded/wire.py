@@ -19,7 +19,7 @@ _RIGHTS: Final = _SENT | {"rules": "[]PolicyRule 2"}
 _BINDING: Final = _SENT | {"subjects": "[]Subject 2", "roleRef": "RoleRef 3"}
 _WORKLOAD: Final = _SENT | {"spec": "WorkloadSpec 2", "status": "WorkloadStatus"}
 _ACCESS_REVIEW: Final = _SENT | {"spec": "AccessReviewSpec 2", "status": "o"}
-MESSAGES: Final[dict[str, dict[str, str]]] = {
+_MESSAGES: Final[dict[str, dict[str, str]]] = {
     "TypeMeta": {"apiVersion": "s 1", "kind": "s 2"},
     "Object": _OBJECT,
     "ObjectMeta": {
@@ -121,16 +121,18 @@ MESSAGES: Final[dict[str, dict[str, str]]] = {
     "Scale": {"specReplicasPath": "s", "statusReplicasPath": "s", "labelSelectorPath": "s"},
     "Column": {"name": "s", "type": "s", "jsonPath": "s"},
 }  # fmt: skip
-_SCALARS: Final[dict[str, tuple[type, ...]]] = {
-    "s": (str,), "b": (str,), "i": (int,), "n": (int, float), "t": (bool,), "o": (dict,), "IntOrString": (int, str),
+# What is decoded is of exactly these types.
+_SCALARS: Final[dict[str, frozenset[type]]] = {
+    "s": frozenset({str}), "b": frozenset({str}), "i": frozenset({int}), "n": frozenset({int, float}),
+    "t": frozenset({bool}), "o": frozenset({dict}), "IntOrString": frozenset({int, str}),
 }  # fmt: skip
 _GO: Final = {str: "string", int: "number", float: "number", bool: "bool", list: "array", dict: "object"}
-
-
-def field(message: str, name: str) -> tuple[str, int]:
-    """Return the type of a field, and its number; 0 where it does not come in protobuf."""
-    type_, _, number = MESSAGES[message][name].partition(" ")
-    return type_, int(number or 0)
+# The same table, read: message → field → its type; and its number, 0 where it does not come in protobuf.
+FIELDS: Final = {m: {name: told.partition(" ")[0] for name, told in names.items()} for m, names in _MESSAGES.items()}
+NUMBERS: Final = {
+    m: {int(told.partition(" ")[2]): name for name, told in names.items() if " " in told}
+    for m, names in _MESSAGES.items()
+}
 
 
 def check_types(body: Any, kind: Kind) -> None:
@@ -149,20 +151,25 @@ def check(body: Any, message: str, name: str, version: str) -> None:
 def _check(value: Any, type_: str, place: str) -> None:
     if type_ == "SchemaOrBool":
         type_ = "t" if isinstance(value, bool) else "Schema"
-    if type_.startswith(("[]", "{}")):
-        _expect(value, (list,) if type_.startswith("[]") else (dict,), type_, place)
-        for item in value if type_.startswith("[]") else value.values():
-            _check(item, type_[2:], place)
-    elif type_ in MESSAGES:
-        _expect(value, (dict,), type_, place)
-        for name in MESSAGES[type_].keys() & value.keys():
-            if value[name] is not None:
-                _check(value[name], field(type_, name)[0], f"{type_}.{name}")
-    elif type_ in _SCALARS:
-        _expect(value, _SCALARS[type_], type_, place)
+    fits = _SCALARS.get(type_)
+    if fits is not None:
+        if type(value) not in fits:
+            raise _misfit(value, type_, place)
+    elif type_ in FIELDS:
+        if type(value) is not dict:
+            raise _misfit(value, type_, place)
+        fields = FIELDS[type_]
+        for name, inner in value.items():
+            if inner is not None and name in fields:
+                _check(inner, fields[name], f"{type_}.{name}")
+    elif type_ != "a":
+        whole: type = list if type_.startswith("[]") else dict
+        if type(value) is not whole:
+            raise _misfit(value, type_, place)
+        for inner in value if whole is list else value.values():
+            _check(inner, type_[2:], place)
 
 
-def _expect(value: Any, types: tuple[type, ...], wanted: str, place: str) -> None:
-    if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
-        given = _GO.get(type(value), "null")
-        raise TypeError(f"cannot unmarshal {given} into Go struct field {place} of type {wanted}")
+def _misfit(value: Any, wanted: str, place: str) -> TypeError:
+    given = _GO.get(type(value), "null")
+    return TypeError(f"cannot unmarshal {given} into Go struct field {place} of type {wanted}")

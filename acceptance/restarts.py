@@ -21,8 +21,9 @@ from .extras import replicas
 from .facts import REPLICASETS, kinds_in, unscaled
 from .moments import now, pause
 from .rows import Outcome, Row
+from .starting import started, wanted_cluster
 from .waiting import NotRun, differs, eventually, first, require
-from .world import BOUND, CONVERGED, ROLLED_OUT, World, started, wanted_cluster
+from .world import BOUND, CONVERGED, ROLLED_OUT, World
 
 NAME = "memcached"
 NAMESPACES = ("steady-one", "steady-two")

@@ -17,7 +17,7 @@ from . import report
 from .catalogue import groups
 from .rows import select
 from .runner import Runner
-from .world import check_cluster, wanted_cluster
+from .starting import check_cluster, wanted_cluster
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from . import denial, extras, growth, idle, modes, restarts, revocation, scale, seed, steps
 from .rows import Group
-from .world import operated, started
+from .starting import operated, started
 
 
 def groups(logs: Path | None) -> list[Group]:

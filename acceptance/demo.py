@@ -13,10 +13,11 @@ from .__main__ import interrupt
 from .denial import NAME, SECOND, absent
 from .facts import DEPLOYMENTS, MEMCACHEDS, PODS, kinds_in
 from .moments import now
+from .starting import check_cluster, started, wanted_cluster
 from .steps import DENIED, ONE, SIZES, TWO, lease_problem, sample
 from .voice import Voice
 from .waiting import Failed, differs, eventually, never, require
-from .world import BOUND, CONFIG, CONVERGED, ROLLED_OUT, START, World, check_cluster, set_up, started, wanted_cluster
+from .world import BOUND, CONFIG, CONVERGED, ROLLED_OUT, START, World, set_up
 
 CONFIG_PATH = "examples/memcached_operator/config"
 NAMESPACES = (ONE, TWO, DENIED)

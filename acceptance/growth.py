@@ -12,8 +12,9 @@ from .facts import PODS, slope
 from .program import Program
 from .revocation import running
 from .rows import Fact, Outcome, Row
+from .starting import started
 from .waiting import NotRun, differs, eventually, require
-from .world import World, started
+from .world import World
 
 NAMESPACES = ("cycled-one", "cycled-two")
 CYCLES, SETTLED = 101, 20

@@ -16,9 +16,10 @@ from .facts import SECONDARY, is_review, is_work, told
 from .moments import now, pause
 from .program import period
 from .rows import Outcome, Row
+from .starting import started
 from .steps import difference
 from .waiting import differs, first, never, require, sleep_until
-from .world import BOUND, CONVERGED, World, started
+from .world import BOUND, CONVERGED, World
 
 NAME = "memcached"
 USED = ("used-one", "used-two", "used-three")

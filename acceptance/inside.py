@@ -26,6 +26,7 @@ from scopedcache.controller.health import plain
 from scopedcache.instrumentation import Counters
 from scopedcache.kit.logs import JSONFormatter
 from scopedcache.testing import EmbeddedCluster, Identity
+from scopedcache.testing.embedded import FrontEnd
 from scopedcache.testing.virtual_time import VirtualTimeLoop
 
 from . import reader
@@ -125,12 +126,17 @@ class OperatorInside(Operator):
         return float("nan")  # a process has it, a task has not
 
 
-@attrs.frozen
+@attrs.define(eq=False)
 class Inside:
-    """Where tasks take the place of processes."""
+    """Where tasks take the place of processes.
+
+    Attributes:
+        servers: the API servers that the next operator talks to in turn; the first one alone by default.
+    """
 
     cluster: EmbeddedCluster
     loop: VirtualTimeLoop
+    servers: Sequence[FrontEnd] = ()
 
     def operator(self, account: Identity, options: Sequence[str], log: Path) -> Operator:
         """Return the operator, not launched yet."""
@@ -138,7 +144,8 @@ class Inside:
         wanted.health_address = wanted.metrics_address = None
 
         async def main(stop: asyncio.Event, _: Callable[[str], None]) -> None:
-            async with self.cluster.client(account) as client:
+            servers = self.servers or self.cluster.front_ends[:1]
+            async with self.cluster.balanced_client(account, servers) as client:
                 operator.cache, operator.manager = assemble(client, wanted)
                 async with operator.cache:
                     await operator.manager.run(stop)

@@ -12,8 +12,9 @@ from .facts import DEPLOYMENTS, PODS, is_review, timeout_of, told
 from .moments import pause
 from .revocation import ALL_VERBS
 from .rows import Outcome, Row
+from .starting import started
 from .waiting import differs, eventually, first, never, require
-from .world import BOUND, CONFIG, ROLLED_OUT, World, started
+from .world import BOUND, CONFIG, ROLLED_OUT, World
 
 NAME = "memcached"
 SOON = 2.0

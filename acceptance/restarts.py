@@ -21,12 +21,15 @@ from .extras import replicas
 from .facts import REPLICASETS, kinds_in, unscaled
 from .moments import now, pause
 from .rows import Outcome, Row
+from .starting import started, wanted_cluster
 from .waiting import NotRun, differs, eventually, first, require
-from .world import BOUND, CONVERGED, ROLLED_OUT, World, started, wanted_cluster
+from .world import BOUND, CONVERGED, ROLLED_OUT, World
 
 NAME = "memcached"
 NAMESPACES = ("steady-one", "steady-two")
 RECOVERY = 30.0
+DOWN = 2.0
+LAG = 0.01  # how far the second embedded server is behind the first: as much as was measured on a real pair
 TORN_DOWN = ("cache.removed", "access.denied", "watch.denied")
 
 
@@ -40,23 +43,25 @@ def pair_world(logs: Path | None) -> Iterator[World]:
         yield world
 
 
-def processes(world: World) -> ControlPlane:
-    """Return the cluster whose parts are processes. Raise NotRun for one that has none to kill."""
-    if not isinstance(world.plane, ControlPlane):
-        raise NotRun("the embedded cluster has no processes to kill: real only")
-    return world.plane
+def kill(world: World, number: int) -> float:
+    """Kill an API server, start it again two seconds later, and return when it was back."""
+    if isinstance(world.plane, ControlPlane):
+        server = world.plane.apiservers[number]
+        server.kill()
+        pause(DOWN)
+        server.start(timeout=60.0)
+    else:
+        world.plane.front_ends[number].restart(down=DOWN)
+        pause(DOWN)
+    return now()
 
 
 def server_restarts(world: World) -> Outcome:
     """Row B.restart: the only server that the operator knows is killed and comes back, twice."""
-    plane = processes(world)
     rolled_out(world)
     before = remember(world)
     for _ in range(2):
-        plane.apiserver.kill()
-        pause(2.0)
-        plane.apiserver.start(timeout=60.0)
-        back = now()
+        back = kill(world, 0)
         eventually("all watches are open again", lambda: world.watches_differ(*NAMESPACES), within=RECOVERY, since=back)
         pause(BOUND)  # long enough for a false denial to be confirmed
         require(torn_down(world, before), "the server was only restarted")
@@ -67,28 +72,46 @@ def server_restarts(world: World) -> Outcome:
 
 def pair_restarts(world: World) -> Outcome:
     """Row B.ha: behind a load balancer one server after the other restarts."""
-    plane = processes(world)
-    with balanced(plane.urls) as url:
-        config = world.logs / "balanced.kubeconfig"
-        account = world.account
-        write_private(config, kubeconfig(url, plane.ca_file, account.username, account.token))
+    with behind_balancer(world) as config:
         world.stop_operator()
         world.start_operator("--no-leader-elect", kubeconfig=config)
         for namespace in NAMESPACES:
             eventually("its cache", partial(uncached, world, namespace), within=CONVERGED)
         rolled_out(world)
         before = remember(world)
-        for server in plane.apiservers:
-            server.restart(timeout=60.0)
-            back = now()
+        for number in (0, 1):
+            back = kill(world, number)
             eventually("all watches are open", lambda: kinds_watched(world), within=RECOVERY, since=back)
             pause(BOUND)
-            require(torn_down(world, before), f"{server.name} was only restarted")
+            require(torn_down(world, before), f"API server {number} was only restarted")
         used = {request.server for request in world.requests()}
         require(differs("the servers asked", used, {0, 1}), "both take part")
         took = follows_edits(world)
         world.stop_operator()
     return Outcome(took, {"servers": len(used)})
+
+
+@contextmanager
+def behind_balancer(world: World) -> Iterator[Path | None]:
+    """Put both API servers behind one address; yield the kubeconfig that names it, None where nobody needs one."""
+    if world.inside is not None:
+        cluster = world.inside.cluster
+        cluster.front_end(lag=LAG)
+        world.inside.servers = cluster.front_ends
+        yield None
+    else:
+        plane, account = real(world), world.account
+        with balanced(plane.urls) as url:
+            config = world.logs / "balanced.kubeconfig"
+            write_private(config, kubeconfig(url, plane.ca_file, account.username, account.token))
+            yield config
+
+
+def real(world: World) -> ControlPlane:
+    """Return the real control plane. Raise NotRun where the operator is a process on the embedded cluster."""
+    if not isinstance(world.plane, ControlPlane):
+        raise NotRun("the embedded cluster has no processes to kill")
+    return world.plane
 
 
 @attrs.frozen

@@ -10,8 +10,9 @@ from pathlib import Path
 from .facts import MEMCACHEDS, SECONDARY, Memcached, is_review, is_work
 from .moments import now
 from .rows import Outcome, Row
+from .starting import started
 from .waiting import differs, eventually, require
-from .world import World, started
+from .world import World
 
 NAMESPACES, OWNERS = 200, 5
 LIMIT = 300.0

@@ -6,11 +6,8 @@ The world acts as the admin (grants, edits, deletes) and looks on; nothing here 
 from __future__ import annotations
 
 import functools
-import os
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,12 +15,11 @@ from typing import Any, TypeVar
 import attrs
 
 from scopedcache.testing import AuditRequest, ControlPlane, EmbeddedCluster, Identity
-from scopedcache.testing.binaries import find_binaries
 from scopedcache.testing.processes import free_ports
 
 from .facts import DEPLOYMENTS, MEMCACHEDS, PODS, SECONDARY, Manifest, Memcached, rollout
-from .inside import Inside, virtual_loop
-from .moments import LoopTime, going_by, now
+from .inside import Inside
+from .moments import now
 from .program import ROOT, Operator, OperatorProcess, Program
 from .waiting import Failed, differs, eventually, require
 
@@ -219,6 +215,11 @@ class World:
             self._operator.process.stop(grace=6.0)
             eventually("no watch of a stopped operator is open", lambda: _open(self.watches()), within=CONVERGED)
 
+    def end(self) -> None:
+        """End the operator, however it is."""
+        if self._operator is not None:
+            self._operator.process.stop(grace=1.0)
+
     def fresh_operator(self, *options: str, kubeconfig: Path | None = None) -> Operator:
         """Delete all custom resources, and put a new operator in the place of the old one."""
         self.clear()
@@ -306,68 +307,6 @@ class World:
     def _some_left(self) -> str | None:
         left = [f"{o['metadata']['namespace']}/{o['metadata']['name']}" for o in self.plane.list(MEMCACHEDS)]
         return f"still there: {', '.join(left)}" if left else None
-
-
-@contextmanager
-def started(
-    logs: Path | None, name: str, *, applied: bool = True, apart: bool = False, **options: Any
-) -> Iterator[World]:
-    """Run a cluster, with the manifests applied unless a row is to do that, and end everything afterwards.
-
-    Args:
-        logs: keeps the logs of all parts; a temporary folder by default.
-        apart: run the operator as a process on the embedded cluster, too; else it is in here, in virtual time.
-    """
-    with tempfile.TemporaryDirectory(prefix="acceptance-") as temporary:
-        folder = (logs or Path(temporary)) / name
-        folder.mkdir(parents=True, exist_ok=True)
-        with start_cluster(folder, apart=apart, **options) as (plane, inside):
-            if applied:
-                set_up(plane)
-            world = World(plane, plane.service_account(SYSTEM, ACCOUNT), folder, inside)
-            try:
-                yield world
-            finally:
-                if world._operator is not None:
-                    world._operator.process.stop(grace=1.0)
-
-
-def check_cluster() -> None:
-    """Raise MissingBinariesError where the real cluster is wanted and cannot be started; ValueError for no cluster."""
-    if wanted_cluster() == "real":
-        find_binaries()
-
-
-def wanted_cluster() -> str:
-    """Return what the environment variable CLUSTER names: `real` (the default), or `embedded`."""
-    wanted = os.environ.get("CLUSTER", "real")
-    if wanted not in ("real", "embedded"):
-        raise ValueError(f"CLUSTER is {wanted!r}; it is `real` or `embedded`")
-    return wanted
-
-
-@contextmanager
-def start_cluster(folder: Path, *, apart: bool, **options: Any) -> Iterator[tuple[Cluster, Inside | None]]:
-    """Run the cluster that is wanted, and the loop that the rows run on where they are in here."""
-    if wanted_cluster() == "real":
-        with ControlPlane.start(folder=folder, **options) as plane:
-            yield plane, None
-    elif apart:
-        with EmbeddedCluster.start(folder=folder, http=True, **options) as plane:
-            yield plane, None
-    else:
-        with EmbeddedCluster.start(folder=folder, **options) as cluster, virtual_loop() as loop:
-            cluster.go_by(loop)
-            with going_by(LoopTime(loop)):
-                yield cluster, Inside(cluster, loop)
-
-
-@contextmanager
-def operated(logs: Path | None, name: str) -> Iterator[World]:
-    """Run a control plane with the manifests applied and an operator that is ready."""
-    with started(logs, name) as world:
-        world.start_operator("--no-leader-elect")
-        yield world
 
 
 def set_up(plane: Cluster) -> None:

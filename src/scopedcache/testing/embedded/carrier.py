@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from math import inf
 from typing import Protocol
 
 from .faults import Fault, Lost, cut_lines
@@ -41,41 +42,80 @@ async def exchange(core: Core, request: Request, timeout: float | None = None) -
     return (fault.answer() if fault is not None else None) or core.finish(question), fault
 
 
-async def chunks(core: Core, watch: Watch, fault: Fault | None = None) -> AsyncGenerator[bytes, None]:
+async def chunks(
+    core: Core, watch: Watch, fault: Fault | None = None, idle_timeout: float | None = None
+) -> AsyncGenerator[bytes, None]:
     """Yield what a watch sends, as it comes, until it ends.
 
     Raises:
-        Lost: a fault cuts the connection, or the server restarts.
+        Lost: a fault cuts the connection, the server restarts, or nothing came for `idle_timeout` seconds.
     """
     loop = asyncio.get_running_loop()
-    news = asyncio.Event()
-
-    def notify() -> None:
-        if running_here(loop):
-            news.set()
-        elif not loop.is_closed():
-            loop.call_soon_threadsafe(news.set)
-
-    watch.notify = notify
-    sent = 0
+    news = News(loop)
+    watch.notify = news.tell
+    sent, silent, heard = 0, False, loop.time()
     try:
         while True:
             news.clear()
             lines = core.take(watch)
-            if lines and fault is not None:
-                async for chunk in cut_lines(fault, lines, sent):
-                    yield chunk
-                sent += len(lines)
-            elif lines:
-                yield b"".join(lines)
-            elif watch.lost:
+            if lines and not silent:
+                if fault is None:
+                    yield b"".join(lines)
+                else:
+                    async for chunk in cut_lines(fault, lines, sent):
+                        yield chunk
+                    sent += len(lines)
+                    silent = fault.silences(sent - 1)
+                heard = loop.time()
+            elif watch.lost and not silent:
                 raise Lost("connection lost")
-            elif watch.ended:
+            elif watch.ended and not silent:
                 return
+            elif idle_timeout is not None and loop.time() >= heard + idle_timeout:
+                raise Lost(f"no byte for {idle_timeout:g} s")
             else:
-                await _wait(news, watch.due - core.now())
+                due = loop.time() + max(0.0, watch.due - core.now()) if not silent else inf
+                await news.wait(min(due, heard + idle_timeout if idle_timeout is not None else inf))
     finally:
+        news.close()
         watch.close()
+
+
+class News:
+    """An event that may be told from any thread, with one timer that is set again only when it has to ring earlier.
+
+    A timer for each wait would cost more than what is waited for.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._event = asyncio.Event()
+        self.clear = self._event.clear
+        self._timer: asyncio.TimerHandle | None = None
+
+    def tell(self) -> None:
+        """Wake who waits."""
+        if running_here(self._loop):
+            self._event.set()
+        elif not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._event.set)
+
+    async def wait(self, until: float) -> None:
+        """Wait until told, or until this time of the loop; it may be earlier."""
+        if self._timer is None or self._timer.when() > until:
+            self.close()
+            self._timer = self._loop.call_at(until, self._ring) if until < inf else None
+        await self._event.wait()
+
+    def close(self) -> None:
+        """Ring no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _ring(self) -> None:
+        self._timer = None
+        self._event.set()
 
 
 def running_here(loop: asyncio.AbstractEventLoop) -> bool:
@@ -84,11 +124,3 @@ def running_here(loop: asyncio.AbstractEventLoop) -> bool:
         return asyncio.get_running_loop() is loop
     except RuntimeError:
         return False
-
-
-async def _wait(news: asyncio.Event, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(max(0.0, seconds)):
-            await news.wait()
-    except TimeoutError:
-        return

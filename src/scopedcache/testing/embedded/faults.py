@@ -77,6 +77,10 @@ class Fault:
         }
         return all(getattr(self, field) in (None, value) for field, value in found.items())
 
+    def silences(self, number: int) -> bool:
+        """Tell whether the line of this number is not sent any more, nor any after it."""
+        return self.silence_after is not None and number >= self.silence_after
+
     def answer(self) -> Answer | None:
         """Return the answer that takes the place of the server's; None where the server is asked."""
         if not self.code:
@@ -138,7 +142,7 @@ class Faults:
 
 
 async def cut_lines(fault: Fault, lines: list[bytes], sent: int) -> AsyncIterator[bytes]:
-    """Yield the lines of a watch as a fault lets them through; `sent` were sent before.
+    """Yield the lines of a watch as a fault lets them through, none any more once it is silent; `sent` came before.
 
     Raises:
         Lost: the connection is cut.
@@ -149,8 +153,8 @@ async def cut_lines(fault: Fault, lines: list[bytes], sent: int) -> AsyncIterato
         if fault.cut_after is not None and number >= fault.cut_after:
             yield line[: len(line) // 2]
             raise Lost("connection lost in the middle of a line")
-        if fault.silence_after is not None and number >= fault.silence_after:
-            await asyncio.Event().wait()
+        if fault.silences(number):
+            return
         if fault.drip:
             for byte in line:
                 yield bytes([byte])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import Protocol
 
 from ...api.transport import REQUEST_TIMEOUT, Query, Response
@@ -108,21 +108,12 @@ class EmbeddedStream:
         if isinstance(self._reply, Answer):
             yield self._reply.body
             return
-        carried = chunks(self._cluster, self._reply, self._fault)
         try:
-            while True:
-                try:
-                    async with asyncio.timeout(self._idle_timeout):
-                        chunk = await anext(carried)
-                except StopAsyncIteration:
-                    return
-                except TimeoutError as error:
-                    raise TransportError(f"no byte for {self._idle_timeout:g} s") from error
-                except Lost as error:
-                    raise TransportError(str(error)) from error
-                yield chunk
-        finally:
-            await carried.aclose()
+            async with aclosing(chunks(self._cluster, self._reply, self._fault, self._idle_timeout)) as carried:
+                async for chunk in carried:
+                    yield chunk
+        except Lost as error:
+            raise TransportError(str(error)) from error
 
     async def read(self) -> bytes:
         """Return the body of an error."""

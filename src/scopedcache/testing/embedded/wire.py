@@ -127,7 +127,7 @@ _SCALARS: Final[dict[str, frozenset[type]]] = {
     "t": frozenset({bool}), "o": frozenset({dict}), "IntOrString": frozenset({int, str}),
 }  # fmt: skip
 _GO: Final = {str: "string", int: "number", float: "number", bool: "bool", list: "array", dict: "object"}
-# The same table, read: message → field → its type; and its number, 0 where it does not come in protobuf.
+# The same table, read: message → field → type; message → number → field.
 FIELDS: Final = {m: {name: told.partition(" ")[0] for name, told in names.items()} for m, names in _MESSAGES.items()}
 NUMBERS: Final = {
     m: {int(told.partition(" ")[2]): name for name, told in names.items() if " " in told}
@@ -162,11 +162,15 @@ def _check(value: Any, type_: str, place: str) -> None:
         for name, inner in value.items():
             if inner is not None and name in fields:
                 _check(inner, fields[name], f"{type_}.{name}")
-    elif type_ != "a":
-        whole: type = list if type_.startswith("[]") else dict
-        if type(value) is not whole:
+    elif type_.startswith("[]"):
+        if type(value) is not list:
             raise _misfit(value, type_, place)
-        for inner in value if whole is list else value.values():
+        for inner in value:
+            _check(inner, type_[2:], place)
+    elif type_.startswith("{}"):
+        if type(value) is not dict:
+            raise _misfit(value, type_, place)
+        for inner in value.values():
             _check(inner, type_[2:], place)
 
 

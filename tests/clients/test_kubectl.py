@@ -73,12 +73,32 @@ def test_a_deployment_from_its_creation_to_its_end(kubectl: Kubectl) -> None:
     kubectl("scale", "deployment/web", "--replicas=3")
     kubectl("wait", "--for=jsonpath={.status.readyReplicas}=3", "deployment/web", "--timeout=10s")
     kubectl("wait", "--for=condition=Available", "deployment/web", "--timeout=10s")
+    assert kubectl("get", "deployments").split()[5:9] == ["web", "3/3", "3", "3"]
+    assert [line.split()[1:3] for line in kubectl("get", "pods").splitlines()[1:]] == [["1/1", "Running"]] * 3
     assert len(json.loads(kubectl("get", "pods", "-l", "app=web", "-o", "json"))["items"]) == 3
     kubectl("set", "image", "deployment/web", "none=other")
     assert "successfully rolled out" in kubectl("rollout", "status", "deployment/web", "--timeout=10s")
     kubectl("delete", "deployment", "web", "--timeout=10s")
     kubectl("wait", "--for=delete", "pods", "-l", "app=web", "--timeout=10s")
     assert "No resources found" in kubectl("get", "deployments")
+
+
+def test_every_kind_is_created_by_its_own_command(kubectl: Kubectl) -> None:
+    commands = {
+        "serviceaccount one": "",
+        "secret generic one": "--from-literal=a=b",
+        "service clusterip one": "--tcp=80:8080",
+        "role one": "--verb=get --resource=pods",
+        "clusterrole one": "--verb=get --non-resource-url=/version",
+        "rolebinding one": "--role=one --user=alice",
+        "clusterrolebinding one": "--clusterrole=one --serviceaccount=default:one",
+    }
+    for command, options in commands.items():
+        assert kubectl("create", *command.split(), *options.split()).endswith("created\n")
+    assert json.loads(kubectl("get", "secret", "one", "-o", "json"))["data"] == {"a": "Yg=="}
+    [port] = json.loads(kubectl("get", "service", "one", "-o", "json"))["spec"]["ports"]
+    assert (port["port"], port["targetPort"]) == (80, 8080)
+    assert kubectl("create", "token", "one")
 
 
 def test_labels_annotations_and_patches(kubectl: Kubectl) -> None:

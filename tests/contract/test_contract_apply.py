@@ -48,6 +48,19 @@ def test_an_apply_without_a_manager_is_422(api: Server, maps: str) -> None:
     assert "is required for apply patch" in answer.message
 
 
+def test_an_apply_that_brings_managed_fields_is_400(api: Server, maps: str) -> None:
+    body = config_map("a", managedFields=[{"manager": "x", "operation": "Apply"}])
+    answer = apply(api, maps, body)
+    assert (answer.status, answer.message) == (400, "metadata.managedFields must be nil")
+
+
+def test_an_apply_creates_nothing_with_a_uid_and_no_status(api: Server, maps: str, widgets: str) -> None:
+    assert apply(api, maps, config_map("a", uid="b5f5cd52-6f6d-4a1c-a9b5-4e6f0c6b1b0e")).status == 409
+    body = {"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "a"}, "status": {"size": 1}}
+    query: dict[str, Any] = {"content_type": "application/apply-patch+yaml", "fieldManager": "one"}
+    assert api.call("PATCH", f"{widgets}/a/status", body, **query).status == 404
+
+
 def test_a_field_left_out_of_the_next_apply_is_removed(api: Server, maps: str) -> None:
     apply(api, maps, config_map("a", {"x": "1", "y": "2"}))
     assert apply(api, maps, config_map("a", {"y": "2"})).json["data"] == {"y": "2"}
@@ -74,6 +87,15 @@ def test_another_value_for_a_field_of_somebody_else_is_a_conflict(api: Server, m
     assert answer.details == {
         "causes": [{"reason": "FieldManagerConflict", "message": 'conflict with "one"', "field": ".data.x"}]
     }
+
+
+def test_all_conflicts_are_told_at_once(api: Server, maps: str) -> None:
+    apply(api, maps, config_map("a", {"x": "1", "y": "1"}))
+    answer = apply(api, maps, config_map("a", {"x": "2", "y": "2"}), manager="two")
+
+    assert (answer.status, answer.reason) == (409, "Conflict")
+    assert [field for _, field in answer.causes] == [".data.x", ".data.y"]
+    assert answer.message == 'Apply failed with 2 conflicts: conflicts with "one":\n- .data.x\n- .data.y'
 
 
 def test_force_takes_the_field_over(api: Server, maps: str) -> None:

@@ -255,6 +255,21 @@ def test_nobody_grants_more_than_they_have(api: Server, ns: str, person: Identit
     assert "is attempting to grant RBAC permissions not currently held" in answer.message
 
 
+def test_nobody_binds_a_role_that_gives_more_than_they_have(api: Server, ns: str, person: Identity) -> None:
+    api.may(person, ("create",), "rolebindings.rbac.authorization.k8s.io", namespace=ns)
+    rbac = "rbac.authorization.k8s.io"
+    path = f"/apis/{rbac}/v1/namespaces/{ns}/rolebindings"
+    role = {"apiGroup": rbac, "kind": "ClusterRole", "name": "view"}
+    body = {"metadata": {"name": "mine"}, "roleRef": role, "subjects": [person.subject]}
+
+    answer = api.call("POST", path, body, who=person)
+
+    assert answer.status == 403
+    assert "is attempting to grant RBAC permissions not currently held" in answer.message
+    api.may(person, ("bind",), f"clusterroles.{rbac}", names=["view"])
+    api.eventually(lambda: api.call("POST", path, body, who=person).status == 201)
+
+
 def test_a_role_reference_cannot_be_changed(api: Server, ns: str, person: Identity) -> None:
     grant = api.bind(person, "view", namespace=ns)
     path = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{ns}/rolebindings/{grant.binding_name}"
@@ -307,6 +322,23 @@ def test_an_aggregated_cluster_role_takes_over_the_rules_of_its_parts(api: Serve
     api.request("DELETE", f"{path}/{part}")
     api.eventually(lambda: not api.request("GET", f"{path}/{whole}").get("rules"))
     api.request("DELETE", f"{path}/{whole}")
+
+
+def test_parts_of_an_aggregated_cluster_role_are_selected_by_expressions_too(api: Server) -> None:
+    path, label = "/apis/rbac.authorization.k8s.io/v1/clusterroles", api.new_name("part")
+    whole, parts = api.new_name("whole"), [api.new_name("part") for _ in range(2)]
+    among = [{"key": label, "operator": "In", "values": ["a", "b"]}, {"key": "not", "operator": "DoesNotExist"}]
+    rule = {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}
+    other = {**rule, "resources": ["pods"]}
+    for part, labels, found in ((parts[0], {label: "a"}, rule), (parts[1], {label: "b", "not": ""}, other)):
+        api.request("POST", path, {"metadata": {"name": part, "labels": labels}, "rules": [found]})
+
+    rules = {"clusterRoleSelectors": [{"matchExpressions": among}]}
+    api.request("POST", path, {"metadata": {"name": whole}, "aggregationRule": rules})
+
+    api.eventually(lambda: api.request("GET", f"{path}/{whole}").get("rules") == [rule])
+    for name in (whole, *parts):
+        api.request("DELETE", f"{path}/{name}")
 
 
 def test_a_user_without_rights_may_read_discovery_and_the_version(api: Server, person: Identity) -> None:

@@ -55,6 +55,13 @@ WRONG: dict[str, tuple[dict[str, Any], str, str, str]] = {
         '"2026-01-01": %s in body must be of type date-time: "2026-01-01"',
     ),
     "too-few-properties": ({"few": {}}, INVALID, "spec.few", "0: %s in body should have at least 1 properties"),
+    "wrong-int-or-string": (
+        {"either": True},
+        TYPE,
+        "spec.either",
+        '"boolean": %s in body must be of type integer,string: "boolean"',
+    ),
+    "wrong-number": ({"share": "x"}, TYPE, "spec.share", '"string": %s in body must be of type number: "string"'),
     "null-in-list": ({"tags": [None]}, TYPE, "spec.tags[0]", '"null": %s in body must be of type string: "null"'),
     "too-few": ({"tags": []}, INVALID, "spec.tags", "0: %s in body should have at least 1 items"),
 }

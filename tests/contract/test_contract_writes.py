@@ -196,6 +196,27 @@ def test_a_strategic_patch_merges_containers_by_name(api: Server, deployments: s
     assert sorted((entry["name"], entry["image"]) for entry in found) == [("one", "new"), ("two", "other")]
 
 
+def test_a_strategic_patch_removes_what_its_directives_name(api: Server, deployments: str) -> None:
+    body = deployment("one", replicas=0)
+    body["metadata"]["finalizers"] = ["example.com/a", "example.com/b"]
+    body["spec"]["template"]["spec"]["containers"].append({"name": "two", "image": "two"})
+    api.request("POST", deployments, body)
+    patch = {
+        "metadata": {"$deleteFromPrimitiveList/finalizers": ["example.com/a"]},
+        "spec": {
+            "strategy": {"$retainKeys": ["type"], "type": "Recreate"},
+            "template": {"spec": {"containers": [{"$patch": "delete", "name": "two"}]}},
+        },
+    }
+
+    done = api.request("PATCH", deployments + "/one", patch, content_type=STRATEGIC)
+
+    assert done["metadata"]["finalizers"] == ["example.com/b"]
+    assert done["spec"]["strategy"] == {"type": "Recreate"}
+    assert [found["name"] for found in done["spec"]["template"]["spec"]["containers"]] == ["one"]
+    api.request("PATCH", deployments + "/one", {"metadata": {"finalizers": None}}, content_type=MERGE)
+
+
 def test_a_strategic_patch_of_a_custom_resource_is_415(api: Server, widgets: str) -> None:
     api.request("POST", widgets, widget("one"))
     answer = api.call("PATCH", widgets + "/one", {"spec": {"size": 2}}, content_type=STRATEGIC)

@@ -10,10 +10,12 @@ from typing import NoReturn
 
 from ..errors import ScopedCacheError
 from .control_plane import ControlPlane
+from .embedded import EmbeddedCluster
 
+PEOPLE = ("alice", "bob")
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 HELP = """\
-Kubernetes {version} is ready{pair}.
+{ready}
 
   export KUBECONFIG={kubeconfig}
   kubectl get namespaces
@@ -23,21 +25,7 @@ Kubernetes {version} is ready{pair}.
 Identities (a kubeconfig each; alice and bob have no rights until you grant some):
 {identities}
 
-Logs and the audit log: {folder}
-Ctrl-C ends it and removes its files.
-"""
-CLUSTER_HELP = """\
-An embedded cluster is ready: {url}
-
-  export KUBECONFIG={kubeconfig}
-  kubectl get namespaces
-  kubectl create deployment web --image=web --replicas=3    {pods}
-  kubectl --kubeconfig={alice} auth can-i --list
-
-Identities (a kubeconfig each; alice and bob have no rights until you grant some):
-{identities}
-
-Ctrl-C ends it and removes its files.
+{logs}Ctrl-C ends it and removes its files.
 """
 
 
@@ -48,11 +36,9 @@ def main(arguments: list[str] | None = None) -> int:
         signal.signal(number, interrupt)
     try:
         if options.command == "cluster":
-            return embedded(options)
-        print("starting a control plane (a few seconds)", file=sys.stderr, flush=True)
-        with ControlPlane.start(kubelet=options.kubelet, ha=options.ha, users=("alice", "bob")) as control_plane:
-            print(instructions(control_plane), flush=True)
-            watch_over(control_plane)
+            embedded(options)
+        else:
+            control_plane(options)
     except KeyboardInterrupt:
         return 0
     except ScopedCacheError as error:
@@ -62,20 +48,21 @@ def main(arguments: list[str] | None = None) -> int:
 
 def embedded(options: argparse.Namespace) -> NoReturn:
     """Run an embedded cluster until somebody ends it."""
-    from .embedded import EmbeddedCluster
-
-    with EmbeddedCluster.start(http=True, kubelet=options.kubelet, users=("alice", "bob")) as cluster:
-        people = [cluster.admin, cluster.user("alice"), cluster.user("bob")]
-        told = CLUSTER_HELP.format(
-            url=cluster.url,
-            kubeconfig=cluster.admin.kubeconfig,
-            pods="# its pods become Ready" if options.kubelet else "# without a kubelet, its pods stay Pending",
-            alice=people[1].kubeconfig,
-            identities="\n".join(f"  {who.username:8} {who.kubeconfig}" for who in people),
-        )
-        print(told, flush=True)
+    with EmbeddedCluster.start(http=True, kubelet=options.kubelet, users=PEOPLE) as cluster:
+        print(instructions(cluster, f"An embedded cluster is ready: {cluster.url}", options), flush=True)
         while True:
             time.sleep(3600.0)
+
+
+def control_plane(options: argparse.Namespace) -> NoReturn:
+    """Run a real control plane until somebody ends it."""
+    print("starting a control plane (a few seconds)", file=sys.stderr, flush=True)
+    with ControlPlane.start(kubelet=options.kubelet, ha=options.ha, users=PEOPLE) as running:
+        version = running.request("GET", "/version")["gitVersion"]
+        pair = "".join(f"; another API server: {url}" for url in running.urls[1:])
+        logs = f"Logs and the audit log: {running.layout.folder}\n"
+        print(instructions(running, f"Kubernetes {version} is ready{pair}.", options, logs), flush=True)
+        watch_over(running)
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -99,28 +86,29 @@ def interrupt(*_: object) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def watch_over(control_plane: ControlPlane) -> NoReturn:
+def watch_over(running: ControlPlane) -> NoReturn:
     """Say so once when a process ends by itself; never return."""
     told: set[str] = set()
     while True:
         time.sleep(1.0)
-        for process in control_plane.processes:
+        for process in running.processes:
             if not process.running and process.name not in told:
                 told.add(process.name)
                 print(f"{process.name} ended; the end of its log:\n{process.tail()}", file=sys.stderr)
 
 
-def instructions(control_plane: ControlPlane) -> str:
+def instructions(
+    cluster: ControlPlane | EmbeddedCluster, ready: str, options: argparse.Namespace, logs: str = ""
+) -> str:
     """Return what a person does next."""
-    people = [control_plane.admin, control_plane.user("alice"), control_plane.user("bob")]
+    people = [cluster.admin, *map(cluster.user, PEOPLE)]
     return HELP.format(
-        version=control_plane.request("GET", "/version")["gitVersion"],
-        pair="".join(f"; another API server: {url}" for url in control_plane.urls[1:]),
-        kubeconfig=control_plane.admin.kubeconfig,
-        pods="# its pods become Ready" if control_plane.kubelet else "# without a kubelet, its pods stay Pending",
+        ready=ready,
+        kubeconfig=cluster.admin.kubeconfig,
+        pods="# its pods become Ready" if options.kubelet else "# without a kubelet, its pods stay Pending",
         alice=people[1].kubeconfig,
         identities="\n".join(f"  {who.username:8} {who.kubeconfig}" for who in people),
-        folder=control_plane.layout.folder,
+        logs=logs,
     )
 
 

@@ -46,7 +46,13 @@ class Identity:
         return self.token
 
     def write(self) -> None:
-        """Write the token file and the kubeconfig, each in one step, readable by this user only."""
+        """Write the token file and the kubeconfig, each in one step, readable by this user only.
+
+        There are none for a server without an address.
+        """
+        if not self._server:
+            return
+        self.token_file.parent.mkdir(parents=True, exist_ok=True)
         write_private(self.token_file, self.token)
         write_private(self.kubeconfig, kubeconfig(self._server, self._ca_file, self.username, self.token))
 
@@ -70,9 +76,8 @@ def make_identity(
     token: str,
     **service_account: Any,
 ) -> Identity:
-    """Return an identity whose files are written, below `folder`."""
+    """Return an identity whose files, if there is a server to name in them, are written below `folder`."""
     stem = username.replace(":", "_").replace("/", "_")
-    folder.mkdir(parents=True, exist_ok=True)
     identity = Identity(
         username,
         groups,

@@ -10,7 +10,7 @@ from typing import Any
 
 import attrs
 
-from .fields import PRESENT, ListKeys, Path, from_tree, item_key, leaves, spelled, to_tree, without
+from .fields import PRESENT, ListKeys, Path, from_tree, item_key, leaves, spelled, to_tree, without, without_nulls
 from .listkeys import is_atomic
 from .refusals import Body, Refusal
 from .storage import timestamp
@@ -50,9 +50,6 @@ def tracked(old: Body | None, new: Body, manager: Manager, now: float, list_keys
     before = leaves(old, list_keys, part=part) if old is not None else {}
     after = leaves(new, list_keys, part=part)
     entries = read(old) if old is not None else []
-    given = (new.get("metadata") or {}).get("managedFields")
-    if given in ([], [{}]):
-        entries = []
     changed = {path for path, value in after.items() if path not in before or before[path] != value}
     gone = {path for path in before if path not in after}
     if changed or gone:
@@ -70,7 +67,7 @@ def applied(live: Body | None, config: Body, manager: Manager, now: float, list_
         Refusal: 409, others own fields with other values, and `force` was not asked for.
     """
     part = "status" if manager.subresource == "status" else "main"
-    config = _without_nulls(config)
+    config = without_nulls(config)
     wanted = leaves(config, list_keys, part=part)
     if live is None:
         return _written(config, [Owned(manager, set(wanted), timestamp(now))])
@@ -150,22 +147,16 @@ def _covers(path: Path, other: Path) -> bool:
     return other[: len(path)] == path
 
 
-def _without_nulls(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_nulls(inner) for key, inner in value.items() if inner is not None}
-    return [_without_nulls(item) for item in value] if isinstance(value, list) else value
-
-
 def _conflict(conflicts: list[tuple[Manager, Path]]) -> Refusal:
-    causes: list[Body] = []
-    by_manager: dict[str, list[str]] = {}
-    for manager, path in conflicts:
-        who = str(manager)
-        words = f"conflict with {who}"
-        causes.append({"reason": "FieldManagerConflict", "message": words, "field": spelled(path)})
-        by_manager.setdefault(who, []).append(spelled(path))
-    if len(conflicts) == 1:
-        told = f"{causes[0]['message']}: {causes[0]['field']}"
-        return Refusal(409, "Conflict", f"Apply failed with 1 conflict: {told}", {"causes": causes})
-    told = "\n".join(f"conflicts with {who}:\n" + "\n".join(f"- {p}" for p in ps) for who, ps in by_manager.items())
-    return Refusal(409, "Conflict", f"Apply failed with {len(conflicts)} conflicts: {told}", {"causes": causes})
+    causes = [
+        {"reason": "FieldManagerConflict", "message": f"conflict with {manager}", "field": spelled(path)}
+        for manager, path in conflicts
+    ]
+    if len(causes) == 1:
+        told = f"1 conflict: {causes[0]['message']}: {causes[0]['field']}"
+    else:
+        fields: dict[str, str] = {}
+        for manager, path in conflicts:
+            fields[str(manager)] = fields.get(str(manager), "") + f"\n- {spelled(path)}"
+        told = f"{len(causes)} conflicts: " + "\n".join(f"conflicts with {who}:{of}" for who, of in fields.items())
+    return Refusal(409, "Conflict", f"Apply failed with {told}", {"causes": causes})

@@ -14,7 +14,7 @@ _EVENT = (*(f"involvedObject.{field}" for field in _ABOUT), "reason", "reporting
 KINDS = (
     Kind("", "v1", "namespaces", "Namespace", namespaced=False, short_names=("ns",),
          verbs=("create", "delete", "get", "list", "patch", "update", "watch"),
-         subresources=frozenset({"status", "finalize"}), selectable=("status.phase",)),
+         subresources=_STATUS, selectable=("status.phase",)),
     Kind("", "v1", "nodes", "Node", namespaced=False, short_names=("no",), subresources=_STATUS),
     Kind("", "v1", "pods", "Pod", short_names=("po",), categories=("all",), generation=True,
          subresources=_STATUS, selectable=("spec.nodeName", "spec.serviceAccountName", "status.phase", "status.podIP")),

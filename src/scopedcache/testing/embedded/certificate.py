@@ -6,7 +6,6 @@ the curve of `keys.py`.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import secrets
 import ssl
@@ -56,9 +55,7 @@ def certificate(private: int, public: tuple[int, int], now: datetime) -> str:
     serial = _integer(secrets.randbits(64) | 1)
     told = _sequence(version, serial, algorithm, name, valid, name, key, _tagged(0xA3, extensions))
     der = _sequence(told, algorithm, _bits(_signed(private, told)))
-    body = base64.encodebytes(der).decode().replace("\n", "")
-    lines = "\n".join(body[i : i + 64] for i in range(0, len(body), 64))
-    return f"-----BEGIN CERTIFICATE-----\n{lines}\n-----END CERTIFICATE-----\n"
+    return ssl.DER_cert_to_PEM_cert(der)
 
 
 def _signed(private: int, message: bytes) -> bytes:

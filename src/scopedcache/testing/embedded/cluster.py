@@ -18,7 +18,7 @@ import msgspec
 
 from ...api.client import Client
 from ...errors import ScopedCacheError
-from ..identities import Identity, service_account_groups
+from ..identities import Identity, make_identity, service_account_groups
 from ..rbac import Rights
 from ..resources import Resources, wait_for
 from ..rest import JSON, read_answer
@@ -27,14 +27,12 @@ from .clock import Clock
 from .controllers import Controller, chosen, standard
 from .faults import Fault, Faults
 from .frontends import FrontEnd, Meanwhile
-from .identities import EmbeddedIdentity, paths_of
 from .messages import Answer, Request
 from .rbac import MASTERS
 from .records import Audit
 from .registry import Registry
 from .replica import Replica
 from .rounds import Rounds
-from .schema import compile_schema
 from .server import Question, Server
 from .storage import Storage
 from .transport import EmbeddedTransport
@@ -69,7 +67,7 @@ class EmbeddedCluster(Resources, Rights):
         self.clock = Clock()
         self.storage = Storage(seed=seed)
         self.registry = Registry()
-        self.server = Server(self.storage, self.registry, compile_schema, seed=seed)
+        self.server = Server(self.storage, self.registry, seed=seed)
         self.faults = Faults(seed)
         self.audit = Audit()
         self.url = ""
@@ -319,10 +317,7 @@ class EmbeddedCluster(Resources, Rights):
 
     def _identity(self, username: str, groups: tuple[str, ...], token: str, **about: Any) -> Identity:
         folder = (self._folder or Path()) / "identities"
-        places = paths_of(folder, username)
-        identity = EmbeddedIdentity(username, groups, token, *places, server=self.url, ca_file=self.ca_file, **about)
-        identity.write()
-        return identity
+        return make_identity(folder, self.url, self.ca_file, username, groups, token, **about)
 
     def _open_door(self) -> None:
         from ...sync import Portal

@@ -6,13 +6,17 @@ removes the objects first (semantics 1.1 and 7).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
 from typing import Any, Final
 
-from .kinds import VERBS, Kind, Validator
-from .refusals import Body, Cause, Refusal
-from .registry import Compile, Registry
-from .storage import Event, Storage, Stored, timestamp
+import attrs
+
+from .controllers.objects import conditions, said, with_metadata, with_status
+from .kinds import Kind, Version
+from .refusals import Body, Refusal
+from .registry import Registry
+from .schema import StructuralSchema
+from .storage import Event, Storage, Stored
 from .watches import Watches
 
 GROUP: Final = "apiextensions.k8s.io"
@@ -21,60 +25,11 @@ FINALIZER: Final = "customresourcecleanup.apiextensions.k8s.io"
 REBUILD: Final = 1.0
 REMOVAL: Final = 1.3
 
-
-class DefinitionCheck:
-    """A Validator of CRDs: one that cannot be served is refused."""
-
-    def __init__(self, compile_: Compile) -> None:
-        self._compile = compile_
-
-    def complete(self, body: Body) -> list[str]:
-        """Leave it as it is."""
-        return []
-
-    def causes(self, body: Body, old: Body | None) -> list[Cause]:
-        """Return what stands in the way of serving it."""
-        spec, name = body.get("spec") or {}, body["metadata"].get("name") or ""
-        versions, names = spec.get("versions") or (), spec.get("names") or {}
-        found = [
-            Cause(f"spec.{path}", "FieldValueRequired", "Required value")
-            for path, value in (
-                ("group", spec.get("group")),
-                *((f"names.{f}", names.get(f)) for f in ("plural", "kind")),
-            )
-            if not value
-        ]
-        if name != f"{names.get('plural')}.{spec.get('group')}":
-            words = f'Invalid value: "{name}": must be spec.names.plural+"."+spec.group'
-            found.append(Cause("metadata.name", "FieldValueInvalid", words))
-        if sum(bool(version.get("storage")) for version in versions) != 1:
-            words = "Invalid value: must have exactly one version marked as storage version"
-            found.append(Cause("spec.versions", "FieldValueInvalid", words))
-        for number, version in enumerate(versions):
-            place = f"spec.versions[{number}]"
-            found += self._schema_causes(version, f"{place}.schema.openAPIV3Schema")
-            for field in ("additionalPrinterColumns", "selectableFields"):
-                for at, column in enumerate(version.get(field) or ()):
-                    if not column.get("jsonPath"):
-                        path = f"{place}.{field}[{at}].jsonPath"
-                        found.append(Cause(path, "FieldValueRequired", "Required value"))
-        return found
-
-    def list_keys(self, path: tuple[str, ...]) -> tuple[str, ...] | None:
-        """Return how lists merge: those of a CRD are replaced."""
-        return None
-
-    def _schema_causes(self, version: Body, place: str) -> list[Cause]:
-        schema = (version.get("schema") or {}).get("openAPIV3Schema")
-        if schema is None:
-            return [Cause(place, "FieldValueRequired", "Required value: schemas are required")]
-        try:
-            self._compile(schema)
-        except ValueError as error:
-            field, _, words = str(error).partition(": ")
-            reason = "FieldValueRequired" if words.startswith("Required") else "FieldValueInvalid"
-            return [Cause(field, reason, words)]
-        return []
+_SERVED: Final = [
+    said("NamesAccepted", True, "NoConflicts", "no conflicts found"),
+    said("Established", True, "InitialNamesAccepted", "the initial names have been accepted"),
+]
+_TERMINATING: Final = said("Terminating", True, "InstanceDeletionInProgress", "CustomResource deletion is in progress")
 
 
 class Definitions:
@@ -82,11 +37,10 @@ class Definitions:
 
     name = "customresourcedefinitions"
 
-    def __init__(self, storage: Storage, registry: Registry, watches: Watches, compile_: Compile) -> None:
+    def __init__(self, storage: Storage, registry: Registry, watches: Watches) -> None:
         self._storage = storage
         self._registry = registry
         self.watches = [watches]  # of every server that serves what is defined here
-        self._compile = compile_
         self._kind = registry[f"customresourcedefinitions.{GROUP}"]
         self._changed: dict[str, None] = {}
         self._specs: dict[str, Body] = {}
@@ -127,16 +81,20 @@ class Definitions:
         if before == spec:
             return
         self._specs[stored.name] = spec
-        kind = kind_of(spec, {v["name"]: self._compile(v["schema"]["openAPIV3Schema"]) for v in spec["versions"]})
+        kind = kind_of(spec)
         self._registry.add(kind)
         if before is not None:
             self._rebuilt[kind.key] = now + REBUILD
             self._end_watches(kind, now + REBUILD)
-        self._storage.update(self._kind, {**stored.copy(), "status": _status(stored, now)}, now, part="status")
+        status = {
+            "conditions": conditions(stored, now, _SERVED),
+            "acceptedNames": spec["names"],
+            "storedVersions": [kind.version],
+        }
+        stored = self._storage.update(self._kind, with_status(stored, status), now, part="status")
         if FINALIZER not in (stored.metadata.get("finalizers") or ()):
-            body = self._storage.get(self._kind, "", stored.name).copy()  # type: ignore[union-attr]
-            body["metadata"]["finalizers"] = [*(body["metadata"].get("finalizers") or ()), FINALIZER]
-            self._storage.update(self._kind, body, now)
+            finalizers = [*(stored.metadata.get("finalizers") or ()), FINALIZER]
+            self._storage.update(self._kind, with_metadata(stored, finalizers=finalizers), now)
 
     def _clear(self, stored: Stored, now: float) -> None:
         kind = self._registry.find(stored.body["spec"]["group"], stored.body["spec"]["names"]["plural"])
@@ -146,13 +104,12 @@ class Definitions:
         for instance in left:
             if not instance.deleting:
                 self._storage.delete(instance.kind, instance.namespace, instance.name, now)
-        body = stored.copy()
-        body["status"] = {**body["status"], "conditions": _terminating(body["status"]["conditions"], now)}
-        body = self._storage.update(self._kind, body, now, part="status").copy()
+        status = stored.body["status"] | {"conditions": conditions(stored, now, [*_SERVED, _TERMINATING])}
+        stored = self._storage.update(self._kind, with_status(stored, status), now, part="status")
         if kind is not None and self._storage.list(kind):
             return
-        body["metadata"]["finalizers"] = [f for f in body["metadata"].get("finalizers") or () if f != FINALIZER]
-        self._storage.update(self._kind, body, now)
+        finalizers = [f for f in stored.metadata.get("finalizers") or () if f != FINALIZER]
+        self._storage.update(self._kind, with_metadata(stored, finalizers=finalizers), now)
 
     def _withdraw(self, name: str, now: float) -> None:
         spec = self._specs.pop(name, None)
@@ -174,65 +131,41 @@ def rebuilding() -> Refusal:
     return Refusal(429, "TooManyRequests", words, {"retryAfterSeconds": 1}, headers={"Retry-After": "1"})
 
 
-def kind_of(spec: Body, validators: Mapping[str, Validator]) -> Kind:
+def kind_of(spec: Body) -> Kind:
     """Return the kind that the spec of a CRD describes."""
     names = spec["names"]
-    versions = sorted((v for v in spec["versions"] if v.get("served")), key=lambda v: _priority(v["name"]))
-    subresources = {v["name"]: frozenset(v.get("subresources") or ()) for v in versions}
-    fields = {f["jsonPath"].lstrip(".") for v in versions for f in v.get("selectableFields") or ()}
+    served = sorted((v for v in spec["versions"] if v.get("served")), key=lambda v: _priority(v["name"]))
+    versions = {v["name"]: _version(v) for v in served}
+    fields = {f["jsonPath"].lstrip(".") for v in served for f in v.get("selectableFields") or ()}
     return Kind(
         spec["group"],
         next(v["name"] for v in spec["versions"] if v.get("storage")),
         names["plural"],
         names["kind"],
         namespaced=spec.get("scope") == "Namespaced",
-        versions=tuple(v["name"] for v in versions),
-        list_name=names.get("listKind", ""),
-        singular=names.get("singular", ""),
+        versions=versions,
+        list_name=names["listKind"],
+        singular=names["singular"],
         short_names=tuple(names.get("shortNames") or ()),
         categories=tuple(names.get("categories") or ()),
-        verbs=VERBS,
-        subresources=frozenset[str]().union(*subresources.values()),
-        by_version=subresources,
+        subresources=frozenset[str]().union(*(version.subresources for version in versions.values())),
         generation=True,
         custom=True,
         selectable=tuple(sorted(fields)),
-        validators=validators,
-        columns={v["name"]: v["additionalPrinterColumns"] for v in versions if v.get("additionalPrinterColumns")},
-        scale={v["name"]: v["subresources"]["scale"] for v in versions if "scale" in (v.get("subresources") or {})},
     )
 
 
-def _terminating(conditions: list[Body], now: float) -> list[Body]:
-    if any(condition["type"] == "Terminating" for condition in conditions):
-        return conditions
-    said = {"reason": "InstanceDeletionInProgress", "message": "CustomResource deletion is in progress"}
-    found = {"type": "Terminating", "status": "True", "lastTransitionTime": timestamp(now)}
-    return [*conditions, found | said]
+def _version(version: Body) -> Version:
+    schema = StructuralSchema(version["schema"]["openAPIV3Schema"])
+    subresources = version.get("subresources") or {}
+    found = Version(schema, frozenset(subresources), version.get("additionalPrinterColumns") or ())
+    return attrs.evolve(found, scale=subresources["scale"]) if "scale" in subresources else found
 
 
 def _priority(version: str) -> tuple[Any, ...]:
     """Order versions as the server prefers them: v2, v1, v1beta1, v1alpha1, and then whatever else there is."""
-    import re
-
     found = re.fullmatch(r"v(\d+)(?:(alpha|beta)(\d+))?", version)
     if found is None:
         return 1, version
     major, stage, minor = found.groups()
     return 0, {None: 0, "beta": 1, "alpha": 2}[stage], -int(major), -int(minor or 0)
-
-
-def _status(stored: Stored, now: float) -> Body:
-    spec = stored.body["spec"]
-    at = timestamp(now)
-    conditions = [
-        {"type": "NamesAccepted", "status": "True", "reason": "NoConflicts", "message": "no conflicts found"},
-        {"type": "Established", "status": "True", "reason": "InitialNamesAccepted"}
-        | {"message": "the initial names have been accepted"},
-    ]
-    old = {c["type"]: c["lastTransitionTime"] for c in (stored.body.get("status") or {}).get("conditions") or ()}
-    return {
-        "conditions": [c | {"lastTransitionTime": old.get(c["type"], at)} for c in conditions],
-        "acceptedNames": spec["names"],
-        "storedVersions": [next(v["name"] for v in spec["versions"] if v.get("storage"))],
-    }

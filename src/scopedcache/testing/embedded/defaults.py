@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .bootstrap import new_namespace
+from .fields import without_nulls
 from .kinds import Kind
 from .refusals import Body
 
@@ -22,7 +23,7 @@ def prepared(kind: Kind, body: Body, old: Body | None) -> Body:
 def _namespace(body: Body, old: Body | None) -> Body:
     if old is None:
         return new_namespace(body)
-    return {**body, "spec": old.get("spec") or {}}  # its finalizers are for `finalize`
+    return {**body, "spec": old.get("spec") or {}}  # its finalizers are not for writers
 
 
 def _deployment(body: Body, old: Body | None) -> Body:
@@ -102,12 +103,11 @@ def _binding(body: Body, _: Body | None) -> Body:
     return {**body, "roleRef": role} | ({"subjects": subjects} if subjects else {})
 
 
-def _definition(body: Body, old: Body | None) -> Body:
-    spec = body.get("spec") or {}
-    names = _given(spec.get("names"))
-    kind = str(names.get("kind", ""))
-    named = {"singular": kind.lower(), "listKind": f"{kind}List"} | names
-    return {**body, "spec": {"conversion": {"strategy": "None"}} | spec | {"names": named}}
+def _definition(body: Body, _: Body | None) -> Body:
+    spec = without_nulls(body.get("spec") or {})
+    kind = spec.get("names", {}).get("kind", "")
+    names = {"singular": kind.lower(), "listKind": f"{kind}List"} | spec.get("names", {})
+    return {**body, "spec": {"conversion": {"strategy": "None"}} | spec | {"names": names}}
 
 
 _BY_KIND: dict[tuple[str, str], Callable[[Body, Body | None], Body]] = {

@@ -18,7 +18,7 @@ VERSION: Body = {
     "platform": "",
 }
 # The verbs of subresources, where they are not those of a status.
-_SUBRESOURCE_VERBS = {"token": ["create"], "finalize": ["update"]}
+_SUBRESOURCE_VERBS = {"token": ["create"]}
 _SCALE = {"group": "autoscaling", "version": "v1", "kind": "Scale"}
 _TOKEN = {"group": "authentication.k8s.io", "version": "v1", "kind": "TokenRequest"}
 
@@ -40,24 +40,18 @@ def document(registry: Registry, path: str) -> Body | None:
     return None
 
 
-def group_versions(registry: Registry) -> list[str]:
-    """Return every group and version, as apiVersion fields write them."""
-    found = {f"{k.group}/{v}" if k.group else v: None for k in registry for v in k.served}
-    return list(found)
-
-
 def _groups(registry: Registry) -> list[str]:
     return list({kind.group: None for kind in registry if kind.group})
 
 
 def _group(registry: Registry, group: str) -> Body:
-    versions = list({v: None for kind in registry if kind.group == group for v in kind.served})
+    versions = list({v: None for kind in registry if kind.group == group for v in kind.versions})
     listed = [{"groupVersion": f"{group}/{version}", "version": version} for version in versions]
     return {"name": group, "versions": listed, "preferredVersion": listed[0]}
 
 
 def _resources(registry: Registry, group: str, version: str) -> Body | None:
-    kinds = [kind for kind in registry if kind.group == group and version in kind.served]
+    kinds = [kind for kind in registry if kind.group == group and version in kind.versions]
     if not kinds:
         return None
     group_version = f"{group}/{version}" if group else version
@@ -78,14 +72,12 @@ def _entries(kind: Kind, version: str) -> list[Body]:
         entry["shortNames"] = list(kind.short_names)
     if kind.categories:
         entry["categories"] = list(kind.categories)
-    return [entry, *(_subresource(kind, name) for name in sorted(kind.subresources) if served(kind, version, name))]
+    return [entry, *(_subresource(kind, name) for name in sorted(kind.versions[version].subresources))]
 
 
 def served(kind: Kind, version: str, subresource: str) -> bool:
-    """Tell whether a version of a kind has a subresource: versions of a custom kind may differ in it."""
-    return subresource in kind.subresources and (
-        not kind.custom or subresource in kind.by_version.get(version, frozenset())
-    )
+    """Tell whether a version of a kind has a subresource."""
+    return subresource in kind.versions[version].subresources
 
 
 def _subresource(kind: Kind, name: str) -> Body:

@@ -124,3 +124,10 @@ def without(body: Any, path: Path) -> Any:
     if not rest:
         return [item for item, fit in zip(body, fits, strict=True) if not fit]
     return [without(item, rest) if fit else item for item, fit in zip(body, fits, strict=True)]
+
+
+def without_nulls(value: Any) -> Any:
+    """Return a value without the fields that are null: Go takes them for missing."""
+    if isinstance(value, dict):
+        return {key: without_nulls(inner) for key, inner in value.items() if inner is not None}
+    return [without_nulls(item) for item in value] if isinstance(value, list) else value

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import attrs
 
 from .refusals import Body, Cause
 
+_SCALE = {"specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.replicas"}
 VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 
 
 class Validator(Protocol):
-    """What a schema says about objects of a kind. Custom kinds get theirs from `registry.Compile`."""
+    """What is known of the fields of a kind: a `Shape` for built-in ones, a `StructuralSchema` for custom ones."""
 
     def complete(self, body: Body) -> list[str]:
         """Drop unknown fields and fill in defaults, in place; return the paths of what was dropped (`spec.foo`)."""
@@ -29,15 +30,32 @@ class Validator(Protocol):
 
 
 @attrs.frozen(eq=False)
+class Version:
+    """What a version of a kind has for itself.
+
+    Attributes:
+        columns: additionalPrinterColumns.
+        scale: where the fields of the scale are: `specReplicasPath` …
+    """
+
+    validator: Validator
+    subresources: frozenset[str] = frozenset()
+    columns: Sequence[Body] = ()
+    scale: Mapping[str, str] = _SCALE
+
+
+@attrs.frozen(eq=False)
 class Kind:
     """A kind that is served.
 
     Attributes:
         version: the one that objects are stored in; `versions` are all that are served, the preferred one first.
+        subresources: of all versions.
         generation: whether changes of anything but metadata and status count.
         custom: made by a CustomResourceDefinition.
-        validators: by version; none for most built-in kinds.
-        columns: additionalPrinterColumns by version.
+        selectable: fields beyond metadata.name and metadata.namespace that a field selector may name.
+        stored_as: the other kind that the objects are filed as.
+        key: what objects are filed under: (group, resource).
     """
 
     group: str
@@ -45,7 +63,7 @@ class Kind:
     resource: str
     name: str
     namespaced: bool = True
-    versions: tuple[str, ...] = ()
+    versions: Mapping[str, Version] = attrs.field(factory=dict)
     list_name: str = ""
     singular: str = ""
     short_names: tuple[str, ...] = ()
@@ -54,17 +72,8 @@ class Kind:
     subresources: frozenset[str] = frozenset()
     generation: bool = False
     custom: bool = False
-    # Fields beyond metadata.name and metadata.namespace that a field selector may name.
     selectable: tuple[str, ...] = ()
-    validators: Mapping[str, Validator] = attrs.field(factory=dict)
-    columns: Mapping[str, list[dict[str, Any]]] = attrs.field(factory=dict)
-    # The subresources that each version of a custom kind has.
-    by_version: Mapping[str, frozenset[str]] = attrs.field(factory=dict)
-    # Where a custom kind keeps the fields of its scale: specReplicasPath …
-    scale: Mapping[str, Mapping[str, str]] = attrs.field(factory=dict)
-    # The other kind that the objects are filed as.
     stored_as: tuple[str, str] | None = None
-    # What objects are filed under: (group, resource).
     key: tuple[str, str] = attrs.field(init=False)
 
     @key.default
@@ -74,10 +83,6 @@ class Kind:
     @property
     def api_version(self) -> str:
         return f"{self.group}/{self.version}" if self.group else self.version
-
-    @property
-    def served(self) -> tuple[str, ...]:
-        return self.versions or (self.version,)
 
     def __str__(self) -> str:
         return f"{self.resource}.{self.group}" if self.group else self.resource

@@ -2,50 +2,36 @@
 
 from __future__ import annotations
 
-from .discovery import VERSION, group_versions
+from .discovery import VERSION
 from .refusals import Body
 from .registry import Registry
 
-_INFO = {"title": "Kubernetes", "version": VERSION["gitVersion"]}
+_ROOT = "/openapi/v3"
+_PARAMETERS = [{"name": "fieldValidation", "in": "query"}, {"name": "dryRun", "in": "query"}]
 
 
 def openapi(registry: Registry, path: str) -> Body | None:
-    """Return the document at a path; None where there is none."""
-    if path == "/openapi/v2":
-        return {"swagger": "2.0", "info": _INFO, "paths": _paths(registry), "definitions": {}}
-    if path == "/openapi/v3":
-        places = {
-            _place(version): {"serverRelativeURL": f"/openapi/v3/{_place(version)}"} for version in _all(registry)
-        }
-        return {"paths": places}
-    wanted = path.removeprefix("/openapi/v3/")
-    found = next((version for version in _all(registry) if _place(version) == wanted), None)
-    if found is None:
+    """Return the document at a path; None where there is none. Every group and version has the same one."""
+    if path == _ROOT:
+        places = [_place(kind.group, version) for kind in registry for version in kind.versions]
+        return {"paths": {place: {"serverRelativeURL": f"{_ROOT}/{place}"} for place in places}}
+    if not path.startswith(_ROOT):
         return None
-    return {"openapi": "3.0.0", "info": _INFO, "paths": _paths(registry, found), "components": {"schemas": {}}}
+    info = {"title": "Kubernetes", "version": VERSION["gitVersion"]}
+    return {"openapi": "3.0.0", "info": info, "paths": _paths(registry), "components": {"schemas": {}}}
 
 
-def _all(registry: Registry) -> list[str]:
-    return group_versions(registry)
-
-
-def _place(version: str) -> str:
-    return f"apis/{version}" if "/" in version else f"api/{version}"
-
-
-def _paths(registry: Registry, only: str = "") -> Body:
+def _paths(registry: Registry) -> Body:
     paths: Body = {}
     for kind in registry:
-        for version in kind.served:
-            group_version = f"{kind.group}/{version}" if kind.group else version
-            if only in ("", group_version) and "patch" in kind.verbs:
-                place = "/namespaces/{namespace}" if kind.namespaced else ""
-                path = f"/{_place(group_version)}{place}/{kind.resource}/{{name}}"
-                paths[path] = {"patch": _patch(kind.group, version, kind.name)}
+        for version in kind.versions:
+            named = {"group": kind.group, "version": version, "kind": kind.name}
+            patch = {"x-kubernetes-action": "patch", "x-kubernetes-group-version-kind": named}
+            namespace = "namespaces/{namespace}/" if kind.namespaced else ""
+            path = f"/{_place(kind.group, version)}/{namespace}{kind.resource}/{{name}}"
+            paths[path] = {"patch": patch | {"parameters": _PARAMETERS}}
     return paths
 
 
-def _patch(group: str, version: str, kind: str) -> Body:
-    parameters = [{"name": "fieldValidation", "in": "query"}, {"name": "dryRun", "in": "query"}]
-    named = {"group": group, "version": version, "kind": kind}
-    return {"x-kubernetes-action": "patch", "x-kubernetes-group-version-kind": named, "parameters": parameters}
+def _place(group: str, version: str) -> str:
+    return f"apis/{group}/{version}" if group else f"api/{version}"

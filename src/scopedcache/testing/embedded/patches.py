@@ -44,8 +44,6 @@ def strategic(body: Any, patch: Any, path: tuple[str, ...] = ()) -> Any:
     """Return a body with a strategic merge patch in it: lists whose items have a key are merged by it."""
     if not isinstance(patch, dict):
         return patch
-    if patch.get("$patch") == "replace":
-        return {key: value for key, value in patch.items() if key != "$patch"}
     result = dict(body) if isinstance(body, dict) else {}
     for key, value in patch.items():
         if key.startswith("$"):
@@ -103,7 +101,7 @@ def _operated(document: Any, operation: Body) -> Any:
             return _removed(document, path)
         case "replace":
             _find(document, path)
-            return _added(_removed(document, path), path, operation["value"]) if path else operation["value"]
+            return _added(_removed(document, path), path, operation["value"])
         case "test":
             if _find(document, path) != operation.get("value"):
                 raise ValueError(f"testing value {operation['path']} failed: test failed")
@@ -122,8 +120,6 @@ def _find(document: Any, path: list[str]) -> Any:
 
 
 def _added(document: Any, path: list[str], value: Any) -> Any:
-    if not path:
-        return value
     parent, last = _find(document, path[:-1]), path[-1]
     if isinstance(parent, list):
         number = len(parent) if last == "-" else int(last)

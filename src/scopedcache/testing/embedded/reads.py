@@ -9,7 +9,7 @@ import msgspec
 
 from .kinds import Kind
 from .messages import Answer, Request
-from .refusals import Body, Cause, Refusal, bad_request, expired, invalid, not_found, too_large_version
+from .refusals import Body, Cause, Refusal, bad_request, expired, invalid, too_large_version
 from .rendering import list_bytes, object_bytes, view_of
 from .requests import Attributes, is_true
 from .selection import Selection, selection_of
@@ -22,6 +22,7 @@ _INCONSISTENT = (
     "Continuing with the provided token results in an inconsistent list - objects that were created, modified, or "
     "deleted between the time the first chunk was returned and now may show up in the list."
 )
+_MATCHES = ("Exact", "NotOlderThan")
 
 
 class _Token(msgspec.Struct, rename={"version": "rv"}):
@@ -45,11 +46,9 @@ class Reads:
 
     def get(self, request: Request, kind: Kind, asked: Attributes, now: float) -> Answer:
         """Answer with one object."""
-        view = view_of(request.headers.get("accept", ""))
+        view = view_of(request)
         source = self.seen if request.asked("resourceVersion") else self.storage
-        found = source.get(kind, asked.namespace if kind.namespaced else "", asked.name)
-        if found is None:
-            raise not_found(kind.group, kind.resource, asked.name)
+        found = source.existing(kind, asked.namespace, asked.name)
         return Answer(200, object_bytes(found, asked.api_version, view, now))
 
     def list(self, request: Request, kind: Kind, asked: Attributes, now: float) -> Answer:
@@ -59,8 +58,8 @@ class Reads:
             Refusal: 410, the version or the token is too old; 504, the version is from the future; 400 and 422 for
                 parameters that do not go together.
         """
-        view = view_of(request.headers.get("accept", ""))
-        selection = _selection(request, kind, asked)
+        view = view_of(request)
+        selection = selection_of(request, kind, asked)
         _check_parameters(request, watching=False)
         found, version, limited = self._found(request, kind, selection)
         if not selection.is_plain:
@@ -81,8 +80,8 @@ class Reads:
         Raises:
             Refusal: as for lists; a version that is too old is an ERROR in the watch.
         """
-        view = view_of(request.headers.get("accept", ""))
-        selection = _selection(request, kind, asked)
+        view = view_of(request)
+        selection = selection_of(request, kind, asked)
         _check_parameters(request, watching=True)
         since = _number(request.asked("resourceVersion"), "resourceVersion")
         bookmarks = is_true(request.asked("allowWatchBookmarks"))
@@ -95,9 +94,6 @@ class Reads:
         if streaming or not since:
             found = self.seen.list(kind, selection.namespace)
             initial = [stored for stored in found if selection.is_plain or selection.matches(stored)]
-        # sendInitialEvents=false with no version begins now, without the objects that are there.
-        if not streaming and not since and request.asked("sendInitialEvents"):
-            initial = []
         plain = bool(since) and not streaming
         self.watches.begin(watch, since if plain else None, initial, marked=streaming and bookmarks)
         return watch
@@ -129,43 +125,32 @@ class Reads:
         return source.list(kind, place), source.version, given != "0"
 
 
-def _selection(request: Request, kind: Kind, asked: Attributes) -> Selection:
-    return selection_of(request, kind, (asked.namespace or None) if kind.namespaced else None)
-
-
 def _check_parameters(request: Request, *, watching: bool) -> None:
     version, match = request.asked("resourceVersion"), request.asked("resourceVersionMatch")
-    initial = request.asked("sendInitialEvents")
-    causes: list[Cause] = []
+    initial, token = request.asked("sendInitialEvents"), request.asked("continue")
+    field, words = "resourceVersionMatch", ""
     if initial and not watching:
-        words = "Forbidden: sendInitialEvents is forbidden for list"
-        causes.append(Cause("sendInitialEvents", "FieldValueForbidden", words))
+        field, words = "sendInitialEvents", "sendInitialEvents is forbidden for list"
     elif initial and match != "NotOlderThan":
-        words = "Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
-        causes.append(Cause("resourceVersionMatch", "FieldValueForbidden", words))
+        words = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
     elif match and watching and not initial:
-        words = "Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
-        causes.append(Cause("resourceVersionMatch", "FieldValueForbidden", words))
-    elif match and not watching:
-        causes += _match_causes(version, match, request.asked("continue"))
-    if causes:
-        raise invalid("meta.k8s.io", "ListOptions", "", causes)
-    if version and request.asked("continue") and version != "0" and not watching:
+        words = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
+    elif match and match not in _MATCHES:
+        raise _wrong_options(Cause.unsupported(field, f'"{match}"', _MATCHES))
+    elif match and not watching and not version:
+        words = "resourceVersionMatch is forbidden unless resourceVersion is provided"
+    elif match == "Exact" and version == "0":
+        words = 'resourceVersionMatch "Exact" is forbidden for resourceVersion "0"'
+    elif match and token:
+        words = "resourceVersionMatch is forbidden when continue is provided"
+    if words:
+        raise _wrong_options(Cause.forbidden(field, words))
+    if version not in ("", "0") and token and not watching:
         raise bad_request("specifying resource version is not allowed when using continue")
 
 
-def _match_causes(version: str, match: str, token: str) -> list[Cause]:
-    words = ""
-    if match not in ("Exact", "NotOlderThan"):
-        value = f'Unsupported value: "{match}": supported values: "Exact", "NotOlderThan"'
-        return [Cause("resourceVersionMatch", "FieldValueNotSupported", value)]
-    if not version:
-        words = "Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided"
-    elif match == "Exact" and version == "0":
-        words = 'Forbidden: resourceVersionMatch "Exact" is forbidden for resourceVersion "0"'
-    elif token:
-        words = "Forbidden: resourceVersionMatch is forbidden when continue is provided"
-    return [Cause("resourceVersionMatch", "FieldValueForbidden", words)] if words else []
+def _wrong_options(cause: Cause) -> Refusal:
+    return invalid("meta.k8s.io", "ListOptions", "", [cause])
 
 
 def _number(text: str, name: str = "") -> int:

@@ -18,6 +18,24 @@ class Cause:
     reason: str
     message: str
 
+    @classmethod
+    def required(cls, field: str, words: str = "") -> Cause:
+        return cls(field, "FieldValueRequired", f"Required value: {words}" if words else "Required value")
+
+    @classmethod
+    def wrong(cls, field: str, value: str, words: str) -> Cause:
+        """`value` is written as it is told: in quotes where it is a string."""
+        return cls(field, "FieldValueInvalid", f"Invalid value: {value}: {words}")
+
+    @classmethod
+    def forbidden(cls, field: str, words: str) -> Cause:
+        return cls(field, "FieldValueForbidden", f"Forbidden: {words}")
+
+    @classmethod
+    def unsupported(cls, field: str, value: str, choices: Iterable[Any]) -> Cause:
+        listed = ", ".join(f'"{choice}"' for choice in choices)
+        return cls(field, "FieldValueNotSupported", f"Unsupported value: {value}: supported values: {listed}")
+
 
 class Refusal(Exception):
     """An answer that is no success. `text` True is a plain-text answer, as for a path that nobody serves."""
@@ -125,12 +143,6 @@ def too_large_version(wanted: int, current: int) -> Refusal:
     return Refusal(
         504, "Timeout", f"Timeout: {words}", {"causes": [cause], "retryAfterSeconds": 1}, headers={"Retry-After": "1"}
     )
-
-
-def too_many(message: str, seconds: int = 1) -> Refusal:
-    """Return a 429 with a Status."""
-    about = {"retryAfterSeconds": seconds}
-    return Refusal(429, "TooManyRequests", message, about, headers={"Retry-After": str(seconds)})
 
 
 def forbidden(group: str, resource: str, name: str, why: str, causes: list[Body] | None = None) -> Refusal:

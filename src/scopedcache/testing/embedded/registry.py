@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import attrs
 
 from .builtin import KINDS
-from .kinds import Kind, Validator
+from .kinds import Kind, Version
 from .shapes import Shape
-
-# Turns the openAPIV3Schema of a CRD version into what checks its objects. Raises ValueError for a schema that is
-# not structural.
-Compile = Callable[[dict[str, Any]], Validator]
 
 
 class Registry:
     """The kinds by group and resource."""
 
     def __init__(self) -> None:
-        self._kinds: dict[tuple[str, str], Kind] = {
-            (kind.group, kind.resource): attrs.evolve(kind, validators={kind.version: Shape(kind)}) for kind in KINDS
-        }
+        self._kinds: dict[tuple[str, str], Kind] = {}
+        for kind in KINDS:
+            self.add(attrs.evolve(kind, versions={kind.version: Version(Shape(kind), kind.subresources)}))
 
     def __iter__(self) -> Iterator[Kind]:
         return iter(self._kinds.values())

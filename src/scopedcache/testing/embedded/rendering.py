@@ -9,7 +9,7 @@ import msgspec
 
 from . import events
 from .kinds import Kind
-from .messages import JSON
+from .messages import JSON, Request
 from .refusals import Body, not_acceptable
 from .storage import Stored
 from .tables import columns_of, row_of
@@ -25,13 +25,13 @@ _META = b'{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadat
 _encode = msgspec.json.Encoder().encode
 
 
-def view_of(accept: str) -> View:
+def view_of(request: Request) -> View:
     """Return the first view among those accepted that there is.
 
     Raises:
         Refusal: 406, only other formats are accepted.
     """
-    for offer in (accept or "*/*").split(","):
+    for offer in (request.headers.get("accept") or "*/*").split(","):
         media, *parameters = (part.strip() for part in offer.split(";"))
         if media not in (JSON, "*/*", "application/*"):
             continue

@@ -20,7 +20,6 @@ class User:
     name: str
     groups: tuple[str, ...] = ()
     uid: str = ""
-    extra: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
 @attrs.frozen
@@ -93,10 +92,7 @@ def impersonated(request: Request) -> User | None:
         words = f"requested {sorted(headers)} without impersonating a user"
         raise Refusal(500, "InternalError", f"Internal error occurred: {words}", {"causes": [{"message": words}]})
     groups = tuple(part.strip() for part in headers.pop("impersonate-group", "").split(",") if part.strip())
-    uid = headers.pop("impersonate-uid", "")
-    prefix = f"{_IMPERSONATED}extra-"
-    extra = tuple((key.removeprefix(prefix), (value,)) for key, value in headers.items() if key.startswith(prefix))
-    return User(name, groups or account_groups(name), uid, extra)
+    return User(name, groups or account_groups(name), headers.get("impersonate-uid", ""))
 
 
 def account_groups(name: str) -> tuple[str, ...]:

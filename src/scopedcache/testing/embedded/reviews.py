@@ -15,7 +15,7 @@ from .refusals import Body, Cause, bad_request, invalid, not_found
 from .registry import Registry
 from .requests import Attributes, User
 from .storage import Storage, timestamp
-from .wire import TokenRequest, check, check_types
+from .wire import check, check_types
 
 _EXPIRATION = 3600
 _SHORTEST = 600
@@ -57,12 +57,12 @@ class Reviews:
         if account is None:
             raise not_found("", "serviceaccounts", asked.name)
         body = decoded(request) or {}
-        check(body, TokenRequest, "TokenRequest", "v1")
+        check(body, "TokenRequest", "TokenRequest", "v1")
         spec = body.get("spec") or {}
         seconds = int(spec.get("expirationSeconds") or _EXPIRATION)
         if seconds < _SHORTEST:
-            words = f"Invalid value: {seconds}: may not specify a duration less than 10 minutes"
-            cause = Cause("spec.expirationSeconds", "FieldValueInvalid", words)
+            words = "may not specify a duration less than 10 minutes"
+            cause = Cause.wrong("spec.expirationSeconds", str(seconds), words)
             raise invalid("authentication.k8s.io", "TokenRequest", "", [cause])
         token = self.accounts.add_service_account(account, now, seconds)
         status = {"token": token, "expirationTimestamp": timestamp(now, seconds)}
@@ -95,7 +95,7 @@ def _attributes(kind: str, spec: Any) -> Attributes:
         return Attributes(path.get("verb") or "", path.get("path") or "")
     wanted = spec.get("resourceAttributes")
     if wanted is None:
-        words = "Invalid value: null: exactly one of nonResourceAttributes or resourceAttributes must be specified"
-        raise invalid(GROUPS[0], kind, "", [Cause("spec.resourceAttributes", "FieldValueInvalid", words)])
+        words = "exactly one of nonResourceAttributes or resourceAttributes must be specified"
+        raise invalid(GROUPS[0], kind, "", [Cause.wrong("spec.resourceAttributes", "null", words)])
     fields = ("group", "version", "resource", "subresource", "namespace", "name")
     return Attributes(wanted.get("verb") or "", "", True, **{field: wanted.get(field) or "" for field in fields})

@@ -9,12 +9,10 @@ from .patches import merged
 from .refusals import Body
 from .tables import at
 
-_BUILTIN = {"specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.replicas"}
-
 
 def scale_of(kind: Kind, version: str, body: Body) -> Body:
     """Return the Scale of an object."""
-    paths = kind.scale.get(version, _BUILTIN)
+    paths = kind.versions[version].scale
     metadata = body["metadata"]
     kept = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
     replicas = at(body, paths["specReplicasPath"])
@@ -33,7 +31,7 @@ def scale_of(kind: Kind, version: str, body: Body) -> Body:
 def with_scale(kind: Kind, version: str, body: Body, scale: Any) -> Body:
     """Return an object with the number of a Scale in it."""
     change: Any = (scale.get("spec") or {}).get("replicas", 0)
-    for field in reversed(kind.scale.get(version, _BUILTIN)["specReplicasPath"].strip(".").split(".")):
+    for field in reversed(kind.versions[version].scale["specReplicasPath"].strip(".").split(".")):
         change = {field: change}
     wanted = (scale.get("metadata") or {}).get("resourceVersion")
     conditions = {"metadata": {"resourceVersion": wanted}} if wanted else {}

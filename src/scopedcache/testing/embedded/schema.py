@@ -14,6 +14,7 @@ from typing import Any
 
 import attrs
 
+from .listkeys import merge_keys
 from .refusals import Body, Cause
 
 Schema = dict[str, Any]
@@ -30,37 +31,30 @@ _TYPES = ("array", "boolean", "integer", "number", "object", "string")
 _BITS = {"int32": 31, "int64": 63}
 
 
-def compile_schema(schema: Schema) -> StructuralSchema:
-    """Return what checks objects by an `openAPIV3Schema`.
-
-    Raises:
-        ValueError: it is not structural; the message is `field: words`.
-    """
+def structural_causes(schema: Schema) -> Iterator[Cause]:
+    """Yield why an `openAPIV3Schema` is not structural."""
     root = "spec.validation.openAPIV3Schema"
     if not schema.get("type"):
-        raise ValueError(f"{root}.type: Required value: must not be empty at the root")
-    if schema["type"] != "object":
-        raise ValueError(f"{root}.type: Invalid value: {_shown(schema['type'])}: must be object at the root")
+        yield Cause.required(f"{root}.type", "must not be empty at the root")
+    elif schema["type"] != "object":
+        yield Cause.wrong(f"{root}.type", _shown(schema["type"]), "must be object at the root")
     for path, found in _walk(schema, root):
-        _check(path, found)
-    return StructuralSchema(schema)
+        yield from _not_structural(path, found)
 
 
-def _check(path: str, schema: Schema) -> None:
-    """Refuse a schema below the root that is not structural."""
+def _not_structural(path: str, schema: Schema) -> Iterator[Cause]:
     kind = schema.get("type")
     if not kind and not schema.get(_INT_OR_STRING) and not schema.get(_PRESERVE):
-        raise ValueError(f"{path}.type: Required value: must not be empty for specified object fields")
-    if kind and kind not in _TYPES:
-        listed = ", ".join(map(_shown, _TYPES))
-        raise ValueError(f"{path}.type: Unsupported value: {_shown(kind)}: supported values: {listed}")
-    if kind == "array" and "items" not in schema:
-        raise ValueError(f"{path}.items: Required value: must be specified")
-    if schema.get("x-kubernetes-list-type") == "map" and not schema.get("x-kubernetes-list-map-keys"):
+        yield Cause.required(f"{path}.type", "must not be empty for specified object fields")
+    elif kind and kind not in _TYPES:
+        yield Cause.unsupported(f"{path}.type", _shown(kind), _TYPES)
+    elif kind == "array" and "items" not in schema:
+        yield Cause.required(f"{path}.items", "must be specified")
+    elif schema.get("x-kubernetes-list-type") == "map" and not schema.get("x-kubernetes-list-map-keys"):
         words = "must not be empty if x-kubernetes-list-type is map"
-        raise ValueError(f"{path}.x-kubernetes-list-map-keys: Required value: {words}")
-    if "default" in schema and (cause := next(_judge(schema, schema["default"], ""), None)):
-        raise ValueError(f"{path}.default: {cause.message}")
+        yield Cause.required(f"{path}.x-kubernetes-list-map-keys", words)
+    elif "default" in schema:
+        yield from (attrs.evolve(cause, field=f"{path}.default") for cause in _judge(schema, schema["default"], ""))
 
 
 @attrs.frozen(eq=False)
@@ -86,6 +80,8 @@ class StructuralSchema:
 
     def list_keys(self, path: tuple[str, ...]) -> tuple[str, ...] | None:
         """Return how an apply merges the list at `path`: by these keys, `()` as a set, None as a whole."""
+        if path[0] == "metadata":
+            return merge_keys(path)
         schema = self._schema
         for field in path:
             schema = schema.get("items", schema)
@@ -176,8 +172,7 @@ def _judge(schema: Schema, value: Any, path: str) -> Iterator[Cause]:
     wrong = list(_judge_type(schema, value, path))
     yield from wrong
     if "enum" in schema and value not in schema["enum"]:
-        listed = ", ".join(_shown(str(choice)) for choice in schema["enum"])
-        yield Cause(path, "FieldValueNotSupported", f"Unsupported value: {_shown(value)}: supported values: {listed}")
+        yield Cause.unsupported(path, _shown(value), schema["enum"])
     if wrong:
         return
     if isinstance(value, str):
@@ -214,9 +209,9 @@ def _judge_string(schema: Schema, value: str, path: str) -> Iterator[Cause]:
     if len(value) > schema.get("maxLength", len(value)):
         yield Cause(path, "FieldValueTooLong", f"Too long: may not be more than {schema['maxLength']} bytes")
     elif len(value) < schema.get("minLength", 0):
-        yield _invalid(path, _shown(value), f"{path} in body should be at least {schema['minLength']} chars long")
+        yield Cause.wrong(path, _shown(value), f"{path} in body should be at least {schema['minLength']} chars long")
     elif (pattern := schema.get("pattern")) and not re.search(pattern, value):
-        yield _invalid(path, _shown(value), f"{path} in body should match '{pattern}'")
+        yield Cause.wrong(path, _shown(value), f"{path} in body should match '{pattern}'")
     if schema.get("format") == "date-time" and not _is_time(value):
         yield _wrong_type(path, "date-time", value)
 
@@ -226,7 +221,7 @@ def _judge_number(schema: Schema, value: float, path: str) -> Iterator[Cause]:
     if bits and not -(2**bits) <= value < 2**bits:
         yield _too_wide(path, schema["format"])
     if "multipleOf" in schema and value % schema["multipleOf"]:
-        yield _invalid(path, _shown(value), f"{path} in body should be a multiple of {_shown(schema['multipleOf'])}")
+        yield Cause.wrong(path, _shown(value), f"{path} in body should be a multiple of {_shown(schema['multipleOf'])}")
     for limit, words, sign in (("minimum", "greater than", 1), ("maximum", "less than", -1)):
         if limit not in schema:
             continue
@@ -234,33 +229,32 @@ def _judge_number(schema: Schema, value: float, path: str) -> Iterator[Cause]:
         distance = (value - schema[limit]) * sign
         if distance < 0 or (strict and distance == 0):
             edge = f"{words}{'' if strict else ' or equal to'} {_shown(schema[limit])}"
-            yield _invalid(path, _shown(value), f"{path} in body should be {edge}")
+            yield Cause.wrong(path, _shown(value), f"{path} in body should be {edge}")
 
 
 def _judge_list(schema: Schema, value: list[Any], path: str) -> Iterator[Cause]:
-    if len(value) < schema.get("minItems", 0):
-        yield _invalid(path, str(len(value)), f"{path} in body should have at least {schema['minItems']} items")
-    if len(value) > schema.get("maxItems", len(value)):
-        words = f"Too many: {len(value)}: must have at most {schema['maxItems']} items"
-        yield Cause(path, "FieldValueTooMany", words)
+    yield from _judge_size(schema, value, path, "Items")
     for number, item in enumerate(value):
         yield from _judge(schema.get("items", {}), item, f"{path}[{number}]")
 
 
 def _judge_object(schema: Schema, value: Body, path: str) -> Iterator[Cause]:
-    if len(value) < schema.get("minProperties", 0):
-        words = f"{path} in body should have at least {schema['minProperties']} properties"
-        yield _invalid(path, str(len(value)), words)
-    if len(value) > schema.get("maxProperties", len(value)):
-        words = f"Too many: {len(value)}: must have at most {schema['maxProperties']} items"
-        yield Cause(path, "FieldValueTooMany", words)
+    yield from _judge_size(schema, value, path, "Properties")
     for field in sorted(value):
         if (found := _schema_of(schema, field)) is not None:
             yield from _judge(found, value[field], _join(path, field))
     embedded = _ENVELOPE[:2] if schema.get(_EMBEDDED) else ()
     for field in dict.fromkeys((*schema.get("required", ()), *embedded)):
         if field not in value:
-            yield Cause(_join(path, field), "FieldValueRequired", "Required value")
+            yield Cause.required(_join(path, field))
+
+
+def _judge_size(schema: Schema, value: list[Any] | Body, path: str, what: str) -> Iterator[Cause]:
+    least, most = schema.get(f"min{what}", 0), schema.get(f"max{what}", len(value))
+    if len(value) < least:
+        yield Cause.wrong(path, str(len(value)), f"{path} in body should have at least {least} {what.lower()}")
+    if len(value) > most:
+        yield Cause(path, "FieldValueTooMany", f"Too many: {len(value)}: must have at most {most} items")
 
 
 def _duplicates(schema: Schema, value: Any, path: str) -> Iterator[Cause]:
@@ -289,12 +283,7 @@ def _wrong_type(path: str, wanted: str, found: str) -> Cause:
 
 
 def _too_wide(path: str, width: str) -> Cause:
-    words = f'Invalid value: "": Checked value must be of type integer with format {width} in {path}'
-    return Cause("<nil>", "FieldValueInvalid", words)
-
-
-def _invalid(path: str, value: str, words: str) -> Cause:
-    return Cause(path, "FieldValueInvalid", f"Invalid value: {value}: {words}")
+    return Cause.wrong("<nil>", '""', f"Checked value must be of type integer with format {width} in {path}")
 
 
 def _shown(value: Any) -> str:

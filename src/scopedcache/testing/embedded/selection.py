@@ -10,6 +10,7 @@ from ...selectors import LabelSelector
 from .kinds import Kind
 from .messages import Request
 from .refusals import bad_request
+from .requests import Attributes
 from .storage import Stored
 
 _EVERYTHING = LabelSelector()
@@ -35,7 +36,7 @@ class Selection:
         )
 
 
-def selection_of(request: Request, kind: Kind, namespace: str | None) -> Selection:
+def selection_of(request: Request, kind: Kind, asked: Attributes) -> Selection:
     """Read the selectors of a request.
 
     Raises:
@@ -46,6 +47,7 @@ def selection_of(request: Request, kind: Kind, namespace: str | None) -> Selecti
     except ValueError as error:
         raise bad_request(f"unable to parse requirement: {error}") from error
     terms = [_term(text, kind) for text in request.asked("fieldSelector").split(",") if text.strip()]
+    namespace = (asked.namespace or None) if kind.namespaced else None
     return Selection(namespace, labels, tuple(terms))
 
 

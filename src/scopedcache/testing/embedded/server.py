@@ -11,7 +11,7 @@ import attrs
 import msgspec
 
 from .accounts import Accounts
-from .crds import DefinitionCheck, Definitions, rebuilding
+from .crds import Definitions, rebuilding
 from .discovery import VERSION, document, served
 from .escalation import check_grant
 from .kinds import Kind
@@ -25,9 +25,8 @@ from .refusals import (
     method_not_allowed,
     no_such_path,
     not_acceptable,
-    not_found,
 )
-from .registry import Compile, Registry
+from .registry import Registry
 from .rendering import OFFERED, view_of
 from .requests import Attributes, User, attributes_of, impersonated
 from .reviews import GROUPS, Reviews
@@ -66,13 +65,11 @@ class Question:
 class Server:
     """Answers requests from a storage."""
 
-    def __init__(self, storage: Storage, registry: Registry, compile_: Compile, *, seed: int = 0) -> None:
+    def __init__(self, storage: Storage, registry: Registry, *, seed: int = 0) -> None:
         self.storage = storage
         self.registry = registry
         self.watches = Watches(storage, seed=seed)
-        definitions = registry["customresourcedefinitions.apiextensions.k8s.io"]
-        registry.add(attrs.evolve(definitions, validators={"v1": DefinitionCheck(compile_)}))
-        self.definitions = Definitions(storage, registry, self.watches, compile_)
+        self.definitions = Definitions(storage, registry, self.watches)
         self.accounts = Accounts(storage, registry["serviceaccounts"])
         self.authorizer = Authorizer(storage, registry)
         self._synced_at = 0.0
@@ -198,13 +195,11 @@ class Server:
             case "token", "create":
                 return self._reviews.token(request, asked, now)
             case "scale", "get":
-                found = self.storage.get(kind, asked.namespace if kind.namespaced else "", asked.name)
-                if found is None:
-                    raise not_found(kind.group, kind.resource, asked.name)
+                found = self.storage.existing(kind, asked.namespace, asked.name)
                 return of_json(scale_of(kind, asked.version, found.body))
-            case "status" | "finalize", "get":
+            case "status", "get":
                 return self._reads.get(request, kind, asked, now)
-            case "status" | "scale" | "finalize", "update":
+            case "status" | "scale", "update":
                 return self._writes.update(request, kind, asked, now)
             case "status" | "scale", "patch":
                 return self._writes.patch(request, kind, asked, now)
@@ -212,7 +207,7 @@ class Server:
 
     def _kind(self, asked: Attributes) -> Kind:
         kind = self.registry.find(asked.group, asked.resource)
-        if kind is None or asked.version not in kind.served:
+        if kind is None or asked.version not in kind.versions:
             raise no_such_path()
         named = asked.namespace and kind.key != ("", "namespaces")
         if named and not kind.namespaced:
@@ -236,6 +231,6 @@ class Server:
         found = (openapi if path.startswith("/openapi") else document)(self.registry, path)
         if found is None:
             raise no_such_path()
-        if view_of(request.headers.get("accept", "")) != "whole":
+        if view_of(request) != "whole":
             raise not_acceptable(OFFERED)
         return of_json(found)

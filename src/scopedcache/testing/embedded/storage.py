@@ -61,9 +61,9 @@ class Storage:
         self._listeners.append(listener)
 
     @contextmanager
-    def rehearsal(self) -> Iterator[None]:
+    def rehearsal(self, wanted: bool = True) -> Iterator[None]:
         """Let writes return what they would, and change nothing: a dry run."""
-        before, self._rehearsing = self._rehearsing, True
+        before, self._rehearsing = self._rehearsing, self._rehearsing or wanted
         try:
             yield
         finally:
@@ -72,8 +72,19 @@ class Storage:
     # -- reads ---------------------------------------------------------------------------------------------------
 
     def get(self, kind: Kind, namespace: str, name: str) -> Stored | None:
-        """Return an object; the namespace of cluster-scoped kinds is empty."""
-        return self._shelf(kind).places.get(namespace, {}).get(name)
+        """Return an object; the namespace of cluster-scoped kinds makes no difference."""
+        return self._shelf(kind).places.get(namespace if kind.namespaced else "", {}).get(name)
+
+    def existing(self, kind: Kind, namespace: str, name: str) -> Stored:
+        """Return an object that is there.
+
+        Raises:
+            Refusal: 404.
+        """
+        found = self.get(kind, namespace, name)
+        if found is None:
+            raise not_found(kind.group, kind.resource, name)
+        return found
 
     def list(self, kind: Kind, namespace: str | None = None) -> StoredList:
         """Return the objects of a namespace, or of all, by namespace and name."""
@@ -154,7 +165,7 @@ class Storage:
             Refusal: 404; 409 where `resourceVersion` or `uid` are not those stored; 422 for a finalizer added too late.
         """
         asked = body.get("metadata") or {}
-        old = self._existing(kind, str(asked.get("namespace") or ""), str(asked["name"]))
+        old = self.existing(kind, str(asked.get("namespace") or ""), str(asked["name"]))
         self._check(kind, old, asked.get("uid"), asked.get("resourceVersion"))
         if part == "status":
             fresh = {**old.body, "status": body.get("status")}
@@ -200,7 +211,7 @@ class Storage:
         Raises:
             Refusal: 404; 409 where a precondition fails.
         """
-        old = self._existing(kind, namespace, name)
+        old = self.existing(kind, namespace, name)
         self._check(kind, old, uid, version, precondition=True)
         body, metadata = dict(old.body), dict(old.metadata)
         body["metadata"] = metadata
@@ -237,12 +248,6 @@ class Storage:
         namespace = str(metadata.get("namespace") or "") if kind.namespaced else ""
         return self._shelf(kind).places.setdefault(namespace, {})
 
-    def _existing(self, kind: Kind, namespace: str, name: str) -> Stored:
-        found = self.get(kind, namespace if kind.namespaced else "", name)
-        if found is None:
-            raise not_found(kind.group, kind.resource, name)
-        return found
-
     def _check(self, kind: Kind, old: Stored, uid: Any, version: Any, *, precondition: bool = False) -> None:
         if uid and uid != old.uid:
             if precondition:
@@ -272,9 +277,9 @@ class Storage:
             return
         added = [f for f in metadata.get("finalizers") or () if f not in (old.metadata.get("finalizers") or ())]
         if added:
-            words = "Forbidden: no new finalizers can be added if the object is being deleted"
+            words = "no new finalizers can be added if the object is being deleted"
             words += f", found new finalizers {added}"
-            raise invalid(kind.group, kind.name, old.name, [Cause("metadata.finalizers", "FieldValueForbidden", words)])
+            raise invalid(kind.group, kind.name, old.name, [Cause.forbidden("metadata.finalizers", words)])
 
     def _held(self, kind: Kind, body: Body) -> bool:
         if body["metadata"].get("finalizers"):

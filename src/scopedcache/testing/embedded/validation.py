@@ -7,6 +7,7 @@ from typing import Any
 
 from .kinds import Kind
 from .refusals import Body, Cause, bad_request, invalid
+from .requests import Attributes
 from .wire import check_types
 
 _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
@@ -36,8 +37,8 @@ _KEY_WORDS = (
 )
 
 
-def check_identity(body: Any, kind: Kind, version: str, namespace: str, name: str = "") -> Body:
-    """Return a body, complete with what the path says of it; `name` is that of the path of an update.
+def check_identity(body: Any, kind: Kind, asked: Attributes) -> Body:
+    """Return a body, complete with what the path says of it.
 
     Raises:
         Refusal: 400, the body says something else.
@@ -45,20 +46,18 @@ def check_identity(body: Any, kind: Kind, version: str, namespace: str, name: st
     if not isinstance(body, dict):
         raise bad_request(f"the object provided is not an object: {type(body).__name__}")
     check_types(body, kind)
-    api_version = f"{kind.group}/{version}" if kind.group else version
+    api_version, namespace, name = asked.api_version, asked.namespace, asked.name
     metadata = dict(body.get("metadata") or {})
     given, called = body.get("apiVersion") or api_version, body.get("kind") or kind.name
     if given != api_version:
         words = f"the API version in the data ({given}) does not match the expected API version ({api_version})"
         raise bad_request(words)
     if called != kind.name and kind.custom:
-        cause = Cause("kind", "FieldValueInvalid", f'Invalid value: "{called}": must be {kind.name}')
+        cause = _wrong("kind", called, f"must be {kind.name}")
         raise invalid(kind.group, kind.name, str(metadata.get("name", "")), [cause])
     if called != kind.name:
-        words = (
-            f'{kind.name} in version "{version}" cannot be handled as a {called}: the kind in the data does not match'
-        )
-        raise bad_request(words)
+        about = f'{kind.name} in version "{asked.version}"'
+        raise bad_request(f"{about} cannot be handled as a {called}: the kind in the data does not match")
     if kind.namespaced:
         if metadata.get("namespace", namespace) not in (namespace, ""):
             words = "the namespace of the provided object does not match the namespace sent on the request"
@@ -89,8 +88,7 @@ def metadata_causes(kind: Kind, metadata: Body) -> list[Cause]:
 def _name_causes(kind: Kind, metadata: Body) -> list[Cause]:
     name, prefix = metadata.get("name") or "", metadata.get("generateName") or ""
     if not name and not prefix:
-        words = "Required value: name or generateName is required"
-        return [Cause("metadata.name", "FieldValueRequired", words)]
+        return [Cause.required("metadata.name", "name or generateName is required")]
     field, value = ("metadata.name", name) if name else ("metadata.generateName", prefix)
     wrong = _name_trouble(kind, value if name else prefix.rstrip("-.") or prefix)
     return [_wrong(field, value, wrong)] if wrong else []
@@ -141,4 +139,4 @@ def _owner_causes(metadata: Body) -> list[Cause]:
 
 
 def _wrong(field: str, value: str, why: str) -> Cause:
-    return Cause(field, "FieldValueInvalid", f'Invalid value: "{value}": {why}')
+    return Cause.wrong(field, f'"{value}"', why)

@@ -12,8 +12,8 @@ from . import events
 from .apply import Manager, applied, tracked
 from .bodies import content_type, decoded
 from .defaults import prepared
-from .kinds import Kind, Validator
-from .listkeys import merge_keys
+from .fields import ListKeys
+from .kinds import Kind
 from .messages import Answer, Request, of_json
 from .patches import json_patched, merged, strategic
 from .refusals import (
@@ -30,18 +30,21 @@ from .refusals import (
 )
 from .registry import Registry
 from .rendering import list_bytes, object_bytes, view_of
-from .requests import Attributes
+from .requests import Attributes, is_true
 from .scale import scale_of, with_scale
 from .selection import selection_of
 from .storage import Part, Storage, Stored
 from .validation import check_identity, metadata_causes
+from .wire import check
 
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
+_WAYS: dict[str, Callable[[Any, Any], Any]] = {MERGE: merged, JSON_PATCH: json_patched, STRATEGIC: strategic}
 # Kinds whose deletion answers with the object, also where it is gone at once.
 _RETURNED = (("", "pods"), ("", "services"), ("", "serviceaccounts"))
+_POLICIES = ("Background", "Foreground", "Orphan")
 _OPTIONS = {"dryRun": ("All",), "fieldValidation": ("Ignore", "Strict", "Warn")}
 # Built-in kinds that must not be updated without a version.
 _CONDITIONAL = (("coordination.k8s.io", "leases"), ("apiextensions.k8s.io", "customresourcedefinitions"))
@@ -56,8 +59,7 @@ class Writes:
 
     def create(self, request: Request, kind: Kind, asked: Attributes, now: float) -> Answer:
         """Store a new object."""
-        body = check_identity(decoded(request), kind, asked.version, asked.namespace)
-        return self._created(request, kind, asked, body, now)
+        return self._created(request, kind, asked, check_identity(decoded(request), kind, asked), now)
 
     def update(self, request: Request, kind: Kind, asked: Attributes, now: float) -> Answer:
         """Replace an object, its status or its scale."""
@@ -68,155 +70,130 @@ class Writes:
         """Patch an object, its status or its scale."""
         media = content_type(request)
         if media == APPLY:
-            return self._apply(request, kind, asked, now)
-        if media not in (MERGE, JSON_PATCH, STRATEGIC) or (media == STRATEGIC and kind.custom):
+            return self._applied(request, kind, asked, now)
+        if media not in _WAYS or (media == STRATEGIC and kind.custom):
             raise unsupported_media_type([JSON_PATCH, MERGE, APPLY] + ([] if kind.custom else [STRATEGIC]))
         patch = decoded(request)
-        ways = {MERGE: merged, JSON_PATCH: json_patched, STRATEGIC: strategic}
-        return self._changed(request, kind, asked, lambda body: ways[media](body, patch), now)
+        return self._changed(request, kind, asked, lambda body: _WAYS[media](body, patch), now)
 
     def would_create(self, request: Request, kind: Kind, asked: Attributes) -> bool:
         """Tell whether a patch is an apply of what is not there."""
-        place = asked.namespace if kind.namespaced else ""
-        return content_type(request) == APPLY and self.storage.get(kind, place, asked.name) is None
+        return _is_apply(request) and self.storage.get(kind, asked.namespace, asked.name) is None
 
     def delete(self, request: Request, kind: Kind, asked: Attributes, now: float) -> Answer:
         """Delete one object."""
-        options = _options(request)
-        found, gone = self._delete_one(kind, asked.namespace if kind.namespaced else "", asked.name, options, now)
+        view = view_of(request)
+        found, gone = self._delete_one(kind, asked.namespace, asked.name, _options(request), now)
         if not gone or kind.key in _RETURNED:
-            return Answer(200, object_bytes(found, asked.api_version, view_of(request.headers.get("accept", "")), now))
+            return Answer(200, object_bytes(found, asked.api_version, view, now))
         about = details(kind.group, kind.resource, found.name, uid=found.uid)
         return of_json({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": about})
 
     def delete_collection(self, request: Request, kind: Kind, asked: Attributes, now: float) -> Answer:
         """Delete everything that the selectors match."""
         options = _options(request)
-        place = (asked.namespace or None) if kind.namespaced else None
-        selection = selection_of(request, kind, place)
-        chosen = [stored for stored in self.storage.list(kind, place) if selection.matches(stored)]
+        selection = selection_of(request, kind, asked)
+        chosen = [stored for stored in self.storage.list(kind, selection.namespace) if selection.matches(stored)]
         gone = [self._delete_one(kind, s.namespace, s.name, options, now)[0] for s in chosen]
         metadata = {"resourceVersion": str(self.storage.version)}
         return Answer(200, list_bytes(kind, asked.api_version, "whole", gone, metadata))
 
     # -- steps ---------------------------------------------------------------------------------------------------
 
-    def _created(
-        self, request: Request, kind: Kind, asked: Attributes, body: Body, now: float, *, apply: bool = False
-    ) -> Answer:
-        view = view_of(request.headers.get("accept", ""))
+    def _created(self, request: Request, kind: Kind, asked: Attributes, body: Body, now: float) -> Answer:
         self._check_namespace(kind, asked, body)
-        if (body["metadata"].get("resourceVersion") or "") not in ("", "0") and not apply:
+        if (body["metadata"].get("resourceVersion") or "") not in ("", "0") and not _is_apply(request):
             raise Refusal(500, "InternalError", "resourceVersion should not be set on objects to be created")
         body = prepared(kind, body, None)
         if "status" in kind.subresources and kind.custom:
             body.pop("status", None)
-        warnings = self._validated(request, kind, asked.version, body, None)
-        if not apply:
-            body = tracked(None, body, _manager(request, asked, "Update"), now, list_keys_of(kind, asked.version))
-        stored = self._written(request, lambda: self.storage.create(kind, _stored_form(kind, body), now))
-        return Answer(201, object_bytes(stored, asked.api_version, view, now), headers=warnings)
+        return self._written(request, kind, asked, body, None, now)
 
     def _changed(
         self, request: Request, kind: Kind, asked: Attributes, change: Callable[[Body], Any], now: float
     ) -> Answer:
-        view = view_of(request.headers.get("accept", ""))
-        old = self.storage.get(kind, asked.namespace if kind.namespaced else "", asked.name)
-        if old is None:
-            raise not_found(kind.group, kind.resource, asked.name)
-        current = _in_version(old, asked.api_version)
+        current = _in_version(self.storage.existing(kind, asked.namespace, asked.name), asked.api_version)
         if asked.subresource == "scale":
             body = with_scale(kind, asked.version, current, change(scale_of(kind, asked.version, current)))
         else:
-            body = check_identity(change(current), kind, asked.version, asked.namespace, asked.name)
+            body = check_identity(change(current), kind, asked)
             if request.method == "PUT":
                 self._check_version(kind, body, asked.name)
-        part: Part = {"status": "status", "finalize": "all"}.get(asked.subresource, "main")  # type: ignore[assignment]
-        if part == "main":
+        if asked.subresource == "status":
+            metadata = {**current["metadata"], **_conditions(body)}
+            body = _with_field("status", current, body) | {"metadata": metadata}
+        else:
             body = prepared(kind, body, current)
-            if asked.subresource == "" and "status" in kind.subresources:
-                body = {key: value for key, value in body.items() if key != "status"}
-                body |= {"status": current["status"]} if "status" in current else {}
-        elif part == "status":
-            body = {**current, "status": body.get("status"), "metadata": _status_metadata(current, body)}
-        warnings = self._validated(request, kind, asked.version, body, current)
-        body = tracked(current, body, _manager(request, asked, "Update"), now, list_keys_of(kind, asked.version))
-        stored = self._written(request, lambda: self.storage.update(kind, _stored_form(kind, body), now, part=part))
-        if asked.subresource == "scale":
-            return of_json(scale_of(kind, asked.version, _in_version(stored, asked.api_version)))
-        return Answer(200, object_bytes(stored, asked.api_version, view, now), headers=warnings)
+            if "status" in kind.subresources:
+                body = _with_field("status", body, current)
+        return self._written(request, kind, asked, body, current, now)
 
-    def _apply(self, request: Request, kind: Kind, asked: Attributes, now: float) -> Answer:
+    def _applied(self, request: Request, kind: Kind, asked: Attributes, now: float) -> Answer:
         if not request.asked("fieldManager"):
-            cause = Cause("fieldManager", "FieldValueRequired", "Required value: is required for apply patch")
+            cause = Cause.required("fieldManager", "is required for apply patch")
             raise invalid("meta.k8s.io", "PatchOptions", "", [cause])
-        config = check_identity(decoded(request, yaml=True), kind, asked.version, asked.namespace, asked.name)
+        config = check_identity(decoded(request, yaml=True), kind, asked)
         if config["metadata"].pop("managedFields", None):
             raise bad_request("metadata.managedFields must be nil")
-        manager = _manager(request, asked, "Apply")
-        list_keys = list_keys_of(kind, asked.version)
-        force = request.asked("force") == "true"
-        old = self.storage.get(kind, asked.namespace if kind.namespaced else "", asked.name)
-        if old is None:
-            if asked.subresource:
-                raise not_found(kind.group, kind.resource, asked.name)
-            if config["metadata"].get("uid"):
-                raise conflict(
-                    kind.group, kind.resource, asked.name, "uid mismatch: the provided object does not exist"
-                )
-            body = applied(None, config, manager, now, list_keys, force=force)
-            return self._created(request, kind, asked, body, now, apply=True)
-        current = _in_version(old, asked.api_version)
-        identity = {k: config["metadata"][k] for k in ("uid", "resourceVersion") if config["metadata"].get(k)}
-        body = applied(current, config, manager, now, list_keys, force=force)
-        body["metadata"] |= identity
-        part: Part = "status" if asked.subresource == "status" else "main"
-        if part == "main":
+        old = self.storage.get(kind, asked.namespace, asked.name)
+        current = None if old is None else _in_version(old, asked.api_version)
+        if current is None and asked.subresource:
+            raise not_found(kind.group, kind.resource, asked.name)
+        if current is None and config["metadata"].get("uid"):
+            why = "uid mismatch: the provided object does not exist"
+            raise conflict(kind.group, kind.resource, asked.name, why)
+        manager, force = _manager(request, asked), is_true(request.asked("force"))
+        body = applied(current, config, manager, now, _list_keys(kind, asked), force=force)
+        if current is None:
+            return self._created(request, kind, asked, body, now)
+        body["metadata"] |= _conditions(config)
+        if asked.subresource != "status":
             body = prepared(kind, body, current)
-        warnings = self._validated(request, kind, asked.version, body, current)
-        stored = self._written(request, lambda: self.storage.update(kind, _stored_form(kind, body), now, part=part))
-        view = view_of(request.headers.get("accept", ""))
-        return Answer(200, object_bytes(stored, asked.api_version, view, now), headers=warnings)
+        return self._written(request, kind, asked, body, current, now)
 
-    def _written(self, request: Request, write: Callable[[], Stored]) -> Stored:
-        if "All" not in [value for key, value in request.query if key == "dryRun"]:
-            return write()
-        with self.storage.rehearsal():
-            return write()
+    def _written(
+        self, request: Request, kind: Kind, asked: Attributes, body: Body, current: Body | None, now: float
+    ) -> Answer:
+        """Check a body, note who owns its fields, and store it, or rehearse that; `current` None: it is a new one."""
+        view = view_of(request)
+        warnings = self._validated(request, kind, asked.version, body, current)
+        if not _is_apply(request):
+            body = tracked(current, body, _manager(request, asked), now, _list_keys(kind, asked))
+        if kind.key == events.KEY:
+            body = events.converted(body, events.OLD)
+        part: Part = "status" if asked.subresource == "status" else "main"
+        with self.storage.rehearsal(request.asked("dryRun") == "All"):
+            if current is None:
+                stored = self.storage.create(kind, body, now)
+            else:
+                stored = self.storage.update(kind, body, now, part=part)
+        if asked.subresource == "scale":
+            return of_json(scale_of(kind, asked.version, stored.body))
+        code = 201 if current is None else 200
+        return Answer(code, object_bytes(stored, asked.api_version, view, now), headers=warnings)
 
     def _delete_one(self, kind: Kind, namespace: str, name: str, options: Body, now: float) -> tuple[Stored, bool]:
         conditions = options.get("preconditions") or {}
-        propagation = options.get("propagationPolicy")
-        if propagation is None and "orphanDependents" in options:
-            propagation = "Orphan" if options["orphanDependents"] else "Background"
-
-        def delete() -> tuple[Stored, bool]:
+        with self.storage.rehearsal(bool(options.get("dryRun"))):
             return self.storage.delete(
                 kind, namespace, name, now,
                 uid=conditions.get("uid"), version=conditions.get("resourceVersion"),
-                propagation=propagation, grace=options.get("gracePeriodSeconds"),
+                propagation=options.get("propagationPolicy"), grace=options.get("gracePeriodSeconds"),
             )  # fmt: skip
-
-        if not options.get("dryRun"):
-            return delete()
-        with self.storage.rehearsal():
-            return delete()
 
     def _validated(self, request: Request, kind: Kind, version: str, body: Body, old: Body | None) -> dict[str, str]:
         """Check a body, and complete it by its schema; return the headers that warn of dropped fields."""
         causes = metadata_causes(kind, body["metadata"])
         _check_options(request)
-        validator = kind.validators.get(version)
-        warnings: dict[str, str] = {}
-        if validator is not None:
-            dropped = validator.complete(body)
-            if dropped and content_type(request) == APPLY:
-                place = f"{body['metadata'].get('namespace', '')}/{body['metadata']['name']}"
-                about = f"({place}; {kind.group}/{version}, Kind={kind.name})"
-                words = f"failed to create typed patch object {about}: .{dropped[0]}: field not declared in schema"
-                raise Refusal(500, "", words)
-            warnings = _unknown_fields(request, kind, version, dropped)
-            causes += validator.causes(body, old)
+        validator = kind.versions[version].validator
+        dropped = validator.complete(body)
+        if dropped and _is_apply(request):
+            place = f"{body['metadata'].get('namespace', '')}/{body['metadata']['name']}"
+            about = f"({place}; {kind.group}/{version}, Kind={kind.name})"
+            words = f"failed to create typed patch object {about}: .{dropped[0]}: field not declared in schema"
+            raise Refusal(500, "", words)
+        warnings = _unknown_fields(request, kind, version, dropped)
+        causes += validator.causes(body, old)
         if causes:
             raise invalid(kind.group, kind.name, body["metadata"].get("name") or "", causes)
         return warnings
@@ -236,22 +213,12 @@ class Writes:
 
     def _check_version(self, kind: Kind, body: Body, name: str) -> None:
         if (kind.custom or kind.key in _CONDITIONAL) and not body["metadata"].get("resourceVersion"):
-            words = "Invalid value: 0: must be specified for an update"
-            raise invalid(kind.group, kind.name, name, [Cause("metadata.resourceVersion", "FieldValueInvalid", words)])
+            cause = Cause.wrong("metadata.resourceVersion", "0", "must be specified for an update")
+            raise invalid(kind.group, kind.name, name, [cause])
 
 
-def list_keys_of(kind: Kind, version: str) -> Callable[[tuple[str, ...]], tuple[str, ...] | None]:
-    """Return how the lists of a kind merge."""
-    validator: Validator | None = kind.validators.get(version)
-    if not kind.custom:
-        return merge_keys
-
-    def keys(path: tuple[str, ...]) -> tuple[str, ...] | None:
-        if path[0] == "metadata":
-            return merge_keys(path)
-        return validator.list_keys(path) if validator is not None else None
-
-    return keys
+def _list_keys(kind: Kind, asked: Attributes) -> ListKeys:
+    return kind.versions[asked.version].validator.list_keys
 
 
 def _in_version(stored: Stored, api_version: str) -> Body:
@@ -259,29 +226,32 @@ def _in_version(stored: Stored, api_version: str) -> Body:
     return events.converted(body, api_version) if stored.kind.key == events.KEY else {**body, "apiVersion": api_version}
 
 
-def _stored_form(kind: Kind, body: Body) -> Body:
-    return events.converted(body, events.OLD) if kind.key == events.KEY else body
+def _is_apply(request: Request) -> bool:
+    return content_type(request) == APPLY
 
 
-def _manager(request: Request, asked: Attributes, operation: str) -> Manager:
+def _manager(request: Request, asked: Attributes) -> Manager:
     name = request.asked("fieldManager") or request.headers.get("user-agent", "").partition("/")[0] or "unknown"
-    return Manager(name, operation, asked.api_version, asked.subresource)
+    return Manager(name, "Apply" if _is_apply(request) else "Update", asked.api_version, asked.subresource)
 
 
-def _status_metadata(current: Body, body: Body) -> Body:
-    """Return the metadata of a write to a status: as it was, but for what makes the write conditional."""
-    given = {k: v for k, v in body["metadata"].items() if k in ("uid", "resourceVersion") and v}
-    return {**current["metadata"], **given}
+def _conditions(body: Body) -> Body:
+    """Return the fields of the metadata that make a write conditional."""
+    return {field: value for field in ("uid", "resourceVersion") if (value := body["metadata"].get(field))}
+
+
+def _with_field(field: str, body: Body, other: Body) -> Body:
+    """Return a body with a field as it is in another, or without it."""
+    rest = {name: value for name, value in body.items() if name != field}
+    return rest | {name: value for name, value in other.items() if name == field}
 
 
 def _check_options(request: Request) -> None:
     for name, known in _OPTIONS.items():
         found = request.asked(name)
         if found and found not in known:
-            listed = ", ".join(f'"{value}"' for value in known)
-            words = f'Unsupported value: "{found}": supported values: {listed}'
             kind = {"POST": "CreateOptions", "PUT": "UpdateOptions"}.get(request.method, "PatchOptions")
-            raise invalid("meta.k8s.io", kind, "", [Cause(name, "FieldValueNotSupported", words)])
+            raise invalid("meta.k8s.io", kind, "", [Cause.unsupported(name, f'"{found}"', known)])
 
 
 def _unknown_fields(request: Request, kind: Kind, version: str, dropped: list[str]) -> dict[str, str]:
@@ -299,8 +269,7 @@ def _unknown_fields(request: Request, kind: Kind, version: str, dropped: list[st
 
 def _options(request: Request) -> Body:
     body = decoded(request) if request.body else {}
-    if not isinstance(body, dict):
-        raise bad_request("the body of a delete is no DeleteOptions")
+    check(body, "DeleteOptions", "DeleteOptions", "v1")
     options = {key: value for key, value in body.items() if value is not None}
     for field in ("propagationPolicy", "dryRun"):
         if request.asked(field):
@@ -308,7 +277,7 @@ def _options(request: Request) -> Body:
     if request.asked("gracePeriodSeconds"):
         options["gracePeriodSeconds"] = int(request.asked("gracePeriodSeconds"))
     policy = options.get("propagationPolicy")
-    if policy not in (None, "Background", "Foreground", "Orphan"):
-        cause = Cause("propagationPolicy", "FieldValueNotSupported", f'Unsupported value: "{policy}"')
+    if policy is not None and policy not in _POLICIES:
+        cause = Cause.unsupported("propagationPolicy", f'"{policy}"', _POLICIES)
         raise invalid("meta.k8s.io", "DeleteOptions", "", [cause])
     return options

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+from ....selectors import LabelSelector, Operator, Requirement
 from ..refusals import Body
 from ..registry import Registry
 from ..storage import Event, Storage, Stored
-from .objects import selects
+
+_OPERATORS: Final[dict[str, Operator]] = {"In": "in", "NotIn": "notin", "Exists": "exists", "DoesNotExist": "absent"}
 
 
 class ClusterRoleAggregation:
@@ -43,3 +47,13 @@ def union(whole: Stored, selectors: list[Body], roles: list[Stored]) -> list[Bod
             if part.name != whole.name and selects(selector, part.metadata.get("labels") or {}):
                 rules += [rule for rule in part.body.get("rules") or [] if rule not in rules]
     return rules
+
+
+def selects(selector: Body, labels: dict[str, str]) -> bool:
+    """Tell whether a `matchLabels` and `matchExpressions` selector means these labels; the empty one means all."""
+    exact = [Requirement(key, "in", frozenset({value})) for key, value in (selector.get("matchLabels") or {}).items()]
+    terms = [
+        Requirement(term["key"], _OPERATORS[term["operator"]], frozenset(term.get("values") or ()))
+        for term in selector.get("matchExpressions") or ()
+    ]
+    return LabelSelector((*exact, *terms)).matches(labels)

@@ -6,8 +6,8 @@ from collections import defaultdict
 
 from ..refusals import Body
 from ..registry import Registry
-from ..storage import Event, Propagation, Storage, Stored
-from .objects import Place, owners, place_of, record, with_metadata
+from ..storage import Event, Propagation, Storage, Stored, timestamp
+from .objects import Place, owners, place_of, with_metadata
 
 NAME = "garbage-collector-controller"
 FOREGROUND = "foregroundDeletion"
@@ -87,11 +87,9 @@ class GarbageCollector:
         """Return the owner, None when there is none; True for a kind that nobody serves: it cannot be known."""
         group = owner["apiVersion"].rpartition("/")[0]
         kind = self._registry.named(group, owner["kind"])
-        if kind is None:
+        if kind is None or (kind.namespaced and not dependent.namespace):
             return True
-        if kind.namespaced and not dependent.namespace:
-            return True
-        found = self._storage.get(kind, dependent.namespace if kind.namespaced else "", owner["name"])
+        found = self._storage.get(kind, dependent.namespace, owner["name"])
         return found if found is not None and found.uid == owner["uid"] else None
 
     def _waits(self, owner: Stored | bool) -> bool:
@@ -100,15 +98,9 @@ class GarbageCollector:
 
     def _blockers(self, owner: Stored) -> bool:
         """Tell whether an owner has to wait: for dependents that say so."""
-        found = [self._find(uid) for uid in self._dependents[owner.uid]]
-        blocking = [
-            reference
-            for dependent in found
-            if dependent is not None
-            for reference in owners(dependent)
-            if reference["uid"] == owner.uid and reference.get("blockOwnerDeletion")
-        ]
-        return bool(blocking)
+        found = [dependent for uid in self._dependents[owner.uid] if (dependent := self._find(uid))]
+        references = [reference for dependent in found for reference in owners(dependent)]
+        return any(r["uid"] == owner.uid and r.get("blockOwnerDeletion") for r in references)
 
     def _orphan_dependents(self, owner: Stored, now: float) -> None:
         for uid in sorted(self._dependents[owner.uid]):
@@ -126,12 +118,23 @@ class GarbageCollector:
         place = self._places.get(owner["uid"])
         if place is None or not place.kind.namespaced or place.namespace == dependent.namespace:
             return
+        involved = {"kind": dependent.kind.name, "apiVersion": dependent.body["apiVersion"], "uid": dependent.uid}
         named = f"{owner['apiVersion']}/{owner['kind']}, namespace: {dependent.namespace}, name: {owner['name']}"
         words = f'ownerRef [{named}, uid: {owner["uid"]}] does not exist in namespace "{dependent.namespace}"'
-        record(
-            self._storage, self._registry, dependent, now,
-            reason="OwnerRefInvalidNamespace", message=words, component=NAME,
-        )  # fmt: skip
+        event: Body = {
+            "apiVersion": "v1",
+            "metadata": {"generateName": f"{dependent.name}.", "namespace": dependent.namespace or "default"},
+            "involvedObject": involved | {"namespace": dependent.namespace, "name": dependent.name},
+            "reason": "OwnerRefInvalidNamespace",
+            "message": words,
+            "source": {"component": NAME},
+            "firstTimestamp": timestamp(now),
+            "lastTimestamp": timestamp(now),
+            "count": 1,
+            "type": "Warning",
+            "reportingComponent": NAME,
+        }
+        self._storage.create(self._registry["events"], event, now)
 
     def _find(self, uid: str) -> Stored | None:
         place = self._places.get(uid)

@@ -13,7 +13,7 @@ from ..kinds import Kind
 from ..refusals import Body
 from ..registry import Registry
 from ..storage import Event, Storage, Stored
-from .objects import conditions, with_status
+from .objects import conditions, said, with_status
 
 # Measured on v1.36: from the DELETE of the namespace to the first deletion in it, and from the RoleBindings to the
 # custom resources.
@@ -83,7 +83,8 @@ class NamespaceLifecycle:
         self._delete(custom, name, now)
         if any(self._storage.list(kind, name) for kind in kinds):
             self._tell(name, kinds, now)
-        elif (namespace := self._storage.get(self._registry["namespaces"], "", name)) is not None:
+        else:
+            namespace = self._storage.existing(self._registry["namespaces"], "", name)
             spec = {**namespace.body["spec"], "finalizers": []}
             self._storage.update(namespace.kind, {**namespace.body, "spec": spec}, now)
         return now
@@ -98,52 +99,40 @@ class NamespaceLifecycle:
 
     def _tell(self, name: str, kinds: list[Kind], now: float) -> None:
         """Write into the status what is left, and what holds it."""
-        namespace = self._storage.get(self._registry["namespaces"], "", name)
-        if namespace is None:
-            return
+        namespace = self._storage.existing(self._registry["namespaces"], "", name)
         left = {kind: self._storage.list(kind, name) for kind in kinds}
         fresh = [*_GOING_WELL, _remaining(left), _finalizers(left)]
         body = with_status(namespace, {"phase": "Terminating", "conditions": conditions(namespace, now, fresh)})
         self._storage.update(namespace.kind, body, now, part="status")
 
 
-_GOING_WELL: list[Body] = [
-    {
-        "type": "NamespaceDeletionDiscoveryFailure",
-        "status": "False",
-        "reason": "ResourcesDiscovered",
-        "message": "All resources successfully discovered",
-    },
-    {
-        "type": "NamespaceDeletionGroupVersionParsingFailure",
-        "status": "False",
-        "reason": "ParsedGroupVersions",
-        "message": "All legacy kube types successfully parsed",
-    },
-    {
-        "type": "NamespaceDeletionContentFailure",
-        "status": "False",
-        "reason": "ContentDeleted",
-        "message": "All content successfully deleted, may be waiting on finalization",
-    },
-]
+_GOING_WELL = [
+    said("NamespaceDeletionDiscoveryFailure", False, "ResourcesDiscovered", "All resources successfully discovered"),
+    said(
+        "NamespaceDeletionGroupVersionParsingFailure", False, "ParsedGroupVersions",
+        "All legacy kube types successfully parsed",
+    ),
+    said(
+        "NamespaceDeletionContentFailure", False, "ContentDeleted",
+        "All content successfully deleted, may be waiting on finalization",
+    ),
+]  # fmt: skip
 
 
 def _remaining(left: dict[Kind, list[Stored]]) -> Body:
     told = sorted(f"{_full(kind)} has {len(found)} resource instances" for kind, found in left.items() if found)
     words = f"Some resources are remaining: {', '.join(told)}"
-    return {"type": "NamespaceContentRemaining", "status": "True", "reason": "SomeResourcesRemain", "message": words}
+    return said("NamespaceContentRemaining", True, "SomeResourcesRemain", words)
 
 
 def _finalizers(left: dict[Kind, list[Stored]]) -> Body:
     held = [f for found in left.values() for stored in found for f in stored.metadata.get("finalizers") or ()]
     told = sorted(f"{finalizer} in {held.count(finalizer)} resource instances" for finalizer in set(held))
-    about: Body = {"type": "NamespaceFinalizersRemaining"}
     if not told:
         words = "All content-preserving finalizers finished"
-        return {**about, "status": "False", "reason": "ContentHasNoFinalizers", "message": words}
+        return said("NamespaceFinalizersRemaining", False, "ContentHasNoFinalizers", words)
     words = f"Some content in the namespace has finalizers remaining: {', '.join(told)}"
-    return {**about, "status": "True", "reason": "SomeFinalizersRemain", "message": words}
+    return said("NamespaceFinalizersRemaining", True, "SomeFinalizersRemain", words)
 
 
 def _full(kind: Kind) -> str:

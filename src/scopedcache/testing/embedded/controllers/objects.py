@@ -7,8 +7,7 @@ from typing import Any, NamedTuple
 
 from ..kinds import Kind
 from ..refusals import Body
-from ..registry import Registry
-from ..storage import Storage, Stored, timestamp
+from ..storage import Stored, timestamp
 
 
 class Place(NamedTuple):
@@ -28,16 +27,6 @@ def owners(stored: Stored) -> list[Body]:
     return stored.metadata.get("ownerReferences") or []
 
 
-def controller_uid(stored: Stored) -> str | None:
-    """Return the uid of the owner that controls an object."""
-    return next((str(owner["uid"]) for owner in owners(stored) if owner.get("controller")), None)
-
-
-def controlled(storage: Storage, kind: Kind, owner: Stored) -> list[Stored]:
-    """Return the objects of a kind that an object controls, in its namespace."""
-    return [found for found in storage.list(kind, owner.namespace) if controller_uid(found) == owner.uid]
-
-
 def reference_to(owner: Stored) -> Body:
     """Return the ownerReference of what a controller creates for an object."""
     about = {"apiVersion": owner.body["apiVersion"], "kind": owner.kind.name, "name": owner.name, "uid": owner.uid}
@@ -54,52 +43,6 @@ def is_ready(pod: Stored) -> bool:
     return (condition(pod, "Ready") or {}).get("status") == "True"
 
 
-def selects(selector: Mapping[str, Any] | None, labels: Mapping[str, str]) -> bool:
-    """Tell whether a `matchLabels`/`matchExpressions` selector means these labels; the empty one means all."""
-    selector = selector or {}
-    exact: Mapping[str, str] = selector.get("matchLabels") or {}
-    return all(labels.get(key) == value for key, value in exact.items()) and all(
-        _satisfies(term, labels) for term in selector.get("matchExpressions") or []
-    )
-
-
-def _satisfies(term: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
-    key, values = term["key"], term.get("values") or []
-    match term["operator"]:
-        case "In":
-            return labels.get(key) in values
-        case "NotIn":
-            return labels.get(key) not in values
-        case "Exists":
-            return key in labels
-        case _:
-            return key not in labels
-
-
-def record(
-    storage: Storage, registry: Registry, about: Stored, now: float, *, reason: str, message: str, component: str
-) -> None:
-    """Write a Warning about an object, as controllers of the real control plane do."""
-    namespace = about.namespace or "default"
-    involved = {"kind": about.kind.name, "namespace": about.namespace, "name": about.name, "uid": about.uid}
-    body: Body = {
-        "apiVersion": "v1",
-        "metadata": {"generateName": f"{about.name}.", "namespace": namespace},
-        "involvedObject": {**involved, "apiVersion": about.body["apiVersion"]},
-        "reason": reason,
-        "message": message,
-        "source": {"component": component},
-        "firstTimestamp": timestamp(now),
-        "lastTimestamp": timestamp(now),
-        "count": 1,
-        "type": "Warning",
-        "eventTime": None,
-        "reportingComponent": component,
-        "reportingInstance": "",
-    }
-    storage.create(registry["events"], body, now)
-
-
 def with_status(stored: Stored, status: Mapping[str, Any]) -> Body:
     """Return a body with another status."""
     return {**stored.body, "status": dict(status)}
@@ -111,12 +54,20 @@ def with_metadata(stored: Stored, **fields: Any) -> Body:
     return {**stored.body, "metadata": {k: v for k, v in metadata.items() if v is not None}}
 
 
-def conditions(old: Stored, now: float, fresh: Iterable[Body]) -> list[Body]:
-    """Return conditions of a status: `lastTransitionTime` stays where the status of a condition does."""
+def said(type_: str, true: bool, reason: str, message: str) -> Body:
+    """Return a condition, without its times."""
+    return {"type": type_, "status": "True" if true else "False", "reason": reason, "message": message}
+
+
+def conditions(old: Stored, now: float, fresh: Iterable[Body], *, updates: bool = False) -> list[Body]:
+    """Return conditions of a status: `lastTransitionTime` stays where the status of a condition does.
+
+    Where there is a `lastUpdateTime` (`updates`), it stays where all of the condition does.
+    """
     made = []
     for entry in fresh:
-        before = condition(old, entry["type"])
-        same = before is not None and before["status"] == entry["status"]
-        since = before["lastTransitionTime"] if before and same else timestamp(now)
-        made.append({**entry, "lastTransitionTime": since})
+        before = condition(old, entry["type"]) or {}
+        moved = before["lastTransitionTime"] if before.get("status") == entry["status"] else timestamp(now)
+        updated = before["lastUpdateTime"] if updates and entry.items() <= before.items() else timestamp(now)
+        made.append(entry | {"lastTransitionTime": moved} | ({"lastUpdateTime": updated} if updates else {}))
     return made

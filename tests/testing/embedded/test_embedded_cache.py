@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from pathlib import Path
 from typing import Any
 
@@ -68,12 +67,10 @@ def test_a_revoked_right_closes_the_cache_and_a_grant_heals_it(
             await eventually(lambda: is_readable(cache))
             return lost, loop.time() - granted
 
-    began = time.perf_counter()
     lost, healed = virtual_time.run(main())
 
     assert 1.0 < lost < 10.0
     assert healed < 10.0
-    assert time.perf_counter() - began < 2.0
 
 
 def is_readable(cache: ScopedCache) -> bool:
@@ -93,12 +90,10 @@ def test_an_hour_of_probing_costs_a_moment(embedded_cluster: EmbeddedCluster, op
             await cache.open(owner, "pods")
             await asyncio.sleep(3000)
 
-    began = time.perf_counter()
     virtual_time.run(main())
 
     reviews = embedded_cluster.audit.count(resource="selfsubjectrulesreviews.authorization.k8s.io")
     assert 1000 < reviews < 1500
-    assert time.perf_counter() - began < 10.0
 
 
 def test_a_watch_outlives_the_right_it_was_opened_with(embedded_cluster: EmbeddedCluster, operator: Identity) -> None:

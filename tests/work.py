@@ -18,6 +18,8 @@ def instructions(work: Callable[[], object]) -> int:
         count += event == "opcode"
         return trace
 
+    # Since Python 3.12 nothing is told about instructions unless some frame asked for it before.
+    sys._getframe().f_trace_opcodes = True
     before = sys.gettrace()
     sys.settrace(trace)
     try:

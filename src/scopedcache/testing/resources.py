@@ -18,6 +18,8 @@ Manifest = dict[str, Any]
 ManifestList = list[Manifest]  # named outside of the class, where `list` is a method
 Manifests = str | Path | Manifest | Iterable[str | Path | Manifest]
 FIELD_MANAGER = "scopedcache-testing"
+# The same as `yaml.safe_load`, five times as fast where libyaml is there: a third of a short test was reading a CRD.
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class WaitTimeoutError(ScopedCacheError):
@@ -183,7 +185,7 @@ def load_manifests(manifests: Manifests) -> list[Manifest]:
     if isinstance(manifests, str | Path):
         path = Path(manifests)
         files = sorted(path.glob("*.y*ml")) if path.is_dir() else [path]
-        return [found for file in files for found in yaml.safe_load_all(file.read_text()) if found]
+        return [found for file in files for found in yaml.load_all(file.read_text(), LOADER) if found]
     return [found for manifest in manifests for found in load_manifests(manifest)]
 
 

@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 ASSETS = $(or $(KUBEBUILDER_ASSETS),$(CURDIR)/control-plane/bin)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-real acceptance bench bench-embedded contract-table control-plane lint types contracts setup clean
+.PHONY: help demo test test-real acceptance mutants bench bench-embedded contract-table control-plane lint types contracts setup clean
 
 help:  ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ contract-table: $(STAMP) control-plane  ## The contract suite on both servers, a
 
 acceptance: $(STAMP) $(if $(filter embedded,$(CLUSTER)),,control-plane)  ## Every row of the acceptance table, on the real control plane; CLUSTER=embedded takes seconds
 	@KUBEBUILDER_ASSETS=$(ASSETS) CLUSTER=$(or $(CLUSTER),real) $(BIN)/python -m acceptance
+
+mutants: $(STAMP)  ## Defects put into copies of the tree: every acceptance row must turn red under one of them
+	@$(BIN)/python -m acceptance.mutants
 
 bench: $(STAMP)  ## Benchmarks beside other clients in the same run; prints target and value
 	@$(BIN)/python -m bench

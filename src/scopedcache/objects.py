@@ -7,7 +7,9 @@ is immutable and cannot be reached through it.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
@@ -144,7 +146,11 @@ class _Annotated(msgspec.Struct, frozen=True):
 # What decoding may raise: broken JSON, broken UTF-8, or more levels than a decoder goes (the API server takes 10,000).
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
+# Every type that is decoded has its Decoder from the import on. msgspec (0.22) learns a type when it is first used; two
+# threads that use it first at the same moment crash the interpreter.
+msgspec.json.Decoder(Metadata)
 _annotated = msgspec.json.Decoder(_Annotated)
+_learning = threading.Lock()
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 _NO_LABELS: Mapping[str, str] = MappingProxyType({})
@@ -290,9 +296,11 @@ class Object(msgspec.Struct, eq=False, repr_omit_defaults=True):
             ValueError: the object does not fit the model.
             ProtocolError: what the server sent beyond the metadata cannot be read.
         """
+        wanted: Any = model  # a class is hashable, which its type does not say
         try:
+            decoder: msgspec.json.Decoder[T] = _decoder(wanted)
             if self._data is None:
-                return msgspec.json.decode(self._raw, type=model, strict=False)
+                return decoder.decode(self._raw)
             return msgspec.convert(self._data, model, strict=False)
         except (TypeError, msgspec.ValidationError) as error:
             from_dict = getattr(model, "from_dict", None)
@@ -393,6 +401,12 @@ def denotes(kind: Kind, resource: Resource) -> bool:
             groups = {gvr.group, f"{gvr.version}.{gvr.group}".rstrip(".")}
             name, _, group = kind.strip().partition(".")
             return name in names and group in groups
+
+
+@lru_cache(maxsize=256)
+def _decoder(model: Any) -> msgspec.json.Decoder[Any]:
+    with _learning:
+        return msgspec.json.Decoder(model, strict=False)
 
 
 def is_newer(version: str, than: str) -> bool | None:

@@ -95,6 +95,7 @@ _line = msgspec.json.Decoder(_Line).decode
 _error_line = msgspec.json.Decoder(_ErrorLine).decode
 _bookmark_line = msgspec.json.Decoder(_BookmarkLine).decode
 _partial = msgspec.json.Decoder(_Partial).decode
+_list_metadata = msgspec.json.Decoder(_ListMetadata).decode
 _page = msgspec.json.Decoder(ListPage).decode
 _status = msgspec.json.Decoder(Status).decode
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -207,7 +208,7 @@ def _deep_event(line: bytes) -> WatchEvent:
 
 def _deep_page(body: bytes) -> ListPage:
     fields = members(body)
-    metadata = msgspec.json.decode(fields.get("metadata", b"{}"), type=_ListMetadata)
+    metadata = _list_metadata(fields.get("metadata", b"{}"))
     kind = msgspec.json.decode(fields.get("kind", b'""'), type=str)
     items = [Raw(item) for item in elements(fields["items"])] if "items" in fields else None
     return ListPage(items, metadata, kind)

@@ -58,6 +58,10 @@ class _APIGroup(msgspec.Struct, rename="camel"):
     preferred_version: _Version | None = None
 
 
+_group = msgspec.json.Decoder(_APIGroup).decode
+_resource_list = msgspec.json.Decoder(_APIResourceList).decode
+
+
 class Discovery:
     """Turn a kind, however it is written, into the `Resource` the server serves."""
 
@@ -115,7 +119,7 @@ class Discovery:
         body = await self._document(f"/apis/{group}", again)
         if body is None:
             return []
-        found = _read(body, _APIGroup)
+        found = _read(body, _group)
         preferred = [found.preferred_version.version] if found.preferred_version else []
         return preferred + [v.version for v in found.versions if v.version not in preferred]
 
@@ -123,7 +127,7 @@ class Discovery:
         body = await self._document(f"/apis/{group}/{version}" if group else f"/api/{version}", again)
         if body is None:
             return None
-        served = _read(body, _APIResourceList).resources or []
+        served = _read(body, _resource_list).resources or []
         found = _find(served, name)
         return _resource(group, version, found, served) if found is not None else None
 
@@ -175,9 +179,9 @@ def _readings(kind: Kind) -> Iterable[tuple[str, str, str]]:
                 yield group, version, name
 
 
-def _read(body: bytes, type_: type[T]) -> T:
+def _read(body: bytes, decode: Callable[[bytes], T]) -> T:
     try:
-        return msgspec.json.decode(body, type=type_)
+        return decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ProtocolError(f"the answer is not a discovery document: {error}") from error
 

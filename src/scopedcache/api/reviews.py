@@ -84,6 +84,10 @@ class _AccessReview(msgspec.Struct):
     status: _AccessStatus
 
 
+_access_review = msgspec.json.Decoder(_AccessReview).decode
+_rules_review = msgspec.json.Decoder(_RulesReview).decode
+
+
 def access_review(right: Right) -> bytes:
     """Return the body of a SelfSubjectAccessReview."""
     attributes: dict[str, Any] = {"verb": right.verb, "group": right.group, "resource": right.resource}
@@ -113,7 +117,7 @@ def rules_review(namespace: str) -> bytes:
 def allowed(body: bytes) -> bool:
     """Read the answer to an access review."""
     try:
-        status = msgspec.json.decode(body, type=_AccessReview).status
+        status = _access_review(body).status
     except msgspec.DecodeError as error:
         raise ProtocolError(f"the answer is not an access review: {error}") from error
     return status.allowed and not status.denied
@@ -122,7 +126,7 @@ def allowed(body: bytes) -> bool:
 def rules(body: bytes) -> Rules:
     """Read the answer to a rules review."""
     try:
-        status = msgspec.json.decode(body, type=_RulesReview).status
+        status = _rules_review(body).status
     except msgspec.DecodeError as error:
         raise ProtocolError(f"the answer is not a rules review: {error}") from error
     return Rules(status.resource_rules or (), status.incomplete)

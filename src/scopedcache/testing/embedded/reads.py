@@ -32,6 +32,9 @@ class _Token(msgspec.Struct, rename={"version": "rv"}):
     start: tuple[str, str]
 
 
+_decode_token = msgspec.json.Decoder(_Token).decode
+
+
 @attrs.frozen
 class Reads:
     """The verbs that change nothing.
@@ -169,6 +172,6 @@ def _token(token: _Token) -> str:
 
 def _read_token(text: str) -> _Token:
     try:
-        return msgspec.json.decode(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=_Token)
+        return _decode_token(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
     except (ValueError, msgspec.DecodeError) as error:
         raise bad_request(f"invalid continue token: continue key is not valid: {error}") from error

@@ -26,7 +26,7 @@ def namespace_deleted(world: World) -> Outcome:
     world.await_unwatched(namespace, within=BOUND)
     eventually("the state forgot it", lambda: still_printed(world, namespace), within=BOUND)
     pause(2.0)
-    mark, window = world.plane.audit.mark(), 3 * period(world.operator)
+    mark, window = world.plane.audit.mark(), 5 * period(world.operator)
 
     def asks() -> str | None:
         found = world.requests(mark, namespace=namespace)
@@ -35,7 +35,7 @@ def namespace_deleted(world: World) -> Outcome:
     never("a request for a namespace that is gone", asks, during=window)
     reviews = [r for r in world.requests(mark) if is_review(r)]
     in_use = len(world.operator.snapshot["namespaces"]) + 1
-    require(too_many(told(reviews), len(reviews), 4 * in_use), "reviews in three periods, its own among them")
+    require(too_many(told(reviews), len(reviews), 7 * in_use), "reviews in five periods, its own among them")
     return Outcome(took, {"quiet for": window, "reviews": len(reviews), "places in use": in_use})
 
 

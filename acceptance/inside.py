@@ -61,7 +61,8 @@ class Inmate:
         return self._task is not None and not self._task.done()
 
     def launch(self) -> None:
-        """Begin, at the next pause."""
+        """Begin, at the next pause; an older log goes."""
+        self._log.unlink(missing_ok=True)
         self._handler = handler = logging.FileHandler(self._log)
         handler.setFormatter(JSONFormatter())
         handler.addFilter(lambda _: _speaker.get() == self.name)

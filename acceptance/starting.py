@@ -11,10 +11,14 @@ from typing import Any
 
 from scopedcache.testing import ControlPlane, EmbeddedCluster
 from scopedcache.testing.binaries import find_binaries
+from scopedcache.testing.embedded import Fault
 
 from .inside import Inside, virtual_loop
 from .moments import LoopTime, going_by
 from .world import ACCOUNT, SYSTEM, Cluster, World, set_up
+
+# What every request takes on the embedded cluster: where all happens in one instant, no order of things can be wrong.
+LATENCY = 0.005
 
 
 @contextmanager
@@ -66,6 +70,7 @@ def start_cluster(folder: Path, *, apart: bool, **options: Any) -> Iterator[tupl
     else:
         with EmbeddedCluster.start(folder=folder, **options) as cluster, virtual_loop() as loop:
             cluster.go_by(loop)
+            cluster.faults.add(Fault(latency=LATENCY))
             with going_by(LoopTime(loop)):
                 yield cluster, Inside(cluster, loop)
 

@@ -12,6 +12,7 @@ import logging
 import random
 import time
 from collections.abc import Awaitable, Callable, Coroutine
+from datetime import UTC, datetime
 from typing import Any
 
 import attrs
@@ -28,6 +29,19 @@ def loop_time() -> float:
         return asyncio.get_running_loop().time()
     except RuntimeError:
         return time.monotonic()
+
+
+def wall_time() -> datetime:
+    """Return the date and time to stamp things with: the machine's, unless the running loop has a `wall_time()`.
+
+    A loop with virtual time has one, so that what is stamped an hour later there is an hour apart.
+    """
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        return datetime.now(UTC)
+    theirs: Callable[[], datetime] | None = getattr(loop, "wall_time", None)
+    return datetime.now(UTC) if theirs is None else theirs()
 
 
 # Work that went well for this long begins with the smallest pause again when it fails.

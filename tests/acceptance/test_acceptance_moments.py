@@ -110,6 +110,15 @@ def test_the_lines_of_two_inmates_do_not_mix(loop, tmp_path):
         assert [line["event"] for line in JSONLog(tmp_path / name).events()] == [name, "stopped"]
 
 
+def test_an_inmate_begins_a_log_of_its_own(loop, tmp_path):
+    (tmp_path / "log").write_text('{"event": "from an older run"}\n')
+    program = inmate(loop, tmp_path / "log", "one")
+    program.launch()
+    pause(0.5)
+    assert [line["event"] for line in JSONLog(tmp_path / "log").events()] == ["one"]
+    program.stop(grace=5.0)
+
+
 def test_an_inmate_that_does_not_stop_is_ended_after_its_grace(loop, tmp_path):
     async def main(_: asyncio.Event, __: Callable[[str], None]) -> None:
         await asyncio.Event().wait()

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from ..tasks import wall_time
+
 ConditionStatus = Literal["True", "False", "Unknown"]
 Condition = dict[str, Any]
 
@@ -26,7 +28,7 @@ def set_condition(
     """Return the list with this condition in its place, or at the end; the list given is left alone.
 
     `lastTransitionTime` moves only when `status` changes, so a condition set to what it is compares equal.
-    `now` is the time of a change; the clock's, unless told otherwise.
+    `now` is the time of a change; `tasks.wall_time()`, unless told otherwise.
     """
     before = [dict(condition) for condition in conditions or ()]
     made: Condition = {"type": type, "status": _text(status), "reason": reason, "message": message[:MESSAGE_LIMIT]}
@@ -36,7 +38,7 @@ def set_condition(
     if old is not None and old.get("status") == made["status"] and old.get("lastTransitionTime"):
         made["lastTransitionTime"] = old["lastTransitionTime"]
     else:
-        made["lastTransitionTime"] = timestamp(now or datetime.now(UTC))
+        made["lastTransitionTime"] = timestamp(now or wall_time())
     if old is None:
         return [*before, made]
     return [made if condition is old else condition for condition in before]

@@ -13,11 +13,12 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import ConflictError, ForbiddenError, InvalidError, NotFoundError, ScopedCacheError
 from ..objects import Object, ObjectKey
+from ..tasks import wall_time
 from .conditions import find_condition, set_condition
 from .events import EventRecorder
 from .status import patch_status
@@ -50,7 +51,7 @@ class Denials:
         recorder: EventRecorder,
         on_forbidden: OnForbidden | None = None,
         *,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Callable[[], datetime] = wall_time,
     ) -> None:
         self._client = client
         self._recorder = recorder

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from .. import instrumentation as metrics
 from ..errors import NotFoundError, ScopedCacheError
 from ..objects import GVK, Object
-from ..tasks import loop_time
+from ..tasks import loop_time, wall_time
 from .correlator import Correlator, Post, Subject
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class EventRecorder:
         instance: str | None = None,
         instrumentation: metrics.Instrumentation = metrics.NULL,
         timer: Callable[[], float] = loop_time,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Callable[[], datetime] = wall_time,
     ) -> None:
         self._client = client
         self._controller = controller

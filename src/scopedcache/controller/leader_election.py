@@ -13,12 +13,13 @@ import random
 import secrets
 import socket
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from .. import instrumentation as metrics
 from ..errors import ConflictError, NotFoundError, ScopedCacheError
 from ..objects import GVK
+from ..tasks import wall_time
 from .leadership import JITTER, Candidate, LeaderElection, Record
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class Elector:
         *,
         instrumentation: metrics.Instrumentation = metrics.NULL,
         chance: Callable[[], float] = random.random,
-        wall: Callable[[], datetime] = lambda: datetime.now(UTC),
+        wall: Callable[[], datetime] = wall_time,
     ) -> None:
         self._client = client
         self._election = election

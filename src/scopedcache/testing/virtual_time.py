@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import selectors
+import time
 from collections.abc import Callable, Coroutine, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -18,6 +20,9 @@ T = TypeVar("T")
 STUCK = 10.0
 # Virtual time at which a loop that only ever waits for its own timers is taken for stuck: about a day.
 NEVER = 100_000.0
+# Seconds of this thread's work at one moment of virtual time after which whoever works is taken for somebody who never
+# waits. A thousand custom resources that are reconciled in one instant take about three.
+BUSY = 60.0
 
 
 class _JumpingSelector(selectors.SelectSelector):
@@ -28,10 +33,12 @@ class _JumpingSelector(selectors.SelectSelector):
         self.now = start
         self.idlers: list[asyncio.Future[None]] = []
         self.travellers: list[asyncio.Future[None]] = []
+        self._since = time.thread_time()
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         events = super().select(0)
         if events or (timeout is not None and timeout <= 0):
+            self._check_busy()
             return events
         if self.idlers:
             idlers, self.idlers = self.idlers, []
@@ -43,10 +50,16 @@ class _JumpingSelector(selectors.SelectSelector):
                 return events
         elif self.now < NEVER:
             self.now += timeout
+            self._since = time.thread_time()
             travellers, self.travellers = self.travellers, []
             _wake(travellers)
             return []
         raise RuntimeError("the test waits for something that never happens")
+
+    def _check_busy(self) -> None:
+        if time.thread_time() - self._since > BUSY:
+            self._since = time.thread_time()  # so that cleaning up is still possible
+            raise RuntimeError(f"{BUSY:g} s of work and no virtual time has passed: somebody never waits")
 
 
 def _wake(waiting: list[asyncio.Future[None]]) -> None:
@@ -60,10 +73,18 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
     def __init__(self, start: float = 1000.0) -> None:
         self.jumping = _JumpingSelector(start)
+        self._born = datetime.now(UTC) - timedelta(seconds=start)
         super().__init__(self.jumping)
 
     def time(self) -> float:
         return self.jumping.now
+
+    def wall_time(self) -> datetime:
+        """Return the date: that of the machine when the loop was made, and the virtual time that has passed since.
+
+        What the library stamps (conditions, Leases, Events) carries it.
+        """
+        return self._born + timedelta(seconds=self.jumping.now)
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:
         """Wait for threads without a limit: since Python 3.12 there is one, and here it would be over at once."""

@@ -57,14 +57,19 @@ def kill(world: World, number: int) -> float:
     return now()
 
 
+def phases(world: World, few: int) -> Iterator[int]:
+    """Count restarts, each at another moment of the period of reviews: few, or many where time costs nothing."""
+    many = few if world.inside is None else 16
+    for number in range(many):
+        pause(number * period(world.operator) / many)
+        yield number
+
+
 def server_restarts(world: World) -> Outcome:
     """Row B.restart: the only server that the operator knows is killed and comes back, twice."""
     rolled_out(world)
     before = remember(world)
-    # At another moment of the period of reviews each time, where time costs nothing.
-    restarts = 2 if world.inside is None else 16
-    for number in range(restarts):
-        pause(number * period(world.operator) / restarts)
+    for _ in phases(world, 2):
         back = kill(world, 0)
         eventually("all watches are open again", lambda: world.watches_differ(*NAMESPACES), within=RECOVERY, since=back)
         pause(BOUND)  # long enough for a false denial to be confirmed
@@ -83,7 +88,8 @@ def pair_restarts(world: World) -> Outcome:
             eventually("its cache", partial(uncached, world, namespace), within=CONVERGED)
         rolled_out(world)
         before = remember(world)
-        for number in (0, 1):
+        for turn in phases(world, 2):
+            number = turn % 2
             back = kill(world, number)
             eventually("all watches are open", lambda: kinds_watched(world), within=RECOVERY, since=back)
             pause(BOUND)

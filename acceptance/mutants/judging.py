@@ -11,10 +11,8 @@ import attrs
 from .mutant import Mutant
 
 # killed: the row failed by what it saw. SURVIVED: it held, or was not run. NO PROOF: it could not be carried out: it
-# broke on an exception of its own, its world did not come about, or the run ended without a word about it. unseen: it
-# held, as the mutant says it would.
-Verdict = Literal["killed", "unseen", "SURVIVED", "NO PROOF"]
-ALL_RIGHT: tuple[Verdict, ...] = ("killed", "unseen")
+# broke on an exception of its own, its world did not come about, or the run ended without a word about it.
+Verdict = Literal["killed", "SURVIVED", "NO PROOF"]
 LENGTH = 160
 TRACEBACK = re.compile(r'File ".*", line \d+')
 # What changes from run to run: UIDs, the ends of Pods' names, times of log lines.
@@ -78,7 +76,7 @@ def _judged(mutant: Mutant, run: Run, id_: str) -> tuple[Verdict, str]:
     if row is None:
         return "NO PROOF", _end(run.trouble or "nothing was said about it")
     if row["verdict"] != "FAIL":
-        return ("unseen", mutant.unseen) if mutant.unseen else ("SURVIVED", said(row))
+        return "SURVIVED", said(row)
     if row["reason"].startswith("its world failed") or TRACEBACK.search(row["reason"]):
         return "NO PROOF", _end(row["reason"])
     return "killed", said(row)

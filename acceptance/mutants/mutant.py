@@ -32,13 +32,11 @@ class Mutant:
     Attributes:
         name: in words, as a person would report it.
         rows: the ids of the rows that must fail under it.
-        unseen: why they need not fail on the embedded cluster, and where they do; empty for all that must.
     """
 
     name: str
     rows: tuple[str, ...]
     edits: tuple[Edit, ...]
-    unseen: str = ""
 
 
 def mutated(mutant: Mutant, read: Callable[[str], str]) -> dict[str, str]:

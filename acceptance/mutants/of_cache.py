@@ -31,8 +31,6 @@ MUTANTS = (
         "a scope counts as open before its first lists are there",
         ("5",),
         (Edit(SCOPES, "                await self._synced(scope, held)\n", "                pass\n"),),
-        unseen="the lists are there by the next turn of the loop; on the real cluster: the order of events in "
-        "allowed-one: not within 5 s; the beginning of the log is …, 'child.get', 'child.get'], expected …",
     ),
     Mutant(
         "a handle goes on showing the last copy after the loss",

@@ -84,8 +84,6 @@ PASSES = (
                 '"child.create"',
             ),
         ),
-        unseen="all of it happens in one instant of virtual time; on the real cluster: the child in allowed-one: "
-        "created before: 1× watch deployments.apps in allowed-one 200; …",
     ),
     Mutant(
         "status.nodes is in no order that holds",

@@ -104,8 +104,6 @@ MUTANTS = (
         "one no of a review is enough for a denial",
         ("B.restart", "B.ha"),
         (ONE_NO,),
-        unseen="false answers last for a second, and a review is due in that second once in ten times; on the real "
-        "cluster: see below",
     ),
     Mutant(
         "one refusal is enough for a denial",

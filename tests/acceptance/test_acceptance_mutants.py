@@ -15,16 +15,16 @@ REAL_ONLY = {"2", "2.pod", "B.growth"}
 FILES = {"a.py": "one\ntwo\ntwo\n", "b.py": "three\n"}
 
 
-def mutant(*edits: Edit, name: str = "the bug", rows: tuple[str, ...] = ("1",), unseen: str = "") -> Mutant:
-    return Mutant(name, rows, edits, unseen)
+def mutant(*edits: Edit, name: str = "the bug", rows: tuple[str, ...] = ("1",)) -> Mutant:
+    return Mutant(name, rows, edits)
 
 
 def row(verdict: str, reason: str = "") -> dict[str, str]:
     return {"verdict": verdict, "reason": reason}
 
 
-def verdicts(run: Run, unseen: str = "") -> list[tuple[str, str]]:
-    return [(one.verdict, one.said) for one in judged(mutant(unseen=unseen), run)]
+def verdicts(run: Run) -> list[tuple[str, str]]:
+    return [(one.verdict, one.said) for one in judged(mutant(), run)]
 
 
 # -- applying ----------------------------------------------------------------------------------------------------------
@@ -67,11 +67,6 @@ def test_a_row_that_fails_by_what_it_saw_kills():
 @pytest.mark.parametrize("verdict", ["PASS", "NOT RUN"])
 def test_a_row_that_does_not_fail_lets_the_mutant_survive(verdict: str):
     assert verdicts(Run({"1": row(verdict)})) == [("SURVIVED", verdict)]
-
-
-def test_a_mutant_that_says_why_it_is_not_seen_may_survive_and_may_be_killed():
-    assert verdicts(Run({"1": row("PASS")}), unseen="all in one instant") == [("unseen", "all in one instant")]
-    assert verdicts(Run({"1": row("FAIL", "late")}), unseen="all in one instant") == [("killed", "late")]
 
 
 @pytest.mark.parametrize(
@@ -134,7 +129,7 @@ def test_every_mutant_fits_the_code_as_it_is(known: Mutant):
 
 def test_every_row_that_runs_on_the_embedded_cluster_has_a_mutant_that_must_kill_it():
     rows = {row.id for group in groups(None) for row in group.rows}
-    assert set(rows_of(one for one in MUTANTS if not one.unseen)) >= rows - REAL_ONLY
+    assert set(rows_of(MUTANTS)) >= rows - REAL_ONLY
     assert set(rows_of(MUTANTS)) <= rows
 
 

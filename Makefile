@@ -5,8 +5,11 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 ASSETS = $(or $(KUBEBUILDER_ASSETS),$(CURDIR)/control-plane/bin)
 
+# What `demo` and `acceptance` run on; each has a default of its own.
+$(if $(filter-out real embedded,$(CLUSTER)),$(error CLUSTER is $(CLUSTER); it is real or embedded))
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-real acceptance mutants bench bench-embedded contract-table control-plane lint types contracts setup clean
+.PHONY: help demo test test-real acceptance mutants bench bench-embedded contract-table control-plane lint types contracts servers setup clean
 
 help:  ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,19 +23,19 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install --quiet -c constraints.txt --group test --group lint --group bench -e .
 	@touch $@
 
-demo: $(STAMP) $(if $(filter real,$(CLUSTER)),control-plane)  ## The main job in ten steps, on the embedded cluster; CLUSTER=real for a real one
+demo: $(STAMP) $(if $(filter real,$(CLUSTER)),servers)  ## The main job in ten steps, on the embedded cluster; CLUSTER=real for a real one
 	@CLUSTER=$(or $(CLUSTER),embedded) KUBEBUILDER_ASSETS=$(ASSETS) $(BIN)/python -m acceptance.demo
 
 test: $(STAMP)  ## All tests that need no Kubernetes binaries
 	@$(BIN)/python -m pytest -m "not real"
 
-test-real: $(STAMP) control-plane  ## The tests against a real kube-apiserver
+test-real: $(STAMP) control-plane  ## The tests that need Kubernetes binaries: a real kube-apiserver, kubectl
 	@KUBEBUILDER_ASSETS=$(ASSETS) $(BIN)/python -m pytest -m real --timeout=180
 
-contract-table: $(STAMP) control-plane  ## The contract suite on both servers, and its table in docs/embedded.md
+contract-table: $(STAMP) servers  ## The contract suite on both servers, and its table in docs/embedded.md
 	@KUBEBUILDER_ASSETS=$(ASSETS) $(BIN)/python -m pytest tests/contract --contract-table=docs/embedded.md
 
-acceptance: $(STAMP) $(if $(filter embedded,$(CLUSTER)),,control-plane)  ## Every row of the acceptance table, on the real control plane; CLUSTER=embedded takes seconds
+acceptance: $(STAMP) $(if $(filter embedded,$(CLUSTER)),,servers)  ## Every row of the acceptance table, on the real control plane; CLUSTER=embedded takes seconds
 	@KUBEBUILDER_ASSETS=$(ASSETS) CLUSTER=$(or $(CLUSTER),real) $(BIN)/python -m acceptance
 
 mutants: $(STAMP)  ## Defects put into copies of the tree: every acceptance row must turn red under one of them
@@ -46,6 +49,9 @@ bench-embedded: $(STAMP)  ## The embedded cluster's speed, beside a real kube-ap
 
 control-plane: $(STAMP)  ## Build etcd, kube-apiserver, kube-controller-manager and kubectl (minutes; nothing when they are there)
 	@$(BIN)/python control-plane/build.py
+
+servers: $(STAMP)
+	@$(BIN)/python control-plane/build.py etcd kube-apiserver kube-controller-manager
 
 lint: $(STAMP)  ## ruff: style and format
 	@$(BIN)/ruff check .

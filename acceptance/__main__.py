@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import signal
 import sys
 import time
@@ -15,6 +16,7 @@ from scopedcache.errors import ScopedCacheError
 
 from . import report
 from .catalogue import groups
+from .inside import LOGGERS
 from .rows import select
 from .runner import Runner
 from .starting import check_cluster, wanted_cluster
@@ -29,6 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         chosen = select(groups(options.keep_logs), options.only)
         check_cluster()
         if wanted_cluster() == "embedded":
+            for name in LOGGERS:  # as the operator's command does it for its process
+                logging.getLogger(name).setLevel(logging.INFO)
             tell("On the embedded cluster, in virtual time: seconds are the cluster's, and cost next to nothing.")
         results = Runner(tell=tell).run(chosen)
     except (ScopedCacheError, ValueError) as error:

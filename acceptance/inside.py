@@ -5,6 +5,7 @@ They are the same programs, on the embedded cluster's door without sockets. What
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import contextvars
 import itertools
@@ -31,6 +32,7 @@ from scopedcache.testing.virtual_time import VirtualTimeLoop
 
 from . import reader
 from .program import Health, JSONLog, Operator, Program, parse_metrics
+from .waiting import Failed
 
 LOGGERS = ("scopedcache", LOGGER)
 Main = Callable[[asyncio.Event, Callable[[str], None]], Coroutine[Any, Any, None]]
@@ -52,7 +54,7 @@ class Inmate:
         self._main = main
         self._log = log
         self._loop = loop
-        self._stop = asyncio.Event()
+        self._stop: asyncio.Event | None = None
         self._task: asyncio.Task[None] | None = None
         self._handler: logging.FileHandler | None = None
 
@@ -68,24 +70,36 @@ class Inmate:
         handler.addFilter(lambda _: _speaker.get() == self.name)
         for name in LOGGERS:
             logging.getLogger(name).addHandler(handler)
-            logging.getLogger(name).setLevel(logging.INFO)
         context = contextvars.copy_context()
         context.run(_speaker.set, self.name)
         self.pid = next(_numbers)
+        self._stop = asyncio.Event()
         self._task = self._loop.create_task(self._main(self._stop, self._write), context=context)
 
     def stop(self, grace: float) -> None:
-        """Ask it to end, and end it after `grace` seconds."""
-        if self._task is None or self._handler is None:
+        """Ask it to end, and end it after `grace` seconds. Raise Failed if it does not even end then."""
+        if self._task is None or self._stop is None:
             return
         self._stop.set()
-        _, late = self._loop.run_until_complete(asyncio.wait({self._task}, timeout=grace))
-        for task in late:
-            task.cancel()
-            self._loop.run_until_complete(asyncio.wait({task}))
-        for name in LOGGERS:
-            logging.getLogger(name).removeHandler(self._handler)
-        self._handler.close()
+        try:
+            self._wait(grace)
+            self._task.cancel()
+            if not self._wait(grace):
+                raise Failed(f"{self.name} was cancelled and goes on")
+        finally:
+            self._quiet()
+
+    def _wait(self, seconds: float) -> bool:
+        if self._task is not None:
+            self._loop.run_until_complete(asyncio.wait({self._task}, timeout=seconds))
+        return not self.running
+
+    def _quiet(self) -> None:
+        if self._handler is not None:
+            for name in LOGGERS:
+                logging.getLogger(name).removeHandler(self._handler)
+            self._handler.close()
+            self._handler = None
 
     def tail(self) -> str:
         """Return what it ended by, and its last lines."""
@@ -123,8 +137,8 @@ class OperatorInside(Operator):
         self.cache.report(counters)
         return parse_metrics(render(iter(counters)))
 
-    def memory(self) -> float:
-        return float("nan")  # a process has it, a task has not
+    def memory(self) -> None:
+        return None  # a process has it, a task has not
 
 
 @attrs.define(eq=False)
@@ -141,10 +155,10 @@ class Inside:
 
     def operator(self, account: Identity, options: Sequence[str], log: Path) -> Operator:
         """Return the operator, not launched yet."""
-        wanted = parser().parse_args(options)
-        wanted.health_address = wanted.metrics_address = None
 
         async def main(stop: asyncio.Event, _: Callable[[str], None]) -> None:
+            wanted = parsed(parser(), options)
+            wanted.health_address = wanted.metrics_address = None
             servers = self.servers or self.cluster.front_ends[:1]
             async with self.cluster.balanced_client(account, servers) as client:
                 operator.cache, operator.manager = assemble(client, wanted)
@@ -156,13 +170,21 @@ class Inside:
 
     def reader(self, identity: Identity, options: Sequence[str], log: Path) -> Program:
         """Return the test program that reads, not launched yet."""
-        wanted = reader.parser().parse_args(options)
 
         async def main(stop: asyncio.Event, write: Callable[[str], None]) -> None:
+            wanted = parsed(reader.parser(), options)
             async with self.cluster.client(identity) as client, ScopedCache(client) as cache:
                 await reader.run(cache, wanted, stop, write)
 
         return Program(Inmate("reader", main, log, self.loop), JSONLog(log))
+
+
+def parsed(parser: argparse.ArgumentParser, options: Sequence[str]) -> argparse.Namespace:
+    """Return what options mean. Raise Failed where a process would end."""
+    try:
+        return parser.parse_args(options)
+    except SystemExit as end:
+        raise Failed(f"{parser.prog} {' '.join(options)} ends with status {end.code}") from end
 
 
 @contextmanager

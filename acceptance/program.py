@@ -1,4 +1,4 @@
-"""The operator under test, seen through its log lines, its health and its metrics: as a process like any other."""
+"""The operator under test, seen through its log lines, its health and its metrics, and as a process like any other."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Health(NamedTuple):
 
 @attrs.define(eq=False)
 class JSONLog:
-    """The JSON lines that a process wrote so far; lines that are no JSON object are kept apart."""
+    """The JSON lines that a program wrote so far; lines that are no JSON object are kept apart."""
 
     path: Path
     other: list[str] = attrs.field(factory=list, init=False)
@@ -108,8 +108,8 @@ class Operator(Program, ABC):
         """Return the metrics by name, summed over their labels; empty when nobody answers."""
 
     @abstractmethod
-    def memory(self) -> float:
-        """Return the resident memory in MB; not a number where there is no process of its own."""
+    def memory(self) -> float | None:
+        """Return the resident memory in MB, None where it has no process of its own."""
 
     @property
     def snapshot(self) -> dict[str, Any]:
@@ -145,10 +145,10 @@ class OperatorProcess(Operator):
             return {}
         return parse_metrics(answer.data.decode())
 
-    def memory(self) -> float:
+    def memory(self) -> float | None:
         status = Path(f"/proc/{self.process.pid}/status")
         if not status.exists():
-            return float("nan")
+            return None
         return float(re.findall(r"VmRSS:\s+(\d+) kB", status.read_text())[0]) / 1000
 
 

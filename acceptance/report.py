@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -65,8 +64,6 @@ def show(value: Fact) -> str:
     """Return a fact as it is printed."""
     if not isinstance(value, float):
         return str(value)
-    if math.isnan(value):
-        return "-"
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 

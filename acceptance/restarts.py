@@ -23,7 +23,7 @@ from .moments import now, pause
 from .program import period
 from .rows import Outcome, Row
 from .starting import started, wanted_cluster
-from .waiting import NotRun, differs, eventually, first, require
+from .waiting import differs, eventually, first, require
 from .world import BOUND, CONVERGED, ROLLED_OUT, World
 
 NAME = "memcached"
@@ -108,20 +108,17 @@ def behind_balancer(world: World) -> Iterator[Path | None]:
         cluster = world.inside.cluster
         cluster.front_end(lag=LAG)
         world.inside.servers = cluster.front_ends
-        yield None
+        try:
+            yield None
+        finally:
+            world.inside.servers = ()
     else:
-        plane, account = real(world), world.account
+        plane, account = world.plane, world.account
+        assert isinstance(plane, ControlPlane)
         with balanced(plane.urls) as url:
             config = world.logs / "balanced.kubeconfig"
             write_private(config, kubeconfig(url, plane.ca_file, account.username, account.token))
             yield config
-
-
-def real(world: World) -> ControlPlane:
-    """Return the real control plane. Raise NotRun where the operator is a process on the embedded cluster."""
-    if not isinstance(world.plane, ControlPlane):
-        raise NotRun("the embedded cluster has no processes to kill")
-    return world.plane
 
 
 @attrs.frozen

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from .facts import MEMCACHEDS, SECONDARY, Memcached, is_review, is_work
 from .moments import now
-from .rows import Outcome, Row
+from .rows import Fact, Outcome, Row
 from .starting import started
 from .waiting import differs, eventually, require
 from .world import World
@@ -44,18 +44,18 @@ def converges(world: World) -> Outcome:
     most = 2 * NAMESPACES * len(SECONDARY)
     require(f"there were {len(lists)}" if len(lists) > most else None, f"at most {most} lists and watches")
     verbs = Counter("review" if is_review(r) else r.verb for r in requests)
-    facts = {
+    facts: dict[str, Fact] = {
         "created in s": created,
         "open watches": len(world.watches()),
         "requests": len(requests),
         **verbs,
         "writes per CR": sum(map(is_work, requests)) / len(wanted),
         "409s": sum(r.code == 409 for r in requests),
-        "memory in MB": memory,
-        "before": before,
         "effective bound": bound,
     }
-    return Outcome(took, dict(facts))
+    if memory is not None and before is not None:
+        facts |= {"memory in MB": memory, "before": before}
+    return Outcome(took, facts)
 
 
 def unfinished(world: World) -> str | None:

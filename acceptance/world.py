@@ -1,6 +1,7 @@
-"""Where rows run: a control plane, the manifests applied by an admin, and the operator as a process under its account.
+"""Where rows run: a cluster, the manifests applied by an admin, and the operator under its account.
 
-The world acts as the admin (grants, edits, deletes) and looks on; nothing here knows how the operator works inside.
+The operator is a process, or a task of this one (`inside.py`). The world acts as the admin (grants, edits, deletes) and
+looks on: at requests, objects, log lines, health and metrics, never into the operator.
 """
 
 from __future__ import annotations

@@ -14,7 +14,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Final, Literal
@@ -22,7 +21,7 @@ from typing import Final, Literal
 import scopedcache as sc
 from bench import workloads
 from bench.figures import Figures, Target, medians, table_of
-from bench.workloads import Spent, WrongCountError
+from bench.workloads import WrongCountError, spent
 from scopedcache.testing import ControlPlane, MissingBinariesError
 
 EMBEDDED, REAL = "embedded", "kube-apiserver"
@@ -133,7 +132,7 @@ def _acceptance() -> dict[str, float]:
         command = [sys.executable, "-m", "acceptance", "--json", str(Path(folder) / "acceptance.json")]
         environment = os.environ | {"CLUSTER": "embedded"}
         try:
-            with _spent_by_children() as spent:
+            with spent(_used_by_children) as took:
                 done = subprocess.run(
                     command, cwd=_ROOT, env=environment, capture_output=True, text=True, timeout=_ACCEPTANCE_TIMEOUT
                 )
@@ -142,18 +141,12 @@ def _acceptance() -> dict[str, float]:
     if done.returncode != 0:
         last = "\n".join((done.stdout + done.stderr).strip().splitlines()[-10:])
         raise AcceptanceError(f"the acceptance table ended with status {done.returncode}:\n{last}")
-    return {"acceptance_s": spent.wall, "acceptance_cpu_s": spent.cpu}
+    return {"acceptance_s": took.wall, "acceptance_cpu_s": took.cpu}
 
 
-@contextmanager
-def _spent_by_children() -> Iterator[Spent]:
-    def used() -> float:
-        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return usage.ru_utime + usage.ru_stime
-
-    found, wall, cpu = Spent(), time.perf_counter(), used()
-    yield found
-    found.wall, found.cpu = time.perf_counter() - wall, used() - cpu
+def _used_by_children() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def _parse() -> argparse.Namespace:

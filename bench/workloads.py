@@ -9,7 +9,7 @@ import asyncio
 import gc
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from contextlib import ExitStack, aclosing, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,8 @@ from scopedcache.testing.rest import MERGE_PATCH, Rest
 WRITES = 2_000
 WATCHES = 20
 UPDATES = 1_000
+# Requests under way at a time. In process they only take turns; a server across a socket would wait for one.
 WRITERS = 8
-"""Requests under way at a time. In process they only take turns; a server across a socket would wait for one."""
 
 _NAMESPACE = "bench"
 _PATH = f"/api/v1/namespaces/{_NAMESPACE}/configmaps"
@@ -55,26 +55,25 @@ class Spent:
 
 
 @contextmanager
-def spent() -> Iterator[Spent]:
-    """Time a block. The garbage of what ran before is not its business."""
+def spent(used: Callable[[], float] = time.process_time) -> Iterator[Spent]:
+    """Time a block; `used` tells the CPU seconds. The garbage of what ran before is not its business."""
     gc.collect()
-    found, wall, cpu = Spent(), time.perf_counter(), time.process_time()
+    found, wall, cpu = Spent(), time.perf_counter(), used()
     yield found
-    found.wall, found.cpu = time.perf_counter() - wall, time.process_time() - cpu
+    found.wall, found.cpu = time.perf_counter() - wall, used() - cpu
 
 
 def ready() -> dict[str, float]:
     """Start a cluster and ask it something, in process and over HTTPS."""
-    with spent() as quiet:
-        cluster = EmbeddedCluster.start()
-        cluster.request("GET", "/api/v1/namespaces/default")
-    cluster.stop()
-    with spent() as open_:
-        cluster = EmbeddedCluster.start(http=True)
-        rest = Rest(cluster.url, str(cluster.ca_file))
-        rest.request("GET", "/api/v1/namespaces/default", token=cluster.admin.token)
-    rest.close()
-    cluster.stop()
+    with ExitStack() as clusters:
+        with spent() as quiet:
+            cluster = clusters.enter_context(EmbeddedCluster.start())
+            cluster.request("GET", "/api/v1/namespaces/default")
+        with spent() as open_:
+            cluster = clusters.enter_context(EmbeddedCluster.start(http=True))
+            rest = Rest(cluster.url, str(cluster.ca_file))
+            clusters.callback(rest.close)
+            rest.request("GET", "/api/v1/namespaces/default", token=cluster.admin.token)
     return quiet.times("ready") | open_.times("ready_http")
 
 

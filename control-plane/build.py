@@ -1,7 +1,7 @@
 """Build etcd, kube-apiserver, kube-controller-manager and kubectl into `control-plane/bin`.
 
-Called by `make control-plane`; needs Python and Go, nothing else. What is built is pinned by `go.mod` and `go.sum`
-beside this file, which are never written to: Go works on a copy.
+Called by `make control-plane`, or with the names of those that are needed; needs Python and Go, nothing else. What is
+built is pinned by `go.mod` and `go.sum` beside this file, which are never written to: Go works on a copy.
 
 Nothing is built when `KUBEBUILDER_ASSETS` names a folder with all of them, or when the stamp in `bin` shows that
 the same sources were built with the same flags before. Only what is missing from `KUBEBUILDER_ASSETS` is built.
@@ -50,10 +50,10 @@ class BuildError(Exception):
     """The binaries cannot be built; the message says what the reader can do."""
 
 
-def main(environ: Mapping[str, str] = os.environ, out: TextIO = sys.stdout) -> int:
-    """Build what is missing. Return 0, or 1 after having said what to install."""
+def main(environ: Mapping[str, str] = os.environ, out: TextIO = sys.stdout, names: Sequence[str] = ()) -> int:
+    """Build what is missing of these, by default of all. Return 0, or 1 after having said what to install."""
     try:
-        build_missing(environ, out)
+        build_missing(environ, out, [target for target in TARGETS if not names or target.name in names])
     except BuildError as error:
         sys.stderr.write(f"control-plane: {error}\n")
         return 1
@@ -63,12 +63,12 @@ def main(environ: Mapping[str, str] = os.environ, out: TextIO = sys.stdout) -> i
     return 0
 
 
-def build_missing(environ: Mapping[str, str], out: TextIO) -> None:
-    """Build the targets that neither `KUBEBUILDER_ASSETS` nor an earlier build provides. One build at a time."""
+def build_missing(environ: Mapping[str, str], out: TextIO, targets: Sequence[Target]) -> None:
+    """Build those targets that neither `KUBEBUILDER_ASSETS` nor an earlier build provides. One build at a time."""
     assets = environ.get("KUBEBUILDER_ASSETS")
-    wanted = absent(Path(assets)) if assets else list(TARGETS)
+    wanted = absent(Path(assets), targets) if assets else targets
     if not wanted:
-        say(out, "KUBEBUILDER_ASSETS holds all binaries, nothing to build")
+        say(out, "KUBEBUILDER_ASSETS holds what is needed, nothing to build")
         return
     if assets:
         say(out, f"KUBEBUILDER_ASSETS holds no {', '.join(target.name for target in wanted)}: building what is missing")
@@ -83,9 +83,9 @@ def build_missing(environ: Mapping[str, str], out: TextIO) -> None:
         build(go, todo, environ, out)
 
 
-def absent(folder: Path) -> list[Target]:
+def absent(folder: Path, targets: Sequence[Target]) -> list[Target]:
     """Return the targets without an executable in the folder."""
-    return [target for target in TARGETS if not os.access(folder / target.name, os.X_OK)]
+    return [target for target in targets if not os.access(folder / target.name, os.X_OK)]
 
 
 def is_built(target: Target) -> bool:
@@ -225,4 +225,4 @@ def say(out: TextIO, message: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(names=sys.argv[1:]))

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from acceptance.inside import Inmate, virtual_loop
+from acceptance.inside import LOGGERS, Inmate, Inside, virtual_loop
 from acceptance.moments import LoopTime, going_by, now, pause
 from acceptance.program import JSONLog
 from acceptance.waiting import Failed, eventually, never
+from scopedcache.testing import EmbeddedCluster
 from scopedcache.testing.virtual_time import VirtualTimeLoop
 
 LOGGER = logging.getLogger("scopedcache.rows")
 
 
 @pytest.fixture
-def loop():
+def loop(caplog):
+    for name in LOGGERS:
+        caplog.set_level(logging.INFO, logger=name)
     with virtual_loop() as found, going_by(LoopTime(found)):
         yield found
 
@@ -83,10 +88,10 @@ def test_what_must_not_come_is_watched_for_the_whole_time(loop):
 
 
 def test_time_is_the_machines_again_after_the_block():
-    before = now()
     with virtual_loop() as loop, going_by(LoopTime(loop)):
         pause(1000.0)
-    assert 0.0 <= now() - before < 1000.0
+        assert now() == loop.time()
+    assert time.monotonic() <= now() <= time.monotonic()
 
 
 def test_an_inmate_runs_only_while_rows_pause(loop, tmp_path):
@@ -117,6 +122,52 @@ def test_an_inmate_begins_a_log_of_its_own(loop, tmp_path):
     pause(0.5)
     assert [line["event"] for line in JSONLog(tmp_path / "log").events()] == ["one"]
     program.stop(grace=5.0)
+
+
+def test_an_inmate_leaves_nothing_in_the_logging_of_the_process(loop, tmp_path):
+    before = [list(logging.getLogger(name).handlers) for name in LOGGERS]
+    program = inmate(loop, tmp_path / "log", "one")
+    program.launch()
+    pause(0.5)
+    program.stop(grace=5.0)
+    assert [list(logging.getLogger(name).handlers) for name in LOGGERS] == before
+
+
+def test_an_inmate_may_be_launched_again_and_is_another_one_then(loop, tmp_path):
+    program = inmate(loop, tmp_path / "log", "one")
+    pids = set()
+    for _ in range(2):
+        program.launch()
+        pause(0.5)
+        assert program.running
+        pids.add(program.pid)
+        program.stop(grace=5.0)
+    assert len(pids) == 2
+
+
+def test_an_inmate_that_swallows_its_cancellation_is_told_and_heard_no_more(loop, tmp_path):
+    async def main(_: asyncio.Event, __: Callable[[str], None]) -> None:
+        for _turn in range(3):
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(100.0)
+
+    before = list(logging.getLogger("scopedcache").handlers)
+    program = Inmate("program", main, tmp_path / "log", loop)
+    program.launch()
+    pause(0.1)
+    with pytest.raises(Failed, match="was cancelled and goes on"):
+        program.stop(grace=5.0)
+    assert list(logging.getLogger("scopedcache").handlers) == before
+
+
+def test_options_that_make_no_sense_are_the_end_of_the_program_not_of_the_rows(loop, tmp_path):
+    with EmbeddedCluster.start() as cluster:
+        account = cluster.service_account("system", "operator")
+        program = Inside(cluster, loop).operator(account, ["--workers=many"], tmp_path / "log")
+        program.process.launch()
+        pause(0.1)
+        assert "ends with status 2" in (program.unexpected_end() or "")
+        program.process.stop(grace=1.0)
 
 
 def test_an_inmate_that_does_not_stop_is_ended_after_its_grace(loop, tmp_path):

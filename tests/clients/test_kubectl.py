@@ -1,4 +1,4 @@
-"""kubectl does its ordinary jobs, on the embedded cluster as on a real one, and prints the same."""
+"""kubectl does its ordinary jobs, on the embedded cluster as on a real one, by the same assertions."""
 
 from __future__ import annotations
 

@@ -81,18 +81,23 @@ async def test_who_fails_gives_its_slot_back():
         pass
 
 
-def test_lists_that_hang_keep_nobody_waiting_for_longer_than_they_keep_their_slots():
+def test_lists_that_hang_lend_their_slots_after_a_while_and_each_of_them_once():
     async def run():
         line = Line(2)
-        tasks = [line.start(name, name) for name in ("hangs", "hangs too", "waits")]
+        names = ["hangs", "hangs too", "waits", "waits too", "waits on"]
+        tasks = [line.start(name, name) for name in names]
         await virtual_time.after(KEPT - 0.1)
-        assert line.order == ["hangs", "hangs too"]
+        assert line.order == names[:2]
         await virtual_time.after(0.2)
-        assert line.order == ["hangs", "hangs too", "waits"]
-        for name in ("hangs", "hangs too", "waits"):
-            line.holding[name].set()
+        assert line.order == names[:4]
+        await virtual_time.after(10 * KEPT)
+        assert line.order == names[:4]  # twice as many as there are slots, never more
+        await line.release("waits")
+        assert line.order == names
+        for name in ("hangs", "hangs too", "waits too", "waits on"):
+            await line.release(name)
         await asyncio.gather(*tasks)
-        assert line.slots._free == 2  # each was given back once
+        assert (line.slots._free, line.slots._loans) == (2, 2)
 
     virtual_time.run(run())
 

@@ -59,6 +59,15 @@ def test_nothing_is_built_where_the_user_brings_all_binaries(build: ModuleType, 
     assert not build.BIN.exists()
 
 
+def test_what_is_not_needed_is_not_built(build: ModuleType, tmp_path: Path) -> None:
+    servers = [target.name for target in build.TARGETS if target.name != "kubectl"]
+    for name in servers:
+        (tmp_path / name).touch(mode=0o755)
+    out = io.StringIO()
+    assert build.main({"KUBEBUILDER_ASSETS": str(tmp_path), "PATH": ""}, out, servers) == 0
+    assert build.main({"KUBEBUILDER_ASSETS": str(tmp_path), "PATH": ""}, out) == 1  # kubectl, without Go
+
+
 def test_binaries_of_the_same_sources_and_flags_are_not_built_again(build: ModuleType, tmp_path: Path) -> None:
     build.BIN.mkdir()
     for target in build.TARGETS:

@@ -1,7 +1,7 @@
 """How many first lists run at a time, and whose turn is next.
 
-Round-robin by namespace, so that none waits for another's hundred kinds. A list that takes long goes on without its
-slot, so that a server which never answers for twenty of them keeps nobody else waiting.
+Round-robin by namespace, so that none waits for another's hundred kinds. A list that takes long lends its slot to the
+next one, so that twenty which never end keep nobody waiting; there are never more than twice as many lists as slots.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 
 # Enough to fill the server's concurrency share for lists, few enough not to exhaust it.
 FIRST_SYNCS = 20
-# Seconds for which a list keeps its slot. A guess: ten thousand objects of 5 KB take well under one.
+# Seconds after which a list lends its slot. A guess: ten thousand objects of 5 KB take well under one.
 KEPT = 5.0
 
 
@@ -21,27 +21,31 @@ class SyncSlots:
     """A semaphore that is fair between namespaces."""
 
     def __init__(self, slots: int = FIRST_SYNCS) -> None:
-        self._free = slots
+        self._free = self._loans = slots
         self._waiting: dict[str | None, deque[asyncio.Future[None]]] = {}
 
     @asynccontextmanager
     async def take(self, namespace: str | None) -> AsyncIterator[None]:
-        """Wait for a slot; hold it for the length of the block, KEPT seconds at most."""
+        """Wait for a slot; hold it for the length of the block, after KEPT seconds together with one more."""
         await self._acquire(namespace)
-        held = True
+        lent = False
 
-        def give_back() -> None:
-            nonlocal held
-            if held:
-                held = False
+        def lend() -> None:
+            nonlocal lent
+            if self._loans > 0:
+                self._loans -= 1
+                lent = True
                 self._release()
 
-        timer = asyncio.get_running_loop().call_later(KEPT, give_back)
+        timer = asyncio.get_running_loop().call_later(KEPT, lend)
         try:
             yield
         finally:
             timer.cancel()
-            give_back()
+            if lent:
+                self._loans += 1
+            else:
+                self._release()
 
     async def _acquire(self, namespace: str | None) -> None:
         if self._free > 0:

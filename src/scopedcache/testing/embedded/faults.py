@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 
 import attrs
 
@@ -141,7 +141,7 @@ class Faults:
         return None
 
 
-async def cut_lines(fault: Fault, lines: list[bytes], sent: int) -> AsyncIterator[bytes]:
+async def cut_lines(fault: Fault, lines: list[bytes], sent: int) -> AsyncGenerator[bytes, None]:
     """Yield the lines of a watch as a fault lets them through, none any more once it is silent; `sent` came before.
 
     Raises:

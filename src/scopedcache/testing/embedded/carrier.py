@@ -25,6 +25,8 @@ class Core(Protocol):
 
     def take(self, watch: Watch) -> list[bytes]: ...
 
+    def close(self, watch: Watch) -> None: ...
+
 
 async def exchange(core: Core, request: Request, timeout: float | None = None) -> tuple[Answer | Watch, Fault | None]:
     """Send a request through the faults to the cluster; where neither says so, nothing is waited for.
@@ -82,7 +84,7 @@ async def chunks(
                 await news.wait(min(due, heard + patience))
     finally:
         news.close()
-        watch.close()
+        core.close(watch)
 
 
 async def next_piece(pieces: AsyncGenerator[bytes, None], heard: float, patience: float) -> bytes | None:

@@ -204,7 +204,7 @@ class EmbeddedCluster(Resources, Rights):
             self._run_due()
             reply = self.finish(self.server.understand(asked, self.now()))
         if isinstance(reply, Watch):
-            reply.close()
+            self.close(reply)
             raise ScopedCacheError("a watch is for a client: `cluster.client().watch(…)`")
         return read_answer(method, path, reply.code, reply.body)
 
@@ -244,6 +244,11 @@ class EmbeddedCluster(Resources, Rights):
             if now >= watch.due:
                 watch.tick(now)
             return watch.take()
+
+    def close(self, watch: Watch) -> None:
+        """Forget a watch whose client has gone, or has everything; not while another thread writes. For doors."""
+        with self.lock:
+            watch.close()
 
     # -- time ----------------------------------------------------------------------------------------------------
 

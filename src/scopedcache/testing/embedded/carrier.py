@@ -19,6 +19,8 @@ class Core(Protocol):
 
     def begin(self, request: Request) -> tuple[Fault | None, Question]: ...
 
+    def serves(self, question: Question) -> bool: ...
+
     def finish(self, question: Question) -> Answer | Watch: ...
 
     def now(self) -> float: ...
@@ -32,7 +34,7 @@ async def exchange(core: Core, request: Request, timeout: float | None = None) -
     """Send a request through the faults to the cluster; where neither says so, nothing is waited for.
 
     Raises:
-        Lost: there is no connection.
+        Lost: there is no connection, or the server has restarted since it was asked.
         TimeoutError: a fault keeps the answer for longer than `timeout`.
     """
     fault, question = core.begin(request)
@@ -42,6 +44,8 @@ async def exchange(core: Core, request: Request, timeout: float | None = None) -
         await asyncio.sleep(question.wait + (fault.latency if fault is not None else 0.0))
     if fault is not None and fault.refuse:
         raise Lost("connection refused")
+    if not core.serves(question):
+        raise Lost("connection lost")
     return (fault.answer() if fault is not None else None) or core.finish(question), fault
 
 

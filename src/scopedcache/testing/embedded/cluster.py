@@ -222,6 +222,10 @@ class EmbeddedCluster(Resources, Rights):
                 question.wait = front_end.wait(question, now)
             return fault, question
 
+    def serves(self, question: Question) -> bool:
+        """Tell whether the server that was asked is still there: it has not restarted since. For doors."""
+        return question.starts == self.front_ends[question.request.server].server.starts
+
     def finish(self, question: Question) -> Answer | Watch:
         """Answer a request, then let the controllers see what it changed. For doors."""
         with self.lock:

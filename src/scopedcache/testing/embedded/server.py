@@ -52,13 +52,14 @@ _HEALTH = ("/healthz", "/livez", "/readyz")
 class Question:
     """A request that was understood: who asks what. `refusal` where there is nothing more to ask.
 
-    `wait`: so many seconds the server keeps it before it answers.
+    `wait`: so many seconds the server keeps it before it answers. `starts`: how often the server had started by then.
     """
 
     request: Request
     asked: Attributes
     user: User | None
     refusal: Refusal | None = None
+    starts: int = 0
     wait: float = 0.0
 
 
@@ -72,6 +73,7 @@ class Server:
         self.definitions = Definitions(storage, registry, self.watches)
         self.accounts = Accounts(storage, registry["serviceaccounts"])
         self.authorizer = Authorizer(storage, registry)
+        self.starts = 0
         self._synced_at = 0.0
         self._reads = Reads(storage, self.watches, storage)
         self._writes = Writes(storage, registry)
@@ -89,6 +91,7 @@ class Server:
 
     def restart(self, synced_at: float, meanwhile: Knowledge) -> None:
         """Lose every watch, and know no more than this about rights until then."""
+        self.starts += 1
         self.watches.end_all(lost=True)
         self._synced_at, self.authorizer.knows = synced_at, meanwhile
 
@@ -98,9 +101,9 @@ class Server:
         asked = attributes_of(request)
         try:
             user = self.accounts.identify(request, now)
-            return Question(request, asked, self._impersonated(request, user))
+            return Question(request, asked, self._impersonated(request, user), None, self.starts)
         except Refusal as refusal:
-            return Question(request, asked, None, refusal)
+            return Question(request, asked, None, refusal, self.starts)
 
     def answer(self, question: Question, now: float) -> Answer | Watch:
         """Answer what was asked, or refuse."""

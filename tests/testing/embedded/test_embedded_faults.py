@@ -146,3 +146,18 @@ def test_a_watch_is_cut_a_while_after_its_last_byte_whatever_is_written_later(
         return last, loop.time() - begun
 
     assert virtual_time.run(main()) == pytest.approx((1.0, 1.0 + IDLE))
+
+
+def test_a_rule_that_is_over_is_kept_no_longer(embedded_cluster: EmbeddedCluster) -> None:
+    for fault in (Fault(name="nobody", code=503), Fault(verb="list", code=503, times=1)):
+        embedded_cluster.faults.add(fault)
+    embedded_cluster.restart(down=2.0)
+
+    async def main() -> str:
+        client = embedded_cluster.client()
+        for seconds in (0.0, 3.0, 0.0):
+            await virtual_time.after(seconds)
+            await outcome(client)
+        return repr(embedded_cluster.faults)
+
+    assert virtual_time.run(main()) == "<Faults: 1 in force>"

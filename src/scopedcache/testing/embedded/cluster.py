@@ -10,7 +10,6 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -126,8 +125,7 @@ class EmbeddedCluster(Resources, Rights):
         known = self._identities.get(name)
         if known is None:
             groups = tuple(groups)
-            token = self.server.accounts.add(name, groups)
-            known = self._identities[name] = self._identity(name, groups, token)
+            known = self._identities[name] = self._identity(name, groups, self.server.accounts.add(name, groups))
         return known
 
     def service_account(self, namespace: str, name: str, *, expiration_seconds: int = 3600) -> Identity:
@@ -303,9 +301,7 @@ class EmbeddedCluster(Resources, Rights):
     def __enter__(self) -> EmbeddedCluster:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def __repr__(self) -> str:
@@ -319,8 +315,11 @@ class EmbeddedCluster(Resources, Rights):
                 self.tick()
 
     def _client(self, identity: Identity | None, servers: Sequence[int]) -> Client:
+        loop = None
         with suppress(RuntimeError):  # outside of a loop: its first request says which one it belongs to
-            self.go_by(asyncio.get_running_loop())
+            loop = asyncio.get_running_loop()
+        if loop is not None:
+            self.go_by(loop)
         who = identity or self.admin
         return Client(EmbeddedTransport(self, lambda: who.token, servers), namespace=who.namespace)
 

@@ -248,6 +248,24 @@ def test_a_forgotten_version_is_410_on_every_front_end(embedded_cluster: Embedde
     assert b'"code":410' in virtual_time.run(main())
 
 
+@pytest.mark.parametrize("lag", [0.0, LAG])
+def test_the_version_at_which_history_was_forgotten_is_known_to_every_front_end(
+    embedded_cluster: EmbeddedCluster, lag: float
+) -> None:
+    behind = embedded_cluster.front_end(lag=lag)
+
+    async def main() -> tuple[int, float]:
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        create(embedded_cluster, "one")
+        embedded_cluster.compact()
+        version = str(embedded_cluster.storage.version)
+        code, _ = await answer(behind.client(), resourceVersion=version, resourceVersionMatch="NotOlderThan")
+        return code, loop.time() - begun
+
+    assert virtual_time.run(main()) == pytest.approx((200, lag), abs=0.01)
+
+
 def test_a_changed_definition_ends_the_watches_of_every_front_end(embedded_cluster: EmbeddedCluster) -> None:
     behind = embedded_cluster.front_end(lag=LAG)
     crd = "customresourcedefinitions.apiextensions.k8s.io"

@@ -278,6 +278,7 @@ class EmbeddedCluster(Resources, Rights):
         """Forget all history: old resource versions are 410 from now on."""
         with self.lock:
             self.storage.compact()
+            self.tick()  # it is a version without a change: nothing else would show it to them
             for front_end in self.front_ends[1:]:
                 front_end.seen.forget()
 

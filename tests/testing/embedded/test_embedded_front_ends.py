@@ -266,6 +266,24 @@ def test_the_version_at_which_history_was_forgotten_is_known_to_every_front_end(
     assert virtual_time.run(main()) == pytest.approx((200, lag), abs=0.01)
 
 
+def test_a_version_from_before_a_front_end_came_is_410_there_too_of_a_kind_without_objects(
+    embedded_cluster: EmbeddedCluster,
+) -> None:
+    added = embedded_cluster.front_end()
+
+    async def main() -> bytes:
+        watch = added.client().open_watch("leases.coordination.k8s.io", resource_version="1", timeout=4)
+        async with watch as stream:
+            return b"".join([chunk async for chunk in stream.chunks()])
+
+    assert b'"code":410' in virtual_time.run(main())
+
+
+def test_what_a_front_end_has_seen_can_only_be_read(embedded_cluster: EmbeddedCluster) -> None:
+    seen = embedded_cluster.front_end().seen
+    assert [verb for verb in ("create", "update", "delete", "compact") if hasattr(seen, verb)] == []
+
+
 def test_a_changed_definition_ends_the_watches_of_every_front_end(embedded_cluster: EmbeddedCluster) -> None:
     behind = embedded_cluster.front_end(lag=LAG)
     crd = "customresourcedefinitions.apiextensions.k8s.io"

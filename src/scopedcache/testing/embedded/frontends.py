@@ -10,10 +10,10 @@ from ...api.client import Client
 from ...errors import ScopedCacheError
 from ..identities import Identity
 from .faults import Fault, Faults
+from .history import History
 from .replica import Replica
 from .requests import is_true
 from .server import Question, Server
-from .storage import Storage
 
 # Seconds that a server waits for a version it has not seen (semantics 1.4).
 PATIENCE: Final = 3.0
@@ -47,7 +47,7 @@ class FrontEnd:
         self._cluster = cluster
 
     @property
-    def seen(self) -> Storage:
+    def seen(self) -> History:
         """Return what this server has seen of the storage."""
         return self._replica or self.server.storage
 

@@ -14,6 +14,7 @@ from .accounts import Accounts
 from .crds import Definitions, rebuilding
 from .discovery import VERSION, document, served
 from .escalation import check_grant
+from .history import History
 from .kinds import Kind
 from .messages import JSON, Answer, Request, of_json, of_refusal
 from .openapi import openapi
@@ -79,7 +80,7 @@ class Server:
         self._writes = Writes(storage, registry)
         self._reviews = Reviews(storage, registry, self.authorizer, self.accounts)
 
-    def beside(self, seen: Storage) -> Server:
+    def beside(self, seen: History) -> Server:
         """Return another server on the same storage, whose watches, caches and rights are those it has `seen`."""
         other = copy.copy(self)
         other.watches = Watches(seen)

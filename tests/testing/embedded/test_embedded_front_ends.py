@@ -279,6 +279,29 @@ def test_a_version_from_before_a_front_end_came_is_410_there_too_of_a_kind_witho
     assert b'"code":410' in virtual_time.run(main())
 
 
+def test_a_server_that_lags_has_caught_up_when_it_restarts_and_tells_nothing_from_before(
+    embedded_cluster: EmbeddedCluster,
+) -> None:
+    behind = embedded_cluster.front_end(lag=LAG)
+
+    async def main() -> tuple[list[str], list[bytes]]:
+        client = behind.client()
+        versions = [create(embedded_cluster, "one"), create(embedded_cluster, "two")]
+        behind.restart(down=0.0, unready=0.0)
+        seen = await names(client, resourceVersion="0")
+        told = []
+        for version in versions:
+            watch = client.open_watch("configmaps", namespace="default", resource_version=version, timeout=4)
+            async with watch as stream:
+                told.append(b"".join([chunk async for chunk in stream.chunks() if b"BOOKMARK" not in chunk]))
+        return seen, told
+
+    seen, (before, since) = virtual_time.run(main())
+    assert seen == ["one", "two"]
+    assert b'"code":410' in before
+    assert since == b""
+
+
 def test_what_a_front_end_has_seen_can_only_be_read(embedded_cluster: EmbeddedCluster) -> None:
     seen = embedded_cluster.front_end().seen
     assert [verb for verb in ("create", "update", "delete", "compact") if hasattr(seen, verb)] == []

@@ -68,7 +68,7 @@ class FrontEnd:
         return self._cluster.balanced_client(identity, [self])
 
     def restart(self, *, down: float = 2.0, unready: float = 1.0, reviews: Meanwhile = "answered") -> None:
-        """Restart: every watch is lost, and what happened before is too old for the next ones.
+        """Restart: every watch is lost, and what happened before is seen, and too old for the next ones.
 
         Args:
             down: seconds for which connections are refused.
@@ -79,8 +79,10 @@ class FrontEnd:
         with self._cluster.lock:
             now = self._cluster.now()
             self._cluster.faults.add(Fault(server=self.number, refuse=True, until=now + down), first=True)
-            self.seen.forget()
             self.server.restart(now + down + unready, "reviews" if reviews == "answered" else "nothing")
+            if self._replica is not None:
+                self._replica.catch_up()
+            self.seen.forget()
 
     def wait(self, question: Question, now: float) -> float:
         """Return how long the server waits before it answers, for a version that it has not seen yet."""

@@ -39,6 +39,14 @@ class Replica(History):
         self.version = self._source.version
         return None
 
+    def catch_up(self) -> None:
+        """Show everything at once: a server that starts begins with a fresh list."""
+        for event in [*(event for _, event in self._coming), *self._fresh]:
+            self._show(event)
+        self._coming.clear()
+        self._fresh = []
+        self.version = self._source.version
+
     def delay(self, version: int, now: float) -> float:
         """Return the seconds until a version is seen here, 0: the newest; one that nobody has written never is."""
         if version > self._source.version:

@@ -88,3 +88,26 @@ def test_watches_bookmarks_and_controllers_keep_their_time_across_a_jump(
 
     bookmarks, ended = virtual_time.run(main())
     assert [*bookmarks, round(ended)] == [1, 61, 88, 90]
+
+
+def test_a_loop_whose_time_cannot_be_read_is_not_passed_over(embedded_cluster: EmbeddedCluster) -> None:
+    class Loop(virtual_time.VirtualTimeLoop):
+        broken = False
+
+        def time(self) -> float:
+            if self.broken:
+                raise RuntimeError("no time")
+            return super().time()
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, Loop)
+        loop.broken = True
+        try:
+            with pytest.raises(RuntimeError, match="no time"):
+                embedded_cluster.client()
+        finally:
+            loop.broken = False
+
+    with asyncio.Runner(loop_factory=Loop) as runner:
+        runner.run(main())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from scopedcache import Client, ForbiddenError, ServerError, TooManyRequestsError, TransportError
@@ -9,6 +11,7 @@ from scopedcache.testing import EmbeddedCluster, virtual_time
 from scopedcache.testing.embedded import Fault
 
 PODS = "/api/v1/namespaces/default/pods"
+IDLE = 75.0
 
 
 async def outcome(client: Client) -> str:
@@ -112,3 +115,49 @@ def test_a_slow_drip_carries_every_byte(embedded_cluster: EmbeddedCluster) -> No
     first, second, *_ = virtual_time.run(main())
     assert len(first) > 100
     assert b'"name":"one"' in second
+
+
+@pytest.mark.parametrize("fault", [Fault(verb="watch", silence_after=1), Fault(verb="watch", drip=200.0)])
+@pytest.mark.parametrize("writes", [[1.0], [1.0, 61.0], [1.0, 30.0, 60.0, 75.0]])
+def test_a_watch_is_cut_a_while_after_its_last_byte_whatever_is_written_later(
+    embedded_cluster: EmbeddedCluster, fault: Fault, writes: list[float]
+) -> None:
+    embedded_cluster.faults.add(fault)
+    version = str(embedded_cluster.storage.version)
+    query = [("watch", "true"), ("resourceVersion", version), ("timeoutSeconds", "3000")]
+
+    async def main() -> tuple[float, float]:
+        loop = asyncio.get_running_loop()
+        begun, last = loop.time(), 0.0
+
+        async def write() -> None:
+            for number, when in enumerate(writes):
+                await asyncio.sleep(begun + when - loop.time())
+                body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": f"map-{number}"}}
+                embedded_cluster.create(body, "default")
+
+        writing = asyncio.create_task(write())
+        path = "/api/v1/namespaces/default/configmaps"
+        with pytest.raises(TransportError, match="no byte"):
+            async with embedded_cluster.client().transport.stream(path, query, idle_timeout=IDLE) as stream:
+                async for _ in stream.chunks():
+                    last = loop.time() - begun
+        await writing
+        return last, loop.time() - begun
+
+    assert virtual_time.run(main()) == pytest.approx((1.0, 1.0 + IDLE))
+
+
+def test_a_rule_that_is_over_is_kept_no_longer(embedded_cluster: EmbeddedCluster) -> None:
+    for fault in (Fault(name="nobody", code=503), Fault(verb="list", code=503, times=1)):
+        embedded_cluster.faults.add(fault)
+    embedded_cluster.restart(down=2.0)
+
+    async def main() -> str:
+        client = embedded_cluster.client()
+        for seconds in (0.0, 3.0, 0.0):
+            await virtual_time.after(seconds)
+            await outcome(client)
+        return repr(embedded_cluster.faults)
+
+    assert virtual_time.run(main()) == "<Faults: 1 in force>"

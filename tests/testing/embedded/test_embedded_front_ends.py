@@ -248,6 +248,65 @@ def test_a_forgotten_version_is_410_on_every_front_end(embedded_cluster: Embedde
     assert b'"code":410' in virtual_time.run(main())
 
 
+@pytest.mark.parametrize("lag", [0.0, LAG])
+def test_the_version_at_which_history_was_forgotten_is_known_to_every_front_end(
+    embedded_cluster: EmbeddedCluster, lag: float
+) -> None:
+    behind = embedded_cluster.front_end(lag=lag)
+
+    async def main() -> tuple[int, float]:
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        create(embedded_cluster, "one")
+        embedded_cluster.compact()
+        version = str(embedded_cluster.storage.version)
+        code, _ = await answer(behind.client(), resourceVersion=version, resourceVersionMatch="NotOlderThan")
+        return code, loop.time() - begun
+
+    assert virtual_time.run(main()) == pytest.approx((200, lag), abs=0.01)
+
+
+def test_a_version_from_before_a_front_end_came_is_410_there_too_of_a_kind_without_objects(
+    embedded_cluster: EmbeddedCluster,
+) -> None:
+    added = embedded_cluster.front_end()
+
+    async def main() -> bytes:
+        watch = added.client().open_watch("leases.coordination.k8s.io", resource_version="1", timeout=4)
+        async with watch as stream:
+            return b"".join([chunk async for chunk in stream.chunks()])
+
+    assert b'"code":410' in virtual_time.run(main())
+
+
+def test_a_server_that_lags_has_caught_up_when_it_restarts_and_tells_nothing_from_before(
+    embedded_cluster: EmbeddedCluster,
+) -> None:
+    behind = embedded_cluster.front_end(lag=LAG)
+
+    async def main() -> tuple[list[str], list[bytes]]:
+        client = behind.client()
+        versions = [create(embedded_cluster, "one"), create(embedded_cluster, "two")]
+        behind.restart(down=0.0, unready=0.0)
+        seen = await names(client, resourceVersion="0")
+        told = []
+        for version in versions:
+            watch = client.open_watch("configmaps", namespace="default", resource_version=version, timeout=4)
+            async with watch as stream:
+                told.append(b"".join([chunk async for chunk in stream.chunks() if b"BOOKMARK" not in chunk]))
+        return seen, told
+
+    seen, (before, since) = virtual_time.run(main())
+    assert seen == ["one", "two"]
+    assert b'"code":410' in before
+    assert since == b""
+
+
+def test_what_a_front_end_has_seen_can_only_be_read(embedded_cluster: EmbeddedCluster) -> None:
+    seen = embedded_cluster.front_end().seen
+    assert [verb for verb in ("create", "update", "delete", "compact") if hasattr(seen, verb)] == []
+
+
 def test_a_changed_definition_ends_the_watches_of_every_front_end(embedded_cluster: EmbeddedCluster) -> None:
     behind = embedded_cluster.front_end(lag=LAG)
     crd = "customresourcedefinitions.apiextensions.k8s.io"

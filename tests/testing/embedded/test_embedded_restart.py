@@ -12,6 +12,7 @@ from scopedcache import Client, ForbiddenError, TransportError
 from scopedcache.access.rules import allows
 from scopedcache.api.reviews import Right
 from scopedcache.testing import EmbeddedCluster, Identity, virtual_time
+from scopedcache.testing.embedded import Fault
 
 LIST = Right("list", "", "configmaps", "default")
 
@@ -154,6 +155,37 @@ def test_one_of_two_servers_restarts_while_the_other_serves(
         return [*seen, await listed(first), await listed(second)]
 
     assert virtual_time.run(main()) == ["ok", "TransportError", "ok", "ForbiddenError"]
+
+
+@pytest.mark.parametrize("fault", [Fault(latency=5.0), Fault(latency=5.0, code=500), None])
+def test_a_server_that_has_restarted_answers_nothing_that_it_was_asked_before(
+    embedded_cluster: EmbeddedCluster, fault: Fault | None
+) -> None:
+    server = embedded_cluster.front_end(lag=2.0)
+    if fault is not None:
+        embedded_cluster.faults.add(fault)
+
+    async def main() -> list[str]:
+        client = server.client()
+        body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "one"}}
+        version = embedded_cluster.create(body, "default")["metadata"]["resourceVersion"]
+        query = [("resourceVersion", version), ("resourceVersionMatch", "NotOlderThan")]
+        initial = [("watch", "true"), ("sendInitialEvents", "true"), ("timeoutSeconds", "4")]
+
+        async def watch() -> None:
+            async with client.transport.stream("/api/v1/configmaps", [*query, *initial], idle_timeout=75.0) as stream:
+                async for _ in stream.chunks():
+                    pass
+
+        asked = [client.transport.request("GET", "/api/v1/configmaps", query), watch()]
+        waiting = [asyncio.create_task(outcome(call)) for call in asked]
+        await virtual_time.after(1.0)
+        server.restart(down=0.0, unready=0.0)
+        return [await task for task in waiting]
+
+    assert virtual_time.run(main()) == ["TransportError", "TransportError"]
+    assert embedded_cluster.audit.open_watches() == []
+    assert len(server.server.watches) == 0
 
 
 def test_clients_over_http_lose_their_connection_too() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from math import inf
 from typing import Protocol
 
@@ -18,18 +19,22 @@ class Core(Protocol):
 
     def begin(self, request: Request) -> tuple[Fault | None, Question]: ...
 
+    def serves(self, question: Question) -> bool: ...
+
     def finish(self, question: Question) -> Answer | Watch: ...
 
     def now(self) -> float: ...
 
     def take(self, watch: Watch) -> list[bytes]: ...
 
+    def close(self, watch: Watch) -> None: ...
+
 
 async def exchange(core: Core, request: Request, timeout: float | None = None) -> tuple[Answer | Watch, Fault | None]:
     """Send a request through the faults to the cluster; where neither says so, nothing is waited for.
 
     Raises:
-        Lost: there is no connection.
+        Lost: there is no connection, or the server has restarted since it was asked.
         TimeoutError: a fault keeps the answer for longer than `timeout`.
     """
     fault, question = core.begin(request)
@@ -39,6 +44,8 @@ async def exchange(core: Core, request: Request, timeout: float | None = None) -
         await asyncio.sleep(question.wait + (fault.latency if fault is not None else 0.0))
     if fault is not None and fault.refuse:
         raise Lost("connection refused")
+    if not core.serves(question):
+        raise Lost("connection lost")
     return (fault.answer() if fault is not None else None) or core.finish(question), fault
 
 
@@ -53,6 +60,7 @@ async def chunks(
     loop = asyncio.get_running_loop()
     news = News(loop)
     watch.notify = news.tell
+    patience = inf if idle_timeout is None else idle_timeout
     sent, silent, heard = 0, False, loop.time()
     try:
         while True:
@@ -61,24 +69,39 @@ async def chunks(
             if lines and not silent:
                 if fault is None:
                     yield b"".join(lines)
+                    heard = loop.time()
                 else:
-                    async for chunk in cut_lines(fault, lines, sent):
-                        yield chunk
+                    async with aclosing(cut_lines(fault, lines, sent)) as pieces:
+                        while (piece := await next_piece(pieces, heard, patience)) is not None:
+                            yield piece
+                            heard = loop.time()
                     sent += len(lines)
                     silent = fault.silences(sent - 1)
-                heard = loop.time()
             elif watch.lost and not silent:
                 raise Lost("connection lost")
             elif watch.ended and not silent:
                 return
-            elif idle_timeout is not None and loop.time() >= heard + idle_timeout:
-                raise Lost(f"no byte for {idle_timeout:g} s")
+            elif loop.time() >= heard + patience:
+                raise Lost(f"no byte for {patience:g} s")
             else:
                 due = loop.time() + max(0.0, watch.due - core.now()) if not silent else inf
-                await news.wait(min(due, heard + idle_timeout if idle_timeout is not None else inf))
+                await news.wait(min(due, heard + patience))
     finally:
         news.close()
-        watch.close()
+        core.close(watch)
+
+
+async def next_piece(pieces: AsyncGenerator[bytes, None], heard: float, patience: float) -> bytes | None:
+    """Return the next of these pieces, None: there is none any more.
+
+    Raises:
+        Lost: it does not come for so many seconds after the time of the loop at which the last one was `heard`.
+    """
+    try:
+        async with asyncio.timeout_at(heard + patience if patience < inf else None):
+            return await anext(pieces, None)
+    except TimeoutError:
+        raise Lost(f"no byte for {patience:g} s") from None
 
 
 class News:

@@ -30,7 +30,9 @@ def wall(now: float) -> float:
 class Clock:
     """Seconds since 1970, that never jump back: following another timer begins where the last one stood.
 
-    Within one step of the cluster (a request, a round of controllers) the time is a plain number handed on.
+    Within one step of the cluster (a request, a round of controllers) one Moment is handed on, as a `float`. Whoever
+    counts with it loses `wall`: `now + 5` is a plain number, good to compare with, and wrong to stamp or to expire by
+    as soon as the clock on the wall has jumped. Count after `wall(now)` for that, or leave it to `timestamp(now, 5)`.
     """
 
     def __init__(self, timer: Callable[[], float] = time.monotonic, start: float | None = None) -> None:

@@ -10,7 +10,6 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -126,8 +125,7 @@ class EmbeddedCluster(Resources, Rights):
         known = self._identities.get(name)
         if known is None:
             groups = tuple(groups)
-            token = self.server.accounts.add(name, groups)
-            known = self._identities[name] = self._identity(name, groups, token)
+            known = self._identities[name] = self._identity(name, groups, self.server.accounts.add(name, groups))
         return known
 
     def service_account(self, namespace: str, name: str, *, expiration_seconds: int = 3600) -> Identity:
@@ -204,7 +202,7 @@ class EmbeddedCluster(Resources, Rights):
             self._run_due()
             reply = self.finish(self.server.understand(asked, self.now()))
         if isinstance(reply, Watch):
-            reply.close()
+            self.close(reply)
             raise ScopedCacheError("a watch is for a client: `cluster.client().watch(…)`")
         return read_answer(method, path, reply.code, reply.body)
 
@@ -221,6 +219,10 @@ class EmbeddedCluster(Resources, Rights):
             elif fault is None or not fault.refuse:
                 question.wait = front_end.wait(question, now)
             return fault, question
+
+    def serves(self, question: Question) -> bool:
+        """Tell whether the server that was asked is still there: it has not restarted since. For doors."""
+        return question.starts == self.front_ends[question.request.server].server.starts
 
     def finish(self, question: Question) -> Answer | Watch:
         """Answer a request, then let the controllers see what it changed. For doors."""
@@ -244,6 +246,11 @@ class EmbeddedCluster(Resources, Rights):
             if now >= watch.due:
                 watch.tick(now)
             return watch.take()
+
+    def close(self, watch: Watch) -> None:
+        """Forget a watch whose client has gone, or has everything; not while another thread writes. For doors."""
+        with self.lock:
+            watch.close()
 
     # -- time ----------------------------------------------------------------------------------------------------
 
@@ -271,6 +278,7 @@ class EmbeddedCluster(Resources, Rights):
         """Forget all history: old resource versions are 410 from now on."""
         with self.lock:
             self.storage.compact()
+            self.tick()  # it is a version without a change: nothing else would show it to them
             for front_end in self.front_ends[1:]:
                 front_end.seen.forget()
 
@@ -294,9 +302,7 @@ class EmbeddedCluster(Resources, Rights):
     def __enter__(self) -> EmbeddedCluster:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def __repr__(self) -> str:
@@ -310,8 +316,11 @@ class EmbeddedCluster(Resources, Rights):
                 self.tick()
 
     def _client(self, identity: Identity | None, servers: Sequence[int]) -> Client:
+        loop = None
         with suppress(RuntimeError):  # outside of a loop: its first request says which one it belongs to
-            self.go_by(asyncio.get_running_loop())
+            loop = asyncio.get_running_loop()
+        if loop is not None:
+            self.go_by(loop)
         who = identity or self.admin
         return Client(EmbeddedTransport(self, lambda: who.token, servers), namespace=who.namespace)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import suppress
 
 import attrs
 
@@ -77,6 +78,10 @@ class Fault:
         }
         return all(getattr(self, field) in (None, value) for field, value in found.items())
 
+    def is_over(self, now: float) -> bool:
+        """Tell whether the rule strikes no more."""
+        return now >= self.until or (self.times is not None and self.struck >= self.times)
+
     def silences(self, number: int) -> bool:
         """Tell whether the line of this number is not sent any more, nor any after it."""
         return self.silence_after is not None and number >= self.silence_after
@@ -104,7 +109,10 @@ class Fault:
 
 
 class Faults:
-    """The rules in force. The same seed and the same requests meet the same faults."""
+    """The rules in force. The same seed and the same requests meet the same faults.
+
+    Tests add rules while a door in another thread asks for them: the list is changed in place, in one step each.
+    """
 
     def __init__(self, seed: int = 0) -> None:
         self._rules: list[Fault] = []
@@ -117,31 +125,36 @@ class Faults:
 
     def remove(self, fault: Fault) -> None:
         """Take a rule out of force; nothing happens when it is over."""
-        self._rules = [rule for rule in self._rules if rule is not fault]
+        with suppress(ValueError):
+            self._rules.remove(fault)
 
     def clear(self) -> None:
         """Take all rules out of force."""
-        self._rules = []
+        self._rules.clear()
 
     def strike(self, question: Question, now: float) -> Fault | None:
-        """Return what happens to a request, the first rule that fits; None: nothing."""
-        for rule in self._rules:
-            if now >= rule.until or not rule.fits(question):
+        """Return what happens to a request, the first rule that fits; None: nothing. What is over is dropped."""
+        for rule in tuple(self._rules):
+            if rule.is_over(now):
+                self.remove(rule)
+                continue
+            if not rule.fits(question):
                 continue
             if rule.skip > 0:
                 rule.skip -= 1
                 continue
             if rule.chance < 1.0 and self._chance() >= rule.chance:
                 continue
-            if rule.times is not None and rule.struck >= rule.times:
-                continue
             rule.struck += 1
             rule._question = question
             return rule
         return None
 
+    def __repr__(self) -> str:
+        return f"<Faults: {len(self._rules)} in force>"
 
-async def cut_lines(fault: Fault, lines: list[bytes], sent: int) -> AsyncIterator[bytes]:
+
+async def cut_lines(fault: Fault, lines: list[bytes], sent: int) -> AsyncGenerator[bytes, None]:
     """Yield the lines of a watch as a fault lets them through, none any more once it is silent; `sent` came before.
 
     Raises:

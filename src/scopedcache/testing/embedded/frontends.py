@@ -10,10 +10,10 @@ from ...api.client import Client
 from ...errors import ScopedCacheError
 from ..identities import Identity
 from .faults import Fault, Faults
+from .history import History
 from .replica import Replica
 from .requests import is_true
 from .server import Question, Server
-from .storage import Storage
 
 # Seconds that a server waits for a version it has not seen (semantics 1.4).
 PATIENCE: Final = 3.0
@@ -47,7 +47,7 @@ class FrontEnd:
         self._cluster = cluster
 
     @property
-    def seen(self) -> Storage:
+    def seen(self) -> History:
         """Return what this server has seen of the storage."""
         return self._replica or self.server.storage
 
@@ -68,7 +68,7 @@ class FrontEnd:
         return self._cluster.balanced_client(identity, [self])
 
     def restart(self, *, down: float = 2.0, unready: float = 1.0, reviews: Meanwhile = "answered") -> None:
-        """Restart: every watch is lost, and what happened before is too old for the next ones.
+        """Restart: every watch is lost, and what happened before is seen, and too old for the next ones.
 
         Args:
             down: seconds for which connections are refused.
@@ -79,8 +79,10 @@ class FrontEnd:
         with self._cluster.lock:
             now = self._cluster.now()
             self._cluster.faults.add(Fault(server=self.number, refuse=True, until=now + down), first=True)
-            self.seen.forget()
             self.server.restart(now + down + unready, "reviews" if reviews == "answered" else "nothing")
+            if self._replica is not None:
+                self._replica.catch_up()
+            self.seen.forget()
 
     def wait(self, question: Question, now: float) -> float:
         """Return how long the server waits before it answers, for a version that it has not seen yet."""

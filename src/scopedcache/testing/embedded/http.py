@@ -74,5 +74,5 @@ class HTTPDoor:
         except ConnectionError:
             pass  # the client has gone
         finally:
-            watch.close()
+            self._core.close(watch)
         return response

@@ -7,10 +7,11 @@ from typing import Any, Literal
 
 import attrs
 
+from .history import History
 from .refusals import Body
 from .registry import Registry
 from .requests import Attributes, User
-from .storage import Storage, Stored
+from .stored import Stored
 
 GROUP = "rbac.authorization.k8s.io"
 MASTERS = "system:masters"
@@ -33,9 +34,9 @@ Knowledge = Literal["everything", "reviews", "nothing"]
 class Authorizer:
     """RBAC over the stored objects, as far as it `knows` them."""
 
-    def __init__(self, storage: Storage, registry: Registry) -> None:
+    def __init__(self, history: History, registry: Registry) -> None:
         self.knows: Knowledge = "everything"
-        self._storage = storage
+        self._history = history
         self._roles = registry[f"roles.{GROUP}"]
         self._bindings = registry[f"rolebindings.{GROUP}"]
         self._cluster_roles = registry[f"clusterroles.{GROUP}"]
@@ -63,14 +64,14 @@ class Authorizer:
     def role(self, reference: Body, namespace: str) -> Stored | None:
         """Return the role that a binding in a namespace refers to."""
         if reference["kind"] == "ClusterRole":
-            return self._storage.get(self._cluster_roles, "", reference["name"])
-        return self._storage.get(self._roles, namespace, reference["name"])
+            return self._history.get(self._cluster_roles, "", reference["name"])
+        return self._history.get(self._roles, namespace, reference["name"])
 
     def _granted(self, user: User, namespace: str, missing: list[str]) -> Iterator[tuple[Stored, Body]]:
-        for binding in self._storage.list(self._cluster_bindings):
+        for binding in self._history.list(self._cluster_bindings):
             yield from self._of_binding(binding, user, "", missing)
         if namespace:
-            for binding in self._storage.list(self._bindings, namespace):
+            for binding in self._history.list(self._bindings, namespace):
                 yield from self._of_binding(binding, user, namespace, missing)
 
     def _of_binding(

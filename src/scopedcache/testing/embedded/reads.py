@@ -7,13 +7,14 @@ import base64
 import attrs
 import msgspec
 
+from .history import History, StoredList
 from .kinds import Kind
 from .messages import Answer, Request
 from .refusals import Body, Cause, Refusal, bad_request, expired, invalid, too_large_version
 from .rendering import list_bytes, object_bytes, view_of
 from .requests import Attributes, is_true
 from .selection import Selection, selection_of
-from .storage import Storage, Stored, StoredList
+from .stored import Stored
 from .watches import Watch, Watches
 
 _INCONSISTENT = (
@@ -43,9 +44,9 @@ class Reads:
     from.
     """
 
-    storage: Storage
+    storage: History
     watches: Watches
-    seen: Storage
+    seen: History
 
     def get(self, request: Request, kind: Kind, asked: Attributes, now: float) -> Answer:
         """Answer with one object."""

@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-import copy
 from collections import deque
 
-from .storage import Event, Storage
+from .history import History
+from .stored import Event
 
 
-class Replica(Storage):
-    """A storage to read from, `lag` seconds behind another one: the watch cache and the informers of a server.
+class Replica(History):
+    """A history that is `lag` seconds behind another one: the watch cache and the informers of a server.
 
     It takes part in the rounds of the controllers, and is thereby brought up to date when its time has come.
     """
 
     name = "replica"
 
-    def __init__(self, source: Storage, lag: float) -> None:
+    def __init__(self, source: History, lag: float) -> None:
         super().__init__()
+        self._take_over(source)
         self.lag = lag
-        self.version = source.version
         self._source = source
         self._fresh: list[Event] = []
         self._coming: deque[tuple[float, Event]] = deque()  # with the time of each change
-        for key, shelf in source._shelves.items():
-            mine = self._shelves[key] = copy.copy(shelf)
-            mine.places = {namespace: dict(place) for namespace, place in shelf.places.items()}
-            mine.history = deque(shelf.history)
 
     def observe(self, event: Event) -> None:
         """Take note of a change, to show it later."""
@@ -42,6 +38,14 @@ class Replica(Storage):
             return self._coming[0][0] + self.lag
         self.version = self._source.version
         return None
+
+    def catch_up(self) -> None:
+        """Show everything at once: a server that starts begins with a fresh list."""
+        for event in [*(event for _, event in self._coming), *self._fresh]:
+            self._show(event)
+        self._coming.clear()
+        self._fresh = []
+        self.version = self._source.version
 
     def delay(self, version: int, now: float) -> float:
         """Return the seconds until a version is seen here, 0: the newest; one that nobody has written never is."""

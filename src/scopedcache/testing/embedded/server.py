@@ -14,6 +14,7 @@ from .accounts import Accounts
 from .crds import Definitions, rebuilding
 from .discovery import VERSION, document, served
 from .escalation import check_grant
+from .history import History
 from .kinds import Kind
 from .messages import JSON, Answer, Request, of_json, of_refusal
 from .openapi import openapi
@@ -52,13 +53,14 @@ _HEALTH = ("/healthz", "/livez", "/readyz")
 class Question:
     """A request that was understood: who asks what. `refusal` where there is nothing more to ask.
 
-    `wait`: so many seconds the server keeps it before it answers.
+    `wait`: so many seconds the server keeps it before it answers. `starts`: how often the server had started by then.
     """
 
     request: Request
     asked: Attributes
     user: User | None
     refusal: Refusal | None = None
+    starts: int = 0
     wait: float = 0.0
 
 
@@ -72,12 +74,13 @@ class Server:
         self.definitions = Definitions(storage, registry, self.watches)
         self.accounts = Accounts(storage, registry["serviceaccounts"])
         self.authorizer = Authorizer(storage, registry)
+        self.starts = 0
         self._synced_at = 0.0
         self._reads = Reads(storage, self.watches, storage)
         self._writes = Writes(storage, registry)
         self._reviews = Reviews(storage, registry, self.authorizer, self.accounts)
 
-    def beside(self, seen: Storage) -> Server:
+    def beside(self, seen: History) -> Server:
         """Return another server on the same storage, whose watches, caches and rights are those it has `seen`."""
         other = copy.copy(self)
         other.watches = Watches(seen)
@@ -89,6 +92,7 @@ class Server:
 
     def restart(self, synced_at: float, meanwhile: Knowledge) -> None:
         """Lose every watch, and know no more than this about rights until then."""
+        self.starts += 1
         self.watches.end_all(lost=True)
         self._synced_at, self.authorizer.knows = synced_at, meanwhile
 
@@ -98,9 +102,9 @@ class Server:
         asked = attributes_of(request)
         try:
             user = self.accounts.identify(request, now)
-            return Question(request, asked, self._impersonated(request, user))
+            return Question(request, asked, self._impersonated(request, user), None, self.starts)
         except Refusal as refusal:
-            return Question(request, asked, None, refusal)
+            return Question(request, asked, None, refusal, self.starts)
 
     def answer(self, question: Question, now: float) -> Answer | Watch:
         """Answer what was asked, or refuse."""

@@ -1,4 +1,4 @@
-"""The objects of a cluster, and their history: one sequence of resource versions for everything.
+"""Who may change the objects of a cluster: one sequence of resource versions for everything that is written.
 
 Synchronous and deterministic: the time is an argument, chance comes from one seeded source. Nobody may change a body
 that was handed out (`Stored.copy` is for that), nor one that was handed in.
@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import random
 import uuid
-from bisect import bisect_right
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
 
+from .history import LENGTH, History
 from .kinds import Kind
-from .refusals import Body, Cause, Refusal, already_exists, conflict, expired, invalid, not_found
+from .refusals import Body, Cause, Refusal, already_exists, conflict, invalid
 from .stored import Event, EventType, Stored, timestamp
 
 __all__ = ["Event", "Storage", "Stored", "timestamp"]
@@ -23,42 +22,18 @@ __all__ = ["Event", "Storage", "Stored", "timestamp"]
 Part = Literal["all", "main", "status"]
 Propagation = Literal["Background", "Foreground", "Orphan"]
 
-# What the watch cache of a real server keeps at least is 100 events per kind; here it is a plain number.
-HISTORY = 4096
 # The alphabet of generated names: nothing that could spell a word.
 _LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 _TRIES = 8
 
 
-# Named outside of the class, where `list` is a method.
-StoredList = list[Stored]
-EventList = list[Event]
+class Storage(History):
+    """A history that is written to: create, update and delete."""
 
-
-class _Shelf:
-    """The objects of one kind by namespace and name, and their latest changes."""
-
-    def __init__(self, floor: int) -> None:
-        self.places: dict[str, dict[str, Stored]] = {}
-        self.history: deque[Event] = deque()
-        self.floor = floor  # versions below are forgotten
-
-
-class Storage:
-    """Create, update, delete, list, and what happened since a version."""
-
-    def __init__(self, *, seed: int = 0, history: int = HISTORY) -> None:
-        self.version = 1
+    def __init__(self, *, seed: int = 0, history: int = LENGTH) -> None:
+        super().__init__(length=history)
         self._chance = random.Random(seed)
-        self._history = history
-        self._shelves: dict[tuple[str, str], _Shelf] = {}
-        self._listeners: list[Callable[[Event], None]] = []
         self._rehearsing = False
-        self._compacted = 0
-
-    def subscribe(self, listener: Callable[[Event], None]) -> None:
-        """Let `listener` hear every change, in order; it must not write."""
-        self._listeners.append(listener)
 
     @contextmanager
     def rehearsal(self, wanted: bool = True) -> Iterator[None]:
@@ -69,69 +44,10 @@ class Storage:
         finally:
             self._rehearsing = before
 
-    # -- reads ---------------------------------------------------------------------------------------------------
-
-    def get(self, kind: Kind, namespace: str, name: str) -> Stored | None:
-        """Return an object; the namespace of cluster-scoped kinds makes no difference."""
-        return self._shelf(kind).places.get(namespace if kind.namespaced else "", {}).get(name)
-
-    def existing(self, kind: Kind, namespace: str, name: str) -> Stored:
-        """Return an object that is there.
-
-        Raises:
-            Refusal: 404.
-        """
-        found = self.get(kind, namespace, name)
-        if found is None:
-            raise not_found(kind.group, kind.resource, name)
-        return found
-
-    def list(self, kind: Kind, namespace: str | None = None) -> StoredList:
-        """Return the objects of a namespace, or of all, by namespace and name."""
-        places = self._shelf(kind).places
-        chosen = sorted(places) if namespace is None else [namespace]
-        return [place[name] for where in chosen if (place := places.get(where)) for name in sorted(place)]
-
-    def list_at(self, kind: Kind, version: int, namespace: str | None = None) -> StoredList:
-        """Return the objects as they were at a version.
-
-        Raises:
-            Refusal: 410, that version is forgotten.
-        """
-        found = {(s.namespace, s.name): s for s in self.list(kind, namespace)}
-        for event in reversed(self.since(kind, version)):
-            key = (event.stored.namespace, event.stored.name)
-            if namespace in (None, key[0]):
-                found.pop(key, None)
-                if event.previous is not None:
-                    found[key] = event.previous
-        return [found[key] for key in sorted(found)]
-
-    def since(self, kind: Kind, version: int) -> EventList:
-        """Return the changes of a kind after a version.
-
-        Raises:
-            Refusal: 410, they are forgotten.
-        """
-        shelf = self._shelf(kind)
-        if version < shelf.floor:
-            raise expired(f"too old resource version: {version} ({shelf.floor})")
-        if not shelf.history or shelf.history[-1].version <= version:
-            return []
-        events = [*shelf.history]
-        return events[bisect_right(events, version, key=lambda event: event.version) :]
-
     def compact(self) -> None:
         """Forget all history: every version before the present one is 410 from now on."""
         self.version += 1
         self.forget()
-
-    def forget(self) -> None:
-        """Forget what happened until now, as the watch cache of a server does when it starts."""
-        self._compacted = self.version
-        for shelf in self._shelves.values():
-            shelf.history.clear()
-            shelf.floor = self.version
 
     # -- writes --------------------------------------------------------------------------------------------------
 
@@ -238,12 +154,6 @@ class Storage:
 
     # -- inside --------------------------------------------------------------------------------------------------
 
-    def _shelf(self, kind: Kind) -> _Shelf:
-        shelf = self._shelves.get(kind.key)
-        if shelf is None:
-            shelf = self._shelves[kind.key] = _Shelf(self._compacted)
-        return shelf
-
     def _place(self, kind: Kind, metadata: Body) -> dict[str, Stored]:
         namespace = str(metadata.get("namespace") or "") if kind.namespaced else ""
         return self._shelf(kind).places.setdefault(namespace, {})
@@ -311,14 +221,6 @@ class Storage:
         del place[old.name]
         self._publish(Event("DELETED", stored, old))
         return stored
-
-    def _publish(self, event: Event) -> None:
-        shelf = self._shelf(event.kind)
-        shelf.history.append(event)
-        if len(shelf.history) > self._history:
-            shelf.floor = shelf.history.popleft().version
-        for listener in self._listeners:
-            listener(event)
 
     def _new_name(self, prefix: str, taken: dict[str, Stored]) -> str:
         for _ in range(_TRIES):

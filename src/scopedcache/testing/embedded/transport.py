@@ -56,7 +56,7 @@ class EmbeddedTransport:
         except Lost as error:
             raise TransportError(str(error)) from error
         if isinstance(reply, Watch):  # a watch that somebody asked for as if it were a request
-            reply.close()
+            self._cluster.close(reply)
             raise TransportError("a watch cannot be read as a whole")
         return Response(reply.code, reply.content_type.partition(";")[0], reply.headers, reply.body)
 
@@ -77,7 +77,7 @@ class EmbeddedTransport:
             yield EmbeddedStream(self._cluster, reply, fault, idle_timeout)
         finally:
             if isinstance(reply, Watch):
-                reply.close()
+                self._cluster.close(reply)
 
     async def close(self) -> None:
         """Answer nothing any more."""

@@ -12,11 +12,12 @@ from typing import Final
 
 import msgspec
 
+from .history import History
 from .kinds import Kind
 from .refusals import Refusal
 from .rendering import View, event_bytes, object_bytes
 from .selection import Selection
-from .storage import Event, Storage, Stored
+from .stored import Event, Stored
 
 # Seconds; a watch that names none lasts so long, or up to twice (semantics 1.1).
 DEFAULT_TIMEOUT: Final = 1800.0
@@ -134,11 +135,11 @@ class Watch:
 class Watches:
     """All open watches; every change is offered to those whose place it is in, once rendered for all of them."""
 
-    def __init__(self, storage: Storage, *, seed: int = 0) -> None:
-        self._storage = storage
+    def __init__(self, history: History, *, seed: int = 0) -> None:
+        self._history = history
         self._chance = random.Random(seed)
         self._open: dict[tuple[str, str], dict[str | None, dict[Watch, None]]] = {}
-        storage.subscribe(self._publish)
+        history.subscribe(self._publish)
 
     def __len__(self) -> int:
         return sum(len(watches) for places in self._open.values() for watches in places.values())
@@ -150,12 +151,12 @@ class Watches:
     def begin(self, watch: Watch, since: int | None, initial: list[Stored], *, marked: bool) -> None:
         """Fill a watch with what comes first (objects, or the changes since a version), and keep it up to date."""
         watch.closed.append(lambda: self._forget(watch))
-        watch.seen = lambda: self._storage.version
+        watch.seen = lambda: self._history.version
         self._open.setdefault(watch.kind.key, {}).setdefault(watch.selection.namespace, {})[watch] = None
         if since is not None:
             watch.since = since
             try:
-                events = self._storage.since(watch.kind, since)
+                events = self._history.since(watch.kind, since)
             except Refusal as refusal:
                 watch.fail(refusal)
                 return
@@ -167,7 +168,7 @@ class Watches:
         for stored in initial:
             watch.send(event_bytes("ADDED", object_bytes(stored, watch.api_version, watch.view)))
         if marked:
-            watch.bookmark(self._storage.version, ends_initial_events=True)
+            watch.bookmark(self._history.version, ends_initial_events=True)
 
     def of(self, kind: Kind) -> list[Watch]:
         """Return the open watches of a kind."""

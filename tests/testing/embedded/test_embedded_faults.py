@@ -148,6 +148,45 @@ def test_a_watch_is_cut_a_while_after_its_last_byte_whatever_is_written_later(
     assert virtual_time.run(main()) == pytest.approx((1.0, 1.0 + IDLE))
 
 
+async def end_of(cluster: EmbeddedCluster, seconds: int) -> tuple[str, float]:
+    """Return how a watch of ConfigMaps that lasts so long ends, and when."""
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    query = [("watch", "true"), ("timeoutSeconds", str(seconds))]
+    path = "/api/v1/namespaces/default/configmaps"
+    try:
+        async with cluster.client().transport.stream(path, query, idle_timeout=IDLE) as stream:
+            async for _ in stream.chunks():
+                pass
+    except TransportError as error:
+        return str(error), loop.time() - begun
+    return "in good order", loop.time() - begun
+
+
+@pytest.mark.parametrize("lines", [0, 1])
+def test_a_silent_connection_stays_open_past_the_end_of_its_watch(
+    embedded_cluster: EmbeddedCluster, lines: int
+) -> None:
+    embedded_cluster.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "one"}}, "default")
+    embedded_cluster.faults.add(Fault(verb="watch", silence_after=lines))
+    how, when = virtual_time.run(end_of(embedded_cluster, 50))
+    assert how == "no byte for 75 s"
+    assert when == pytest.approx(IDLE)
+
+
+def test_a_watch_that_drips_is_lost_when_its_server_restarts(embedded_cluster: EmbeddedCluster) -> None:
+    embedded_cluster.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "one"}}, "default")
+    embedded_cluster.faults.add(Fault(verb="watch", drip=1.0))
+
+    async def main() -> tuple[str, float]:
+        asyncio.get_running_loop().call_later(5.5, embedded_cluster.restart)
+        return await end_of(embedded_cluster, 3000)
+
+    how, when = virtual_time.run(main())
+    assert how == "connection lost"
+    assert when == pytest.approx(6.0)
+
+
 def test_a_rule_that_is_over_is_kept_no_longer(embedded_cluster: EmbeddedCluster) -> None:
     for fault in (Fault(name="nobody", code=503), Fault(verb="list", code=503, times=1)):
         embedded_cluster.faults.add(fault)

@@ -61,7 +61,7 @@ async def chunks(
     news = News(loop)
     watch.notify = news.tell
     patience = inf if idle_timeout is None else idle_timeout
-    sent, silent, heard = 0, False, loop.time()
+    sent, silent, heard = 0, fault is not None and fault.silences(0), loop.time()
     try:
         while True:
             news.clear()
@@ -75,8 +75,10 @@ async def chunks(
                         while (piece := await next_piece(pieces, heard, patience)) is not None:
                             yield piece
                             heard = loop.time()
+                            if watch.lost:
+                                raise Lost("connection lost")
                     sent += len(lines)
-                    silent = fault.silences(sent - 1)
+                    silent = fault.silences(sent)
             elif watch.lost and not silent:
                 raise Lost("connection lost")
             elif watch.ended and not silent:

@@ -6,8 +6,9 @@ import json
 import pytest
 
 from scopedcache.api.discovery import RETRY, TTL, Discovery
-from scopedcache.errors import NotFoundError, ProtocolError, ServerError, UnknownKindError
+from scopedcache.errors import ForbiddenError, NotFoundError, ProtocolError, ServerError, UnknownKindError
 from scopedcache.objects import GVK, GVR
+from scopedcache.testing import virtual_time
 from tests.clock import idle
 
 
@@ -224,3 +225,34 @@ async def test_a_document_that_cannot_be_read_is_a_ProtocolError(discovery, clus
     cluster.documents["/apis/apps"] = body
     with pytest.raises(ProtocolError, match="not a discovery document"):
         await discovery.resolve("deployments.apps")
+
+
+# -- refusals ----------------------------------------------------------------------------------------------------------
+
+
+def refused():
+    return ForbiddenError("may not get /api/v1", status=403)
+
+
+def test_a_server_that_has_just_started_and_refuses_everything_is_asked_again():
+    async def run():
+        cluster = Cluster()
+        cluster.trouble = refused()
+        asyncio.get_running_loop().call_later(1.5, setattr, cluster, "trouble", None)
+        found = await Discovery(cluster.fetch).resolve("pods")
+        return found.gvk.kind, cluster.asked
+
+    assert virtual_time.run(run()) == ("Pod", ["/api/v1"] * 3)
+
+
+def test_a_discovery_that_stays_refused_is_no_right_that_could_be_awaited():
+    async def run():
+        cluster = Cluster()
+        cluster.trouble = refused()
+        discovery = Discovery(cluster.fetch)
+        with pytest.raises(UnknownKindError, match=r"whether the API server serves pods: .*`system:discovery`"):
+            await discovery.resolve("pods")
+        cluster.trouble = None
+        return (await discovery.resolve("pods")).gvk.kind
+
+    assert virtual_time.run(run()) == "Pod"

@@ -7,19 +7,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import attrs
 import cachetools
 import msgspec
 
-from ..errors import NotFoundError, ProtocolError, UnknownKindError
+from ..errors import ForbiddenError, NotFoundError, ProtocolError, UnknownKindError
 from ..objects import GVK, GVR, Kind, Resource
 from ..tasks import loop_time
 
 # New versions of a group appear rarely; kubectl keeps its discovery for six hours, client-go's mapper until a miss.
 TTL = 600.0
 RETRY = 2.0
+# Pauses after which a refused document is asked for again: a server that has just started refuses everybody for about
+# a second (semantics §7), and there is no right on a kind behind this that could be awaited.
+AGAIN = (1.0, 2.0)
 
 # Fetches a discovery document by path; raises NotFoundError where there is none.
 Fetch = Callable[[str], Awaitable[bytes]]
@@ -88,7 +92,7 @@ class Discovery:
         singular or Kind name), a GVK or a GVR (an empty version is the server's preferred one), or a Resource.
 
         Raises:
-            UnknownKindError: the server does not serve it; names what to check.
+            UnknownKindError: the server does not serve it, or refuses to say; names what to check.
         """
         known = self.known(kind)
         if known is None:
@@ -96,10 +100,16 @@ class Discovery:
         return known
 
     async def _resolve(self, kind: Kind) -> Resource:
-        for group, version, name in _readings(kind):
-            found = await self._search(group, version, name)
-            if found is not None:
-                return found
+        try:
+            for group, version, name in _readings(kind):
+                found = await self._search(group, version, name)
+                if found is not None:
+                    return found
+        except ForbiddenError as error:
+            raise UnknownKindError(
+                f"cannot find out whether the API server serves {kind}: {error}; "
+                "the ClusterRole `system:discovery` gives that right"
+            ) from error
         raise UnknownKindError(
             f"the API server does not serve {kind}; write it as plural.group (`deployments.apps`), "
             "and check that its CRD is installed"
@@ -149,6 +159,14 @@ class Discovery:
         return await asyncio.shield(flight)
 
     async def _fetch_now(self, path: str) -> _Answer:
+        for pause in AGAIN:
+            with suppress(ForbiddenError):
+                return await self._ask(path)
+            await asyncio.sleep(pause)
+        return await self._ask(path)
+
+    async def _ask(self, path: str) -> _Answer:
+        body: bytes | None
         try:
             body = await self._fetch(path)
         except NotFoundError:

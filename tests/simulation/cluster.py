@@ -1,0 +1,272 @@
+"""The world of a simulation: a cluster with two API servers, rights and objects that come and go, and trouble.
+
+Everything that is done here is an admin's or nature's doing; it notes when, for who observes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from random import Random
+from typing import Any, Final
+
+import attrs
+
+from scopedcache import Object
+from scopedcache.errors import NotFoundError
+from scopedcache.testing import EmbeddedCluster, Grant, Identity
+from scopedcache.testing.embedded import Fault, FrontEnd
+from scopedcache.testing.embedded.frontends import Meanwhile
+
+CONFIG_MAP, POD = "configmaps", "pods"
+KINDS: Final = (CONFIG_MAP, POD)
+NAMESPACES: Final = ("a", "b", "c")
+NEEDED: Final = ("list", "watch")
+VERBS: Final = ("get", "list", "watch", "create", "update", "patch", "delete")
+# Seconds after which a request that a fault holds up has ended by its own time-out.
+REQUEST_TIMEOUT: Final = 35.0
+# Two restarts within one hold-off look like a revocation: they are this far apart.
+APART: Final = 20.0
+BINDINGS: Final = "clusterrolebindings.rbac.authorization.k8s.io"
+Place = tuple[str, str]
+
+
+@attrs.define(eq=False)
+class World:
+    """A cluster, and the admin's hand in it."""
+
+    cluster: EmbeddedCluster
+    operator: Identity
+    servers: list[FrontEnd]
+    grants: dict[Place, Grant]
+    wide: dict[str, Grant]
+    random: Random
+    basic: dict[str, Any]
+    # What the roles say, by place, "" for everywhere; what may be seen, and since when the servers all agree on it.
+    verbs: dict[Place, tuple[str, ...]] = attrs.field(factory=dict)
+    visible: dict[Place, bool] = attrs.field(factory=dict)
+    changed: dict[Place, float] = attrs.field(factory=dict)
+    # Until when answers to reviews are late, lost or wrong.
+    trouble: float = 0.0
+    # Until when a server refuses what it allows.
+    lying: float = 0.0
+    names: int = 0
+
+    @classmethod
+    def start(cls, seed: int) -> World:
+        """Make one; nothing is allowed yet."""
+        cluster = EmbeddedCluster.start(seed=seed, users=("operator",), kubelet=False)
+        operator = cluster.user("operator")
+        grants, wide = {}, {}
+        for namespace in NAMESPACES:
+            cluster.create_namespace(namespace)
+            for kind in KINDS:
+                grants[namespace, kind] = cluster.grant(operator, VERBS, [kind], namespace=namespace)
+        for kind in KINDS:
+            wide[kind] = cluster.grant(operator, NEEDED, [kind])
+        for grant in (*grants.values(), *wide.values()):
+            grant.revoke()
+        servers = [cluster.front_ends[0], cluster.front_end()]
+        basic = cluster.get(BINDINGS, "system:basic-user") or {}
+        basic["metadata"] = {"name": basic["metadata"]["name"]}
+        return cls(cluster, operator, servers, grants, wide, Random(seed), basic)
+
+    # -- what is true --------------------------------------------------------------------------------------------
+
+    def now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    def sees(self, kind: str, namespace: str) -> bool:
+        """Tell whether the cache may hold a kind in a namespace."""
+        return self.visible.get((namespace, kind), False)
+
+    def held(self, kind: str, namespace: str) -> dict[str, str]:
+        """Return the objects there are, as {name: version}."""
+        found = self.cluster.list(kind, namespace)
+        return {one["metadata"]["name"]: one["metadata"]["resourceVersion"] for one in found}
+
+    def owned(self, kind: str, namespace: str, uid: str) -> set[str]:
+        """Return the names of what an owner owns."""
+        return {
+            one["metadata"]["name"]
+            for one in self.cluster.list(kind, namespace)
+            if any(owner["uid"] == uid for owner in one["metadata"].get("ownerReferences", ()))
+        }
+
+    # -- rights --------------------------------------------------------------------------------------------------
+
+    def toggle(self) -> str:
+        """Change what the operator may do to a kind in a namespace."""
+        place = self.random.choice(sorted(self.grants))
+        verbs = self.random.choice([(), (), ("list",), ("watch",), NEEDED, VERBS, VERBS])
+        return self._turn([place], lambda: self._allow(place, verbs), f"{place} {verbs}")
+
+    def toggle_wide(self) -> str:
+        """Change what the operator may see everywhere."""
+        kind = self.random.choice(KINDS)
+        on = self.random.random() < 0.3
+
+        def turn() -> None:
+            self.verbs["", kind] = NEEDED if on else ()
+            self.wide[kind].restore() if on else self.wide[kind].revoke()
+
+        return self._turn([(namespace, kind) for namespace in NAMESPACES], turn, f"everywhere {kind} {on}")
+
+    def allow_all(self) -> str:
+        """Give every right in a namespace."""
+        namespace = self.random.choice(NAMESPACES)
+        places = [(namespace, kind) for kind in KINDS]
+
+        def give() -> None:
+            for place in places:
+                self._allow(place, VERBS)
+
+        return self._turn(places, give, f"everything in {namespace}")
+
+    def _allow(self, place: Place, verbs: tuple[str, ...]) -> None:
+        grant = self.grants[place]
+        self.verbs[place] = verbs
+        if not verbs:
+            grant.revoke()
+            return
+        grant.change(verbs=verbs, resources=[place[1]])
+        grant.restore()
+
+    def _turn(self, places: list[Place], act: Any, words: str) -> str:
+        act()
+        for namespace, kind in places:
+            given = {*self.verbs.get((namespace, kind), ()), *self.verbs.get(("", kind), ())}
+            sees = given.issuperset(NEEDED)
+            if sees != self.sees(kind, namespace):
+                self.visible[namespace, kind] = sees
+                self.changed[namespace, kind] = self.now() + max(server.lag for server in self.servers)
+        return words
+
+    # -- objects -------------------------------------------------------------------------------------------------
+
+    def owner(self, namespace: str) -> Object:
+        """Create an owner: a ServiceAccount, which no cache here watches."""
+        body = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": self.name("owner")}}
+        return Object.from_dict(self.cluster.create(body, namespace))
+
+    def create(self, owners: list[Object]) -> str:
+        """Create an object, perhaps an owner's."""
+        namespace, kind = self.random.choice(NAMESPACES), self.random.choice(KINDS)
+        here = [one for one in owners if one.namespace == namespace and self.random.random() < 0.8]
+        body = manifest(kind, self.name("child"), self.random.sample(here, min(1, len(here))))
+        self.cluster.create(body, namespace)
+        return f"{kind} {namespace}/{body['metadata']['name']}"
+
+    def child(self, kind: str, namespace: str, owner: Object) -> None:
+        """Create an object of an owner."""
+        self.cluster.create(manifest(kind, self.name("child"), [owner]), namespace)
+
+    def change(self) -> str:
+        """Change an object, or delete it."""
+        namespace, kind = self.random.choice(NAMESPACES), self.random.choice(KINDS)
+        names = sorted(self.held(kind, namespace))
+        if not names:
+            return "nothing"
+        name = self.random.choice(names)
+        try:
+            if self.random.random() < 0.4:
+                self.cluster.delete(kind, name, namespace)
+                return f"delete {kind} {namespace}/{name}"
+            labels = {"mark": str(self.random.random())}
+            self.cluster.patch(kind, name, {"metadata": {"labels": labels}}, namespace)
+        except NotFoundError:
+            return "nothing"
+        return f"patch {kind} {namespace}/{name}"
+
+    def name(self, prefix: str) -> str:
+        self.names += 1
+        return f"{prefix}-{self.names}"
+
+    # -- trouble -------------------------------------------------------------------------------------------------
+
+    def lag(self) -> str:
+        """Let the second server fall behind, or catch up."""
+        lag = self.random.choice([0.0, 0.0, 0.5, 2.0])
+        before, self.servers[1].lag = self.servers[1].lag, lag
+        # What was under way is seen later, or not before it is: nobody can count on either.
+        self.troubled(max(before, lag))
+        return f"{lag:g} s"
+
+    def restart(self) -> str:
+        """Restart one of the servers."""
+        if self.now() < self.lying + APART:
+            return "not so soon after the last"
+        number, down, unready = self.random.randrange(2), self.random.choice([0.0, 2.0]), self.random.choice([0.0, 0.9])
+        reviews: Meanwhile = self.random.choice(["answered", "refused"])
+        self.servers[number].restart(down=down, unready=unready, reviews=reviews)
+        self.lying = max(self.lying, self.now() + down + unready)
+        self.troubled(down + unready)
+        return f"server {number}, {down:g} s down, {unready:g} s unready, reviews {reviews}"
+
+    def reviews(self) -> str:
+        """Let the operator ask for its own rights, or forbid it."""
+        on = self.random.random() < 0.6
+        if on:
+            self.cluster.apply(self.basic)
+        else:
+            self.cluster.delete(BINDINGS, self.basic["metadata"]["name"])
+        self.troubled(60.0)
+        return "answered" if on else "forbidden"
+
+    def compact(self) -> str:
+        """Forget history."""
+        self.cluster.compact()
+        return "history"
+
+    def fault(self) -> str:
+        """Let something go wrong for some seconds."""
+        seconds = self.random.choice([1.0, 5.0, 20.0])
+        what: dict[str, Any] = self.random.choice(
+            [
+                {"latency": self.random.uniform(0.0, 5.0)},
+                {"latency": 60.0},
+                {"code": 503},
+                {"code": 503, "retry_after": 2},
+                {"code": 429, "retry_after": 1},
+                {"code": 500},
+                {"code": 504},
+                {"code": 502, "html": True},
+                {"refuse": True},
+                {"verb": "watch", "cut_after": self.random.randrange(4)},
+                {"verb": "watch", "silence_after": self.random.randrange(4)},
+                {"verb": "watch", "drip": 0.001},
+            ]
+        )
+        about = {"verb": self.random.choice([None, None, "watch", "list", "create"]), **what}
+        chance = self.random.choice([1.0, 0.5])
+        until = self.cluster.now() + seconds
+        self.cluster.faults.add(Fault(user=self.operator.username, until=until, chance=chance, **about))
+        if about["verb"] in (None, "create"):
+            self.troubled(seconds)
+        return f"{about} for {seconds:g} s, chance {chance:g}"
+
+    def jump(self) -> str:
+        """Set the wall clock of the servers."""
+        seconds = self.random.choice([-3600.0, 3600.0, 30.0])
+        self.cluster.clock.jump(seconds)
+        return f"{seconds:g} s"
+
+    def calm(self) -> str:
+        """End all trouble."""
+        self.cluster.faults.clear()
+        self.cluster.apply(self.basic)
+        self.servers[1].lag = 0.0
+        self.troubled(0.0)
+        return ""
+
+    def troubled(self, seconds: float) -> None:
+        self.trouble = max(self.trouble, self.now() + seconds + REQUEST_TIMEOUT)
+
+
+def manifest(kind: str, name: str, owners: list[Object]) -> dict[str, Any]:
+    """Return an object that belongs to these owners."""
+    references = [{"apiVersion": "v1", "kind": one.kind, "name": one.name, "uid": one.uid} for one in owners]
+    metadata: dict[str, Any] = {"name": name, "labels": {"mark": "new"}, "ownerReferences": references}
+    if kind == POD:
+        spec = {"containers": [{"name": "main", "image": "none"}]}
+        return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"some": "words"}}

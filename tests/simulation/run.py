@@ -1,0 +1,97 @@
+"""One life of a cache: days of trouble in an order that a number decides, with a look after every step."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from typing import Final
+
+from scopedcache import ScopedCache
+from scopedcache.testing import virtual_time
+
+from .cluster import World
+from .life import HEALED, Broken, Life
+
+EPOCHS: Final = 4
+STEPS: Final = 60
+Act = Callable[[], str]
+
+
+def live(seed: int, *, tell: Callable[[str], None] = lambda line: None) -> None:
+    """Live through one. Raise Broken, with the story that led there."""
+    random.seed(seed)
+    world = World.start(seed)
+    story: list[str] = []
+    try:
+        with world.cluster:
+            virtual_time.run(_live(world, story))
+    except Exception as error:
+        told = "\n".join(story[-60:])
+        raise Broken(f"seed {seed}: {type(error).__name__}: {error}\n{told}") from error
+    finally:
+        for line in story:
+            tell(line)
+
+
+async def _live(world: World, story: list[str]) -> None:
+    before = asyncio.all_tasks()
+    client = world.cluster.balanced_client(world.operator, world.servers)
+    async with client, ScopedCache(client, chance=world.random.random) as cache:
+        life = Life(world, cache, story=story)
+        acts = choices(world, life)
+        with life.listening():
+            for epoch in range(EPOCHS):
+                for _ in range(STEPS):
+                    act = world.random.choice(acts)
+                    _note(world, story, act)
+                    await _pause(world, life, world.random.expovariate(0.5))
+                _note(world, story, world.calm)
+                await _pause(world, life, HEALED)
+                life.settle()
+                await life.quiet()
+                story.append(f"epoch {epoch} is in order")
+        await asyncio.sleep(1.0)
+        snapshot = cache.snapshot()
+        left = (snapshot.scopes, snapshot.informers, snapshot.routes, snapshot.open_watches)
+        if left != ([], [], 0, 0):
+            raise Broken(f"left behind by closed scopes: {left}")
+    await virtual_time.idle()
+    if tasks := asyncio.all_tasks() - before:
+        raise Broken(f"tasks left behind: {tasks}")
+
+
+def choices(world: World, life: Life) -> list[Act]:
+    """Return what may happen next, each as often as it is to happen."""
+
+    def give_up() -> str:
+        return life.forget(world.random.choice(sorted(life.held))) if life.held else "nobody"
+
+    def create() -> str:
+        return world.create([one.owner for one in life.held.values()])
+
+    often = [create, create, world.change, world.change, world.toggle, world.allow_all, life.take]
+    rarely = [
+        give_up,
+        world.toggle_wide,
+        world.lag,
+        world.restart,
+        world.compact,
+        world.fault,
+        world.fault,
+        world.jump,
+        world.reviews,
+    ]
+    return [*often, *often, *rarely]
+
+
+async def _pause(world: World, life: Life, seconds: float) -> None:
+    end = world.now() + seconds
+    while (left := end - world.now()) > 0:
+        await virtual_time.after(min(left, 0.5))
+        life.look()
+
+
+def _note(world: World, story: list[str], act: Act) -> None:
+    when = world.now()
+    story.append(f"{when:9.2f}  {act.__name__:11} {act()}")

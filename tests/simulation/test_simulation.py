@@ -1,0 +1,15 @@
+"""Whatever happens in whatever order: what is promised holds."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.simulation.run import live
+
+# Each is a few minutes of trouble; `python -m tests.simulation` lives through as many as you like.
+SEEDS = range(20)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_cache_keeps_its_promises_through_days_of_trouble(seed: int) -> None:
+    live(seed)

@@ -14,13 +14,15 @@ from scopedcache.access.budget import PERIOD
 from scopedcache.errors import CacheError, ScopedCacheError
 from scopedcache.testing import virtual_time
 
-from .cluster import CONFIG_MAP, NAMESPACES, POD, World
+from .cluster import CONFIG_MAP, NAMESPACES, POD, World, manifest
 
 # Seconds beside the bound: opening a scope takes requests, and those take time.
 SLACK: Final = 3.0
 MINUTE: Final = 60.0
 # A watch that has just ended in good order is opened again within a second, and its request takes time.
 RENEWED: Final = 3.0
+# One that a fault lets drip does so for as long as it lasts, a second for each line.
+DRIPPED: Final = 20.0
 # What heals does so within the longest pause of any back-off, and a silent watch within its time-out.
 HEALED: Final = 240.0
 
@@ -45,6 +47,7 @@ class Held:
     told: int = 0
     seen: dict[tuple[str, str], tuple[str, int]] = attrs.field(factory=dict)
     task: asyncio.Task[None] | None = None
+    writing: asyncio.Task[None] | None = None
 
     @property
     def namespace(self) -> str:
@@ -63,6 +66,7 @@ class Life:
     cache: ScopedCache
     held: dict[str, Held] = attrs.field(factory=dict)
     story: list[str] = attrs.field(factory=list)
+    broken: list[str] = attrs.field(factory=list)
 
     # -- the operator --------------------------------------------------------------------------------------------
 
@@ -85,11 +89,55 @@ class Life:
         one.task = asyncio.create_task(self._live(one))
         return f"{owner.namespace}/{owner.name} needs {one.needs}"
 
+    def write(self) -> str:
+        """Create, change or delete something as an operator does, and read it in the same breath."""
+        if not self.held:
+            return "nobody"
+        one = self.held[self.world.random.choice(sorted(self.held))]
+        if one.writing is not None and not one.writing.done():
+            return "still at it"
+        one.writing = asyncio.create_task(self._write(one))
+        return f"{one.owner.namespace}/{one.owner.name}"
+
+    async def _write(self, one: Held) -> None:
+        kind, random, client = one.needs[0], self.world.random, self.cache.client
+        try:
+            mine = [found.name for found in one.scope.owned(kind)] if one.scope is not None else []
+            if not mine or random.random() < 0.4:
+                body = manifest(kind, self.world.name("own"), [one.owner])
+                written = await client.create(body, namespace=one.namespace)
+            elif random.random() < 0.5:
+                mark = {"metadata": {"labels": {"mark": str(random.random())}}}
+                written = await client.patch(kind, random.choice(mine), mark, namespace=one.namespace)
+            else:
+                name = random.choice(mine)
+                await client.delete(kind, name, namespace=one.namespace)
+                self._gone(one, kind, name)
+                return
+            self._there(one, kind, written)
+        except ScopedCacheError:
+            return
+
+    def _there(self, one: Held, kind: str, written: Object) -> None:
+        """What was written is read at once, unless somebody else changed it since."""
+        if one.scope is None or self.world.held(kind, one.namespace).get(written.name) != written.resource_version:
+            return
+        found = one.scope.get(kind, written.name)
+        if found is None or found.resource_version != written.resource_version:
+            self.broken.append(f"{kind} {written.key} was written and is not read: {found}")
+
+    def _gone(self, one: Held, kind: str, name: str) -> None:
+        if one.scope is not None and name not in self.world.held(kind, one.namespace):
+            found = one.scope.get(kind, name)
+            if found is not None:
+                self.broken.append(f"{kind} {one.namespace}/{name} was deleted and is read: {found}")
+
     def forget(self, uid: str) -> str:
         """Give an owner up."""
         one = self.held.pop(uid)
-        if one.task is not None:
-            one.task.cancel()
+        for task in (one.task, one.writing):
+            if task is not None:
+                task.cancel()
         self.cache.close(one.owner)
         return f"{one.owner.namespace}/{one.owner.name}"
 
@@ -117,6 +165,8 @@ class Life:
 
     def look(self) -> None:
         """Read everything once. Raise Broken where a promise is."""
+        if self.broken:
+            raise Broken(self.broken[0])
         for one in self.held.values():
             try:
                 for kind in one.needs:
@@ -165,7 +215,7 @@ class Life:
 
     # -- at rest -------------------------------------------------------------------------------------------------
 
-    def settle(self) -> None:
+    async def settle(self) -> None:
         """Compare everything with the server, some time after all trouble has ended. Raise Broken."""
         watched = set()
         for one in self.held.values():
@@ -175,10 +225,16 @@ class Life:
                 self._equal(one)
             else:
                 self._denied(one)
+        looks = [self._watched()]
+        for _ in range(int(RENEWED / 0.5)):
+            await virtual_time.after(0.5)
+            looks.append(self._watched())
+        if sorted(watched) not in looks:
+            raise Broken(f"the open watches are {looks[-1]}, needed are {sorted(watched)}")
+
+    def _watched(self) -> list[tuple[str | None, str]]:
         found = self.world.cluster.audit.open_watches(user=self.world.operator.username)
-        here = sorted((watch.namespace, watch.resource) for watch in found if watch.namespace)
-        if here != sorted(watched):
-            raise Broken(f"the open watches are {here}, needed are {sorted(watched)}")
+        return sorted((watch.namespace, watch.resource) for watch in found if watch.namespace)
 
     def _equal(self, one: Held) -> None:
         for kind in one.needs:
@@ -202,7 +258,7 @@ class Life:
         before = {one.owner.uid: one.told for one in able}
         for one in able:
             world.child(one.needs[0], one.namespace, one.owner)
-        await virtual_time.after(RENEWED)
+        await virtual_time.after(DRIPPED)
         for one in able:
             if one.told == before[one.owner.uid]:
                 raise Broken(f"nobody told {one.owner.name} in {one.namespace} of its new {one.needs[0]}")

@@ -48,7 +48,7 @@ async def _live(world: World, story: list[str]) -> None:
                     await _pause(world, life, world.random.expovariate(0.5))
                 _note(world, story, world.calm)
                 await _pause(world, life, HEALED)
-                life.settle()
+                await life.settle()
                 await life.quiet()
                 story.append(f"epoch {epoch} is in order")
         await asyncio.sleep(1.0)
@@ -70,7 +70,7 @@ def choices(world: World, life: Life) -> list[Act]:
     def create() -> str:
         return world.create([one.owner for one in life.held.values()])
 
-    often = [create, create, world.change, world.change, world.toggle, world.allow_all, life.take]
+    often = [create, create, world.change, world.change, world.toggle, world.allow_all, life.take, life.write, life.write]
     rarely = [
         give_up,
         world.toggle_wide,

@@ -9,7 +9,7 @@ ASSETS = $(or $(KUBEBUILDER_ASSETS),$(CURDIR)/control-plane/bin)
 $(if $(filter-out real embedded,$(CLUSTER)),$(error CLUSTER is $(CLUSTER); it is real or embedded))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-real acceptance mutants bench bench-embedded contract-table control-plane lint types contracts servers setup clean
+.PHONY: help demo test test-real acceptance mutants simulate bench bench-embedded contract-table control-plane lint types contracts servers setup clean
 
 help:  ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ acceptance: $(STAMP) $(if $(filter embedded,$(CLUSTER)),,servers)  ## Every row 
 
 mutants: $(STAMP)  ## Defects put into copies of the tree: every acceptance row must turn red under one of them
 	@$(BIN)/python -m acceptance.mutants
+
+simulate: $(STAMP)  ## A cache lives through trouble in virtual time, COUNT lives from seed FIRST on (100 from 0)
+	@$(BIN)/python -m tests.simulation $(or $(FIRST),0) $(or $(COUNT),100)
 
 bench: $(STAMP)  ## Benchmarks beside other clients in the same run; prints target and value
 	@$(BIN)/python -m bench

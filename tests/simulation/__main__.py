@@ -6,7 +6,7 @@ import logging
 import sys
 import time
 
-from .life import Broken
+from .operator import Broken
 from .run import live
 
 

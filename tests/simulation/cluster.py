@@ -79,9 +79,9 @@ class World:
         """Tell whether the cache may hold a kind in a namespace."""
         return self.visible.get((namespace, kind), False)
 
-    def held(self, kind: str, namespace: str) -> dict[str, str]:
+    def held(self, kind: str, namespace: str, selector: str = "") -> dict[str, str]:
         """Return the objects there are, as {name: version}."""
-        found = self.cluster.list(kind, namespace)
+        found = self.cluster.list(kind, namespace, selector=selector)
         return {one["metadata"]["name"]: one["metadata"]["resourceVersion"] for one in found}
 
     def owned(self, kind: str, namespace: str, uid: str) -> set[str]:

@@ -11,14 +11,17 @@ from scopedcache import ScopedCache
 from scopedcache.testing import virtual_time
 
 from .cluster import World
-from .life import HEALED, Broken, Life
+from .observer import HEALED, Observer
+from .operator import Broken, Operator
 
 EPOCHS: Final = 4
 STEPS: Final = 60
+# So much of the story is told where a promise is broken.
+TOLD: Final = 60
 Act = Callable[[], str]
 
 
-def live(seed: int, *, tell: Callable[[str], None] = lambda line: None) -> None:
+def live(seed: int) -> None:
     """Live through one. Raise Broken, with the story that led there."""
     random.seed(seed)
     world = World.start(seed)
@@ -27,29 +30,26 @@ def live(seed: int, *, tell: Callable[[str], None] = lambda line: None) -> None:
         with world.cluster:
             virtual_time.run(_live(world, story))
     except Exception as error:
-        told = "\n".join(story[-60:])
+        told = "\n".join(story[-TOLD:])
         raise Broken(f"seed {seed}: {type(error).__name__}: {error}\n{told}") from error
-    finally:
-        for line in story:
-            tell(line)
 
 
 async def _live(world: World, story: list[str]) -> None:
     before = asyncio.all_tasks()
     client = world.cluster.balanced_client(world.operator, world.servers)
     async with client, ScopedCache(client, chance=world.random.random) as cache:
-        life = Life(world, cache, story=story)
-        acts = choices(world, life)
-        with life.listening():
+        operator = Operator(world, cache, story=story)
+        observer = Observer(world, operator)
+        acts = choices(world, operator)
+        with operator.listening():
             for epoch in range(EPOCHS):
                 for _ in range(STEPS):
-                    act = world.random.choice(acts)
-                    _note(world, story, act)
-                    await _pause(world, life, world.random.expovariate(0.5))
+                    _note(world, story, world.random.choice(acts))
+                    await _pause(world, observer, world.random.expovariate(0.5))
                 _note(world, story, world.calm)
-                await _pause(world, life, HEALED)
-                await life.settle()
-                await life.quiet()
+                await _pause(world, observer, HEALED)
+                await observer.settle()
+                await observer.quiet()
                 story.append(f"epoch {epoch} is in order")
         await asyncio.sleep(1.0)
         snapshot = cache.snapshot()
@@ -61,35 +61,22 @@ async def _live(world: World, story: list[str]) -> None:
         raise Broken(f"tasks left behind: {tasks}")
 
 
-def choices(world: World, life: Life) -> list[Act]:
+def choices(world: World, operator: Operator) -> list[Act]:
     """Return what may happen next, each as often as it is to happen."""
 
-    def give_up() -> str:
-        return life.forget(world.random.choice(sorted(life.held))) if life.held else "nobody"
-
     def create() -> str:
-        return world.create([one.owner for one in life.held.values()])
+        return world.create([one.owner for one in operator.held.values()])
 
-    often = [create, create, world.change, world.change, world.toggle, world.allow_all, life.take, life.write, life.write]
-    rarely = [
-        give_up,
-        world.toggle_wide,
-        world.lag,
-        world.restart,
-        world.compact,
-        world.fault,
-        world.fault,
-        world.jump,
-        world.reviews,
-    ]
-    return [*often, *often, *rarely]
+    often = [create, create, world.change, world.change, world.toggle, world.allow_all, operator.take]
+    rarely = [operator.give_up, world.toggle_wide, world.lag, world.restart, world.compact, world.jump, world.reviews]
+    return [*often, *often, *[operator.write] * 3, *rarely, world.fault, world.fault]
 
 
-async def _pause(world: World, life: Life, seconds: float) -> None:
+async def _pause(world: World, observer: Observer, seconds: float) -> None:
     end = world.now() + seconds
     while (left := end - world.now()) > 0:
         await virtual_time.after(min(left, 0.5))
-        life.look()
+        observer.look()
 
 
 def _note(world: World, story: list[str], act: Act) -> None:

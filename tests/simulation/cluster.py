@@ -49,6 +49,8 @@ class World:
     trouble: float = 0.0
     # Until when a server refuses what it allows.
     lying: float = 0.0
+    # Namespaces that are being deleted, or are gone.
+    leaving: set[str] = attrs.field(factory=set)
     names: int = 0
 
     @classmethod
@@ -96,7 +98,7 @@ class World:
 
     def toggle(self) -> str:
         """Change what the operator may do to a kind in a namespace."""
-        place = self.random.choice(sorted(self.grants))
+        place = self._somewhere()
         verbs = self.random.choice([(), (), ("list",), ("watch",), NEEDED, VERBS, VERBS])
         return self._turn([place], lambda: self._allow(place, verbs), f"{place} {verbs}")
 
@@ -113,7 +115,7 @@ class World:
 
     def allow_all(self) -> str:
         """Give every right in a namespace."""
-        namespace = self.random.choice(NAMESPACES)
+        namespace, _ = self._somewhere()
         places = [(namespace, kind) for kind in KINDS]
 
         def give() -> None:
@@ -128,8 +130,8 @@ class World:
         if not verbs:
             grant.revoke()
             return
-        grant.change(verbs=verbs, resources=[place[1]])
         grant.restore()
+        grant.change(verbs=verbs, resources=[place[1]])
 
     def _turn(self, places: list[Place], act: Any, words: str) -> str:
         act()
@@ -141,6 +143,33 @@ class World:
                 self.changed[namespace, kind] = self.now() + max(server.lag for server in self.servers)
         return words
 
+    def vanish(self) -> str:
+        """Delete a namespace, unless it is the last one."""
+        namespace, _ = self._somewhere()
+        if len(self.leaving) == len(NAMESPACES) - 1:
+            return "one has to stay"
+        self.cluster.delete("namespaces", namespace)
+        self.leaving.add(namespace)
+        return namespace
+
+    def revive(self) -> str:
+        """Create anew what is gone; nothing is allowed there then."""
+        back = [name for name in sorted(self.leaving) if self.cluster.get("namespaces", name) is None]
+        for name in back:
+            self.cluster.create_namespace(name)
+            self.leaving.remove(name)
+        return ", ".join(back)
+
+    def refresh(self) -> None:
+        """Notice which rights a deleted namespace took along."""
+        for name in self.leaving:
+            places = [(name, kind) for kind in KINDS if self.verbs.get((name, kind))]
+            if places and not self.cluster.list("rolebindings.rbac.authorization.k8s.io", name):
+                self._turn(places, lambda: self.verbs.update(dict.fromkeys(places, ())), "")  # noqa: B023
+
+    def _somewhere(self) -> Place:
+        return self.random.choice(sorted(place for place in self.grants if place[0] not in self.leaving))
+
     # -- objects -------------------------------------------------------------------------------------------------
 
     def owner(self, namespace: str) -> Object:
@@ -150,7 +179,7 @@ class World:
 
     def create(self, owners: list[Object]) -> str:
         """Create an object, perhaps an owner's."""
-        namespace, kind = self.random.choice(NAMESPACES), self.random.choice(KINDS)
+        namespace, kind = self._somewhere()
         here = [one for one in owners if one.namespace == namespace and self.random.random() < 0.8]
         body = manifest(kind, self.name("child"), self.random.sample(here, min(1, len(here))))
         self.cluster.create(body, namespace)
@@ -162,7 +191,7 @@ class World:
 
     def change(self) -> str:
         """Change an object, or delete it."""
-        namespace, kind = self.random.choice(NAMESPACES), self.random.choice(KINDS)
+        namespace, kind = self._somewhere()
         names = sorted(self.held(kind, namespace))
         if not names:
             return "nothing"

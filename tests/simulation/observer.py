@@ -36,6 +36,7 @@ class Observer:
 
     def look(self) -> None:
         """Read everything once. Raise Broken where a promise is."""
+        self.world.refresh()
         if self.operator.broken:
             raise Broken(self.operator.broken[0])
         for one in self.operator.held.values():

@@ -84,7 +84,7 @@ class Operator:
     def take(self) -> str:
         """Begin with a new owner."""
         random = self.world.random
-        owner = self.world.owner(random.choice(NAMESPACES))
+        owner = self.world.owner(random.choice([name for name in NAMESPACES if name not in self.world.leaving]))
         one = self.held[owner.uid] = Held(owner, random.choice(NEEDS))
         one.task = asyncio.create_task(self._live(one))
         return str(one)

@@ -16,6 +16,8 @@ from .operator import Broken, Operator
 
 EPOCHS: Final = 4
 STEPS: Final = 60
+# A deleted namespace is swept after five seconds.
+SWEPT: Final = 10.0
 # So much of the story is told where a promise is broken.
 TOLD: Final = 60
 Act = Callable[[], str]
@@ -47,6 +49,8 @@ async def _live(world: World, story: list[str]) -> None:
                     _note(world, story, world.random.choice(acts))
                     await _pause(world, observer, world.random.expovariate(0.5))
                 _note(world, story, world.calm)
+                await _pause(world, observer, SWEPT)
+                _note(world, story, world.revive)
                 await _pause(world, observer, HEALED)
                 await observer.settle()
                 await observer.quiet()
@@ -68,8 +72,9 @@ def choices(world: World, operator: Operator) -> list[Act]:
         return world.create([one.owner for one in operator.held.values()])
 
     often = [create, create, world.change, world.change, world.toggle, world.allow_all, operator.take]
-    rarely = [operator.give_up, world.toggle_wide, world.lag, world.restart, world.compact, world.jump, world.reviews]
-    return [*often, *often, *[operator.write] * 3, *rarely, world.fault, world.fault]
+    rarely = [world.vanish, world.revive, world.toggle_wide, operator.give_up]
+    trouble = [world.lag, world.restart, world.compact, world.jump, world.reviews, world.fault, world.fault]
+    return [*often, *often, *[operator.write] * 3, *rarely, *trouble]
 
 
 async def _pause(world: World, observer: Observer, seconds: float) -> None:

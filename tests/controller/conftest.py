@@ -3,6 +3,8 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
+from scopedcache.instrumentation import Counters
+from tests.controller.fake_cache import FakeCache
 from tests.controller.virtual_time import loop_factories
 
 
@@ -10,3 +12,13 @@ def pytest_asyncio_loop_factories(
     config: pytest.Config, item: pytest.Item
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     return loop_factories(item)
+
+
+@pytest.fixture
+def cache():
+    return FakeCache()
+
+
+@pytest.fixture
+def counters():
+    return Counters()

@@ -149,6 +149,8 @@ def test_one_of_two_servers_restarts_while_the_other_serves(
 
     async def main() -> list[str]:
         first, second = embedded_cluster.client(operator), other.client(operator)
+        for client in (first, second):
+            assert await listed(client) == "ok"  # so that what the server serves is known
         other.restart(down=2.0, unready=1.0)
         seen = [await listed(first), await listed(second)]
         await virtual_time.after(2.0)

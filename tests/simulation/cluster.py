@@ -280,12 +280,15 @@ class World:
         return f"{seconds:g} s"
 
     def calm(self) -> str:
-        """End all trouble."""
+        """End all trouble; that nobody may ask for its own rights is none, if it stays so."""
         self.cluster.faults.clear()
-        self.cluster.apply(self.basic)
         self.servers[1].lag = 0.0
         self.troubled(0.0)
-        return ""
+        if self.random.random() < 0.3:
+            self.cluster.delete(BINDINGS, self.basic["metadata"]["name"])
+            return "reviews are forbidden"
+        self.cluster.apply(self.basic)
+        return "reviews are answered"
 
     def troubled(self, seconds: float) -> None:
         self.trouble = max(self.trouble, self.now() + seconds + REQUEST_TIMEOUT)

@@ -41,7 +41,7 @@ _speaker: contextvars.ContextVar[str] = contextvars.ContextVar("speaker", defaul
 _numbers = itertools.count(1)
 
 
-class Inmate:
+class LoopProcess:
     """A task that looks like a process: launched, asked whether it runs, stopped; its log lines go to a file.
 
     Args:
@@ -165,7 +165,7 @@ class Inside:
                 async with operator.cache:
                     await operator.manager.run(stop)
 
-        operator = OperatorInside(Inmate("operator", main, log, self.loop), JSONLog(log))
+        operator = OperatorInside(LoopProcess("operator", main, log, self.loop), JSONLog(log))
         return operator
 
     def reader(self, identity: Identity, options: Sequence[str], log: Path) -> Program:
@@ -176,7 +176,7 @@ class Inside:
             async with self.cluster.client(identity) as client, ScopedCache(client) as cache:
                 await reader.run(cache, wanted, stop, write)
 
-        return Program(Inmate("reader", main, log, self.loop), JSONLog(log))
+        return Program(LoopProcess("reader", main, log, self.loop), JSONLog(log))
 
 
 def parsed(parser: argparse.ArgumentParser, options: Sequence[str]) -> argparse.Namespace:

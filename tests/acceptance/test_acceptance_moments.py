@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from acceptance.inside import LOGGERS, Inmate, Inside, virtual_loop
+from acceptance.inside import LOGGERS, Inside, LoopProcess, virtual_loop
 from acceptance.moments import LoopTime, going_by, now, pause
 from acceptance.program import JSONLog
 from acceptance.waiting import Failed, eventually, never
@@ -29,7 +29,7 @@ def loop(caplog):
         yield found
 
 
-def inmate(loop: VirtualTimeLoop, log: Path, *words: str) -> Inmate:
+def talker(loop: VirtualTimeLoop, log: Path, *words: str) -> LoopProcess:
     """Return one that says a word every second, and then waits until it is stopped."""
 
     async def main(stop: asyncio.Event, _: Callable[[str], None]) -> None:
@@ -39,7 +39,7 @@ def inmate(loop: VirtualTimeLoop, log: Path, *words: str) -> Inmate:
         await stop.wait()
         LOGGER.info("stopped")
 
-    return Inmate("program", main, log, loop)
+    return LoopProcess("program", main, log, loop)
 
 
 def test_a_pause_lets_everything_happen_that_is_due_in_it(loop):
@@ -94,8 +94,8 @@ def test_time_is_the_machines_again_after_the_block():
     assert time.monotonic() <= now() <= time.monotonic()
 
 
-def test_an_inmate_runs_only_while_rows_pause(loop, tmp_path):
-    program = inmate(loop, tmp_path / "log", "one", "two")
+def test_a_program_runs_only_while_rows_pause(loop, tmp_path):
+    program = talker(loop, tmp_path / "log", "one", "two")
     program.launch()
     assert JSONLog(tmp_path / "log").events() == []
     pause(0.5)
@@ -105,8 +105,8 @@ def test_an_inmate_runs_only_while_rows_pause(loop, tmp_path):
     assert not program.running
 
 
-def test_the_lines_of_two_inmates_do_not_mix(loop, tmp_path):
-    both = [inmate(loop, tmp_path / name, name) for name in ("first", "second")]
+def test_the_lines_of_two_programs_do_not_mix(loop, tmp_path):
+    both = [talker(loop, tmp_path / name, name) for name in ("first", "second")]
     for program in both:
         program.launch()
     pause(0.5)
@@ -115,26 +115,26 @@ def test_the_lines_of_two_inmates_do_not_mix(loop, tmp_path):
         assert [line["event"] for line in JSONLog(tmp_path / name).events()] == [name, "stopped"]
 
 
-def test_an_inmate_begins_a_log_of_its_own(loop, tmp_path):
+def test_a_program_begins_a_log_of_its_own(loop, tmp_path):
     (tmp_path / "log").write_text('{"event": "from an older run"}\n')
-    program = inmate(loop, tmp_path / "log", "one")
+    program = talker(loop, tmp_path / "log", "one")
     program.launch()
     pause(0.5)
     assert [line["event"] for line in JSONLog(tmp_path / "log").events()] == ["one"]
     program.stop(grace=5.0)
 
 
-def test_an_inmate_leaves_nothing_in_the_logging_of_the_process(loop, tmp_path):
+def test_a_program_leaves_nothing_in_the_logging_of_the_process(loop, tmp_path):
     before = [list(logging.getLogger(name).handlers) for name in LOGGERS]
-    program = inmate(loop, tmp_path / "log", "one")
+    program = talker(loop, tmp_path / "log", "one")
     program.launch()
     pause(0.5)
     program.stop(grace=5.0)
     assert [list(logging.getLogger(name).handlers) for name in LOGGERS] == before
 
 
-def test_an_inmate_may_be_launched_again_and_is_another_one_then(loop, tmp_path):
-    program = inmate(loop, tmp_path / "log", "one")
+def test_a_program_may_be_launched_again_and_is_another_one_then(loop, tmp_path):
+    program = talker(loop, tmp_path / "log", "one")
     pids = set()
     for _ in range(2):
         program.launch()
@@ -145,14 +145,14 @@ def test_an_inmate_may_be_launched_again_and_is_another_one_then(loop, tmp_path)
     assert len(pids) == 2
 
 
-def test_an_inmate_that_swallows_its_cancellation_is_told_and_heard_no_more(loop, tmp_path):
+def test_a_program_that_swallows_its_cancellation_is_told_and_heard_no_more(loop, tmp_path):
     async def main(_: asyncio.Event, __: Callable[[str], None]) -> None:
         for _turn in range(3):
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.sleep(100.0)
 
     before = list(logging.getLogger("scopedcache").handlers)
-    program = Inmate("program", main, tmp_path / "log", loop)
+    program = LoopProcess("program", main, tmp_path / "log", loop)
     program.launch()
     pause(0.1)
     with pytest.raises(Failed, match="was cancelled and goes on"):
@@ -170,11 +170,11 @@ def test_options_that_make_no_sense_are_the_end_of_the_program_not_of_the_rows(l
         program.process.stop(grace=1.0)
 
 
-def test_an_inmate_that_does_not_stop_is_ended_after_its_grace(loop, tmp_path):
+def test_a_program_that_does_not_stop_is_ended_after_its_grace(loop, tmp_path):
     async def main(_: asyncio.Event, __: Callable[[str], None]) -> None:
         await asyncio.Event().wait()
 
-    program = Inmate("program", main, tmp_path / "log", loop)
+    program = LoopProcess("program", main, tmp_path / "log", loop)
     program.launch()
     began = now()
     program.stop(grace=5.0)
@@ -182,11 +182,11 @@ def test_an_inmate_that_does_not_stop_is_ended_after_its_grace(loop, tmp_path):
     assert now() - began == pytest.approx(5.0, abs=0.1)
 
 
-def test_an_inmate_that_fails_says_why(loop, tmp_path):
+def test_a_program_that_fails_says_why(loop, tmp_path):
     async def main(_: asyncio.Event, __: Callable[[str], None]) -> None:
         raise RuntimeError("no such thing")
 
-    program = Inmate("program", main, tmp_path / "log", loop)
+    program = LoopProcess("program", main, tmp_path / "log", loop)
     program.launch()
     pause(0.1)
     assert not program.running

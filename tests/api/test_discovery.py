@@ -6,7 +6,14 @@ import json
 import pytest
 
 from scopedcache.api.discovery import RETRY, TTL, Discovery
-from scopedcache.errors import ForbiddenError, NotFoundError, ProtocolError, ServerError, UnknownKindError
+from scopedcache.errors import (
+    ForbiddenError,
+    NotFoundError,
+    ProtocolError,
+    ServerError,
+    TransportError,
+    UnknownKindError,
+)
 from scopedcache.objects import GVK, GVR
 from scopedcache.testing import virtual_time
 from tests.clock import idle
@@ -256,3 +263,21 @@ def test_a_discovery_that_stays_refused_is_no_right_that_could_be_awaited():
         return (await discovery.resolve("pods")).gvk.kind
 
     assert virtual_time.run(run()) == "Pod"
+
+
+def test_nobody_waits_for_a_refused_document_once_its_client_is_closed():
+    async def run():
+        cluster = Cluster()
+        cluster.trouble = refused()
+        discovery = Discovery(cluster.fetch)
+        asking = asyncio.ensure_future(discovery.resolve("pods"))
+        await virtual_time.after(0.5)
+        began = asyncio.get_running_loop().time()
+        cluster.trouble = TransportError("this client is closed")
+        discovery.end()
+        with pytest.raises(TransportError):
+            await asking
+        await virtual_time.idle()
+        return asyncio.get_running_loop().time() - began, len(asyncio.all_tasks())
+
+    assert virtual_time.run(run()) == (0.0, 1)

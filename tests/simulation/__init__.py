@@ -1,1 +1,1 @@
-"""A cache lives through days of trouble in virtual time, and is held to what it promises."""
+"""A cache lives through half an hour of trouble in virtual time, and is held to what it promises."""

@@ -6,6 +6,7 @@ Everything that is done here is an admin's or nature's doing; it notes when, for
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from random import Random
 from typing import Any, Final
 
@@ -165,7 +166,7 @@ class World:
         for name in self.leaving:
             places = [(name, kind) for kind in KINDS if self.verbs.get((name, kind))]
             if places and not self.cluster.list("rolebindings.rbac.authorization.k8s.io", name):
-                self._turn(places, lambda: self.verbs.update(dict.fromkeys(places, ())), "")  # noqa: B023
+                self._turn(places, partial(self.verbs.update, dict.fromkeys(places, ())), "")
 
     def _somewhere(self) -> Place:
         return self.random.choice(sorted(place for place in self.grants if place[0] not in self.leaving))

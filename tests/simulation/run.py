@@ -1,4 +1,4 @@
-"""One life of a cache: days of trouble in an order that a number decides, with a look after every step."""
+"""One life of a cache: half an hour of trouble in an order that a number decides, with a look after every step."""
 
 from __future__ import annotations
 

@@ -6,10 +6,10 @@ import pytest
 
 from tests.simulation.run import live
 
-# Each is half an hour; `python -m tests.simulation` lives through as many as you like.
+# `python -m tests.simulation` lives through as many as you like.
 SEEDS = range(12)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_a_cache_keeps_its_promises_through_days_of_trouble(seed: int) -> None:
+def test_a_cache_keeps_its_promises_through_half_an_hour_of_trouble(seed: int) -> None:
     live(seed)

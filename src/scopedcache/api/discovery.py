@@ -74,6 +74,7 @@ class Discovery:
         self._timer = timer
         self._answers: cachetools.TTLCache[str, _Answer] = cachetools.TTLCache(256, TTL, timer=timer)
         self._flights: dict[str, asyncio.Task[_Answer]] = {}
+        self._ended = asyncio.Event()
         self._known: cachetools.TTLCache[Kind, Resource] = cachetools.TTLCache(1024, TTL, timer=timer)
 
     def known(self, kind: Kind) -> Resource | None:
@@ -84,6 +85,10 @@ class Discovery:
         """Ask anew for everything from now on (a CRD was installed, changed or removed)."""
         self._answers.clear()
         self._known.clear()
+
+    def end(self) -> None:
+        """Pause no more: there is no transport any longer, and whoever waits is to hear that at once."""
+        self._ended.set()
 
     async def resolve(self, kind: Kind) -> Resource:
         """Return the resource of a kind; waits for discovery where it is not remembered.
@@ -162,7 +167,9 @@ class Discovery:
         for pause in AGAIN:
             with suppress(ForbiddenError):
                 return await self._ask(path)
-            await asyncio.sleep(pause)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._ended.wait()
         return await self._ask(path)
 
     async def _ask(self, path: str) -> _Answer:

@@ -45,6 +45,7 @@ class Exchange:
 
     async def close(self) -> None:
         """Close all connections."""
+        self.discovery.end()
         await self.transport.close()
 
     def add_observer(self, observer: Observer) -> None:

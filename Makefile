@@ -9,22 +9,22 @@ ASSETS = $(or $(KUBEBUILDER_ASSETS),$(CURDIR)/control-plane/bin)
 $(if $(filter-out real embedded,$(CLUSTER)),$(error CLUSTER is $(CLUSTER); it is real or embedded))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-real acceptance mutants simulate bench bench-embedded contract-table control-plane lint types contracts servers setup clean
+.PHONY: help demo test test-real acceptance mutants simulate bench bench-embedded contract-table control-plane lint types contracts changes servers setup clean
 
 help:  ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(STAMP)  ## Make .venv with everything pinned in constraints.txt
+setup: $(STAMP)  ## Make .venv with everything pinned in .ci/constraints.txt
 
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml .ci/constraints.txt
 	@echo "setting up $(VENV) (about a minute the first time)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	@$(BIN)/python -m pip install --quiet -c constraints.txt --group test --group lint --group bench -e .
+	@$(BIN)/python -m pip install --quiet -c .ci/constraints.txt --group test --group lint --group bench -e .
 	@touch $@
 
 demo: $(STAMP) $(if $(filter real,$(CLUSTER)),servers)  ## The main job in ten steps, on the embedded cluster; CLUSTER=real for a real one
-	@CLUSTER=$(or $(CLUSTER),embedded) KUBEBUILDER_ASSETS=$(ASSETS) $(BIN)/python -m acceptance.demo
+	@CLUSTER=$(or $(CLUSTER),embedded) KUBEBUILDER_ASSETS=$(ASSETS) $(BIN)/python -m tests.acceptance.demo
 
 test: $(STAMP)  ## All tests that need no Kubernetes binaries
 	@$(BIN)/python -m pytest -m "not real"
@@ -36,19 +36,19 @@ contract-table: $(STAMP) servers  ## The contract suite on both servers, and its
 	@KUBEBUILDER_ASSETS=$(ASSETS) $(BIN)/python -m pytest tests/contract --contract-table=docs/embedded.md
 
 acceptance: $(STAMP) $(if $(filter embedded,$(CLUSTER)),,servers)  ## Every row of the acceptance table, on the real control plane; CLUSTER=embedded takes seconds
-	@KUBEBUILDER_ASSETS=$(ASSETS) CLUSTER=$(or $(CLUSTER),real) $(BIN)/python -m acceptance
+	@KUBEBUILDER_ASSETS=$(ASSETS) CLUSTER=$(or $(CLUSTER),real) $(BIN)/python -m tests.acceptance
 
 mutants: $(STAMP)  ## Defects put into copies of the tree: every acceptance row must turn red under one of them
-	@$(BIN)/python -m acceptance.mutants
+	@$(BIN)/python -m tests.acceptance.mutants
 
 simulate: $(STAMP)  ## A cache lives through trouble in virtual time, COUNT lives from seed FIRST on (100 from 0)
 	@$(BIN)/python -m tests.simulation $(or $(FIRST),0) $(or $(COUNT),100)
 
 bench: $(STAMP)  ## Benchmarks beside other clients in the same run; prints target and value
-	@$(BIN)/python -m bench
+	@$(BIN)/python -m tests.benchmarks
 
 bench-embedded: $(STAMP)  ## The embedded cluster's speed, beside a real kube-apiserver where there is one
-	@KUBEBUILDER_ASSETS=$(ASSETS) $(BIN)/python -m bench.embedded
+	@KUBEBUILDER_ASSETS=$(ASSETS) $(BIN)/python -m tests.benchmarks.embedded
 
 control-plane: $(STAMP)  ## Build etcd, kube-apiserver, kube-controller-manager and kubectl (minutes; nothing when they are there)
 	@$(BIN)/python control-plane/build.py
@@ -65,6 +65,9 @@ types: $(STAMP)  ## mypy, strict
 
 contracts: $(STAMP)  ## import-linter: imports go one way
 	@$(BIN)/lint-imports
+
+changes: $(STAMP)  ## The changelog's next page, out of docs/changes
+	@$(BIN)/towncrier build --draft --version next
 
 clean:  ## Remove what the other targets made
 	rm -rf $(VENV) .out control-plane/bin .mypy_cache .ruff_cache .import_linter_cache

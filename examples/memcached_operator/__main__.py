@@ -32,8 +32,8 @@ from scopedcache import (
     UnauthorizedError,
 )
 from scopedcache.controller import Controller, LeaderElection, Manager, stop_signals
-from scopedcache.instrumentation import Counters
 from scopedcache.kit import configure_logging
+from scopedcache.metrics import Counters
 
 from .operand import MEMCACHED
 from .reconciler import MemcachedReconciler
@@ -42,7 +42,7 @@ from .status import refused
 LEASE = "86f835c3.example.com"
 SYSTEM = "scoped-memcached-operator-system"
 # Together with releasing the Lease, 2 s at most, it ends within 5 s whatever the server does.
-STOP_TIMEOUT = 2.0
+STOP_TIMEOUT_SECONDS = 2.0
 # What to do where the error itself does not say so, by who must act.
 ADVICE: dict[type[ScopedCacheError], str] = {
     UnauthorizedError: "these credentials are expired or unknown: put a new token or certificate into the kubeconfig",
@@ -51,7 +51,7 @@ ADVICE: dict[type[ScopedCacheError], str] = {
     ProtocolError: "this is no Kubernetes API server: check the address in the kubeconfig",
 }
 LOGGER = "memcached-operator"
-_log = logging.getLogger(LOGGER)
+logger = logging.getLogger(LOGGER)
 
 
 def main() -> int:
@@ -63,7 +63,7 @@ def main() -> int:
     except ScopedCacheError as error:
         advice = next((words for kind, words in ADVICE.items() if isinstance(error, kind)), None)
         said = {"error": str(error)} | ({"advice": advice} if advice else {})
-        _log.critical("operator.failed", extra=said, exc_info=options.verbose)
+        logger.critical("operator.failed", extra=said, exc_info=options.verbose)
         return 3
     except KeyboardInterrupt:  # before anything was begun
         pass
@@ -79,7 +79,7 @@ async def _run(options: argparse.Namespace) -> None:
         with stop_signals() as stop:
             if await _answers(client, stop):
                 async with cache:
-                    _log.info("operator.starting", extra={"workers": options.workers, "bound": round(cache.bound, 1)})
+                    logger.info("operator.starting", extra={"workers": options.workers, "bound": round(cache.bound, 1)})
                     await manager.run(stop)
 
 
@@ -113,7 +113,7 @@ def assemble(client: Client, options: argparse.Namespace) -> tuple[ScopedCache, 
         leader_election=LeaderElection(LEASE, namespace=SYSTEM) if options.leader_elect else None,
         health_address=options.health_address,
         metrics_address=options.metrics_address,
-        stop_timeout=STOP_TIMEOUT,
+        stop_timeout=STOP_TIMEOUT_SECONDS,
         instrumentation=counters,
         name="memcached-operator",
     )

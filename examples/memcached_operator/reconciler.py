@@ -11,7 +11,7 @@ from .operand import DEPLOYMENT, MEMCACHED, POD, is_foreign, namesake, new_deplo
 from .status import name_taken, succeeded
 
 FINALIZER = "cache.example.com/finalizer"
-_log = logging.getLogger("memcached-operator")
+logger = logging.getLogger("memcached-operator")
 
 
 class MemcachedReconciler:
@@ -25,10 +25,10 @@ class MemcachedReconciler:
         said = {"namespace": request.namespace, "object_name": request.name}
         memcached = self.cache.cluster.get(MEMCACHED, request.key)
         if memcached is None:
-            _log.info("cr.gone", extra=said)
+            logger.info("cr.gone", extra=said)
             return Result()
         if memcached.deletion_timestamp:
-            _log.info("cr.deleting", extra=said)
+            logger.info("cr.deleting", extra=said)
             self.cache.close(memcached)
             await remove_finalizer(self.client, memcached, FINALIZER)
             return Result()
@@ -40,7 +40,7 @@ class MemcachedReconciler:
             Need(POD, selector=selector_of(memcached)),
         )
         scope.check()
-        _log.info("child.get", extra=said)
+        logger.info("child.get", extra=said)
         found = scope.get(DEPLOYMENT, request.key)
         if found is not None and is_foreign(memcached, found):
             await patch_status(self.client, memcached, name_taken(memcached))
@@ -49,7 +49,7 @@ class MemcachedReconciler:
             self.client, new_deployment(memcached), lambda wanted: shape(memcached, wanted), read=scope.get
         )
         if change != "unchanged":
-            _log.info("child.create" if change == "created" else "child.update", extra=said)
+            logger.info("child.create" if change == "created" else "child.update", extra=said)
         nodes = sorted(pod.name for pod in scope.list(POD) if not pod.deletion_timestamp)
         await patch_status(self.client, memcached, succeeded(memcached, deployment, nodes))
         return Result()

@@ -23,7 +23,8 @@ from scopedcache.errors import (
     UnauthorizedError,
     UnknownKindError,
 )
-from scopedcache.objects import GVK, Object, ObjectKey
+from scopedcache.kinds import GVK, ObjectKey
+from scopedcache.objects import Object
 from scopedcache.testing import ControlPlane, Identity
 
 pytestmark = pytest.mark.real

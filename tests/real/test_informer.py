@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from scopedcache.api.client import Client
-from scopedcache.api.discovery import RETRY
+from scopedcache.api.discovery import RETRY_SECONDS
 from scopedcache.errors import ForbiddenError, NotFoundError, TooManyRequestsError, UnknownKindError
 from scopedcache.informer import EventHandler, Informer, InformerOptions
-from scopedcache.informer.reflector import Server
+from scopedcache.informer.reflector import ServerFeatures
 from scopedcache.objects import Object
-from scopedcache.tasks import Supervisor
+from scopedcache.supervisor import Supervisor
 from scopedcache.testing import ControlPlane
 
 pytestmark = pytest.mark.real
@@ -105,7 +105,7 @@ async def test_it_shows_what_is_there_and_what_happens(
 ) -> None:
     for number in range(300):
         control_plane.create(config_map(f"x{number}", number=str(number)), namespace)
-    server, seen = Server(), Seen()
+    server, seen = ServerFeatures(), Seen()
     informer = await informer_of(client, supervisor, "configmaps", namespace, server=server)
     informer.add_handler(seen.handler)
     await informer.wait_synced()
@@ -202,7 +202,7 @@ async def test_a_kind_that_is_installed_later_is_found_and_its_edit_ends_no_view
     with pytest.raises(UnknownKindError):
         await client.discovery.resolve("mice.farm.example.com")
     control_plane.apply(CRD)
-    await asyncio.sleep(RETRY)  # what was not found is not asked for more often than that
+    await asyncio.sleep(RETRY_SECONDS)  # what was not found is not asked for more often than that
     seen = Seen()
     informer = await informer_of(client, supervisor, "mice.farm.example.com", namespace)
     informer.add_handler(seen.handler)
@@ -260,7 +260,7 @@ async def test_a_server_without_streaming_lists_is_read_in_pages_and_remembered(
     for number in range(5):
         old_server.create(config_map(f"x{number}"), "default")
     async with Client.connect(kubeconfig=old_server.admin.kubeconfig) as client:
-        server = Server()
+        server = ServerFeatures()
         informer = await informer_of(client, supervisor, "configmaps", "default", server=server)
         await asyncio.wait_for(informer.wait_synced(), 10)
         assert (server.streaming_lists, len(informer)) == (False, 5)

@@ -12,7 +12,7 @@ import pytest
 from scopedcache.errors import InvalidError
 from scopedcache.testing import ControlPlane, Identity
 from scopedcache.testing.identities import kubeconfig
-from tests.examples.operator import ROOT, Operator
+from tests.unit.examples.operator import ROOT, Operator
 
 pytestmark = pytest.mark.real
 
@@ -100,7 +100,7 @@ def test_it_waits_for_its_CRD_and_works_once_that_is_installed(control_plane, ac
     )
     control_plane.apply(CONFIG / "rbac" / "rolebinding.yaml", namespace)
     run = operator("--kubeconfig", account.kubeconfig, "--no-leader-elect")
-    said = run.await_event("kind.not-served")
+    said = run.await_event("kind.not_served")
     run.await_readiness(503)
     control_plane.apply(CONFIG / "crd.yaml")
     run.await_event("kind.served")
@@ -109,7 +109,7 @@ def test_it_waits_for_its_CRD_and_works_once_that_is_installed(control_plane, ac
     run.until(lambda: control_plane.get("deployments.apps", "m", namespace), "the Deployment")
 
     assert "check that its CRD is installed" in said["error"]
-    assert len(run.events("kind.not-served")) == 1
+    assert len(run.events("kind.not_served")) == 1
     assert [line for line in map(json.loads, run.lines) if line["level"] == "error"] == []
 
 

@@ -24,7 +24,7 @@ NAMESPACES: Final = ("a", "b", "c")
 NEEDED: Final = ("list", "watch")
 VERBS: Final = ("get", "list", "watch", "create", "update", "patch", "delete")
 # Seconds after which a request that a fault holds up has ended by its own time-out.
-REQUEST_TIMEOUT: Final = 35.0
+REQUEST_TIMEOUT_SECONDS: Final = 35.0
 # Two restarts within one hold-off look like a revocation: they are this far apart.
 APART: Final = 20.0
 BINDINGS: Final = "clusterrolebindings.rbac.authorization.k8s.io"
@@ -292,7 +292,7 @@ class World:
         return "reviews are answered"
 
     def troubled(self, seconds: float) -> None:
-        self.trouble = max(self.trouble, self.now() + seconds + REQUEST_TIMEOUT)
+        self.trouble = max(self.trouble, self.now() + seconds + REQUEST_TIMEOUT_SECONDS)
 
 
 def manifest(kind: str, name: str, owners: list[Object]) -> dict[str, Any]:

@@ -7,12 +7,12 @@ from typing import Final
 import attrs
 
 from scopedcache import ForbiddenError, Need
-from scopedcache.access.budget import PERIOD
+from scopedcache.access.detection_bound import PERIOD_SECONDS
 from scopedcache.errors import CacheError
 from scopedcache.testing import virtual_time
 
 from .cluster import World
-from .operator import Broken, Held, Operator
+from .operator import BoundNeed, Broken, Operator
 
 # Seconds beside the bound: opening a scope takes requests, and those take time.
 SLACK: Final = 3.0
@@ -53,7 +53,7 @@ class Observer:
                     one.readable.setdefault(kind, self.world.now())
                     self._served(one, need, kind)
 
-    def _read(self, one: Held, need: Need, kind: str) -> None:
+    def _read(self, one: BoundNeed, need: Need, kind: str) -> None:
         if one.scope is None:
             raise CacheError("not open")
         for found in one.scope.list(kind):
@@ -65,7 +65,7 @@ class Observer:
                 raise Broken(f"{kind} {found.key} went back from version {before[1]} to {now[1]}")
             one.seen[kind, found.name] = now
 
-    def _served(self, one: Held, need: Need, kind: str) -> None:
+    def _served(self, one: BoundNeed, need: Need, kind: str) -> None:
         """Nothing is served that may not be seen any more, after the bound (G1, G2)."""
         lost = [other for other in self._needed(one, need) if not self.world.sees(other, one.namespace)]
         since = max([self.world.trouble, *(self._changed(one, other) for other in lost)])
@@ -75,7 +75,7 @@ class Observer:
                 f"the bound is {self.operator.cache.bound:.1f} s"
             )
 
-    def _refused(self, one: Held, need: Need, kind: str, error: ForbiddenError) -> None:
+    def _refused(self, one: BoundNeed, need: Need, kind: str, error: ForbiddenError) -> None:
         """Nothing is torn down while every right is there (G3)."""
         needed = self._needed(one, need)
         if kind not in one.readable or not all(self.world.sees(other, one.namespace) for other in needed):
@@ -84,11 +84,11 @@ class Observer:
         if one.readable[kind] > since and self.world.now() > since + self.operator.cache.bound + SLACK:
             raise Broken(f"reads of {kind} by {one} are refused without a reason: {error}")
 
-    def _needed(self, one: Held, need: Need) -> set[str]:
+    def _needed(self, one: BoundNeed, need: Need) -> set[str]:
         """Return the kinds that must be seen for this one to be shown."""
         return {str(need.kind), *(str(other.kind) for other in one.needs if not other.optional)}
 
-    def _changed(self, one: Held, kind: str) -> float:
+    def _changed(self, one: BoundNeed, kind: str) -> float:
         return self.world.changed.get((one.namespace, kind), 0.0)
 
     # -- at rest -------------------------------------------------------------------------------------------------
@@ -114,17 +114,17 @@ class Observer:
         if sorted(watched) not in looks:
             raise Broken(f"the open watches are {looks[-1]}, needed are {sorted(watched)}")
 
-    def _able(self, one: Held, need: Need) -> bool:
+    def _able(self, one: BoundNeed, need: Need) -> bool:
         return all(self.world.sees(kind, one.namespace) for kind in self._needed(one, need))
 
-    def _opens(self, one: Held) -> bool:
+    def _opens(self, one: BoundNeed) -> bool:
         return all(self.world.sees(str(need.kind), one.namespace) for need in one.needs if not need.optional)
 
     def _watched(self) -> list[tuple[str, str]]:
         found = self.world.cluster.audit.open_watches(user=self.world.operator.username)
         return sorted((watch.namespace, watch.resource) for watch in found if watch.namespace)
 
-    def _equal(self, one: Held, need: Need, kind: str) -> None:
+    def _equal(self, one: BoundNeed, need: Need, kind: str) -> None:
         there = self.world.held(kind, one.namespace, str(need.selector))
         try:
             if one.scope is None:
@@ -138,7 +138,7 @@ class Observer:
         if not need.selector and owned != self.world.owned(kind, one.namespace, one.owner.uid):
             raise Broken(f"{kind} owned by {one}: {owned}")
 
-    def _denied(self, one: Held, kind: str) -> None:
+    def _denied(self, one: BoundNeed, kind: str) -> None:
         try:
             if one.scope is not None:
                 one.scope.list(kind)
@@ -166,5 +166,5 @@ class Observer:
         if others := [f"{r.verb} {r.resource} {r.namespace}" for r in asked if r not in reviews]:
             raise Broken(f"at rest it asks: {others[:5]}")
         places = len({one.namespace for one in held}) + 1
-        if len(reviews) > places * (MINUTE / PERIOD + 2):
+        if len(reviews) > places * (MINUTE / PERIOD_SECONDS + 2):
             raise Broken(f"at rest there are {len(reviews)} reviews in a minute, for {places} places")

@@ -30,7 +30,7 @@ class Broken(AssertionError):
 
 
 @attrs.define(eq=False)
-class Held:
+class BoundNeed:
     """An owner, what it needs, and what is known of its scope.
 
     Attributes:
@@ -66,7 +66,7 @@ class Operator:
 
     world: World
     cache: ScopedCache
-    held: dict[str, Held] = attrs.field(factory=dict)
+    held: dict[str, BoundNeed] = attrs.field(factory=dict)
     story: list[str] = attrs.field(factory=list)
     broken: list[str] = attrs.field(factory=list)
 
@@ -85,7 +85,7 @@ class Operator:
         """Begin with a new owner."""
         random = self.world.random
         owner = self.world.owner(random.choice([name for name in NAMESPACES if name not in self.world.leaving]))
-        one = self.held[owner.uid] = Held(owner, random.choice(NEEDS))
+        one = self.held[owner.uid] = BoundNeed(owner, random.choice(NEEDS))
         one.task = asyncio.create_task(self._live(one))
         return str(one)
 
@@ -111,7 +111,7 @@ class Operator:
         self.cache.close(one.owner)
         return str(one)
 
-    async def _live(self, one: Held) -> None:
+    async def _live(self, one: BoundNeed) -> None:
         while True:
             one.woken.clear()
             try:
@@ -133,7 +133,7 @@ class Operator:
 
     # -- own writes ----------------------------------------------------------------------------------------------
 
-    async def _write(self, one: Held) -> None:
+    async def _write(self, one: BoundNeed) -> None:
         kind, random, client = str(one.needs[0].kind), self.world.random, self.cache.client
         try:
             mine = [found.name for found in one.scope.owned(kind)] if one.scope is not None else []
@@ -150,7 +150,7 @@ class Operator:
         except ScopedCacheError:
             return
 
-    def _there(self, one: Held, kind: str, written: Object) -> None:
+    def _there(self, one: BoundNeed, kind: str, written: Object) -> None:
         """What was written is read at once (G11), unless somebody else changed it since."""
         if one.scope is None or self.world.held(kind, one.namespace).get(written.name) != written.resource_version:
             return
@@ -161,7 +161,7 @@ class Operator:
         elif found is not None:
             self.broken.append(f"{kind} {written.key} is not selected and is read by {one}")
 
-    def _gone(self, one: Held, kind: str, name: str) -> None:
+    def _gone(self, one: BoundNeed, kind: str, name: str) -> None:
         if one.scope is not None and name not in self.world.held(kind, one.namespace):
             found = one.scope.get(kind, name)
             if found is not None:

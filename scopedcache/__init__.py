@@ -1,0 +1,83 @@
+"""A cache and a small runtime for Kubernetes controllers whose permissions may change at any time."""
+
+from .api import Client
+from .cache import InformerHandle, Lister, OwnerChanged, OwnerId, ResourceCache, ScopedCache, Snapshot
+from .controller import Controller, LeaderElection, Manager, Request, Result, Watch
+from .errors import (
+    AlreadyExistsError,
+    APIError,
+    CacheError,
+    ConfigurationError,
+    ConflictError,
+    ForbiddenError,
+    GoneError,
+    InvalidError,
+    NoSuchIndexError,
+    NotFoundError,
+    NotSyncedError,
+    NotWatchedError,
+    ProtocolError,
+    ScopeClosedError,
+    ScopedCacheError,
+    ServerError,
+    TerminalError,
+    TooManyRequestsError,
+    TransportError,
+    UnauthorizedError,
+    UnknownKindError,
+)
+from .informer import EventHandler, Informer, InformerOptions
+from .kinds import GVK, GVR, ObjectKey, Resource
+from .needs import Need
+from .objects import Metadata, Object, OwnerReference
+from .selectors import LabelSelector
+
+__all__ = [
+    "GVK",
+    "GVR",
+    "APIError",
+    "AlreadyExistsError",
+    "CacheError",
+    "Client",
+    "ConfigurationError",
+    "ConflictError",
+    "Controller",
+    "EventHandler",
+    "ForbiddenError",
+    "GoneError",
+    "Informer",
+    "InformerHandle",
+    "InformerOptions",
+    "InvalidError",
+    "LabelSelector",
+    "LeaderElection",
+    "Lister",
+    "Manager",
+    "Metadata",
+    "Need",
+    "NoSuchIndexError",
+    "NotFoundError",
+    "NotSyncedError",
+    "NotWatchedError",
+    "Object",
+    "ObjectKey",
+    "OwnerChanged",
+    "OwnerId",
+    "OwnerReference",
+    "ProtocolError",
+    "Request",
+    "Resource",
+    "ResourceCache",
+    "Result",
+    "ScopeClosedError",
+    "ScopedCache",
+    "ScopedCacheError",
+    "ServerError",
+    "Snapshot",
+    "TerminalError",
+    "TooManyRequestsError",
+    "TransportError",
+    "UnauthorizedError",
+    "UnknownKindError",
+    "Watch",
+]

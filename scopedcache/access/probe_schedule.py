@@ -1,0 +1,123 @@
+"""Which places are in use, when each is to be reviewed next, and what a review of it costs. Knows no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from math import inf
+
+import attrs
+
+from ..api.permission import Permission
+from .detection_bound import JITTER_FRACTION
+
+# None: the whole cluster.
+Place = str | None
+# How much rarer probes are while every change of rights is told by events.
+EVENTS_PERIOD_FACTOR = 2.0
+# A review that is brought forward comes no closer than this to the last one of its place.
+REVIEWS_APART_SECONDS = 0.5
+
+
+@attrs.define
+class _Entry:
+    """One place. `cost` is the number of requests its last review took."""
+
+    due: float
+    permissions: dict[Permission, None] = attrs.field(factory=dict)  # in the order they were tracked
+    asked: float = -inf
+    cost: int = 1
+
+
+class Schedule:
+    """The places in use. Each comes round after the period, or later where the budget does not allow that."""
+
+    def __init__(self, period: float, rate: float, chance: Callable[[], float]) -> None:
+        self.period = period
+        self.rate = rate
+        self.load = 0  # requests that one round of all places takes
+        self.stretch = 1.0
+        self._chance = chance
+        self._entries: dict[Place, _Entry] = {}
+
+    def add(self, permission: Permission, now: float) -> bool:
+        """Review a right from now on; tell whether its place is a new one."""
+        entry = self._entries.get(permission.namespace)
+        if entry is None:
+            self.load += 1
+            entry = self._entries[permission.namespace] = _Entry(now)
+            entry.due += self._spread()
+        entry.permissions[permission] = None
+        return len(entry.permissions) == 1
+
+    def drop(self, permission: Permission) -> None:
+        """Review it no longer; a place without rights is forgotten."""
+        entry = self._entries[permission.namespace]
+        del entry.permissions[permission]
+        if not entry.permissions:
+            self.load -= entry.cost
+            del self._entries[permission.namespace]
+
+    def first(self) -> tuple[Place, float] | None:
+        """Return the place that is due first, and when; None where none is in use."""
+        if not self._entries:
+            return None
+        place = min(self._entries, key=lambda name: self._entries[name].due)
+        return place, self._entries[place].due
+
+    def begin(self, place: Place, now: float) -> None:
+        """The probe of a place begins: set its next one."""
+        self._entries[place].due = now + self._spread()
+
+    def stretched(self, stretch: float, now: float) -> bool:
+        """Make the period longer, or as it was; then no place comes later than that. Tell whether some come earlier."""
+        shorter = stretch < self.stretch
+        self.stretch = stretch
+        if shorter:
+            for entry in self._entries.values():
+                entry.due = min(entry.due, now + self._spread())
+        return shorter
+
+    def soon(self, place: Place, at: float) -> bool:
+        """Bring the next probe of a place forward; tell whether it was later."""
+        entry = self._entries.get(place)
+        if entry is None:
+            return False
+        wanted = max(at, entry.asked + REVIEWS_APART_SECONDS)
+        earlier = wanted < entry.due
+        entry.due = min(entry.due, wanted)
+        return earlier
+
+    def asked(self, place: Place, now: float) -> tuple[Permission, ...]:
+        """A review of a place is sent; return the rights it is about."""
+        entry = self._entries.get(place)
+        if entry is None:
+            return ()
+        entry.asked = now
+        return tuple(entry.permissions)
+
+    def answered(self, place: Place, cost: int) -> None:
+        """A review of a place took so many requests."""
+        entry = self._entries.get(place)
+        if entry is not None:
+            self.load += cost - entry.cost
+            entry.cost = cost
+
+    def cost(self, place: Place) -> int:
+        entry = self._entries.get(place)
+        return entry.cost if entry is not None else 0
+
+    def _spread(self) -> float:
+        return max(self.period * self.stretch, self.load / self.rate) * (1 + JITTER_FRACTION * self._chance())
+
+    def any(self) -> Place:
+        """Return some place in use; the cluster where none is."""
+        return next(iter(self._entries), None)
+
+    def __contains__(self, place: object) -> bool:
+        return place in self._entries
+
+    def __iter__(self) -> Iterator[Place]:
+        return iter(list(self._entries))
+
+    def __len__(self) -> int:
+        return len(self._entries)

@@ -1,0 +1,31 @@
+"""How many reviews may be sent: a token bucket, and the bound on detection that follows from it."""
+
+from __future__ import annotations
+
+import attrs
+
+# Reviews per second, for all places together; client-go's default for a whole client is 5, 20 is controller-runtime's.
+REVIEWS_PER_SECOND = 20.0
+# Reviews per second that RBAC events may trigger: they are rare, and each is worth an answer at once.
+BURST_REVIEWS_PER_SECOND = 100.0
+
+
+@attrs.define
+class Budget:
+    """At most `rate` a second on average, and at most one second's worth at once."""
+
+    rate: float
+    _tokens: float = attrs.field(init=False)
+    _at: float = attrs.field(init=False, default=float("-inf"))
+
+    def __attrs_post_init__(self) -> None:
+        self._tokens = self.rate
+
+    def take(self, now: float) -> float:
+        """Take one token; return how many seconds to wait before using it."""
+        if now > self._at:
+            elapsed = now - self._at
+            self._tokens = min(self.rate, self._tokens + elapsed * self.rate)
+            self._at = now
+        self._tokens -= 1
+        return max(0.0, -self._tokens / self.rate)

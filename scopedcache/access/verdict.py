@@ -1,0 +1,125 @@
+"""What is believed about one right, and what each signal makes of it: a table, so that the docs can be drawn from it.
+
+A single "no" never takes anything away: an API server that has just restarted refuses everybody for a second, reviews
+included, and behind a load balancer one replica may lag (semantics 1.3, 2.3, 7). Where there is nothing to lose yet,
+one answered "no" is enough.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Literal, get_args
+
+import attrs
+
+from ..api.permission import Permission
+from ..errors import ForbiddenError, UnauthorizedError
+from .hold_off import HOLD_OFF_SECONDS
+
+VerdictState = Literal["probing", "allowed", "suspect", "denied", "absent", "unknown", "unauthenticated"]
+# yes, no: a review answered. done, refused: a call of ours succeeded, met the authoriser's 403. missing: 404, the kind
+# is not served. silent: no answer, 429, 5xx, or the review itself was refused. expired: 401 for as long as the bound.
+Signal = Literal["yes", "no", "done", "refused", "missing", "silent", "expired"]
+# From the best to the worst, for who wants to know how bad it is.
+SEVERITY: tuple[VerdictState, ...] = ("allowed", "probing", "unknown", "absent", "suspect", "denied", "unauthenticated")
+
+_SIGNALS = frozenset(get_args(Signal))
+
+# In attempt mode there are no reviews: two refusals this far apart, no success between, are a denial.
+ATTEMPTS_APART_SECONDS = 3.0
+
+# (state, signal) → state. Left out: the state stays. `confirm` is decided by time, see `Verdict.take`.
+TABLE: dict[tuple[VerdictState, Signal], VerdictState | Literal["confirm", "confirm-refused"]] = {
+    ("probing", "yes"): "allowed",
+    ("probing", "done"): "allowed",
+    ("probing", "no"): "denied",
+    ("probing", "refused"): "suspect",
+    ("probing", "missing"): "absent",
+    ("probing", "silent"): "unknown",
+    ("probing", "expired"): "unauthenticated",
+    ("unknown", "yes"): "allowed",
+    ("unknown", "done"): "allowed",
+    # Not "denied": a streaming list needs no right to list, so data may be served while list was never answered.
+    ("unknown", "no"): "suspect",
+    ("unknown", "refused"): "suspect",
+    ("unknown", "missing"): "absent",
+    ("unknown", "expired"): "unauthenticated",
+    ("allowed", "no"): "suspect",
+    ("allowed", "refused"): "suspect",
+    ("allowed", "missing"): "absent",
+    ("allowed", "expired"): "unauthenticated",
+    ("suspect", "yes"): "allowed",
+    ("suspect", "done"): "allowed",
+    ("suspect", "no"): "confirm",
+    ("suspect", "refused"): "confirm-refused",
+    ("suspect", "expired"): "unauthenticated",
+    ("denied", "yes"): "allowed",
+    ("denied", "done"): "allowed",
+    ("absent", "done"): "allowed",
+    ("absent", "no"): "suspect",
+    ("absent", "refused"): "suspect",
+    ("absent", "expired"): "unauthenticated",
+    ("unauthenticated", "yes"): "allowed",
+    ("unauthenticated", "done"): "allowed",
+    ("unauthenticated", "no"): "denied",
+}
+
+
+@attrs.define
+class Verdict:
+    """The state of one right. `since` and `evidence` are in the monitor's seconds, `refused_at` is wall-clock time."""
+
+    permission: Permission
+    state: VerdictState = "probing"
+    since: float = 0.0
+    evidence: float = float("-inf")
+    refused_at: datetime | None = None
+
+    def take(self, signal: Signal, now: float, *, hold_off: float = HOLD_OFF_SECONDS, attempting: bool = False) -> bool:
+        """Take in one signal; tell whether the state changed."""
+        if signal not in _SIGNALS:
+            raise ValueError(f"no such signal: {signal}")
+        if signal in ("yes", "done"):
+            self.evidence = now
+        target = TABLE.get((self.state, signal), self.state)
+        if target == "confirm":
+            target = "denied" if now - self.since >= hold_off else "suspect"
+        elif target == "confirm-refused":
+            target = "denied" if attempting and now - self.since >= ATTEMPTS_APART_SECONDS else "suspect"
+        if target == self.state:
+            return False
+        if target in ("suspect", "denied", "unauthenticated") and not self.lost:
+            self.refused_at = datetime.now(UTC)
+        self.state, self.since = target, now
+        return True
+
+    @property
+    def lost(self) -> bool:
+        """Tell whether the last signals spoke against us."""
+        return self.state in ("suspect", "denied", "unauthenticated")
+
+    @property
+    def settled(self) -> bool:
+        """Tell whether there is an answer to give: everything but a question nobody has answered yet."""
+        return self.state not in ("probing", "unknown")
+
+    @property
+    def open(self) -> bool:
+        """Tell whether list and watch may be sent. Nothing known against it is not a yes, but must be tried."""
+        return self.state in ("allowed", "absent", "unknown")
+
+    def error(self, *, cached: bool = True) -> ForbiddenError | UnauthorizedError:
+        """Return what a reader is to be told."""
+        permission = self.permission
+        if self.state == "unauthenticated":
+            return UnauthorizedError(
+                "the credentials were refused", status=401, reason="Unauthorized",
+                verb=permission.verb, resource=permission.subject, namespace=permission.namespace, name=permission.name,
+            )  # fmt: skip
+        return ForbiddenError(
+            since=self.refused_at, by="authorizer", cached=cached,
+            verb=permission.verb, resource=permission.subject, namespace=permission.namespace, name=permission.name,
+        )  # fmt: skip
+
+    def __str__(self) -> str:
+        return f"{self.permission.verb} {self.permission.subject}: {self.state}"

@@ -1,0 +1,233 @@
+"""Which kinds the server serves: names to resources, asked group by group and remembered for a while.
+
+A kind that is not known (a CRD not installed yet) is asked for again, at most once per document and `RETRY_SECONDS`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
+from typing import Any, TypeVar
+
+import attrs
+import cachetools
+import msgspec
+
+from ..clock import loop_time
+from ..errors import ForbiddenError, NotFoundError, ProtocolError, UnknownKindError
+from ..kinds import GVK, GVR, Kind, Resource
+
+# New versions of a group appear rarely; kubectl keeps its discovery for six hours, client-go's mapper until a miss.
+TTL_SECONDS = 600.0
+RETRY_SECONDS = 2.0
+# Pauses after which a refused document is asked for again: a server that has just started refuses everybody for about
+# a second (semantics §7), and there is no right on a kind behind this that could be awaited.
+REFUSED_PAUSES_SECONDS = (1.0, 2.0)
+
+# Fetches a discovery document by path; raises NotFoundError where there is none.
+Fetch = Callable[[str], Awaitable[bytes]]
+
+T = TypeVar("T")
+
+
+@attrs.frozen
+class _Answer:
+    """A discovery document as it was at a time; `body` None where there was none."""
+
+    body: bytes | None
+    at: float
+
+
+class _APIResource(msgspec.Struct, rename="camel"):
+    name: str
+    kind: str
+    namespaced: bool
+    singular_name: str = ""
+    # Go writes a nil slice as null.
+    verbs: list[str] | None = None
+    short_names: list[str] | None = None
+
+
+class _APIResourceList(msgspec.Struct):
+    resources: list[_APIResource] | None = None
+
+
+class _Version(msgspec.Struct, rename="camel"):
+    version: str
+
+
+class _APIGroup(msgspec.Struct, rename="camel"):
+    versions: list[_Version] = []
+    preferred_version: _Version | None = None
+
+
+_group = msgspec.json.Decoder(_APIGroup).decode
+_resource_list = msgspec.json.Decoder(_APIResourceList).decode
+
+
+class Discovery:
+    """Turn a kind, however it is written, into the `Resource` the server serves."""
+
+    def __init__(self, fetch: Fetch, *, timer: Callable[[], float] = loop_time) -> None:
+        self._fetch = fetch
+        self._timer = timer
+        self._answers: cachetools.TTLCache[str, _Answer] = cachetools.TTLCache(256, TTL_SECONDS, timer=timer)
+        self._flights: dict[str, asyncio.Task[_Answer]] = {}
+        self._ended = asyncio.Event()
+        self._known: cachetools.TTLCache[Kind, Resource] = cachetools.TTLCache(1024, TTL_SECONDS, timer=timer)
+
+    def known(self, kind: Kind) -> Resource | None:
+        """Return what is remembered, without asking."""
+        return kind if isinstance(kind, Resource) else self._known.get(kind)
+
+    def forget(self) -> None:
+        """Ask anew for everything from now on (a CRD was installed, changed or removed)."""
+        self._answers.clear()
+        self._known.clear()
+
+    def end(self) -> None:
+        """Pause no more: there is no transport any longer, and whoever waits is to hear that at once."""
+        self._ended.set()
+
+    async def resolve(self, kind: Kind) -> Resource:
+        """Return the resource of a kind; waits for discovery where it is not remembered.
+
+        A kind is a string (`pods`, `deployments.apps`, `deployments.v1.apps`, `memcacheds.cache.example.com`, also by
+        singular or Kind name), a GVK or a GVR (an empty version is the server's preferred one), or a Resource.
+
+        Raises:
+            UnknownKindError: the server does not serve it, or refuses to say; names what to check.
+        """
+        known = self.known(kind)
+        if known is None:
+            known = self._known[kind] = await self._resolve(kind)
+        return known
+
+    async def _resolve(self, kind: Kind) -> Resource:
+        try:
+            for group, version, name in _readings(kind):
+                found = await self._search(group, version, name)
+                if found is not None:
+                    return found
+        except ForbiddenError as error:
+            raise UnknownKindError(
+                f"cannot find out whether the API server serves {kind}: {error}; "
+                "the ClusterRole `system:discovery` gives that right"
+            ) from error
+        raise UnknownKindError(
+            f"the API server does not serve {kind}; write it as plural.group (`deployments.apps`), "
+            "and check that its CRD is installed"
+        )
+
+    async def _search(self, group: str, version: str, name: str) -> Resource | None:
+        for again in (False, True):
+            for candidate in [version] if version else await self._versions(group, again):
+                found = await self._served(group, candidate, name, again)
+                if found is not None:
+                    return found
+        return None
+
+    async def _versions(self, group: str, again: bool) -> list[str]:
+        if not group:
+            return ["v1"]
+        body = await self._document(f"/apis/{group}", again)
+        if body is None:
+            return []
+        found = _read(body, _group)
+        preferred = [found.preferred_version.version] if found.preferred_version else []
+        return preferred + [v.version for v in found.versions if v.version not in preferred]
+
+    async def _served(self, group: str, version: str, name: str, again: bool) -> Resource | None:
+        body = await self._document(f"/apis/{group}/{version}" if group else f"/api/{version}", again)
+        if body is None:
+            return None
+        served = _read(body, _resource_list).resources or []
+        found = _find(served, name)
+        return _resource(group, version, found, served) if found is not None else None
+
+    async def _document(self, path: str, again: bool) -> bytes | None:
+        """Return a document, None where there is none.
+
+        What is not there, and with `again` what is, is asked for anew, unless that was done just now.
+        """
+        answer = self._answers.get(path)
+        if answer is None or ((again or answer.body is None) and self._timer() - answer.at >= RETRY_SECONDS):
+            answer = await self._fetch_once(path)
+        return answer.body
+
+    async def _fetch_once(self, path: str) -> _Answer:
+        flight = self._flights.get(path)
+        if flight is None:
+            flight = self._flights[path] = asyncio.ensure_future(self._fetch_now(path))
+            flight.add_done_callback(lambda done: self._landed(path, done))
+        return await asyncio.shield(flight)
+
+    async def _fetch_now(self, path: str) -> _Answer:
+        for pause in REFUSED_PAUSES_SECONDS:
+            with suppress(ForbiddenError):
+                return await self._ask(path)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._ended.wait()
+        return await self._ask(path)
+
+    async def _ask(self, path: str) -> _Answer:
+        body: bytes | None
+        try:
+            body = await self._fetch(path)
+        except NotFoundError:
+            body = None
+        answer = self._answers[path] = _Answer(body, self._timer())
+        return answer
+
+    def _landed(self, path: str, done: asyncio.Task[Any]) -> None:
+        self._flights.pop(path, None)
+        if not done.cancelled():
+            done.exception()  # each waiter has it; nobody may be left to hear it
+
+
+def _readings(kind: Kind) -> Iterable[tuple[str, str, str]]:
+    """Yield (group, version, name) for every way a kind can be read, likeliest first."""
+    match kind:
+        case GVK():
+            yield kind.group, kind.version, kind.kind
+        case GVR():
+            yield kind.group, kind.version, kind.resource
+        case Resource():
+            yield kind.gvr.group, kind.gvr.version, kind.gvr.resource
+        case str():
+            name, _, rest = kind.strip().partition(".")
+            yield rest, "", name
+            version, _, group = rest.partition(".")
+            if version.startswith("v") and version[1:2].isdecimal():
+                yield group, version, name
+
+
+def _read(body: bytes, decode: Callable[[bytes], T]) -> T:
+    try:
+        return decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ProtocolError(f"the answer is not a discovery document: {error}") from error
+
+
+def _find(served: list[_APIResource], name: str) -> _APIResource | None:
+    plain = [entry for entry in served if "/" not in entry.name]
+    lower = name.lower()
+    if not lower:  # old servers leave out the singular names of built-in kinds
+        return None
+    return next(
+        (e for e in plain if e.name == name),
+        next((e for e in plain if lower in (e.singular_name, e.kind.lower()) or name in (e.short_names or ())), None),
+    )
+
+
+def _resource(group: str, version: str, found: _APIResource, served: list[_APIResource]) -> Resource:
+    prefix = f"{found.name}/"
+    return Resource(
+        gvr=GVR(group, version, found.name),
+        gvk=GVK(group, version, found.kind),
+        namespaced=found.namespaced,
+        verbs=frozenset(found.verbs or ()),
+        subresources=frozenset(e.name.removeprefix(prefix) for e in served if e.name.startswith(prefix)),
+    )

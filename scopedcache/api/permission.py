@@ -1,0 +1,39 @@
+"""One permission: a verb on a resource in a place, perhaps on one name. What RBAC gives and takes."""
+
+from __future__ import annotations
+
+import attrs
+
+from ..errors import APIError
+
+
+@attrs.frozen(cache_hash=True)
+class Permission:
+    """One right: a verb on a resource (`group`, `resource`, perhaps `subresource`) in a place, perhaps on one name.
+
+    `namespace` None is the whole cluster.
+    """
+
+    verb: str
+    group: str
+    resource: str
+    namespace: str | None
+    subresource: str | None = None
+    name: str | None = None
+
+    @property
+    def subject(self) -> str:
+        """Return the resource as RBAC names it: `deployments.apps/scale`."""
+        base = f"{self.resource}.{self.group}" if self.group else self.resource
+        return f"{base}/{self.subresource}" if self.subresource else base
+
+    @property
+    def rbac_resource(self) -> str:
+        return f"{self.resource}/{self.subresource}" if self.subresource else self.resource
+
+
+def permission_of(error: APIError) -> Permission:
+    """Return the right that a refused call was about."""
+    resource, _, subresource = error.resource.partition("/")
+    plural, _, group = resource.partition(".")
+    return Permission(error.verb, group, plural, error.namespace, subresource or None, error.name)

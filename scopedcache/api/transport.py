@@ -1,0 +1,67 @@
+"""The seam between the client and a way to the API server: bytes, and nothing about what they mean.
+
+`api/http.py` is the way over the network; the testing kit has one in process.
+Every failure to get an answer is a `TransportError`; any answer at all is handed on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+import attrs
+
+Query = Sequence[tuple[str, str]]
+
+REQUEST_TIMEOUT_SECONDS = 30.0
+
+
+@attrs.frozen
+class Response:
+    """A whole answer."""
+
+    status: int
+    content_type: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Stream(Protocol):
+    """An answer that is read piece by piece."""
+
+    status: int
+    content_type: str
+    headers: Mapping[str, str]
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """Yield bytes as they come; end at the end of the stream.
+
+        Raises:
+            TransportError: the connection was lost, or was silent for longer than the idle time-out.
+        """
+
+    async def read(self) -> bytes:
+        """Return what is left, at most 1 MiB of it: for the bodies of errors."""
+
+
+class Transport(Protocol):
+    """What the client needs of a way to the server. Implementations: HTTP here, in-process in `testing`."""
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        query: Query = (),
+        *,
+        body: bytes | None = None,
+        content_type: str = "application/json",
+        accept: str = "application/json",
+        timeout: float = REQUEST_TIMEOUT_SECONDS,
+    ) -> Response: ...
+
+    def stream(
+        self, path: str, query: Query = (), *, accept: str = "application/json", idle_timeout: float
+    ) -> AbstractAsyncContextManager[Stream]: ...
+
+    async def close(self) -> None: ...

@@ -1,0 +1,1 @@
+"""One watch: bytes ▸ lines ▸ typed events."""

@@ -1,0 +1,213 @@
+"""The informers that really run: one per kind and place, shared by everybody who needs it, closed with the last.
+
+`plan` decides which informer serves a need; the pool starts and ends them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from typing import Any
+
+from ..access import Monitor
+from ..api.client import Client
+from ..api.codec import Transform
+from ..clock import loop_time
+from ..informer import IndexFunc, Informer, InformerOptions
+from ..informer.initial_list_limiter import InitialListLimiter
+from ..informer.missed_deletes import PurgedKeys
+from ..informer.ownership_chain import OwnershipChain
+from ..informer.reflector import ServerFeatures
+from ..kinds import Kind, ObjectKey, Resource, denotes
+from ..objects import Entry, Object
+from ..selectors import LabelSelector
+from ..supervisor import Supervisor
+from .informer_plan import InformerKey
+
+logger = logging.getLogger("scopedcache.cache")
+
+
+class _Gate:
+    """Lets an informer ask when its rights are not known to be lost."""
+
+    def __init__(self, monitor: Monitor, informer_key: InformerKey) -> None:
+        self._monitor = monitor
+        self._permissions = informer_key.permissions
+
+    async def permitted(self) -> None:
+        await self._monitor.permitted(self._permissions)
+
+
+class Pool:
+    """Running informers and who holds them."""
+
+    def __init__(
+        self,
+        client: Client,
+        monitor: Monitor,
+        supervisor: Supervisor,
+        *,
+        options: InformerOptions,
+        selectors: Mapping[Kind, LabelSelector],
+        transforms: Mapping[Kind, Transform],
+        timer: Callable[[], float] = loop_time,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self.chain = OwnershipChain()
+        self.open_watches = 0
+        self._client = client
+        self._monitor = monitor
+        self._supervisor = supervisor
+        self._options = options
+        self._selectors = selectors
+        self._transforms = transforms
+        self._timer = timer
+        self._chance = chance
+        self._server = ServerFeatures()
+        self._initial_lists = InitialListLimiter()
+        self._informers: dict[InformerKey, Informer] = {}
+        self._holders: dict[InformerKey, set[Hashable]] = {}
+        self._purged_keys: dict[InformerKey, PurgedKeys] = {}
+        self._closing: set[asyncio.Task[Any]] = set()
+        self._indexes: list[tuple[Kind, str, IndexFunc]] = []
+
+    def acquire(self, informer_key: InformerKey, holder: Hashable) -> Informer:
+        """Return the informer, started if it was not running; `holder` keeps it until it releases it."""
+        informer = self._informers.get(informer_key)
+        if informer is None:
+            informer = self._informers[informer_key] = self._start(
+                informer_key, self._purged_keys.pop(informer_key, None)
+            )
+            self._holders[informer_key] = set()
+        self._holders[informer_key].add(holder)
+        return informer
+
+    def release(self, informer_key: InformerKey, holder: Hashable, error: Exception | None = None) -> None:
+        """End one hold; the last one closes the informer.
+
+        Where it closes for an `error`, the keys and UIDs it held are kept: what is missing when the place can be seen
+        again was deleted meanwhile.
+        """
+        holders = self._holders.get(informer_key)
+        if holders is None:
+            return
+        holders.discard(holder)
+        if holders:
+            return
+        del self._holders[informer_key]
+        informer = self._informers.pop(informer_key)
+        task = informer.task
+        if task is not None and not task.done():
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+        purged_keys = informer.close(error)
+        if error is not None and purged_keys:
+            self._purged_keys[informer_key] = purged_keys
+
+    def forget(self, informer_key: InformerKey) -> None:
+        """Nobody needs this any more: forget what it held."""
+        self._purged_keys.pop(informer_key, None)
+
+    def running(self, informer_key: InformerKey) -> Informer | None:
+        return self._informers.get(informer_key)
+
+    def shows(self, kind: Kind, key: ObjectKey, uid: str) -> bool:
+        """Tell whether some informer holds an object now."""
+        for informer_key, informer in self._informers.items():
+            if denotes(kind, informer_key.resource) and informer.synced:
+                found = informer.get(key)
+                if found is not None and found.uid == uid:
+                    return True
+        return False
+
+    def __iter__(self) -> Iterator[tuple[InformerKey, Informer]]:
+        return iter(list(self._informers.items()))
+
+    def __len__(self) -> int:
+        return len(self._informers)
+
+    def holders(self, informer_key: InformerKey) -> int:
+        return len(self._holders.get(informer_key, ()))
+
+    async def wait_closed(self) -> None:
+        """Wait until the connections of closed informers are closed."""
+        mine = asyncio.current_task()
+        closing = [task for task in self._closing if task is not mine]
+        if closing:
+            await asyncio.wait(closing)
+
+    # -- what concerns all of them -------------------------------------------------------------------------------
+
+    def add_index(self, kind: Kind, name: str, function: IndexFunc) -> None:
+        """Add an index to every present and future informer of a kind."""
+        self._indexes.append((kind, name, function))
+        for informer_key, informer in self._informers.items():
+            if denotes(kind, informer_key.resource):
+                informer.add_index(name, function)
+
+    def renew(self) -> None:
+        """Give every watch the life the monitor wants now, beginning with a new one."""
+        for informer in self._informers.values():
+            informer.watch_timeout = self._renewal
+            informer.renew()
+
+    def written(self, resource: Resource, written: Object) -> None:
+        """Show the answer to our own write to the informers it belongs to."""
+        informers = list(self._concerned(resource, written.key))
+        if informers:
+            entry = Entry(written.metadata, written.to_json())
+            for informer in informers:
+                informer.written(entry)
+
+    def deleted(self, resource: Resource, key: ObjectKey, uid: str) -> None:
+        """Remove what our own DELETE removed."""
+        for informer in self._concerned(resource, key):
+            informer.deleted(key, uid)
+
+    @property
+    def handlers(self) -> int:
+        return sum(informer.handlers for informer in self._informers.values())
+
+    @property
+    def _renewal(self) -> float | None:
+        return self._monitor.renewal if self._monitor.attempting else None
+
+    def _concerned(self, resource: Resource, key: ObjectKey) -> Iterable[Informer]:
+        for namespace in {key.namespace or None, None}:
+            for name in (None, key.name):
+                informer = self._informers.get(InformerKey(resource, namespace, name))
+                if informer is not None:
+                    yield informer
+
+    def _start(self, informer_key: InformerKey, purged_keys: PurgedKeys | None) -> Informer:
+        resource = informer_key.resource
+        informer = Informer(
+            self._client,
+            resource,
+            namespace=informer_key.namespace,
+            labels=next((found for kind, found in self._selectors.items() if denotes(kind, resource)), None),
+            fields=f"metadata.name={informer_key.name}" if informer_key.name else None,
+            metadata_only=informer_key.metadata_only,
+            transform=next((found for kind, found in self._transforms.items() if denotes(kind, resource)), None),
+            gate=_Gate(self._monitor, informer_key),
+            chain=self.chain,
+            initial_lists=self._initial_lists,
+            server=self._server,
+            purged_keys=purged_keys,
+            options=self._options,
+            on_stream=self._streamed,
+            timer=self._timer,
+            chance=self._chance,
+        )
+        informer.watch_timeout = self._renewal
+        for kind, name, function in self._indexes:
+            if denotes(kind, resource):
+                informer.add_index(name, function)
+        informer.start(self._supervisor)
+        logger.info("watch.started", extra={"kind": resource.gvk.kind, "namespace": informer_key.namespace})
+        return informer
+
+    def _streamed(self, streaming: bool) -> None:
+        self.open_watches += 1 if streaming else -1

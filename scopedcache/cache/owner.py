@@ -1,0 +1,56 @@
+"""What the cache tells about owners: something they own changed, or what they may see did."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import attrs
+
+from ..errors import ForbiddenError, UnauthorizedError
+from ..kinds import GVK, ObjectKey
+from ..objects import Object
+
+Denial = ForbiddenError | UnauthorizedError
+
+
+@attrs.frozen(cache_hash=True)
+class OwnerId:
+    """Who opened a scope: a custom resource by kind, key and UID. A recreated one is another owner."""
+
+    kind: GVK
+    key: ObjectKey
+    uid: str
+
+    @classmethod
+    def of(cls, owner: Object | OwnerId | Any) -> OwnerId:
+        """Take an Object, or anything with `gvk`, `key` and `uid`.
+
+        Raises:
+            ValueError: it has no UID: it was never read from a server.
+        """
+        if isinstance(owner, OwnerId):
+            return owner
+        if not owner.uid:
+            raise ValueError(f"{owner!r} has no UID: an owner is an object read from the server")
+        return cls(owner.gvk, owner.key, owner.uid)
+
+    def __str__(self) -> str:
+        return f"{self.kind.kind} {self.key}"
+
+
+@attrs.frozen
+class OwnerChanged:
+    """Reconcile this owner.
+
+    Attributes:
+        cause: `child`: an object of its changed; `denied`: a right was lost, `error` says which; `granted`: rights are
+            back, and where they were needed to see, everything is synced again.
+        initial: the change was part of a first list: there is no hurry.
+    """
+
+    kind: GVK
+    key: ObjectKey
+    uid: str
+    cause: Literal["child", "denied", "granted"]
+    error: Denial | None = None
+    initial: bool = False

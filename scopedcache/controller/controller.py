@@ -1,0 +1,212 @@
+"""A controller: one kind, one reconciler, and everything that makes the reconciler run.
+
+It promises:
+- The reconciler never runs twice at the same time for one key, and never before the caches it was declared with hold
+  what the server holds.
+- No exception of the reconciler ends a worker, and nothing it does slows another key beyond the worker it occupies.
+- While its own kind may not be seen in a place, the keys of that place wait and nobody else does.
+- A deleted object is reconciled once as gone; then its resource caches are closed and nothing runs for it any more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Final
+
+from .. import metrics as metrics
+from ..kinds import GVK, GVR, Kind, ObjectKey, Resource
+from ..supervisor import Supervisor
+from .event_sources import EventSources, SourceOptions
+from .mapping import Watch
+from .namespaces import Namespaces, WatchedNamespaces
+from .predicates import Predicate
+from .reconciler import Reconcile, ReconcilerCall
+from .reporting.event_recorder import EventRecorder
+from .reporting.forbidden_reporter import ForbiddenReporter, OnForbidden
+from .request import Request
+from .work_queue import WorkQueue
+from .workers import Workers
+
+if TYPE_CHECKING:
+    from ..cache import ScopedCache
+
+logger = logging.getLogger("scopedcache.controller")
+
+# Long enough for the first lists of a large cluster; who is still not there by then must not keep the others waiting.
+WARM_UP_SECONDS: Final = 30.0
+DEADLINE_SECONDS: Final = 30.0
+
+
+class Controller:
+    """Reconciles the objects of one kind.
+
+    Args:
+        for_: the primary kind. An `OwnerChanged` of this kind enqueues its key: kinds that an owner opened itself
+            need no `owns`.
+        reconcile: an `async def` of a Request, an object with such a method, or a plain `def`, which runs in a thread
+            and uses `scopedcache.sync.of(cache)` there. It returns a Result or None.
+        namespaces: where: None is everywhere, names, or a LabelSelector over Namespaces.
+        owns: kinds watched for as long as the controller runs, mapped to their owners of the primary kind.
+        watches: the same with a mapper of your own.
+        predicates: which changes of the primaries count; all must pass.
+        workers: how many keys may run at the same time.
+        deadline: seconds one run may take; None for no limit.
+        on_forbidden: given the owner and the ForbiddenError, returns what to merge into the owner's `status`, or None.
+            The default writes the condition `Permitted`, or an Event where the kind has no conditions.
+        name: for logs and metrics; the kind's name, unless told otherwise.
+
+    Raises:
+        ValueError: an option makes no sense.
+        TypeError: `reconcile` cannot be called.
+    """
+
+    def __init__(
+        self,
+        *,
+        for_: Kind,
+        reconcile: Reconcile,
+        namespaces: Namespaces = None,
+        owns: Iterable[Kind] = (),
+        watches: Iterable[Watch] = (),
+        predicates: Iterable[Predicate] = (),
+        workers: int = 1,
+        deadline: float | None = DEADLINE_SECONDS,
+        on_forbidden: OnForbidden | None = None,
+        name: str | None = None,
+    ) -> None:
+        if workers < 1:
+            raise ValueError(f"workers= is at least 1, not {workers}")
+        if deadline is not None and deadline <= 0:
+            raise ValueError(f"deadline= is in seconds and above zero, not {deadline}; None for no limit")
+        self.name = name or _name_of(for_)
+        self.for_ = for_
+        self._feeding = SourceOptions(
+            name=self.name,
+            kind=for_,
+            placement=WatchedNamespaces(namespaces),
+            predicates=tuple(predicates),
+            owns=tuple(owns),
+            watches=tuple(watches),
+        )
+        self._workers_wanted = workers
+        self._invoker = ReconcilerCall(reconcile, deadline=deadline, on_overdue=self._overdue)
+        self._on_forbidden = on_forbidden
+        self._instrumentation: metrics.Instrumentation = metrics.NULL
+        self._queue: WorkQueue[ObjectKey] | None = None
+        self._feed: EventSources | None = None
+        self._workers: Workers | None = None
+
+    async def run(self, cache: ScopedCache, *, instrumentation: metrics.Instrumentation = metrics.NULL) -> None:
+        """Watch and work until cancelled: a controller without a manager."""
+        recorder = EventRecorder(cache.client, controller=self.name, instrumentation=instrumentation)
+        supervisor = Supervisor(f"controller {self.name}")
+        self.prepare(cache, recorder=recorder, instrumentation=instrumentation)
+        try:
+            supervisor.start_guarded("events", recorder.run)
+            supervisor.start_guarded("feed", self.watch)
+            await self.settled()
+            await self.work()
+        finally:
+            await supervisor.close()
+            self.end()
+
+    # The parts of `run`, for a manager that keeps the caches warm while somebody else leads.
+
+    def prepare(
+        self,
+        cache: ScopedCache,
+        *,
+        recorder: EventRecorder,
+        instrumentation: metrics.Instrumentation = metrics.NULL,
+    ) -> None:
+        """Get ready to watch and to work, on the running loop.
+
+        Raises:
+            RuntimeError: the controller runs already.
+        """
+        if self._queue is not None:
+            raise RuntimeError(f"{self!r} runs already")
+        self._instrumentation = instrumentation
+        self._queue = WorkQueue(timer=asyncio.get_running_loop().time)
+        self._feed = EventSources(self._feeding, cache, self._queue)
+        self._workers = Workers(
+            name=self.name,
+            count=self._workers_wanted,
+            feed=self._feed,
+            queue=self._queue,
+            invoker=self._invoker,
+            denials=ForbiddenReporter(cache.client, recorder, self._on_forbidden),
+            instrumentation=instrumentation,
+        )
+
+    async def watch(self) -> None:
+        """Hold the informers and fill the queue until cancelled; waits for kinds that are not served yet."""
+        assert self._feed is not None, "prepare() comes first"
+        await self._feed.run()
+
+    async def settled(self, limit: float = WARM_UP_SECONDS) -> None:
+        """Wait until each informer has synced, was found denied, or not served; `limit` seconds at most."""
+        assert self._feed is not None, "prepare() comes first"
+        await self._feed.settled(limit)
+
+    async def work(self) -> None:
+        """Run reconciles until cancelled, or drained."""
+        assert self._workers is not None, "prepare() comes first"
+        logger.info("controller.working", extra={"controller": self.name, "workers": self._workers_wanted})
+        await self._workers.run()
+
+    def drain(self) -> None:
+        """Start no further reconcile; `work` returns when the last one under way has ended."""
+        if self._workers is not None:
+            self._workers.drain()
+
+    def end(self) -> None:
+        """Drop what is queued; the controller may be prepared again."""
+        if self._queue is not None:
+            self._queue.shutdown()
+        self._queue = self._feed = self._workers = None
+
+    @property
+    def ready(self) -> bool:
+        """Tell whether the primary kind can be seen in all of the controller's places."""
+        return self._feed is not None and self._feed.ready
+
+    def state(self) -> dict[str, Any]:
+        """Return what a person would ask about it, as plain data: informers with their denials, queue, workers."""
+        if self._feed is None or self._queue is None or self._workers is None:
+            return {"running": False}
+        return {
+            "running": True,
+            "ready": self.ready,
+            "informers": self._feed.state(),
+            "not_served": sorted(self._feed.missing),
+            "queue": {
+                "ready": self._queue.ready,
+                "delayed": self._queue.delayed,
+                "running": self._queue.running,
+            },
+            "workers": {"busy": self._workers.busy, "of": self._workers_wanted},
+        }
+
+    def _overdue(self, request: Request) -> None:
+        self._instrumentation.increment(metrics.RECONCILES_OVERDUE, controller=self.name)
+        if self._invoker.threaded:  # a coroutine was ended, and its time-out is logged like any other failure
+            logger.error("reconcile.overdue", extra={"controller": self.name, "key": str(request)})
+
+    def __repr__(self) -> str:
+        busy = f" busy={self._workers.busy}/{self._workers_wanted}" if self._workers else ""
+        return f"<Controller {self.name} in {self._feeding.placement}{busy}>"
+
+
+def _name_of(kind: Kind) -> str:
+    match kind:
+        case GVK():
+            return kind.kind.lower()
+        case GVR():
+            return kind.resource
+        case Resource():
+            return kind.gvr.resource
+        case str():
+            return kind.partition(".")[0].lower()

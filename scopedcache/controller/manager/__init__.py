@@ -1,0 +1,1 @@
+"""The process around controllers: leader election, probes and metrics, stopping."""

@@ -1,0 +1,34 @@
+"""Where to listen, as people write it."""
+
+from __future__ import annotations
+
+import attrs
+
+from ...errors import ConfigurationError
+
+LOOPBACK = "127.0.0.1"
+
+
+@attrs.frozen
+class Address:
+    """Where to listen."""
+
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: str | int | Address) -> Address:
+        """Read `8081`, `:8081`, `host:8081` or `[::1]:8081`; without a host it is loopback, port 0 is any free one.
+
+        Raises:
+            ConfigurationError: it is none of these.
+        """
+        if isinstance(text, Address):
+            return text
+        host, _, port = str(text).rpartition(":")
+        if not port.isdecimal() or int(port) > 65535:
+            raise ConfigurationError(f"{text!r} is not an address to listen on; write it as host:port, e.g. :8081")
+        return cls(host.strip("[]") or LOOPBACK, int(port))
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"

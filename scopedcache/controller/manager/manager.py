@@ -1,0 +1,270 @@
+"""Runs an operator: probes, caches, leadership, workers, in that order; and ends it in the opposite one.
+
+It promises:
+- The caches are warm before leadership is sought, and stay warm while somebody else leads.
+- Workers run only while this process leads; lost leadership ends them at once and competes again.
+- Of everything it runs, only the failure of a runnable ends it. Reconcilers, permissions and the API server do not.
+- It stops within its limit: no new reconciles, those under way may end, then the Lease is given up, so that the next
+  leader begins when nobody works any more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import AsyncExitStack, suppress
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from ... import metrics as metrics
+from ...supervisor import Supervisor
+from ..controller import Controller
+from ..reporting.event_recorder import EventRecorder
+from .address import Address
+from .leader_election import Elector
+from .leadership import LeaderElection
+
+if TYPE_CHECKING:
+    from ...cache import ScopedCache
+    from .health_server import HealthServer
+
+logger = logging.getLogger("scopedcache.controller")
+
+# A reconcile's default deadline: every run that keeps it may end.
+STOP_TIMEOUT_SECONDS: Final = 30.0
+# Events are a courtesy: they get this long at the end.
+FLUSH_TIMEOUT_SECONDS: Final = 2.0
+
+
+@attrs.frozen
+class Runnable:
+    """Something else that belongs to the operator: it runs until cancelled, or once.
+
+    Its failure ends the manager.
+
+    Attributes:
+        run: called without arguments.
+        leader_only: run it only while this process leads; started anew with each leadership.
+        name: for logs.
+    """
+
+    run: Callable[[], Awaitable[None]]
+    leader_only: bool = attrs.field(default=False, kw_only=True)
+    name: str = attrs.field(kw_only=True)
+
+    @name.default
+    def _named(self) -> str:
+        return getattr(self.run, "__qualname__", "runnable")
+
+    async def __call__(self) -> None:
+        await self.run()
+
+
+class Manager:
+    """An operator's parts under one roof.
+
+    Args:
+        cache: an open cache; it stays open afterwards.
+        controllers: what to run.
+        leader_election: None: always lead.
+        health_address, metrics_address: where to answer probes and scrapes (`:8081` is loopback); None: nowhere. They
+            may be the same.
+        runnables: async functions, or `Runnable`s.
+        stop_timeout: seconds that reconciles under way get at the end.
+        instrumentation: takes the numbers; Counters of its own, unless told otherwise. `/metrics` shows Counters alone;
+            give the cache the same ones to see its numbers there too.
+        name: who speaks in Kubernetes Events.
+    """
+
+    def __init__(
+        self,
+        cache: ScopedCache,
+        *,
+        controllers: Iterable[Controller] = (),
+        leader_election: LeaderElection | None = None,
+        health_address: str | int | None = None,
+        metrics_address: str | int | None = None,
+        runnables: Iterable[Runnable | Callable[[], Awaitable[None]]] = (),
+        stop_timeout: float = STOP_TIMEOUT_SECONDS,
+        instrumentation: metrics.Instrumentation | None = None,
+        name: str = "scopedcache",
+    ) -> None:
+        self.controllers = tuple(controllers)
+        self._cache = cache
+        self._election = leader_election
+        self._health = None if health_address is None else Address.parse(health_address)
+        self._metrics = None if metrics_address is None else Address.parse(metrics_address)
+        self._runnables = tuple(run if isinstance(run, Runnable) else Runnable(run) for run in runnables)
+        self._stop_timeout = stop_timeout
+        self.instrumentation = metrics.Counters() if instrumentation is None else instrumentation
+        self._name = name
+        self._elector: Elector | None = None
+        self._stopping = asyncio.Event()
+        self._servers: tuple[HealthServer, ...] = ()
+
+    async def run(self, stop: asyncio.Event | None = None) -> None:
+        """Run until `stop` is set, a runnable fails, or the caller is cancelled; then end everything.
+
+        Raises:
+            ConfigurationError: an address cannot be listened on.
+            Exception: what a runnable raised (in a group, where several did).
+        """
+        stop = stop or asyncio.Event()
+        self._stopping = asyncio.Event()
+        recorder = EventRecorder(self._cache.client, controller=self._name, instrumentation=self.instrumentation)
+        async with AsyncExitStack() as stack:
+            await self._listen(stack)
+            supervisor = Supervisor("manager")
+            stack.push_async_callback(supervisor.close)
+            supervisor.start_guarded("events", recorder.run)
+            for controller in self.controllers:
+                controller.prepare(self._cache, recorder=recorder, instrumentation=self.instrumentation)
+                stack.callback(controller.end)
+                supervisor.start_guarded(f"feed {controller.name}", controller.watch)
+            if self._election is not None:
+                self._elector = Elector(self._cache.client, self._election, instrumentation=self.instrumentation)
+            logger.info("manager.started", extra={"controllers": [c.name for c in self.controllers]})
+            try:
+                await self._run_all(stop)
+            except BaseExceptionGroup as group:
+                raise _single(group) from None
+            finally:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(FLUSH_TIMEOUT_SECONDS):
+                        await recorder.flush()
+                logger.info("manager.stopped")
+
+    @property
+    def ready(self) -> bool:
+        """Tell whether every controller can see its kind. A process that waits for leadership is ready too."""
+        return all(controller.ready for controller in self.controllers)
+
+    @property
+    def leading(self) -> bool:
+        return self._elector is None or self._elector.leading
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """Return where it listens: health first, then metrics."""
+        return tuple(server.address for server in self._servers)
+
+    def state(self) -> dict[str, Any]:
+        """Return what /readyz shows."""
+        snapshot = self._cache.snapshot()
+        return {
+            "leader": self._elector.state() if self._elector else None,
+            "controllers": {controller.name: controller.state() for controller in self.controllers},
+            "effective_bound": round(self._cache.bound, 2),
+            "open_watches": snapshot.open_watches,
+            "degraded": bool(snapshot.waiting),
+            "snapshot": snapshot.to_dict(),
+        }
+
+    async def _listen(self, stack: AsyncExitStack) -> None:
+        from .health_server import HealthServer
+
+        counters = self.instrumentation if isinstance(self.instrumentation, metrics.Counters) else None
+        samples = None if counters is None else _Scrape(self._cache, counters)
+        servers = []
+        if self._health is not None:
+            shared = samples if self._metrics == self._health else None
+            servers.append(HealthServer(self._health, ready=lambda: self.ready, state=self.state, samples=shared))
+        if self._metrics is not None and self._metrics != self._health:
+            servers.append(HealthServer(self._metrics, samples=samples))
+        for server in servers:
+            await stack.enter_async_context(server)
+        self._servers = tuple(servers)
+
+    async def _run_all(self, stop: asyncio.Event) -> None:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(run(), name=run.name) for run in self._runnables if not run.leader_only]
+            leading = group.create_task(self._lead(), name="leading")
+            await stop.wait()
+            self._stopping.set()
+            await asyncio.wait({leading})
+            for task in tasks:
+                task.cancel()
+
+    async def _lead(self) -> None:
+        """Work while we lead, until stopped."""
+        await self._unless_stopped(self._warm())
+        elector = self._elector
+        if elector is None:
+            if not self._stopping.is_set():
+                await self._work()
+            return
+        try:
+            while not self._stopping.is_set():
+                await self._unless_stopped(elector.acquire())
+                if elector.leading:
+                    await self._work_while_leading(elector)
+        finally:
+            await elector.release()
+
+    async def _warm(self) -> None:
+        await asyncio.gather(*(controller.settled() for controller in self.controllers))
+
+    async def _work_while_leading(self, elector: Elector) -> None:
+        holding = asyncio.create_task(elector.hold())
+        working = asyncio.create_task(self._work())
+        try:
+            await asyncio.wait({holding, working}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            working.cancel()
+            await asyncio.wait({working})
+            holding.cancel()
+            await asyncio.wait({holding})
+        if not working.cancelled():
+            working.result()  # what a runnable raised
+
+    async def _work(self) -> None:
+        """Run workers and leader-only runnables; when stopped, let what is under way end."""
+        async with asyncio.TaskGroup() as group:
+            others = [group.create_task(run(), name=run.name) for run in self._runnables if run.leader_only]
+            working = [group.create_task(c.work(), name=f"work {c.name}") for c in self.controllers]
+            await self._stopping.wait()
+            for controller in self.controllers:
+                controller.drain()
+            if working:
+                _, late = await asyncio.wait(working, timeout=self._stop_timeout)
+                for task in late:
+                    logger.warning("manager.stop_timeout", extra={"task": task.get_name()})
+            for task in (*working, *others):
+                task.cancel()
+
+    async def _unless_stopped(self, work: Awaitable[None]) -> None:
+        """Wait for `work`, or for the stop, whatever comes first."""
+        task, stopped = asyncio.ensure_future(work), asyncio.create_task(self._stopping.wait())
+        try:
+            await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            task.cancel()
+            stopped.cancel()
+            await asyncio.wait({task, stopped})
+        if not task.cancelled():
+            task.result()
+
+    def __repr__(self) -> str:
+        return f"<Manager of {', '.join(c.name for c in self.controllers) or 'nothing'} leading={self.leading}>"
+
+
+@attrs.frozen
+class _Scrape:
+    """The numbers as they are when somebody asks for them: gauges of the cache are set only then."""
+
+    cache: ScopedCache
+    counters: metrics.Counters
+
+    def __iter__(self) -> Iterator[metrics.Sample]:
+        self.cache.report(self.counters)
+        return iter(self.counters)
+
+
+def _single(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the one exception in a group of groups, or the group where there are several."""
+    if len(group.exceptions) > 1:
+        return group
+    only = group.exceptions[0]
+    return _single(only) if isinstance(only, BaseExceptionGroup) else only

@@ -1,0 +1,147 @@
+"""Calls a reconciler, whatever its shape, and turns every way it can end into an `Outcome`.
+
+An `async def` runs on the loop and is cancelled at its deadline. A plain `def` runs in a thread of its own, where it
+uses the twins that `scopedcache.sync.of` makes of the cache; a thread cannot be stopped, so past its deadline it is
+reported, and the call lasts until it returns. What it returns may be a coroutine (a lambda around an `async def`):
+that runs on the loop.
+
+No exception of the reconciler gets past here, except the cancellation of the caller.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+import logging
+import threading
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol, cast
+
+from .outcome import Outcome, failed, succeeded, timed_out
+from .request import Request, Result
+
+logger = logging.getLogger("scopedcache.controller")
+
+AsyncReconcile = Callable[[Request], Awaitable[Result | None]]
+PlainReconcile = Callable[[Request], Result | None]
+
+
+class Reconciler(Protocol):
+    """An object with a `reconcile` method, `async` or plain."""
+
+    def reconcile(self, request: Request, /) -> Any: ...
+
+
+Reconcile = AsyncReconcile | PlainReconcile | Reconciler
+
+
+class ReconcilerCall:
+    """Calls one controller's reconciler.
+
+    Args:
+        reconcile: an async function, a plain function, or an object with such a `reconcile` method.
+        deadline: seconds a call may take; None for no limit.
+        on_overdue: told of each call that passes its deadline.
+
+    Raises:
+        TypeError: `reconcile` is none of these.
+    """
+
+    def __init__(
+        self, reconcile: Reconcile, *, deadline: float | None, on_overdue: Callable[[Request], None] | None = None
+    ) -> None:
+        call = getattr(reconcile, "reconcile", reconcile)
+        if not callable(call):
+            raise TypeError(f"reconcile is a function, or an object with a reconcile method, not {reconcile!r}")
+        self._call: Callable[[Request], Any] = call
+        self._deadline = deadline
+        self._on_overdue = on_overdue or (lambda request: None)
+        self.threaded = not (
+            inspect.iscoroutinefunction(call) or inspect.iscoroutinefunction(getattr(call, "__call__", None))  # noqa: B004
+        )
+
+    async def call(self, request: Request, on_left_behind: Callable[[asyncio.Future[Any]], None]) -> Outcome:
+        """Reconcile once.
+
+        Where the caller is cancelled while a thread still runs, `on_left_behind` is given the thread's future.
+        """
+        if self.threaded:
+            return await self._in_thread(request, on_left_behind)
+        return await self._on_loop(request, self._call)
+
+    async def _on_loop(self, request: Request, call: Callable[[Request], Any]) -> Outcome:
+        limit = asyncio.timeout(self._deadline)
+        try:
+            async with limit:
+                return succeeded(await call(request))
+        except asyncio.CancelledError as error:
+            if _is_cancelled():
+                raise
+            return failed(error)  # it cancelled something of its own, and let that out
+        except (Exception, SystemExit) as error:
+            if limit.expired():
+                return timed_out(cast("float", self._deadline))
+            return failed(error)
+        finally:
+            if limit.expired():
+                self._on_overdue(request)
+
+    async def _in_thread(self, request: Request, on_left_behind: Callable[[asyncio.Future[Any]], None]) -> Outcome:
+        running = in_thread(lambda: self._call(request), name=f"reconcile {request}")
+        try:
+            done, _ = await asyncio.wait({running}, timeout=self._deadline)
+            if not done:
+                self._on_overdue(request)
+                await asyncio.wait({running})
+        except asyncio.CancelledError:
+            if not running.done():
+                on_left_behind(running)
+            raise
+        error = running.exception()
+        if error is not None:
+            return failed(error)
+        answer = running.result()
+        if inspect.isawaitable(answer):
+            return await self._on_loop(request, lambda _: answer)
+        return succeeded(answer)
+
+
+def in_thread(call: Callable[[], Any], *, name: str) -> asyncio.Future[Any]:
+    """Start `call` in a thread of its own and return the future of its result.
+
+    The thread is a daemon: a call that never returns must not keep the process from ending. It sees the context
+    variables of its caller.
+    """
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[Any] = loop.create_future()
+    context = contextvars.copy_context()
+
+    def settle(result: Any, error: BaseException | None) -> None:
+        if future.done():
+            return
+        if error is not None:
+            future.set_exception(error)
+            future.exception()  # whoever waited may be gone
+        else:
+            future.set_result(result)
+
+    def run() -> None:
+        result: Any = None
+        trouble: BaseException | None = None
+        try:
+            result = context.run(call)
+        except StopIteration as error:  # the one exception that a future refuses
+            trouble = RuntimeError(f"StopIteration: {error}")
+        except BaseException as error:
+            trouble = error
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(settle, result, trouble)
+
+    threading.Thread(target=run, name=name, daemon=True).start()
+    return future
+
+
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

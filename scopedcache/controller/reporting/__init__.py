@@ -1,0 +1,1 @@
+"""What a controller tells people: conditions, Events, and which right is missing."""

@@ -1,0 +1,44 @@
+"""What a reconciler is given, and what it answers."""
+
+from __future__ import annotations
+
+import attrs
+
+from ..kinds import ObjectKey
+
+
+def _seconds_or_none(instance: Result, attribute: attrs.Attribute[float | None], value: float | None) -> None:
+    if value is not None and not value > 0:
+        raise ValueError(f"requeue_after is in seconds and above zero, not {value!r}; leave it out for no requeue")
+
+
+@attrs.frozen
+class Request:
+    """Reconcile the object of this key, whatever has happened to it.
+
+    It carries no event and no object on purpose: a reconciler reads what is true now.
+    """
+
+    key: ObjectKey
+
+    @property
+    def namespace(self) -> str:
+        return self.key.namespace
+
+    @property
+    def name(self) -> str:
+        return self.key.name
+
+    def __str__(self) -> str:
+        return str(self.key)
+
+
+@attrs.frozen
+class Result:
+    """The reconcile went well.
+
+    Attributes:
+        requeue_after: run again after so many seconds at the latest; None: when something changes.
+    """
+
+    requeue_after: float | None = attrs.field(default=None, validator=_seconds_or_none)

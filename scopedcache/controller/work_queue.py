@@ -1,0 +1,316 @@
+"""The queue of keys to reconcile: what runs next, and when.
+
+It promises:
+- A key stands in the queue once, however often it is added: the earliest time and the highest priority count.
+- A key never runs twice at the same time; added while it runs, it runs once more afterwards.
+- Inside a priority the namespaces take turns, and the keys of a namespace are first come, first served: no namespace
+  waits for more than one key of each other.
+- High overtakes low, but every eighth pick is low while one waits: low is slow, never stuck.
+- A delayed key is not ready before its time.
+
+Plain decisions: no event loop, no clock of its own. `WorkQueueWaiter` waits for it.
+Each operation costs O(log n) or less.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import Final, Generic, Literal, TypeVar
+
+import attrs
+
+K = TypeVar("K", bound=Hashable)
+Priority = Literal["high", "low"]
+
+# One low pick in eight: a re-sync of 10,000 keys delays fresh events by an eighth at most, and still ends.
+LOW_EVERY: Final = 8
+
+
+@attrs.frozen
+class FailureBackoff:
+    """How long a failing key waits: `base` seconds, doubled with each failure in a row, `cap` at most.
+
+    5 ms is client-go's start: a lost race is over by then. Its cap of 1000 s is too long here: when an outage ends,
+    nothing tells the key so, and 60 s is then the longest anyone waits. It costs one run a minute for a broken key.
+    """
+
+    base: float = 0.005
+    cap: float = 60.0
+
+    def delay(self, failures: int) -> float:
+        """Return the pause after so many failures in a row (the first one is 1)."""
+        return min(self.cap, self.base * 2.0 ** min(failures - 1, 60))
+
+
+@attrs.frozen
+class _Delayed:
+    due: float
+    priority: Priority
+
+
+def _no_group(key: object) -> Hashable:
+    return getattr(key, "namespace", "")
+
+
+def _nothing() -> None:
+    pass
+
+
+class WorkQueue(Generic[K]):
+    """A de-duplicating, delaying, fair queue of keys.
+
+    Args:
+        timer: the clock, in seconds.
+        group: what must take turns; the key's namespace, unless told otherwise.
+        backoff: the pauses of `add_rate_limited`.
+        on_change: called after every change that may make a key ready or alter the next due time.
+    """
+
+    def __init__(
+        self,
+        *,
+        timer: Callable[[], float],
+        group: Callable[[K], Hashable] = _no_group,
+        backoff: FailureBackoff | None = None,
+        on_change: Callable[[], None] = _nothing,
+    ) -> None:
+        self._timer = timer
+        self._backoff = backoff or FailureBackoff()
+        self.on_change = on_change
+        self._lanes: dict[Priority, _Lane[K]] = {"high": _Lane(group), "low": _Lane(group)}
+        self._delayed: dict[K, _Delayed] = {}
+        self._heap: list[tuple[float, int, K]] = []
+        self._pushed = 0
+        self._running: dict[K, Priority] = {}
+        self._again: dict[K, Priority] = {}
+        self._failures: dict[K, int] = {}
+        self._high_in_a_row = 0
+        self._closed = False
+
+    def add(self, key: K, *, after: float = 0.0, priority: Priority | None = "high") -> None:
+        """Ask for a run of `key`, now or `after` seconds.
+
+        `priority=None` keeps the one the key runs or waits with. Nothing happens after `shutdown`.
+        """
+        if self._closed:
+            return
+        wanted = _higher(self._waiting_priority(key), priority or self._running.get(key) or "low")
+        if priority is None and key not in self:
+            wanted = "high"
+        due = self._timer() + after
+        waiting = self._delayed.get(key)
+        if after > 0 and (self._is_due_already(key) or (waiting is not None and waiting.due <= due)):
+            self._raise_priority(key, wanted)
+        elif after > 0:
+            self._delay(key, due, wanted)
+        else:
+            self._delayed.pop(key, None)
+            self._make_ready(key, wanted)
+        self.on_change()
+
+    def add_rate_limited(self, key: K, *, priority: Priority | None = None) -> float:
+        """Ask for a run after the key's back-off, which doubles until `forget`; return the pause in seconds."""
+        failures = self._failures[key] = self._failures.get(key, 0) + 1
+        pause = self._backoff.delay(failures)
+        self.add(key, after=pause, priority=priority)
+        return pause
+
+    def forget(self, key: K) -> None:
+        """Start the key's back-off from the beginning."""
+        self._failures.pop(key, None)
+
+    def discard(self, key: K) -> None:
+        """Take back every request for a run of `key`, and its back-off; a run under way goes on."""
+        self._delayed.pop(key, None)
+        self._again.pop(key, None)
+        for lane in self._lanes.values():
+            lane.remove(key)
+        self.forget(key)
+        self.on_change()
+
+    def pick(self) -> K | None:
+        """Take the next key and mark it running; None where no key is ready, and after `shutdown`."""
+        if self._closed:
+            return None
+        self._wake_due()
+        lane = self._next_lane()
+        if lane is None:
+            return None
+        key = self._lanes[lane].pop()
+        self._high_in_a_row = self._high_in_a_row + 1 if lane == "high" else 0
+        self._running[key] = lane
+        return key
+
+    def done(self, key: K) -> None:
+        """Say that the run of `key` is over.
+
+        Raises:
+            ValueError: the key was not running.
+        """
+        if self._running.pop(key, None) is None:
+            raise ValueError(f"{key} is not running")
+        again = self._again.pop(key, None)
+        if again is not None and not self._closed:
+            self._lanes[again].push(key)
+            self.on_change()
+
+    def shutdown(self) -> None:
+        """Hand out nothing any more and drop what waits; running keys may still be reported done."""
+        self._closed = True
+        self._delayed.clear()
+        self._heap.clear()
+        self._again.clear()
+        for lane in self._lanes.values():
+            lane.clear()
+        self.on_change()
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
+    @property
+    def next_due(self) -> float | None:
+        """Return when the next delayed key becomes ready, by the queue's clock; None where none is delayed."""
+        self._drop_stale()
+        return self._heap[0][0] if self._heap else None
+
+    @property
+    def ready(self) -> int:
+        """Return how many keys could be picked now."""
+        self._wake_due()
+        return sum(map(len, self._lanes.values()))
+
+    @property
+    def delayed(self) -> int:
+        """Return how many keys wait for their time."""
+        self._wake_due()
+        return len(self._delayed)
+
+    @property
+    def running(self) -> int:
+        return len(self._running)
+
+    def priority(self, key: K) -> Priority:
+        """Return the priority a running key was picked with.
+
+        Raises:
+            ValueError: the key is not running.
+        """
+        if key not in self._running:
+            raise ValueError(f"{key} is not running")
+        return self._running[key]
+
+    def failures(self, key: K) -> int:
+        """Return how many rate-limited adds the key has had since it was last forgotten."""
+        return self._failures.get(key, 0)
+
+    def __contains__(self, key: K) -> bool:
+        return key in self._running or self._waiting_priority(key) is not None
+
+    def __repr__(self) -> str:
+        return f"<WorkQueue ready={self.ready} delayed={self.delayed} running={self.running}>"
+
+    # How a key moves: delayed -> ready -> running; what comes for a running key waits in `_again` or in `_delayed`.
+
+    def _is_due_already(self, key: K) -> bool:
+        return key in self._again or any(key in lane for lane in self._lanes.values())
+
+    def _waiting_priority(self, key: K) -> Priority | None:
+        if key in self._again:
+            return self._again[key]
+        if key in self._delayed:
+            return self._delayed[key].priority
+        return next((name for name, lane in self._lanes.items() if key in lane), None)
+
+    def _make_ready(self, key: K, priority: Priority) -> None:
+        if key in self._running:
+            self._again[key] = priority
+        elif self._is_due_already(key):
+            self._raise_priority(key, priority)
+        else:
+            self._lanes[priority].push(key)
+
+    def _raise_priority(self, key: K, priority: Priority) -> None:
+        if key in self._again:
+            self._again[key] = priority
+        elif key in self._delayed:
+            self._delayed[key] = attrs.evolve(self._delayed[key], priority=priority)
+        elif priority == "high" and self._lanes["low"].remove(key):
+            self._lanes["high"].push(key)
+
+    def _delay(self, key: K, due: float, priority: Priority) -> None:
+        self._delayed[key] = _Delayed(due, priority)
+        self._pushed += 1
+        heapq.heappush(self._heap, (due, self._pushed, key))
+        # Entries overtaken by an earlier add stay in the heap; past twice the live ones, sweeping costs O(1) an add.
+        if len(self._heap) > 2 * len(self._delayed) + 64:
+            self._heap = [item for item in self._heap if self._is_current(item)]
+            heapq.heapify(self._heap)
+
+    def _is_current(self, item: tuple[float, int, K]) -> bool:
+        waiting = self._delayed.get(item[2])
+        return waiting is not None and waiting.due == item[0]
+
+    def _drop_stale(self) -> None:
+        while self._heap and not self._is_current(self._heap[0]):
+            heapq.heappop(self._heap)
+
+    def _wake_due(self) -> None:
+        now = self._timer()
+        while (due := self.next_due) is not None and due <= now:
+            _, _, key = heapq.heappop(self._heap)
+            self._make_ready(key, self._delayed.pop(key).priority)
+
+    def _next_lane(self) -> Priority | None:
+        high, low = self._lanes["high"], self._lanes["low"]
+        if low and (not high or self._high_in_a_row >= LOW_EVERY - 1):
+            return "low"
+        return "high" if high else None
+
+
+class _Lane(Generic[K]):
+    """The ready keys of one priority. Linked dicts: popping the front of a plain dict scans the holes before it."""
+
+    def __init__(self, group: Callable[[K], Hashable]) -> None:
+        self._group = group
+        self._groups: OrderedDict[Hashable, OrderedDict[K, None]] = OrderedDict()
+        self._size = 0
+
+    def push(self, key: K) -> None:
+        self._groups.setdefault(self._group(key), OrderedDict())[key] = None
+        self._size += 1
+
+    def pop(self) -> K:
+        group, keys = self._groups.popitem(last=False)
+        key, _ = keys.popitem(last=False)
+        if keys:
+            self._groups[group] = keys
+        self._size -= 1
+        return key
+
+    def remove(self, key: K) -> bool:
+        group = self._group(key)
+        keys = self._groups.get(group)
+        if keys is None or key not in keys:
+            return False
+        del keys[key]
+        if not keys:
+            del self._groups[group]
+        self._size -= 1
+        return True
+
+    def clear(self) -> None:
+        self._groups.clear()
+        self._size = 0
+
+    def __contains__(self, key: K) -> bool:
+        return key in self._groups.get(self._group(key), ())
+
+    def __len__(self) -> int:
+        return self._size
+
+
+def _higher(one: Priority | None, other: Priority) -> Priority:
+    return "high" if "high" in (one, other) else "low"

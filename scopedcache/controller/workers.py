@@ -1,0 +1,184 @@
+"""Runs the reconciles of one controller: takes keys from the queue and does what each outcome asks for."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+from typing import Any, Final
+
+from .. import metrics as metrics
+from ..errors import ForbiddenError
+from ..kinds import ObjectKey
+from ..supervisor import Supervisor
+from .event_sources import EventSources
+from .outcome import Outcome
+from .reconciler import ReconcilerCall
+from .reporting.forbidden_reporter import ForbiddenReporter
+from .request import Request
+from .work_queue import Priority, WorkQueue
+from .work_queue_waiter import WorkQueueWaiter
+
+logger = logging.getLogger("scopedcache.controller")
+
+# Keys denied at the same moment do not come back at the same moment.
+REQUEUE_SPREAD_FRACTION: Final = 0.1
+
+
+class Workers:
+    """The workers of one controller; they may be run, ended, and run again over the same queue."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        count: int,
+        feed: EventSources,
+        queue: WorkQueue[ObjectKey],
+        invoker: ReconcilerCall,
+        denials: ForbiddenReporter,
+        instrumentation: metrics.Instrumentation,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._name = name
+        self._count = count
+        self._feed = feed
+        self._queue = queue
+        self._picker = WorkQueueWaiter(queue)
+        self._invoker = invoker
+        self._denials = denials
+        self._instrumentation = instrumentation
+        self._chance = chance
+        self._idle: set[asyncio.Task[Any]] = set()
+        self._left_behind: set[ObjectKey] = set()
+        self._draining = False
+        self.busy = 0
+
+    async def run(self) -> None:
+        """Work until cancelled, or until `drain` was called and every run under way has ended.
+
+        A cancelled run puts its key back into the queue. A thread that cannot be cancelled keeps its key until it
+        returns, so that no later worker runs the key at the same time.
+        """
+        self._draining = False
+        supervisor = Supervisor(f"controller {self._name}")
+        try:
+            await asyncio.wait([supervisor.start_guarded(f"worker {n}", self._work) for n in range(self._count)])
+        finally:
+            await supervisor.close()
+
+    def drain(self) -> None:
+        """Take no further keys."""
+        self._draining = True
+        for task in self._idle:
+            task.cancel()
+
+    async def _work(self) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        while not self._draining:
+            self._idle.add(task)
+            try:
+                key = await self._picker.get()
+            finally:
+                self._idle.discard(task)
+            if key is None:
+                return
+            await self._turn(key)
+
+    async def _turn(self, key: ObjectKey) -> None:
+        priority = self._queue.priority(key)
+        try:
+            if not self._feed.visible(key):
+                self._feed.park(key, priority)
+            elif not self._feed.wanted(key):
+                self._queue.discard(key)
+                self._denials.forget(key)
+            else:
+                await self._reconcile(key, priority)
+        except asyncio.CancelledError:
+            self._queue.add(key, priority=priority)
+            raise
+        except Exception:  # ours, not the reconciler's: the key must not get lost over it
+            self._queue.add_rate_limited(key, priority=priority)
+            raise
+        finally:
+            if key not in self._left_behind:
+                self._queue.done(key)
+            self._gauge()
+
+    async def _reconcile(self, key: ObjectKey, priority: Priority) -> None:
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        deleted_owners = self._feed.deleted_owners(key)  # what this run can see; later ones are for the next
+        self.busy += 1
+        self._gauge()
+        try:
+            outcome = await self._invoker.call(Request(key), lambda thread: self._leave_behind(key, thread))
+        finally:
+            self.busy -= 1
+        self._count_run(outcome, loop.time() - started)
+        self.logger(key, outcome)
+        self._feed.deal_with(key, deleted_owners, again=outcome.rate_limited)
+        await self._settle(key, priority, outcome)
+
+    def _leave_behind(self, key: ObjectKey, thread: asyncio.Future[Any]) -> None:
+        def returned(_: object) -> None:
+            self._left_behind.discard(key)
+            self._queue.done(key)
+
+        self._left_behind.add(key)
+        thread.add_done_callback(returned)
+
+    async def _settle(self, key: ObjectKey, priority: Priority, outcome: Outcome) -> None:
+        """Do what the outcome asks for. The key still counts as running."""
+        if outcome.rate_limited:
+            self._queue.add_rate_limited(key, priority=priority)
+            return
+        if self._feed.visible(key) and not self._feed.wanted(key):
+            self._queue.discard(key)  # gone: nothing runs for it any more
+            self._denials.forget(key)
+            return
+        self._queue.forget(key)
+        if outcome.after is not None:
+            spread = 1 + REQUEUE_SPREAD_FRACTION * self._chance() if outcome.ending == "forbidden" else 1
+            self._queue.add(key, after=outcome.after * spread, priority=priority)
+        await self._tell(key, outcome)
+
+    async def _tell(self, key: ObjectKey, outcome: Outcome) -> None:
+        owner = self._feed.primary(key)
+        if owner is None:
+            return
+        if isinstance(outcome.error, ForbiddenError):
+            self._feed.await_grant(owner, outcome.error)
+            await self._denials.refused(owner, outcome.error)
+        elif outcome.error is None:
+            await self._denials.recovered(owner)
+
+    def logger(self, key: ObjectKey, outcome: Outcome) -> None:
+        extra: dict[str, Any] = {"controller": self._name, "key": str(key)}
+        match outcome.ending:
+            case "success" | "requeue_after":
+                logger.debug("reconcile.done", extra=extra)
+            case "forbidden":
+                error = outcome.error
+                assert isinstance(error, ForbiddenError)
+                extra |= {"verb": error.verb, "resource": error.resource, "namespace": error.namespace}
+                logger.warning("reconcile.forbidden", extra=extra)
+            case "timeout":
+                logger.error("reconcile.timeout", extra={**extra, "error": str(outcome.error)})
+            case "terminal":
+                logger.error("reconcile.terminal", extra={**extra, "error": str(outcome.error)}, exc_info=outcome.error)
+            case "error":
+                extra |= {"error": str(outcome.error), "failures": self._queue.failures(key) + 1}
+                logger.error("reconcile.failed", extra=extra, exc_info=outcome.error)
+
+    def _count_run(self, outcome: Outcome, seconds: float) -> None:
+        self._instrumentation.increment(metrics.RECONCILES, controller=self._name, result=outcome.ending)
+        self._instrumentation.increment(metrics.RECONCILE_SECONDS, seconds, controller=self._name)
+
+    def _gauge(self) -> None:
+        self._instrumentation.set(metrics.QUEUE_READY, self._queue.ready, controller=self._name)
+        self._instrumentation.set(metrics.QUEUE_DELAYED, self._queue.delayed, controller=self._name)
+        self._instrumentation.set(metrics.WORKERS_BUSY, self.busy, controller=self._name)

@@ -1,0 +1,7 @@
+"""One kind in one place, kept up to date: reflector ▸ store ▸ indexer ▸ router, driven by `Informer`."""
+
+from .event_handlers import EventHandler
+from .indexer import IndexFunc
+from .informer import Informer, InformerOptions
+
+__all__ = ["EventHandler", "IndexFunc", "Informer", "InformerOptions"]

@@ -1,0 +1,130 @@
+"""Who hears of changes: plain functions, called directly, contained when they fail and reported when they are slow."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+import attrs
+
+from ..kinds import GVK
+from ..objects import Entry, Object
+from .missed_deletes import Key
+from .store import Delta
+
+logger = logging.getLogger("scopedcache.informer")
+
+# A handler holds the loop; past this many seconds it is reported.
+SLOW_SECONDS = 0.010
+
+
+@attrs.frozen
+class EventHandler:
+    """Functions to call for each change; leave out what you do not need. They should only enqueue.
+
+    Attributes:
+        on_add: takes the object, and whether it was there at the first list.
+        on_update: takes the object before and after. Called only when something changed.
+        on_delete: takes the last state, and whether that state is a guess because nobody saw the deletion (the object
+            may then carry its name, namespace and UID alone).
+        coalesce: call on a task of its own, one call per object for all changes since the last: for handlers that take
+            longer, bounded by the number of objects instead of events.
+    """
+
+    on_add: Callable[[Object, bool], None] | None = None
+    on_update: Callable[[Object, Object], None] | None = None
+    on_delete: Callable[[Object, bool], None] | None = None
+    coalesce: bool = attrs.field(default=False, kw_only=True)
+
+
+class Registered(Protocol):
+    """A handler as the informer holds it."""
+
+    def handle(self, delta: Delta, initial: bool) -> None: ...
+    def close(self) -> None: ...
+
+
+class DirectHandler:
+    """Calls an EventHandler for each delta."""
+
+    def __init__(self, handler: EventHandler, gvk: GVK, *, partial: bool = False) -> None:
+        self._handler = handler
+        self._gvk = gvk
+        self._partial = partial
+
+    def handle(self, delta: Delta, initial: bool) -> None:
+        started = time.perf_counter()
+        try:
+            self._call(delta, initial)
+        except Exception as error:
+            logger.error(
+                "handler.failed", extra={"kind": self._gvk.kind, "handler": repr(self._handler)}, exc_info=error
+            )
+        took = time.perf_counter() - started
+        if took > SLOW_SECONDS:
+            logger.warning("handler.slow", extra={"kind": self._gvk.kind, "seconds": round(took, 4)})
+
+    def _call(self, delta: Delta, initial: bool) -> None:
+        old, new, handler = delta.old, delta.new, self._handler
+        if old is None:
+            if handler.on_add is not None and new is not None:
+                handler.on_add(self._object(new), initial)
+        elif new is None:
+            if handler.on_delete is not None:
+                handler.on_delete(self._object(delta.final or old), delta.unknown)
+        elif old.metadata.uid != new.metadata.uid:
+            self._call(Delta(old, None, unknown=True), initial)
+            self._call(Delta(None, new), initial)
+        elif handler.on_update is not None:
+            handler.on_update(self._object(old), self._object(new))
+
+    def _object(self, entry: Entry) -> Object:
+        return Object(entry.metadata, entry.raw, self._gvk, partial=self._partial)
+
+    def close(self) -> None:
+        """Call nothing from here on, not even what is left of the change being told now."""
+        self._handler = EventHandler()
+
+
+class CoalescingHandler:
+    """Merges the deltas of each object until its task gets to them: the oldest `old`, the newest `new`."""
+
+    def __init__(self, direct: DirectHandler) -> None:
+        self._direct = direct
+        self._pending: dict[Key, tuple[Delta, bool]] = {}
+        self._wake = asyncio.Event()
+        self._task = asyncio.get_running_loop().create_task(self._run(), name="scopedcache/coalescing-handler")
+
+    def handle(self, delta: Delta, initial: bool) -> None:
+        subject = delta.new or delta.old
+        assert subject is not None
+        key = (subject.metadata.namespace, subject.metadata.name)
+        before = self._pending.pop(key, None)
+        if before is not None:
+            delta = delta._replace(old=before[0].old)
+        if delta.old is not None or delta.new is not None:
+            self._pending[key] = (delta, initial)
+            self._wake.set()
+
+    async def _run(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._pending:
+                delta, initial = self._pending.pop(next(iter(self._pending)))
+                self._direct.handle(delta, initial)
+                await asyncio.sleep(0)
+
+    def close(self) -> None:
+        self._direct.close()
+        self._pending.clear()
+        self._task.cancel()
+
+
+def registered(handler: EventHandler, gvk: GVK, *, partial: bool) -> Registered:
+    """Return a handler in the form the informer calls."""
+    direct = DirectHandler(handler, gvk, partial=partial)
+    return CoalescingHandler(direct) if handler.coalesce else direct

@@ -1,0 +1,181 @@
+"""Whom does an event concern? A dictionary look-up, whatever the number of owners.
+
+An owner is found by the UID in the object's owner references, by a label pair it asked for, by a route function, or
+through an object it owns itself (a chain of kinds: the Deployment's ReplicaSet's Pods).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
+
+from ..kinds import GVK, ObjectKey
+from ..needs import Route
+from ..objects import Entry, Object
+from ..selectors import LabelSelector
+from .ownership_chain import Owner, OwnershipChain
+from .store import Delta
+
+logger = logging.getLogger("scopedcache.informer")
+
+T = TypeVar("T")
+
+
+class OwnerRouter:
+    """The routes of one informer."""
+
+    def __init__(self, gvk: GVK, chain: OwnershipChain | None = None) -> None:
+        self._gvk = gvk
+        self._chain = chain
+        # Several owners may share a UID: what one custom resource opened in several namespaces.
+        self._by_uid: dict[str, tuple[Owner, ...]] = {}
+        self._by_key: dict[ObjectKey, tuple[Owner, ...]] = {}
+        self._pairs: dict[str, dict[str, list[tuple[LabelSelector, Owner]]]] = {}
+        self._loose: list[tuple[LabelSelector, Owner]] = []
+        self._routes: dict[Route, int] = {}
+        self._failing: set[Route] = set()
+
+    def add(self, owner: Owner, *, selector: LabelSelector | None = None, route: Route | None = None) -> None:
+        """Let an owner hear of its objects."""
+        self._by_uid[owner.uid] = (*self._by_uid.get(owner.uid, ()), owner)
+        self._by_key[owner.key] = (*self._by_key.get(owner.key, ()), owner)
+        if selector:
+            self._bucket(selector).append((selector, owner))
+        if route is not None:
+            self._routes[route] = self._routes.get(route, 0) + 1
+
+    def remove(self, owner: Owner, *, selector: LabelSelector | None = None, route: Route | None = None) -> None:
+        """End what `add` began with the same arguments."""
+        _remove(self._by_uid, owner.uid, owner)
+        _remove(self._by_key, owner.key, owner)
+        if selector:
+            self._remove_selector(selector, owner)
+        if route is not None and route in self._routes:
+            self._routes[route] -= 1
+            if not self._routes[route]:
+                del self._routes[route]
+                self._failing.discard(route)
+
+    def __len__(self) -> int:
+        return len(self._by_uid)
+
+    @property
+    def by_content(self) -> bool:
+        """Tell whether labels or functions route here, and not owner references alone."""
+        return bool(self._pairs or self._loose or self._routes)
+
+    def chained(self, owner: Owner) -> Iterable[str]:
+        """Return the UIDs of objects through which others belong to an owner."""
+        return self._chain.owned(owner) if self._chain is not None else ()
+
+    def route(self, delta: Delta, initial: bool) -> None:
+        """Tell everyone a change concerns: those of its old state and those of its new one, each once."""
+        old, new = delta.old, delta.new
+        owners = self.owners_of(new) if new is not None else ()
+        if self._chain is not None:
+            self._link(old, new, owners)
+        if old is not None and (new is None or _moved(old, new) or self._routes):
+            before = self.owners_of(old)
+            owners = (*owners, *(owner for owner in before if owner not in owners)) if owners else before
+        for owner in owners:
+            owner.concerned(self._gvk, delta, initial)
+
+    def owners_of(self, entry: Entry) -> tuple[Owner, ...] | list[Owner]:
+        """Return the owners an object belongs to."""
+        found: list[Owner] = []
+        metadata = entry.metadata
+        for reference in metadata.owner_references or ():
+            owners = self._by_uid.get(reference.uid, ())
+            if not owners and self._chain is not None:
+                owners = self._chain.find(reference.uid)
+            for owner in owners:
+                if owner not in found:
+                    found.append(owner)
+        if self._pairs or self._loose:
+            self._by_labels(metadata.labels or {}, found)
+        if self._routes:
+            self._by_route(entry, found)
+        return found
+
+    def _by_labels(self, labels: Mapping[str, str], found: list[Owner]) -> None:
+        for label, values in self._pairs.items():
+            value = labels.get(label)
+            if value is None:
+                continue
+            for selector, owner in values.get(value, ()):
+                if owner not in found and (len(selector.requirements) == 1 or selector.matches(labels)):
+                    found.append(owner)
+        for selector, owner in self._loose:
+            if owner not in found and selector.matches(labels):
+                found.append(owner)
+
+    def _by_route(self, entry: Entry, found: list[Owner]) -> None:
+        for route in self._routes:
+            for owner in self._routed(route, entry):
+                if owner not in found:
+                    found.append(owner)
+
+    def _routed(self, route: Route, entry: Entry) -> tuple[Owner, ...]:
+        """Ask a user's function. A failing one names nobody, which is said once: others use this informer too."""
+        try:
+            # Each route reads an Object of its own: what one of them does to it, the next must not see.
+            named = route(Object(entry.metadata, entry.raw, self._gvk))
+            if isinstance(named, tuple):
+                return self._by_key.get(named, ())
+            return self._by_uid.get(named, ()) if named else ()
+        except Exception as error:
+            if route not in self._failing:
+                self._failing.add(route)
+                logger.error("route.failed", extra={"kind": self._gvk.kind, "route": repr(route)}, exc_info=error)
+            return ()
+
+    def _link(self, old: Entry | None, new: Entry | None, owners: tuple[Owner, ...] | list[Owner]) -> None:
+        """Remember whose this object is now, so that what it owns finds the way."""
+        chain = self._chain
+        assert chain is not None
+        if old is not None and (new is None or new.metadata.uid != old.metadata.uid):
+            chain.gone(old.metadata.uid)
+        if new is None:
+            return
+        # What several custom resources share leads to none of them: its children are not anybody's own.
+        if owners and all(owner.uid == owners[0].uid for owner in owners):
+            chain.link(new.metadata.uid, tuple(owners))
+        elif old is not None:
+            chain.unlink(new.metadata.uid)
+
+    def _bucket(self, selector: LabelSelector) -> list[tuple[LabelSelector, Owner]]:
+        if not selector.pairs:
+            return self._loose
+        # The longest value is likeliest to be one owner's own: `app=memcached` is everybody's, a name is not.
+        label, value = max(selector.pairs, key=lambda pair: len(pair[1]))
+        return self._pairs.setdefault(label, {}).setdefault(value, [])
+
+    def _remove_selector(self, selector: LabelSelector, owner: Owner) -> None:
+        bucket = self._bucket(selector)
+        if (selector, owner) in bucket:
+            bucket.remove((selector, owner))
+        if selector.pairs:
+            label, value = max(selector.pairs, key=lambda pair: len(pair[1]))
+            if not bucket:
+                del self._pairs[label][value]
+            if not self._pairs[label]:
+                del self._pairs[label]
+
+
+def _remove(table: dict[T, tuple[Owner, ...]], key: T, owner: Owner) -> None:
+    """Take one entry of an owner out of a table."""
+    owners = list(table.get(key, ()))
+    if owner in owners:
+        owners.remove(owner)
+    if owners:
+        table[key] = tuple(owners)
+    else:
+        table.pop(key, None)
+
+
+def _moved(old: Entry, new: Entry) -> bool:
+    a, b = old.metadata, new.metadata
+    if a.labels is not b.labels and a.labels != b.labels:
+        return True
+    return a.owner_references is not b.owner_references and a.owner_references != b.owner_references

@@ -1,0 +1,56 @@
+"""What an owner needs of a kind: to see it, and the verbs it will use on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+import attrs
+
+from .kinds import Kind, ObjectKey
+from .objects import Object
+from .selectors import LabelSelector
+
+# How an object names the owner it belongs to, where no owner reference does: the owner's key, its UID, or None.
+Route = Callable[[Object], ObjectKey | str | None]
+
+
+def strings(values: str | Iterable[str]) -> tuple[str, ...]:
+    """Return one string, or several, as a tuple."""
+    return (values,) if isinstance(values, str) else tuple(values)
+
+
+def _selector(value: str | Mapping[str, str] | LabelSelector | None) -> LabelSelector:
+    return LabelSelector.parse(value)
+
+
+@attrs.frozen
+class Need:
+    """What an owner needs of a kind: to see it (list and watch, always), and the verbs it will use on it.
+
+    Attributes:
+        kind: what is needed.
+        verbs: further verbs, tracked exactly as declared; losing one keeps the cache and requeues the owner.
+        optional: a denial closes this kind alone, not the whole ResourceCache.
+        name: only the object of this name (for rights given by `resourceNames`).
+        selector: labels, filtered in memory.
+        metadata_only: keep no bytes: the objects carry metadata alone.
+        route: names the owner of an object that carries no owner reference to it.
+    """
+
+    kind: Kind
+    verbs: tuple[str, ...] = attrs.field(default=(), converter=strings)
+    optional: bool = attrs.field(default=False, kw_only=True)
+    name: str | None = attrs.field(default=None, kw_only=True)
+    selector: LabelSelector = attrs.field(default=None, kw_only=True, converter=_selector)
+    metadata_only: bool = attrs.field(default=False, kw_only=True)
+    route: Route | None = attrs.field(default=None, kw_only=True)
+
+    @property
+    def all_verbs(self) -> tuple[str, ...]:
+        """Return the verbs to track: list and watch first, then what was declared."""
+        return ("list", "watch", *(verb for verb in self.verbs if verb not in ("list", "watch")))
+
+    @classmethod
+    def of(cls, wanted: Kind | Need) -> Need:
+        """Accept a kind wherever a Need is accepted."""
+        return wanted if isinstance(wanted, Need) else cls(wanted)

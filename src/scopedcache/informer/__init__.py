@@ -1,7 +1,0 @@
-"""One kind in one place, kept up to date: reflector ▸ store ▸ indexer ▸ router, driven by `Informer`."""
-
-from .handlers import EventHandler
-from .indexer import IndexFunc
-from .informer import Informer, InformerOptions
-
-__all__ = ["EventHandler", "IndexFunc", "Informer", "InformerOptions"]

@@ -1,0 +1,179 @@
+"""Defects of what is known about rights: reviews, verdicts, hints, attempts."""
+
+from __future__ import annotations
+
+from .mutant import Edit, Mutant
+
+ATTEMPTS = "scopedcache/access/attempt_mode.py"
+MONITOR = "scopedcache/access/monitor.py"
+REVIEWER = "scopedcache/access/reviewer.py"
+VERDICT = "scopedcache/access/verdict.py"
+CACHE = "scopedcache/cache/scoped_cache.py"
+POOL = "scopedcache/cache/informer_pool.py"
+SCOPES = "scopedcache/cache/scope_table.py"
+RECONCILER = "examples/memcached_operator/reconciler.py"
+
+CLOSES_NOTHING = Edit(SCOPES, 'if verdict.state in ("denied", "unauthenticated"):', 'if verdict.state == "nowhere":')
+ONE_NO = Edit(VERDICT, '("allowed", "no"): "suspect"', '("allowed", "no"): "denied"')
+
+MUTANTS = (
+    Mutant(
+        "a review that says no is not believed: watches are sent and retried",
+        ("7",),
+        (
+            Edit(
+                MONITOR,
+                '"yes" if allowed else "no", now)',
+                '"yes" if allowed else "no" if permission.namespace is None else "silent", now)',
+            ),
+        ),
+    ),
+    Mutant(
+        "a denied right closes nothing",
+        ("9a.1", "9a.2", "9a.3", "9a.4"),
+        (CLOSES_NOTHING,),
+    ),
+    Mutant(
+        "a denied right closes nothing, and the reconciler does not look at its rights",
+        ("S1.21",),
+        (CLOSES_NOTHING, Edit(RECONCILER, "        scope.check()\n", "")),
+    ),
+    Mutant(
+        "rights are not probed: only our own calls tell",
+        ("8", "9a.2", "S1.25", "S1.22"),
+        (
+            Edit(
+                MONITOR,
+                '        supervisor.start_guarded("access-monitor", self._probe_for_ever)\n',
+                "",
+            ),
+        ),
+    ),
+    Mutant(
+        "a place where nothing is lost is not probed again",
+        ("9a.1", "9a.2", "9a.3", "9a.4"),
+        (
+            Edit(
+                MONITOR,
+                "            if place in self._schedule and self._supervisor is not None:\n",
+                "            verdicts = [v for v in self._verdicts.values() if v.permission.namespace == place]\n"
+                "            if any(v.lost for v in verdicts) and self._supervisor is not None:\n",
+            ),
+        ),
+    ),
+    Mutant(
+        "a 403 that one of our own calls meets is not heard",
+        ("9a.call",),
+        (Edit(MONITOR, "                self._refused(info, error, now)\n", ""),),
+    ),
+    Mutant(
+        "a right that comes back opens nothing",
+        ("8", "9a.4", "S1.25"),
+        (Edit(SCOPES, 'elif verdict.state == "allowed":', 'elif verdict.state == "nowhere":'),),
+    ),
+    Mutant(
+        "losing any declared verb closes the cache",
+        ("9a.3",),
+        (
+            Edit(
+                SCOPES,
+                "            if permission not in held.informer_key.permissions:\n"
+                '                if scope.state == "open":\n                    self._tell_denied',
+                '            if permission.verb == "never":\n'
+                '                if scope.state == "open":\n                    self._tell_denied',
+            ),
+        ),
+    ),
+    Mutant(
+        "the probe period is a second, whatever the bound",
+        ("9a.5",),
+        (Edit(MONITOR, "Schedule(period, rate, chance)", "Schedule(1.0, rate, chance)"),),
+    ),
+    Mutant(
+        "every right is asked for by an access review of its own",
+        ("9a.5",),
+        (
+            Edit(
+                REVIEWER,
+                "left = [r for r, held in found.items() if held",
+                "left = [r for r, held in found.items() if r or held",
+            ),
+        ),
+    ),
+    Mutant(
+        "one no of a review is enough for a denial",
+        ("B.restart", "B.ha"),
+        (ONE_NO,),
+    ),
+    Mutant(
+        "one refusal is enough for a denial",
+        ("B.restart", "B.ha"),
+        (
+            ONE_NO,
+            Edit(VERDICT, '("allowed", "refused"): "suspect"', '("allowed", "refused"): "denied"'),
+        ),
+    ),
+    Mutant(
+        "RBAC objects are never watched",
+        ("9a.6",),
+        (Edit(CACHE, "        if self._rbac_watch:\n", "        if False:\n"),),
+    ),
+    Mutant(
+        "RBAC events hint at nothing",
+        ("9a.6",),
+        (Edit(MONITOR, "            if self._hints.note(concerned):\n", "            if False:\n"),),
+    ),
+    Mutant(
+        "an edited Role hints at nothing",
+        ("9a.6",),
+        (Edit(CACHE, "on_update=lambda old, new: self.monitor.hint(new.namespace or None),", "on_update=None,"),),
+    ),
+    Mutant(
+        "the period is not stretched while events tell",
+        ("9a.6",),
+        (Edit(MONITOR, "EVENTS_PERIOD_FACTOR if told else 1.0", "1.0"),),
+    ),
+    Mutant(
+        "refused reviews change nothing",
+        ("9a.7",),
+        (
+            Edit(
+                MONITOR,
+                "            self._review_refused(place, permissions)\n",
+                "            self._no_answer(permissions)\n",
+            ),
+        ),
+    ),
+    Mutant(
+        "after a denial in attempt mode nobody tries again",
+        ("9a.7",),
+        (
+            Edit(
+                ATTEMPTS,
+                'if v.permission.verb == "list" or (v.permission.verb == "watch" and v.lost)]',
+                'if v.permission.verb == "list" and v.state != "denied"]',
+            ),
+        ),
+    ),
+    Mutant(
+        "watches live as long as ever in attempt mode",
+        ("9a.7",),
+        (Edit(POOL, "self._monitor.renewal if self._monitor.attempting else None", "None"),),
+    ),
+    Mutant(
+        "attempt mode does not end",
+        ("9a.7",),
+        (Edit(MONITOR, "        self._attempt(False)\n", ""),),
+    ),
+    Mutant(
+        "the custom resources' own kind, once lost, stays closed",
+        ("X1", "S1.23"),
+        (
+            Edit(
+                SCOPES,
+                'elif scope.state == "waiting" or (scope.state == "open" and not self.is_complete(scope)):',
+                "elif scope.owner is not None:",
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,97 @@
+"""`python -m tests.benchmarks`: run every client in turn, several times, and print targets and medians in one table.
+
+Ends with status 0 when everything ran and every cache held what the server held; a missed target is only shown.
+"""
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+import attrs
+
+from tests.benchmarks.figures import LIGHTKUBE, MICRO, OURS, SHARED, UVLOOP, medians, table
+from tests.benchmarks.processes import DriverError, run_driver, run_module
+
+
+@attrs.frozen
+class Plan:
+    """One client, and how much it is asked to do."""
+
+    name: str
+    driver: str
+    arguments: tuple[str, ...]
+
+
+def plans(*, quick: bool, uvloop: bool) -> list[Plan]:
+    """Return what is run in each round. The slow clients get fewer events: a rate needs seconds, not minutes."""
+    many, few = ("10000", "2000") if quick else ("50000", "10000")
+    paced = ("--paced-events", "20000" if quick else "40000", "--latency-events", "1000" if quick else "2000")
+    ours = ("--events", many, "--full-events", many, *paced)
+    found = [
+        Plan(SHARED, "shared_informer", ("--events", few)),
+        Plan(LIGHTKUBE, "lightkube_watch", ("--events", many, "--full-events", few)),
+        Plan(OURS, "scopedcache_informer", ours),
+    ]
+    return [*found, Plan(UVLOOP, "scopedcache_informer", (*ours, "--uvloop"))] if uvloop else found
+
+
+def main() -> int:
+    """Run everything and return the exit status."""
+    options = _parse()
+    pods = 2_000 if options.quick else 10_000
+    scopes = 1_000 if options.quick else 10_000
+    runs = options.runs or (1 if options.quick else 3)
+    began = time.monotonic()
+    measured: dict[str, list[dict[str, float]]] = {}
+    failures: list[str] = []
+
+    def say(text: str) -> None:
+        print(f"[{time.monotonic() - began:4.0f} s] {text}", flush=True)
+
+    for number in range(runs):
+        for plan in plans(quick=options.quick, uvloop=options.uvloop):
+            try:
+                figures = run_driver(plan.driver, pods, *plan.arguments)
+            except DriverError as error:
+                failures.append(f"{plan.name}: {error}")
+                say(f"{plan.name}, run {number + 1} of {runs}: FAILED")
+                continue
+            measured.setdefault(plan.name, []).append(figures)
+            say(f"{plan.name}, run {number + 1} of {runs}: {_brief(figures)}")
+    results = {name: medians(figures) for name, figures in measured.items()}
+    try:
+        say("micro: reads, scopes, import")
+        results[MICRO] = run_module("tests.benchmarks.micro", "--scopes", str(scopes))
+    except DriverError as error:
+        failures.append(str(error))
+    print(f"\n{pods:,} Pods of 4.7 KB over TLS on loopback, {scopes:,} scopes; medians of {runs}\n\n{table(results)}\n")
+    if options.json:
+        options.json.write_text(json.dumps({"runs": runs, "pods": pods, "medians": results, "all": measured}, indent=1))
+    for failure in failures:
+        print(failure, file=sys.stderr)
+    print(f"{'FAILED' if failures else 'Every cache equalled the server.'} {time.monotonic() - began:.0f} s")
+    return 1 if failures else 0
+
+
+def _brief(figures: dict[str, float]) -> str:
+    return (
+        f"first sync {figures['sync_s']:.2f} s, {figures['events_per_s']:,.0f} events/s, "
+        f"{figures['kept_kb_per_object']:.1f} KB kept a Pod"
+    )
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks", description=__doc__.splitlines()[0] if __doc__ else None
+    )
+    parser.add_argument("--runs", type=int, help="rounds to take the medians of (3)")
+    parser.add_argument("--quick", action="store_true", help="one round with fewer objects: to see that it works")
+    parser.add_argument("--uvloop", action="store_true", help="measure ours on uvloop as well")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

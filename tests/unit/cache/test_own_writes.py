@@ -1,0 +1,162 @@
+"""A write through the cache's client is seen by the next read, and never brings back what is gone (G11)."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from scopedcache import EventHandler, ForbiddenError, Need
+from tests.unit.cache.api_server import ALL_VERBS, MEMCACHED, POD
+from tests.unit.cache.world import world
+from tests.unit.clock import idle
+
+
+def pod(name: str = "one", **metadata: Any) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "a", **metadata}}
+
+
+async def test_a_created_an_updated_and_a_deleted_object_are_seen_at_once() -> None:
+    async with world() as w:
+        w.server.grant("a", POD, verbs=ALL_VERBS)
+        scope = await w.cache.open(w.owner(), POD)
+
+        created = await w.client.create(pod())
+        after_create = scope.get(POD, "one")
+        await w.client.patch(POD, "one", {"metadata": {"labels": {"app": "x"}}}, namespace="a")
+        after_patch = scope.get(POD, "one")
+        await w.client.delete(created)
+        after_delete = scope.get(POD, "one")
+
+        assert after_create is not None
+        assert after_patch is not None
+        assert (after_create.uid, after_patch.labels["app"], after_delete) == (created.uid, "x", None)
+
+
+async def test_a_write_is_one_change_for_handlers_and_owners_although_its_event_comes_too() -> None:
+    async with world() as w:
+        w.server.grant("a", POD, verbs=ALL_VERBS)
+        owner = w.owner()
+        await w.cache.open(owner, POD)
+        heard: list[str] = []
+        async with w.cache.informer(POD, namespace="a") as handle:
+            handle.add_handler(EventHandler(on_add=lambda new, initial: heard.append(new.name)))
+            await w.client.create(pod(ownerReferences=[{"uid": owner.uid}]))
+            await idle()
+
+        assert heard == ["one"]
+        assert w.causes(owner) == ["child"]
+
+
+async def test_a_write_of_another_namespace_or_outside_the_selector_is_not_shown() -> None:
+    async with world(selectors={POD: "app=x"}) as w:
+        w.server.grant("a", POD, verbs=ALL_VERBS)
+        scope = await w.cache.open(w.owner(), POD)
+
+        await w.client.create(pod())
+
+        assert scope.list(POD) == []
+
+
+async def test_an_answer_that_comes_after_the_object_was_deleted_does_not_bring_it_back() -> None:
+    async with world() as w:
+        w.server.grant("a", POD, verbs=ALL_VERBS)
+        scope = await w.cache.open(w.owner(), POD)
+        w.server.late = asyncio.Event()
+        writing = asyncio.ensure_future(w.client.create(pod()))
+        await idle()
+        w.server.remove(POD, "one", "a")
+        await idle()
+        w.server.late.set()
+        await writing
+
+        assert scope.get(POD, "one") is None
+
+
+async def test_an_answer_that_comes_after_tear_down_and_re_opening_does_not_bring_back_what_was_deleted() -> None:
+    async with world() as w:
+        given = w.server.grant("a", POD, verbs=ALL_VERBS)
+        owner = w.owner()
+        await w.cache.open(owner, POD)
+        w.server.late = asyncio.Event()
+        writing = asyncio.ensure_future(w.client.create(pod()))
+        await idle()
+        w.server.revoke(given)
+        await w.until(lambda: w.state(owner) == "waiting", limit=20)
+        w.server.remove(POD, "one", "a")
+        w.server.grant("a", POD, verbs=ALL_VERBS)
+        await w.until(lambda: w.state(owner) == "open", limit=20)
+        w.server.late.set()
+        await writing
+
+        assert (await w.cache.open(owner, POD)).list(POD) == []
+
+
+async def test_an_answer_that_comes_while_the_kind_is_denied_is_not_shown() -> None:
+    async with world() as w:
+        given = w.server.grant("a", POD, verbs=ALL_VERBS)
+        owner = w.owner()
+        scope = await w.cache.open(owner, POD)
+        w.server.late = asyncio.Event()
+        writing = asyncio.ensure_future(w.client.create(pod()))
+        await idle()
+        w.server.revoke(given)
+        await w.until(lambda: w.state(owner) == "waiting", limit=20)
+        w.server.late.set()
+        await writing
+
+        with pytest.raises(ForbiddenError):
+            scope.get(POD, "one")
+        assert w.cache.snapshot().informers == []
+
+
+async def test_an_older_answer_never_rolls_back_a_newer_event() -> None:
+    async with world() as w:
+        w.server.grant("a", POD, verbs=ALL_VERBS)
+        w.server.put(POD, "one", "a")
+        scope = await w.cache.open(w.owner(), POD)
+        w.server.late = asyncio.Event()
+        writing = asyncio.ensure_future(
+            w.client.patch(POD, "one", {"metadata": {"labels": {"by": "us"}}}, namespace="a")
+        )
+        await idle()
+        w.server.put(POD, "one", "a", labels={"by": "somebody"})
+        await idle()
+        w.server.late.set()
+        await writing
+
+        found = scope.get(POD, "one")
+        assert found is not None
+        assert found.labels["by"] == "somebody"
+
+
+async def test_a_write_seen_through_a_selector_in_memory_is_shown_to_whom_it_concerns() -> None:
+    async with world() as w:
+        w.server.grant("a", POD, verbs=ALL_VERBS)
+        narrow = await w.cache.open(w.owner("one"), Need(POD, selector="app=x"))
+        wide = await w.cache.open(w.owner("two"), POD)
+
+        await w.client.create(pod())
+
+        assert (narrow.list(POD), len(wide.list(POD))) == ([], 1)
+
+
+async def test_a_write_of_a_named_object_is_seen_by_who_opened_that_name() -> None:
+    async with world() as w:
+        w.server.grant("a", POD, verbs=ALL_VERBS)
+        scope = await w.cache.open(w.owner(), Need(POD, name="one"))
+
+        await w.client.create(pod("one"))
+        await w.client.create(pod("two"))
+
+        assert [found.name for found in scope.list(POD)] == ["one"]
+
+
+async def test_a_write_of_a_kind_that_nobody_opened_costs_nothing() -> None:
+    async with world() as w:
+        w.server.grant("a", MEMCACHED, verbs=ALL_VERBS)
+
+        written = await w.client.patch(MEMCACHED, w.owner().key, {"metadata": {"labels": {"x": "y"}}})
+
+        assert written._data is None  # not even decoded

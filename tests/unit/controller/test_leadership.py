@@ -1,0 +1,158 @@
+"""Who leads, judged from the Lease."""
+
+from datetime import UTC, datetime
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scopedcache.controller.manager.leadership import Candidate, LeaderElection, Record
+from scopedcache.objects import Object
+
+ELECTION = LeaderElection("lease", namespace="system")
+WALL = datetime(2026, 1, 1, tzinfo=UTC)
+THEIRS = Record("them", 15.0, "2026-01-01T00:00:00Z", "2026-01-01T00:00:00Z", 3, "1")
+
+
+@pytest.fixture
+def me():
+    return Candidate("me", ELECTION)
+
+
+def lease(spec, version="2"):
+    return Object.from_dict(
+        {
+            "apiVersion": "coordination.k8s.io/v1",
+            "kind": "Lease",
+            "metadata": {"name": "lease", "namespace": "system", "resourceVersion": version},
+            "spec": spec,
+        }
+    )
+
+
+def won(candidate, now):
+    record = Record.of(lease(candidate.spec(WALL)))
+    candidate.succeeded(record, now, now)
+
+
+def test_without_a_lease_it_is_created(me):
+    me.observe(None, 0)
+
+    assert me.decide(0) == "create"
+
+
+def test_somebody_elses_lease_is_respected_until_it_has_not_changed_for_its_duration(me):
+    me.observe(THEIRS, 100)
+
+    assert me.decide(114.9) == "wait"
+    assert me.decide(115.0) == "take"
+
+
+def test_the_times_written_in_a_lease_do_not_matter_only_that_they_change(me):
+    me.observe(attrs.evolve(THEIRS, renewed="1970-01-01T00:00:00Z"), 100)
+    me.observe(attrs.evolve(THEIRS, renewed="2999-01-01T00:00:00Z"), 110)
+
+    assert me.decide(124.9) == "wait"
+    assert me.decide(125.0) == "take"
+
+
+def test_a_touch_of_the_lease_that_renews_nothing_does_not_prolong_it(me):
+    me.observe(THEIRS, 100)
+    me.observe(attrs.evolve(THEIRS, version="2"), 110)
+
+    assert me.decide(115.0) == "take"
+    assert me.record is not None
+    assert me.record.version == "2"
+
+
+def test_a_released_lease_is_taken_at_once(me):
+    me.observe(attrs.evolve(THEIRS, holder="", duration=1.0), 100)
+
+    assert me.decide(100) == "take"
+
+
+def test_taking_over_counts_a_transition_and_renewing_does_not(me):
+    me.observe(THEIRS, 0)
+    taken = me.spec(WALL)
+    me.succeeded(Record.of(lease(taken)), 20, 20)
+    renewed = me.spec(datetime(2026, 1, 2, tzinfo=UTC))
+
+    assert (taken["holderIdentity"], taken["leaseTransitions"], taken["leaseDurationSeconds"]) == ("me", 4, 15)
+    assert (renewed["leaseTransitions"], renewed["acquireTime"]) == (4, taken["acquireTime"])
+    assert renewed["renewTime"] > taken["renewTime"]
+
+
+def test_a_leader_that_cannot_renew_stops_at_the_renew_deadline(me):
+    won(me, now=100)
+
+    assert not me.must_step_down(109.9)
+    assert me.must_step_down(110)
+
+
+def test_the_deadline_counts_from_when_the_renewal_was_sent(me):
+    me.succeeded(Record.of(lease(me.spec(WALL))), asked=100, now=104)
+
+    assert me.deadline == 110
+
+
+def test_a_leader_stops_when_somebody_else_holds_the_lease(me):
+    won(me, now=100)
+    me.observe(THEIRS, 101)
+
+    assert me.must_step_down(101)
+
+
+def test_a_leader_whose_lease_was_deleted_writes_it_again(me):
+    won(me, now=100)
+    me.observe(None, 101)
+
+    assert not me.must_step_down(101)
+    assert me.decide(101) == "create"
+
+
+def test_a_candidate_that_never_led_has_nothing_to_stop(me):
+    assert not me.must_step_down(1e9)
+
+
+def test_a_released_lease_names_nobody(me):
+    won(me, now=100)
+    spec = me.released_spec(WALL)
+
+    assert (spec["holderIdentity"], spec["leaseDurationSeconds"]) == ("", 1)
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        {"lease_duration": 10.0, "renew_deadline": 10.0},
+        {"renew_deadline": 2.0},
+        {"retry_period": 0.0},
+    ],
+)
+def test_times_that_would_allow_two_leaders_or_one_try_are_refused(times):
+    with pytest.raises(ValueError, match="a leader must stop before others begin"):
+        LeaderElection("lease", namespace="system", **times)
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.floats(0.1, 30), st.booleans()), max_size=60))
+def test_two_candidates_never_lead_at_the_same_time(steps):
+    """Each step: time passes, then one candidate tries, with a network that may be broken."""
+    candidates = {name: Candidate(name, ELECTION) for name in "abc"}
+    stored: Record | None = None
+    now, version = 0.0, 0
+    for name, pause, reachable in steps:
+        now += pause
+        for candidate in candidates.values():
+            if candidate.must_step_down(now):
+                candidate.step_down()
+        candidate = candidates[name]
+        if reachable:
+            candidate.observe(stored, now)
+            if candidate.must_step_down(now):
+                candidate.step_down()
+            if candidate.decide(now) != "wait":
+                version += 1
+                stored = Record.of(lease(candidate.spec(WALL.replace(microsecond=version)), str(version)))
+                candidate.succeeded(stored, now, now)
+        assert sum(c.leading and not c.must_step_down(now) for c in candidates.values()) <= 1

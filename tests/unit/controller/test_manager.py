@@ -1,0 +1,266 @@
+"""The order in which an operator begins and ends."""
+
+import asyncio
+import os
+import signal
+from contextlib import asynccontextmanager
+
+import aiohttp
+import pytest
+
+from scopedcache.controller.controller import Controller
+from scopedcache.controller.manager.leadership import LeaderElection
+from scopedcache.controller.manager.manager import Manager, Runnable
+from scopedcache.controller.manager.stop_signals import stop_signals
+from scopedcache.errors import ConfigurationError, ForbiddenError
+from scopedcache.metrics import LEADING, Counters
+from tests.unit.controller.fake_cache import MEMCACHED, FakeCache, memcached
+
+real = pytest.mark.asyncio(loop_factories=["real"])
+LEASE = ("Lease", "system", "lease")
+
+
+class Diary:
+    """Notes what happens, in order. `takes` is how long a reconcile lasts."""
+
+    def __init__(self, takes=0.0):
+        self.entries = []
+        self.takes = takes
+
+    async def reconcile(self, request):
+        self.entries.append(f"begin {request.name}")
+        try:
+            await asyncio.sleep(self.takes)
+        except asyncio.CancelledError:
+            self.entries.append(f"cancel {request.name}")
+            raise
+        self.entries.append(f"end {request.name}")
+
+    def runnable(self, name, *, leader_only=False, error=None):
+        async def run():
+            self.entries.append(f"start {name}")
+            try:
+                await asyncio.sleep(5 if error else 1e6)
+                raise error
+            finally:
+                self.entries.append(f"stop {name}")
+
+        return Runnable(run, leader_only=leader_only, name=name)
+
+
+@pytest.fixture
+def cache():
+    return FakeCache()
+
+
+@pytest.fixture
+def diary():
+    return Diary()
+
+
+def controller(diary, **options):
+    return Controller(for_=MEMCACHED, reconcile=diary, **options)
+
+
+def election(identity):
+    return LeaderElection("lease", namespace="system", identity=identity)
+
+
+@asynccontextmanager
+async def running(manager, *, settle=1.0):
+    stop = asyncio.Event()
+    task = asyncio.create_task(manager.run(stop))
+    await asyncio.sleep(settle)
+    yield stop
+    stop.set()
+    await task
+
+
+async def test_it_reconciles_until_it_is_stopped_and_leaves_nothing_behind(cache, diary):
+    before = asyncio.all_tasks()
+    cache.put(memcached())
+    async with running(Manager(cache, controllers=[controller(diary)])):
+        pass
+
+    assert diary.entries == ["begin m", "end m"]
+    assert (cache.handles, cache.subscribers, asyncio.all_tasks()) == ([], [], before)
+
+
+async def test_a_run_under_way_may_end_and_nothing_new_begins(cache):
+    diary = Diary(takes=20)
+    for name in "mn":
+        cache.put(memcached(name))
+    async with running(Manager(cache, controllers=[controller(diary)])):
+        pass
+
+    assert diary.entries == ["begin m", "end m"]
+
+
+async def test_a_run_that_outlasts_the_stop_timeout_is_cancelled(cache):
+    diary = Diary(takes=25)
+    cache.put(memcached())
+    async with running(Manager(cache, controllers=[controller(diary)], stop_timeout=10)):
+        pass
+
+    assert diary.entries == ["begin m", "cancel m"]
+    assert asyncio.get_running_loop().time() == pytest.approx(11, abs=0.1)
+
+
+async def test_its_own_cancellation_ends_it_at_once(cache):
+    diary = Diary(takes=25)
+    cache.put(memcached())
+    task = asyncio.create_task(Manager(cache, controllers=[controller(diary)]).run())
+    await asyncio.sleep(1)
+    task.cancel()
+    await asyncio.wait([task])
+
+    assert (task.cancelled(), diary.entries) == (True, ["begin m", "cancel m"])
+
+
+async def test_failing_reconciles_do_not_end_it(cache):
+    async def reconcile(request):
+        raise SystemExit(1)
+
+    cache.put(memcached())
+    manager = Manager(cache, controllers=[Controller(for_=MEMCACHED, reconcile=reconcile)])
+    async with running(manager):
+        await asyncio.sleep(3600)
+
+
+@pytest.mark.parametrize("leader_only", [True, False])
+@pytest.mark.parametrize("elected", [True, False])
+async def test_a_runnable_that_fails_ends_everything_and_is_raised(cache, diary, leader_only, elected):
+    manager = Manager(
+        cache,
+        controllers=[controller(diary)],
+        runnables=[diary.runnable("broken", leader_only=leader_only, error=KeyError("x")), diary.runnable("other")],
+        leader_election=election("me") if elected else None,
+    )
+    with pytest.raises(KeyError):
+        await manager.run()
+
+    assert sorted(diary.entries) == ["start broken", "start other", "stop broken", "stop other"]
+    assert cache.handles == []
+
+
+async def test_a_runnable_that_ends_well_ends_nothing_else(cache, diary):
+    async def once():
+        diary.entries.append("once")
+
+    async with running(Manager(cache, runnables=[once], controllers=[controller(diary)])):
+        cache.put(memcached())
+        await asyncio.sleep(1)
+
+    assert diary.entries == ["once", "begin m", "end m"]
+
+
+# -- leadership ----------------------------------------------------------------------------------------------------
+
+
+async def test_caches_are_warm_before_leadership_is_sought(cache, diary):
+    cache.withheld.add(("Memcached", None))
+    cache.put(memcached())
+    async with running(Manager(cache, controllers=[controller(diary)], leader_election=election("me"))):
+        assert LEASE not in cache.client.objects
+        cache.handle(MEMCACHED).sync()
+        await asyncio.sleep(1)
+        assert LEASE in cache.client.objects
+
+    assert diary.entries == ["begin m", "end m"]
+
+
+async def test_without_leadership_nothing_is_reconciled_but_the_caches_are_warm(cache, diary):
+    cache.put(memcached())
+    other = Diary()
+    leader = Manager(cache, controllers=[controller(other)], leader_election=election("leader"))
+    waiting = Manager(
+        cache,
+        controllers=[controller(diary)],
+        leader_election=election("waiting"),
+        runnables=[diary.runnable("everywhere"), diary.runnable("leader", leader_only=True)],
+    )
+    async with running(leader), running(waiting):
+        await asyncio.sleep(600)
+        assert (leader.leading, waiting.leading, waiting.ready) == (True, False, True)
+        assert len(cache.handles) == 2
+
+    assert other.entries == ["begin m", "end m"]
+    assert diary.entries == ["start everywhere", "stop everywhere"]
+
+
+async def test_the_lease_is_given_up_after_the_last_run_has_ended(cache):
+    diary = Diary(takes=20)
+    cache.put(memcached())
+    async with running(Manager(cache, controllers=[controller(diary)], leader_election=election("me"))) as stop:
+        stop.set()
+        await asyncio.sleep(10)
+        assert cache.client.objects[LEASE]["spec"]["holderIdentity"] == "me"
+
+    assert diary.entries == ["begin m", "end m"]
+    assert cache.client.objects[LEASE]["spec"]["holderIdentity"] == ""
+
+
+async def test_lost_leadership_ends_the_workers_keeps_the_caches_and_competes_again(cache):
+    diary = Diary(takes=20)
+    counters = Counters()
+    cache.put(memcached())
+    manager = Manager(
+        cache,
+        instrumentation=counters,
+        controllers=[controller(diary)],
+        leader_election=election("me"),
+        runnables=[diary.runnable("leader", leader_only=True)],
+    )
+    async with running(manager):
+        cache.client.error = ForbiddenError("no leases for you")
+        await asyncio.sleep(15)
+        assert (manager.leading, len(cache.handles), counters.value(LEADING)) == (False, 1, 0)
+        assert sorted(diary.entries) == ["begin m", "cancel m", "start leader", "stop leader"]
+        diary.entries.clear()
+        cache.client.error = None
+        await asyncio.sleep(60)
+        assert manager.leading
+
+    assert diary.entries[:2] == ["start leader", "begin m"]
+    assert "end m" in diary.entries
+
+
+# -- outside -------------------------------------------------------------------------------------------------------
+
+
+@real
+async def test_probes_and_metrics_are_served_while_it_runs(cache, diary):
+    cache.put(memcached())
+    manager = Manager(cache, controllers=[controller(diary)], health_address=0, metrics_address=0)
+    async with running(manager, settle=0.2), aiohttp.ClientSession() as session:
+        (served,) = manager.addresses
+        async with session.get(f"http://{served}/readyz") as answer:
+            ready = await answer.json()
+        async with session.get(f"http://{served}/metrics") as answer:
+            metrics = await answer.text()
+
+    assert (ready["ready"], ready["controllers"]["memcached"]["running"]) == (True, True)
+    assert 'scopedcache_reconciles_total{controller="memcached",result="success"} 1' in metrics
+
+
+@real
+async def test_a_port_in_use_is_told_before_anything_runs(cache, diary):
+    async with running(Manager(cache, health_address=0), settle=0.1):
+        pass
+    taken = Manager(cache, health_address=0)
+    async with running(taken, settle=0.1):
+        again = Manager(cache, health_address=str(taken.addresses[0]), runnables=[diary.runnable("never")])
+        with pytest.raises(ConfigurationError, match="another process listens there"):
+            await again.run()
+
+    assert diary.entries == []
+
+
+@real
+async def test_a_signal_stops_it_in_order(cache, diary):
+    cache.put(memcached())
+    with stop_signals() as stop:
+        asyncio.get_running_loop().call_later(0.2, os.kill, os.getpid(), signal.SIGTERM)
+        await Manager(cache, controllers=[controller(diary)]).run(stop)
+
+    assert diary.entries == ["begin m", "end m"]

@@ -1,0 +1,301 @@
+"""What the queue promises, rule by rule, and then for any interleaving."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scopedcache.controller.work_queue import LOW_EVERY, FailureBackoff, WorkQueue
+from scopedcache.kinds import ObjectKey
+
+
+class Clock:
+    def __init__(self):
+        self.now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def queue(clock):
+    return WorkQueue[ObjectKey](timer=clock)
+
+
+def key(name, namespace="a"):
+    return ObjectKey(namespace, name)
+
+
+def drain(queue):
+    """Run everything that is ready, one after the other."""
+    order = []
+    while (picked := queue.pick()) is not None:
+        order.append(picked)
+        queue.done(picked)
+    return order
+
+
+def names(keys):
+    return [k.name for k in keys]
+
+
+def test_a_key_added_often_runs_once(queue):
+    for _ in range(5):
+        queue.add(key("x"))
+
+    assert drain(queue) == [key("x")]
+
+
+def test_a_running_key_is_not_handed_out_again(queue):
+    queue.add(key("x"))
+    queue.pick()
+    queue.add(key("x"))
+
+    assert queue.pick() is None
+    assert queue.ready == 0
+
+
+def test_a_key_added_while_it_runs_runs_once_more(queue):
+    queue.add(key("x"))
+    queue.pick()
+    queue.add(key("x"))
+    queue.add(key("x"))
+    queue.done(key("x"))
+
+    assert drain(queue) == [key("x")]
+
+
+def test_a_delayed_key_is_not_ready_before_its_time(queue, clock):
+    queue.add(key("x"), after=5)
+    clock.now += 4.9
+
+    assert (queue.ready, queue.delayed, queue.pick()) == (0, 1, None)
+
+
+def test_a_delayed_key_is_ready_at_its_time(queue, clock):
+    queue.add(key("x"), after=5)
+    assert queue.next_due == 105
+    clock.now += 5
+
+    assert (queue.ready, queue.delayed, queue.pick()) == (1, 0, key("x"))
+
+
+def test_of_two_delays_the_earlier_counts(queue, clock):
+    queue.add(key("x"), after=5)
+    queue.add(key("x"), after=2)
+    queue.add(key("x"), after=9)
+
+    assert queue.next_due == 102
+    clock.now += 20
+    assert drain(queue) == [key("x")]
+
+
+def test_an_add_without_delay_ends_the_delay(queue, clock):
+    queue.add(key("x"), after=60)
+    queue.add(key("x"))
+
+    assert drain(queue) == [key("x")]
+    clock.now += 61
+    assert drain(queue) == []
+
+
+def test_a_delay_that_ends_while_the_key_runs_makes_it_run_once_more(queue, clock):
+    queue.add(key("x"))
+    queue.pick()
+    queue.add(key("x"), after=1)
+    clock.now += 2
+    assert queue.pick() is None
+    queue.done(key("x"))
+
+    assert drain(queue) == [key("x")]
+
+
+def test_high_overtakes_low(queue):
+    queue.add(key("low"), priority="low")
+    queue.add(key("high"))
+
+    assert names(drain(queue)) == ["high", "low"]
+
+
+def test_the_highest_priority_ever_asked_for_counts(queue):
+    queue.add(key("first"), priority="low")
+    queue.add(key("second"), priority="low")
+    queue.add(key("second"))
+    queue.add(key("second"), priority="low")
+
+    assert names(drain(queue)) == ["second", "first"]
+
+
+def test_every_eighth_pick_is_low_while_one_waits(queue):
+    for number in range(20):
+        queue.add(key(f"high-{number:02}"))
+        queue.add(key(f"low-{number:02}"), priority="low")
+    order = names(drain(queue))[:24]
+
+    assert [i for i, name in enumerate(order, 1) if name.startswith("low")][:2] == [LOW_EVERY, 2 * LOW_EVERY]
+
+
+def test_keys_of_a_namespace_are_first_come_first_served(queue):
+    for name in "cab":
+        queue.add(key(name))
+
+    assert names(drain(queue)) == ["c", "a", "b"]
+
+
+def test_namespaces_take_turns(queue):
+    for number in range(3):
+        queue.add(key(f"loud-{number}", "loud"))
+    queue.add(key("quiet", "quiet"))
+
+    assert names(drain(queue)) == ["loud-0", "quiet", "loud-1", "loud-2"]
+
+
+def test_each_failure_doubles_the_pause_up_to_the_cap(queue, clock):
+    pauses = []
+    for _ in range(16):
+        pauses.append(queue.add_rate_limited(key("x")))
+        clock.now += 100
+        drain(queue)
+
+    assert pauses[:4] == [0.005, 0.01, 0.02, 0.04]
+    assert pauses[-1] == FailureBackoff().cap
+
+
+def test_ten_thousand_failures_do_not_overflow(queue):
+    assert FailureBackoff().delay(10_000) == FailureBackoff().cap
+
+
+def test_forgetting_starts_the_back_off_again(queue):
+    queue.add_rate_limited(key("x"))
+    queue.add_rate_limited(key("x"))
+    queue.forget(key("x"))
+
+    assert queue.add_rate_limited(key("x")) == 0.005
+
+
+def test_a_retry_keeps_the_priority_of_the_run(queue, clock):
+    queue.add(key("retried"), priority="low")
+    queue.pick()
+    queue.add_rate_limited(key("retried"))
+    queue.done(key("retried"))
+    clock.now += 1
+    queue.add(key("fresh"))
+
+    assert names(drain(queue)) == ["fresh", "retried"]
+
+
+def test_a_discarded_key_does_not_run_again(queue, clock):
+    for name, after in (("ready", 0), ("delayed", 1), ("again", 0)):
+        queue.add(key(name), after=after)
+    assert queue.pick() == key("ready")
+    assert queue.pick() == key("again")
+    queue.add(key("again"))
+    for name in ("ready", "delayed", "again"):
+        queue.discard(key(name))
+    queue.done(key("ready"))
+    queue.done(key("again"))
+    clock.now += 60
+
+    assert drain(queue) == []
+
+
+def test_after_shutdown_nothing_is_handed_out_and_running_keys_may_end(queue):
+    queue.add(key("x"))
+    queue.add(key("y"))
+    running = queue.pick()
+    queue.add(running)
+    queue.shutdown()
+    queue.add(key("z"))
+    queue.done(running)
+
+    assert (queue.pick(), queue.ready, queue.running) == (None, 0, 0)
+
+
+def test_a_key_that_does_not_run_cannot_be_done(queue):
+    with pytest.raises(ValueError, match="a/x is not running"):
+        queue.done(key("x"))
+
+
+def test_overtaken_delays_do_not_pile_up(queue):
+    for _ in range(10_000):
+        queue.add(key("x"), after=600)
+        queue.add(key("x"))
+        drain(queue)
+
+    assert len(queue._heap) < 200
+
+
+KEYS = st.builds(ObjectKey, st.sampled_from(["a", "b"]), st.sampled_from(["x", "y", "z"]))
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("add"), KEYS, st.sampled_from([0.0, 1.0, 5.0]), st.sampled_from(["high", "low", None])),
+        st.tuples(st.just("fail"), KEYS),
+        st.tuples(st.just("discard"), KEYS),
+        st.tuples(st.just("pick")),
+        st.tuples(st.just("done")),
+        st.tuples(st.just("wait"), st.sampled_from([0.5, 3.0, 100.0])),
+    ),
+    max_size=60,
+)
+
+
+@given(STEPS)
+def test_no_interleaving_runs_a_key_twice_at_once_loses_it_or_runs_it_early(steps):
+    clock = Clock()
+    queue = WorkQueue[ObjectKey](timer=clock)
+    owed: dict[ObjectKey, float] = {}  # the model: when each key that was asked for may run, at the earliest
+    running: list[ObjectKey] = []
+    for step in steps:
+        match step:
+            case ("add", k, after, priority):
+                queue.add(k, after=after, priority=priority)
+                owed[k] = min(owed.get(k, float("inf")), clock.now + after)
+            case ("fail", k):
+                owed[k] = min(owed.get(k, float("inf")), clock.now + queue.add_rate_limited(k))
+            case ("discard", k):
+                queue.discard(k)
+                owed.pop(k, None)
+            case ("pick",):
+                picked = queue.pick()
+                free = {k for k, due in owed.items() if due <= clock.now and k not in running}
+                assert (picked in free) if free else picked is None
+                if picked is not None:
+                    running.append(picked)
+                    del owed[picked]
+            case ("done",) if running:
+                queue.done(running.pop(0))
+            case ("wait", pause):
+                clock.now += pause
+        due = {k for k, due in owed.items() if due <= clock.now}
+        assert queue.ready == len(due - set(running))
+        assert queue.running == len(running)
+        assert queue.delayed == len(owed) - len(due)
+
+
+@given(st.lists(st.tuples(KEYS, st.sampled_from(["high", "low"])), min_size=1))
+def test_a_namespace_waits_for_at_most_one_key_of_each_other(adds):
+    queue = WorkQueue[ObjectKey](timer=Clock())
+    for k, _ in adds:
+        queue.add(k)
+    order = [k.namespace for k in drain(queue)]
+
+    for index in range(1, len(order)):
+        if order[index] == order[index - 1]:
+            assert len(set(order[index:])) == 1, "a namespace had two turns while another one waited"
+
+
+@given(st.lists(st.sampled_from(["high", "low"]), min_size=1, max_size=80))
+def test_low_is_picked_at_least_every_eighth_time_and_never_first_while_high_waits(priorities):
+    queue = WorkQueue[ObjectKey](timer=Clock())
+    for number, priority in enumerate(priorities):
+        queue.add(key(f"{priority}-{number}"), priority=priority)
+    order = [k.name.split("-")[0] for k in drain(queue)]
+
+    both = order[: max(i for i, p in enumerate(order) if p == "high") + 1] if "high" in order else []
+    lows = [i for i, p in enumerate(both, 1) if p == "low"]
+    assert lows == list(range(LOW_EVERY, len(both) + 1, LOW_EVERY))[: len(lows)]
+    assert len(lows) == min(priorities.count("low"), len(both) // LOW_EVERY)

@@ -1,0 +1,287 @@
+"""What a person may get wrong: one line that names the cause and the fix, a documented exit status, no traceback."""
+
+import json
+import socket
+
+import pytest
+
+import examples.memcached_operator.__main__ as command
+from tests.unit.fake_api import cut, html, kubeconfig, no_trouble, refusing, silent
+
+
+def only_line(operator):
+    """Return the one line of a start that failed: nothing else is said but that it starts."""
+    lines = [line for line in operator.lines if '"operator.starting"' not in line]
+    assert len(lines) == 1, operator.log.read_text()
+    return lines[0]
+
+
+def failure(operator):
+    """Return (exit status, error, advice) of a run that ended by itself."""
+    status, line = operator.end(), json.loads(only_line(operator))
+    assert (line["event"], line["level"], "traceback" in line) == ("operator.failed", "critical", False)
+    return status, line["error"], line.get("advice", "")
+
+
+# -- the kubeconfig --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("content", "arguments", "words"),
+    [
+        (None, [], "does not exist; name one with --kubeconfig or KUBECONFIG"),
+        ("clusters: [b", [], "it is not YAML: expected ',' or ']'"),
+        ("", [], "file is empty"),
+        ("just words", [], "cannot be used"),
+        (kubeconfig("http://127.0.0.1:1"), ["--context", "prod"], "has no context 'prod'; it has: testing"),
+        (kubeconfig("nonsense"), [], "the server address 'nonsense' is not an http(s) URL"),
+        (kubeconfig("https://127.0.0.1:1", ca="/nowhere/ca.crt"), [], "/nowhere/ca.crt"),
+        (kubeconfig("http://127.0.0.1:1", tokenFile="/nowhere/token"), [], "/nowhere/token"),
+    ],
+    ids=["missing", "broken", "empty", "words", "context", "address", "CA file", "token file"],
+)
+def test_a_kubeconfig_that_cannot_be_used_is_named(operator, tmp_path, content, arguments, words):
+    path = tmp_path / "config"
+    if content is not None:
+        path.write_text(content)
+    status, error, _ = failure(operator("--kubeconfig", path, *arguments))
+
+    assert status == 3
+    assert words in error
+
+
+def test_in_text_the_failure_is_one_line_too(operator, tmp_path):
+    run = operator("--kubeconfig", tmp_path / "none", "--log-format", "text")
+
+    assert run.end() == 3
+    assert "CRITICAL operator.failed error=" in only_line(run)
+
+
+def test_with_v_the_traceback_is_there(operator, tmp_path):
+    run = operator("--kubeconfig", tmp_path / "none", "-v")
+
+    assert run.end() == 3
+    assert "Traceback" in json.loads(only_line(run))["traceback"]
+
+
+# -- the server ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("server", "error", "advice"),
+    [
+        ("http://127.0.0.1:1", "http://127.0.0.1:1 cannot be connected to: Connection refused", "the server runs"),
+        ("https://no-such-host.invalid", "https://no-such-host.invalid cannot be connected to", "its address"),
+    ],
+)
+def test_a_server_that_cannot_be_reached_is_named(operator, tmp_path, server, error, advice):
+    path = tmp_path / "config"
+    path.write_text(kubeconfig(server, token="x"))
+    status, said, told = failure(operator("--kubeconfig", path))
+
+    assert status == 3
+    assert error in said
+    assert advice in told
+
+
+@pytest.mark.parametrize(
+    ("answer", "words", "advice"),
+    [
+        (html(), "the answer is text/html, not JSON", "no Kubernetes API server"),
+        (html(403), "403 from something that is not the API server", "its address"),
+        (refusing(401, "Unauthorized"), "401", "put a new token or certificate into the kubeconfig"),
+        (refusing(503, "ServiceUnavailable"), "503", "look at its log"),
+        (cut, "Server disconnected", "the server runs"),
+    ],
+    ids=["HTML", "HTML 403", "expired token", "503", "cut"],
+)
+def test_a_server_that_is_of_no_use_is_named(operator, api, kubeconfig, answer, words, advice):
+    api.answer = answer
+    status, error, told = failure(operator("--kubeconfig", kubeconfig))
+
+    assert status == 3
+    assert words in error
+    assert advice in told
+    assert "secret-token" not in error
+
+
+def test_a_server_that_forbids_its_version_is_there_all_the_same(operator, api, kubeconfig):
+    async def answer(request):
+        return await refusing(403, "Forbidden")(request) if request.path == "/version" else None
+
+    api.answer = answer
+
+    operator("--kubeconfig", kubeconfig, "--no-leader-elect").await_readiness(200)
+
+
+# -- options ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--workers", "0"], "workers= is at least 1, not 0"),
+        (["--workers", "many"], "--workers: invalid int value: 'many'"),
+        (["--detection-bound", "0.1"], "detection_bound=0.1 s is too short: 2.55 s is the least"),
+        (["--detection-bound", "nan"], "detection_bound=nan s is too short"),
+        (["--colour"], "unrecognized arguments: --colour"),
+    ],
+)
+def test_an_option_that_makes_no_sense_is_named_before_anything_is_asked(operator, api, kubeconfig, arguments, words):
+    run = operator("--kubeconfig", kubeconfig, *arguments)
+
+    assert run.end() == 2
+    assert words in only_line(run)
+    assert api.requests == []
+
+
+@pytest.mark.parametrize("option", ["--health-address", "--metrics-address"])
+@pytest.mark.parametrize("address", ["nonsense", "127.0.0.1:99999"])
+def test_an_address_that_is_none_is_named(operator, kubeconfig, option, address):
+    status, error, _ = failure(operator("--kubeconfig", kubeconfig, option, address))
+
+    assert (status, error) == (3, f"'{address}' is not an address to listen on; write it as host:port, e.g. :8081")
+
+
+def test_a_port_in_use_is_named_with_what_to_do(operator, kubeconfig):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        status, error, _ = failure(operator("--kubeconfig", kubeconfig, "--health-address", address))
+
+    assert status == 3
+    assert error.startswith(f"cannot listen on {address}: another process listens there; stop it, or choose another")
+
+
+def test_every_exit_status_is_documented():
+    rows = [line.split("|")[1].strip() for line in (command.__doc__ or "").splitlines() if line.startswith("| ")]
+
+    assert rows == ["Exit status", "0", "1", "2", "3"]
+
+
+# -- stopping --------------------------------------------------------------------------------------------------------
+
+
+def test_SIGTERM_while_it_waits_for_the_first_answer_ends_it(operator, api, kubeconfig):
+    api.answer = silent
+    run = operator("--kubeconfig", kubeconfig)
+    run.until(lambda: api.requests, "the first request")
+    status, seconds = run.terminate()
+
+    assert (status, run.lines) == (0, [])
+    assert seconds < 5
+
+
+def test_SIGTERM_ends_it_with_its_Lease_released(operator, api, kubeconfig):
+    run = operator("--kubeconfig", kubeconfig)
+    run.await_event("leader.elected")
+    status, seconds = run.terminate()
+
+    assert status == 0
+    assert seconds < 5
+    (lease,) = [found for (plural, *_), found in api.objects.items() if plural == "leases"]
+    assert lease["spec"]["holderIdentity"] == ""
+
+
+def test_SIGTERM_ends_it_in_time_though_the_server_answers_nothing_any_more(operator, api, kubeconfig):
+    run = operator("--kubeconfig", kubeconfig)
+    run.await_event("leader.elected")
+    api.answer = silent
+    api.put(memcached("m"))
+    status, seconds = run.terminate()
+
+    assert status == 0
+    assert seconds < 5
+
+
+def memcached(name, size=1):
+    metadata = {"name": name, "namespace": "a", "generation": 1}
+    return {
+        "apiVersion": "cache.example.com/v1alpha1",
+        "kind": "Memcached",
+        "metadata": metadata,
+        "spec": {"size": size},
+    }
+
+
+# -- while it runs ---------------------------------------------------------------------------------------------------
+
+
+def test_a_CRD_that_is_not_installed_yet_is_waited_for_in_one_line(operator, api, kubeconfig):
+    served = api.served.pop("cache.example.com")
+    run = operator("--kubeconfig", kubeconfig, "--no-leader-elect")
+    line = run.await_event("kind.not_served")
+    assert "check that its CRD is installed" in line["error"]
+    assert run.await_readiness(503)["controllers"]["memcached"]["not_served"] == [
+        "Memcached.v1alpha1.cache.example.com"
+    ]
+    asked = len(api.requests)
+    run.until(lambda: len(api.requests) > asked, "it asks again")
+    api.served["cache.example.com"] = served
+    run.await_event("kind.served")
+    run.await_readiness(200)
+    api.put(memcached("m"))
+    run.until(lambda: api.find("deployments", "a", "m"), "the Deployment")
+
+    assert len(run.events("kind.not_served")) == 1
+    assert [line for line in run.events("task.failed") if line["level"] == "error"] == []
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [html(), refusing(401, "Unauthorized"), refusing(503, "ServiceUnavailable"), cut],
+    ids=["HTML", "expired token", "503", "cut"],
+)
+def test_what_would_end_a_start_does_not_end_a_run_and_heals(operator, api, kubeconfig, answer):
+    run = operator("--kubeconfig", kubeconfig, "--no-leader-elect", "--detection-bound", "3")
+    run.await_readiness(200)
+    api.answer = answer
+    api.drop_watches()
+    asked = len(api.requests)
+    run.until(lambda: len(api.requests) >= asked + 3, "it tries again")
+    api.answer = no_trouble
+    api.put(memcached("m"))
+    run.until(lambda: api.find("deployments", "a", "m"), "the Deployment")
+
+    run.await_readiness(200)
+    assert "Traceback" not in run.log.read_text()
+    assert "secret-token" not in run.log.read_text()
+
+
+def test_credentials_that_expire_while_it_runs_make_it_unready_until_they_are_renewed(operator, api, kubeconfig):
+    run = operator("--kubeconfig", kubeconfig, "--no-leader-elect", "--detection-bound", "3")
+    run.await_readiness(200)
+    api.answer = refusing(401, "Unauthorized")
+    run.await_readiness(503)
+    api.answer = no_trouble
+
+    run.await_readiness(200)
+
+
+def test_a_line_over_the_limit_ends_a_watch_and_not_the_process(operator, api, kubeconfig):
+    run = operator("--kubeconfig", kubeconfig, "--no-leader-elect")
+    run.await_readiness(200)
+    api.send_watchers(b"x" * (65 * 2**20))
+    said = run.await_event("watch.interrupted")
+    api.put(memcached("m"))
+    run.until(lambda: api.find("deployments", "a", "m"), "the Deployment")
+
+    assert "limit" in said["error"]
+    assert len(json.dumps(said)) < 1000
+
+
+def test_a_negative_size_that_a_schema_let_through_is_one_failing_object_and_delays_no_other(operator, api, kubeconfig):
+    async def answer(request):
+        if request.method == "POST" and request.path.endswith("/deployments"):
+            body = await request.json()
+            if body["spec"]["replicas"] < 0:
+                return await refusing(422, "Invalid")(request)
+        return None
+
+    api.answer = answer
+    run = operator("--kubeconfig", kubeconfig, "--no-leader-elect", "--workers", "1")
+    api.put(memcached("bad", -1))
+    api.put(memcached("good", 1))
+    run.until(lambda: api.find("deployments", "a", "good"), "the other's Deployment")
+    said = run.await_event("reconcile.failed")
+
+    assert (said["key"], "422" in said["error"], "traceback" in said) == ("a/bad", True, False)

@@ -1,0 +1,162 @@
+"""What a status says, from what was seen: reasons, nodes, times, generations."""
+
+import pytest
+
+from examples.memcached_operator.status import name_taken, refused, succeeded
+from scopedcache import ForbiddenError
+from scopedcache.controller.reporting.status import merged
+from tests.unit.examples.objects import deployment, memcached
+
+LONG_AGO = "2020-01-01T00:00:00Z"
+LOST = ForbiddenError(verb="list", resource="pods", namespace="a", by="authorizer")
+
+
+def after(owner, patch):
+    """Return the Memcached as it is once a patch of its status was written."""
+    status = merged(owner.at("status", default={}), patch)
+    return memcached(owner.name, size=owner.at("spec", "size"), generation=owner.generation, status=status)
+
+
+def ready(size=2, *, since=None):
+    """Return a Memcached whose servers are all there."""
+    owner = memcached(size=size)
+    made = after(owner, succeeded(owner, deployment(owner, available=size), [f"p{n}" for n in range(size)]))
+    return aged(made) if since else made
+
+
+def aged(owner):
+    """Return it as if its conditions had been written long ago."""
+    status = owner.at("status")
+    for condition in status["conditions"]:
+        condition["lastTransitionTime"] = LONG_AGO
+    return memcached(owner.name, size=owner.at("spec", "size"), status=status)
+
+
+def condition(owner, type_="Successful"):
+    found = {c["type"]: c for c in owner.at("status", "conditions", default=[])}.get(type_)
+    return found and (found["status"], found["reason"])
+
+
+# -- success ---------------------------------------------------------------------------------------------------------
+
+
+def test_all_servers_available_is_success_with_their_names():
+    owner = ready(2)
+
+    assert condition(owner) == ("True", "ReconcileSucceeded")
+    assert owner.at("status", "nodes") == ["p0", "p1"]
+    assert owner.at("status", "state") == {
+        "status": "Succeeded",
+        "message": "Deployment m has 2 of 2 servers available",
+    }
+    assert owner.at("status", "observedGeneration") == 1
+
+
+def test_a_size_of_zero_is_reached_without_any_server():
+    owner = memcached(size=0)
+
+    assert condition(after(owner, succeeded(owner, deployment(owner), []))) == ("True", "ReconcileSucceeded")
+
+
+@pytest.mark.parametrize(
+    ("available", "nodes", "seen"),
+    [(1, ["p", "q"], 1), (2, ["p"], 1), (2, ["p", "q", "old"], 1), (2, ["p", "q"], 0), (None, [], 1)],
+    ids=["not available", "a pod is missing", "an old pod is there", "not seen by its controller", "nothing yet"],
+)
+def test_a_Deployment_that_is_on_its_way_is_no_success_yet(available, nodes, seen):
+    owner = memcached(size=2)
+    made = after(owner, succeeded(owner, deployment(owner, available=available, seen=seen), nodes))
+
+    assert (condition(made), made.at("status", "state")) == (("Unknown", "Progressing"), None)
+    assert made.at("status", "nodes") == nodes
+
+
+def test_writing_the_same_again_changes_nothing():
+    owner = ready(2, since=LONG_AGO)
+    again = succeeded(owner, deployment(owner, available=2), ["p0", "p1"])
+
+    assert merged(owner.at("status"), again) == owner.at("status")
+
+
+def test_the_generation_that_was_seen_is_told():
+    owner = memcached(size=1, generation=4)
+    status = succeeded(owner, deployment(owner, available=1), ["p"])
+
+    assert (status["observedGeneration"], status["conditions"][0]["observedGeneration"]) == (4, 4)
+
+
+# -- refusals --------------------------------------------------------------------------------------------------------
+
+
+def test_who_never_had_the_right_is_told_so_with_verb_kind_and_place():
+    owner = memcached()
+    made = after(owner, refused(owner, LOST))
+
+    assert condition(made) == ("False", "NotPermitted")
+    assert condition(made, "Stale") is None
+    assert made.at("status", "state", "status") == "Failed"
+    message = made.at("status", "state", "message")
+    assert message == "Forbidden: may not list pods in namespace a, which Memcached m needs (not permitted by RBAC)"
+
+
+def test_who_had_the_right_and_lost_it_keeps_its_nodes_marked_as_stale():
+    owner = ready(2)
+    made = after(owner, refused(owner, LOST))
+
+    assert condition(made) == ("False", "PermissionRevoked")
+    assert condition(made, "Stale") == ("True", "PermissionRevoked")
+    assert made.at("status", "nodes") == ["p0", "p1"]
+
+
+def test_the_reason_comes_from_the_last_status_so_it_survives_restarts():
+    lost, never = ready(1), memcached()
+    for _ in range(3):
+        lost, never = after(lost, refused(lost, LOST)), after(never, refused(never, LOST))
+
+    assert (condition(lost), condition(never)) == (("False", "PermissionRevoked"), ("False", "NotPermitted"))
+
+
+def test_one_who_was_progressing_had_the_right():
+    owner = memcached(size=2)
+    owner = after(owner, succeeded(owner, deployment(owner), []))
+
+    assert condition(after(owner, refused(owner, LOST))) == ("False", "PermissionRevoked")
+
+
+def test_the_time_of_staleness_is_written_once_at_the_loss():
+    lost = aged(after(owner := ready(1), refused(owner, LOST)))
+    other = ForbiddenError(verb="watch", resource="deployments.apps", namespace="a", by="authorizer")
+    again = after(lost, refused(lost, other))
+
+    times = {c["type"]: c["lastTransitionTime"] for c in again.at("status", "conditions")}
+    assert times == {"Successful": LONG_AGO, "Stale": LONG_AGO}
+    assert "watch deployments.apps" in again.at("status", "state", "message")
+
+
+def test_the_same_refusal_again_changes_nothing():
+    lost = aged(after(owner := ready(1), refused(owner, LOST)))
+
+    assert merged(lost.at("status"), refused(lost, LOST)) == lost.at("status")
+
+
+def test_after_the_grant_nothing_is_stale_any_more():
+    lost = after(owner := ready(1), refused(owner, LOST))
+    healed = after(lost, succeeded(lost, deployment(lost, available=1), ["p0"]))
+
+    assert condition(healed) == ("True", "ReconcileSucceeded")
+    assert condition(healed, "Stale") == ("False", "Verified")
+
+
+def test_one_that_never_was_stale_gets_no_such_condition():
+    assert condition(ready(1), "Stale") is None
+
+
+# -- a name that is taken --------------------------------------------------------------------------------------------
+
+
+def test_a_name_that_is_taken_says_what_to_do():
+    owner = memcached()
+    made = after(owner, name_taken(owner))
+
+    assert condition(made) == ("False", "NameTaken")
+    assert "rename one of the two, or delete it" in made.at("status", "state", "message")

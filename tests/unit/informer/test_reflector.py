@@ -1,0 +1,303 @@
+"""What to ask next: the decision table of one list and watch."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scopedcache.errors import (
+    APIError,
+    ConfigurationError,
+    ForbiddenError,
+    GoneError,
+    InvalidError,
+    NotFoundError,
+    ProtocolError,
+    ServerError,
+    TooManyRequestsError,
+    TransportError,
+    UnauthorizedError,
+)
+from scopedcache.informer.reflector import (
+    GARBLED_RETRIES,
+    HEALTHY_SECONDS,
+    RECONNECT_SPREAD_SECONDS,
+    TOO_NEW_RETRIES,
+    Next,
+    PagedList,
+    Reflector,
+    ServerFeatures,
+    StreamingList,
+    Watch,
+)
+
+GONE_REMEMBERED = GoneError("too old", status=410, reason="Expired")
+BUSY = TooManyRequestsError("busy", status=429, retry_after=7.0)
+TOO_NEW = ServerError(
+    "too large", status=504, retry_after=1.0, details={"causes": [{"reason": "ResourceVersionTooLarge"}]}
+)
+NO_STREAMING = InvalidError("forbidden", status=422, details={"causes": [{"field": "sendInitialEvents"}]})
+
+
+def reflector(server=None, luck=0.5):
+    return Reflector(server, chance=lambda: luck)
+
+
+def watching(version="10", **rest):
+    made = reflector(**rest)
+    made.next()
+    made.listed(version)
+    made.next()
+    return made
+
+
+def test_it_begins_with_a_streaming_list():
+    assert reflector().next() == Next(StreamingList())
+
+
+def test_after_a_list_it_watches_from_its_version():
+    made = reflector()
+    made.listed("10")
+    assert (made.next(), repr(made)) == (Next(Watch("10")), "<Reflector watching version=10>")
+
+
+@pytest.mark.parametrize(("version", "expected"), [("12", "12"), ("", "10")])
+def test_events_and_bookmarks_move_the_version(version, expected):
+    made = watching("10")
+    made.progressed(version)
+    assert made.next().ask == Watch(expected)
+
+
+# -- ends ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_healthy_end_is_resumed_after_a_spread():
+    """A CRD edit ends all its watches at the same time."""
+    made = watching()
+    made.ended(300.0, 300.0)
+    assert made.next() == Next(Watch("10"), pause=0.5 * RECONNECT_SPREAD_SECONDS)
+
+
+def test_ends_that_come_at_once_are_resumed_after_growing_pauses():
+    made = watching()
+    pauses = []
+    for _ in range(4):
+        made.ended(0.1, 300.0)
+        pauses.append(made.next().pause)
+    assert pauses == [1.0, 2.0, 4.0, 8.0]
+
+
+def test_a_short_watch_that_lasted_as_long_as_it_was_asked_to_is_healthy():
+    """Where reviews are refused, watches last four seconds: a pause that grows would make the view stale."""
+    made = watching()
+    for _ in range(5):
+        made.ended(3.9, 4.0)
+        assert made.next().pause <= RECONNECT_SPREAD_SECONDS
+
+
+def test_a_healthy_end_makes_the_next_pause_small_again():
+    made = watching()
+    for _ in range(5):
+        made.ended(0.1, 300.0)
+    made.ended(HEALTHY_SECONDS, 300.0)
+    made.ended(0.1, 300.0)
+    assert made.next().pause == 1.0
+
+
+def test_an_end_before_the_list_is_complete_begins_anew():
+    made = reflector()
+    made.ended(20.0, 300.0)
+    assert made.next() == Next(StreamingList(), pause=1.0)
+
+
+def test_a_list_that_does_not_end_is_asked_for_in_pages_from_then_on():
+    made = reflector()
+    made.overdue()
+    assert made.next().ask == PagedList()
+    made.listed("10")
+    made.failed(GONE_REMEMBERED, 0.0)
+    assert made.next().ask == PagedList()
+
+
+# -- errors while watching -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (GONE_REMEMBERED, Next(StreamingList(), pause=0.5 * RECONNECT_SPREAD_SECONDS)),
+        (GoneError("gone", status=410, reason="Gone"), Next(StreamingList(), pause=0.5 * RECONNECT_SPREAD_SECONDS)),
+        (BUSY, Next(Watch("10"), pause=7.5)),
+        (ForbiddenError("no"), Next(Watch("10"), pause=1.0, gated=True)),
+        (UnauthorizedError("who", status=401), Next(Watch("10"), pause=1.0, gated=True)),
+        (NotFoundError("no such kind", status=404), Next(StreamingList(), pause=1.0)),
+        (TransportError("lost"), Next(Watch("10"), pause=1.0)),
+        (ProtocolError("odd"), Next(Watch("10"), pause=1.0)),
+        (ConfigurationError("no token"), Next(Watch("10"), pause=1.0)),
+        (InvalidError("bad selector", status=400), Next(Watch("10"), pause=1.0)),
+        (APIError("no watch", status=405), Next(Watch("10"), pause=1.0)),
+        (ServerError("down", status=500), Next(Watch("10"), pause=1.0)),
+        (ServerError("starting", status=503, retry_after=5.0), Next(Watch("10"), pause=5.0)),
+        (ServerError("starting", status=503, retry_after=0.1), Next(Watch("10"), pause=1.0)),
+        (TOO_NEW, Next(Watch("10"), pause=1.0)),
+    ],
+)
+def test_what_an_error_means_for_a_watch(error, expected):
+    made = watching()
+    made.failed(error, 0.0)
+    assert made.next() == expected
+    assert made.next() == Next(expected.ask)  # pause and gate hold for one step
+
+
+def test_a_version_that_stays_in_the_future_is_given_up_for_a_list():
+    """Another replica catches up in a moment; an etcd restored from a backup never does."""
+    made = watching()
+    asked = []
+    for _ in range(TOO_NEW_RETRIES + 1):
+        made.failed(TOO_NEW, 3.0)
+        asked.append(type(made.next().ask))
+    assert asked == [Watch] * TOO_NEW_RETRIES + [StreamingList]
+
+
+def test_an_event_that_stays_unreadable_is_passed_by_with_a_list():
+    made = watching()
+    asked = []
+    for _ in range(GARBLED_RETRIES + 1):
+        made.failed(ProtocolError("not JSON"), 0.0)
+        asked.append(type(made.next().ask))
+    assert asked == [Watch] * GARBLED_RETRIES + [StreamingList]
+
+
+def test_an_unreadable_event_now_and_then_needs_no_list():
+    made = watching()
+    for version in range(11, 30):
+        made.progressed(str(version))
+        made.failed(ProtocolError("not JSON"), 0.0)
+        assert made.next().ask == Watch(str(version))
+
+
+def test_versions_too_old_again_and_again_are_met_with_growing_pauses():
+    made = watching()
+    pauses = []
+    for _ in range(4):
+        made.failed(GONE_REMEMBERED, 0.1)
+        pauses.append(made.next().pause)
+        made.listed("11")
+    assert (pauses, made.relists) == ([0.5, 1.0, 2.0, 4.0], 4)
+
+
+def test_the_version_before_a_list_is_remembered_until_the_next_one():
+    made = watching("10")
+    made.progressed("50")
+    made.failed(GONE_REMEMBERED, 100.0)
+    before = (made.version, made.seen)
+    made.listed("40")
+    assert (before, made.seen) == (("", "50"), "40")
+
+
+def test_when_our_own_side_broke_it_begins_with_a_list():
+    made = watching()
+    made.broken()
+    assert made.next().ask == StreamingList()
+
+
+# -- errors while listing --------------------------------------------------------------------------------------------
+
+
+def test_a_server_without_streaming_lists_is_remembered_for_all():
+    server = ServerFeatures()
+    made = reflector(server)
+    made.next()
+    made.failed(NO_STREAMING, 0.0)
+    assert (made.next(), reflector(server).next()) == (Next(PagedList()), Next(PagedList()))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        InvalidError("unknown field", status=400),
+        InvalidError("bad selector", status=422, details={"causes": [{"field": "labelSelector"}]}),
+        ServerError("etcd does not know progress requests", status=500),
+        ProtocolError("ended before its end mark"),
+        APIError("no watch", status=405),
+    ],
+)
+def test_whatever_is_wrong_with_one_streaming_list_another_kind_is_tried_and_nobody_else_is_told(error):
+    """As client-go does: an etcd that is too old says so with an ERROR line of code 500."""
+    server = ServerFeatures()
+    made = reflector(server)
+    made.next()
+    made.failed(error, 0.0)
+    assert (made.next().ask, reflector(server).next().ask) == (PagedList(), StreamingList())
+    made.listed("10")
+    made.failed(GONE_REMEMBERED, 0.0)
+    assert made.next().ask == StreamingList()
+
+
+@pytest.mark.parametrize(
+    "error", [TransportError("lost"), ForbiddenError("no"), BUSY, NotFoundError("absent", status=404), GONE_REMEMBERED]
+)
+def test_what_asking_otherwise_cannot_mend_is_asked_for_again(error):
+    made = reflector()
+    made.next()
+    made.failed(error, 0.0)
+    assert made.next().ask == StreamingList()
+
+
+def test_a_selector_that_is_refused_in_both_ways_is_tried_ever_more_rarely():
+    made = reflector()
+    asked = []
+    for _ in range(4):
+        asked.append(made.next())
+        made.failed(InvalidError("unknown field", status=400), 0.0)
+    assert [(type(step.ask), step.pause) for step in asked] == [
+        (StreamingList, 0.0), (PagedList, 0.0), (PagedList, 1.0), (PagedList, 2.0),
+    ]  # fmt: skip
+
+
+# -- whatever happens ------------------------------------------------------------------------------------------------
+
+_errors = st.sampled_from(
+    [
+        GONE_REMEMBERED,
+        BUSY,
+        TOO_NEW,
+        NO_STREAMING,
+        ForbiddenError("no"),
+        NotFoundError(status=404),
+        TransportError(),
+        ProtocolError(),
+        ServerError(status=500),
+        InvalidError(status=400),
+        APIError(status=405),
+    ]
+)
+_happenings = st.one_of(
+    st.tuples(st.just("failed"), _errors, st.sampled_from([0.0, 4.0])),
+    st.tuples(st.just("ended"), st.sampled_from([0.0, 1.0]), st.just(300.0)),
+    st.tuples(st.just("overdue")),
+    st.tuples(st.just("broken")),
+)
+
+
+@given(st.lists(_happenings, min_size=12, max_size=60), st.floats(0, 1))
+def test_no_series_of_failures_makes_a_server_answer_without_a_pause(happenings, luck):
+    """Peers sent thousands of requests a second; here 12 failures in a row take their time, whatever they are."""
+    made = reflector(luck=luck)
+    waited = 0.0
+    for name, *args in happenings:
+        waited += made.next().pause
+        getattr(made, name)(*args)
+    failures = sum(happening[0] not in ("broken",) for happening in happenings)
+    assert waited >= 0.8 * (failures - 5)
+
+
+@given(st.lists(_happenings, max_size=60))
+def test_a_watch_never_asks_for_a_version_that_was_too_old(happenings):
+    made = watching("10")
+    for name, *args in happenings:
+        getattr(made, name)(*args)
+        step = made.next()
+        if name == "failed" and args[0] is GONE_REMEMBERED:
+            assert not isinstance(step.ask, Watch)
+        if isinstance(step.ask, Watch):
+            assert step.ask.version == "10"

@@ -1,0 +1,197 @@
+"""Log lines: one record, one line, whatever is in it; and no secrets."""
+
+import asyncio
+import json
+import logging
+import sys
+
+import pytest
+
+import scopedcache as sc
+from scopedcache.kit import configure_logging
+from scopedcache.kit.logs import JSONFormatter, TextFormatter
+from tests.unit.fake_api import FakeAPI, cut, html, no_trouble, refusing
+
+POD = sc.GVK("", "v1", "Pod")
+# The password of a kubeconfig is a secret, and so is the header that it becomes.
+TOKEN = "eyJ-very-secret-token"
+
+
+def record(event="cache.created", *, error=None, level=logging.INFO, **extra):
+    info = (type(error), error, error.__traceback__) if error is not None else None
+    made = logging.LogRecord("scopedcache.cache", level, "file.py", 1, event, (), info)
+    made.created, made.msecs = 1_700_000_000.1234, 123
+    vars(made).update(extra)
+    return made
+
+
+def raised(error):
+    try:
+        raise error
+    except Exception as caught:
+        return caught
+
+
+def text(made, **options):
+    return TextFormatter(**options).format(made).split(" ", 1)[1]
+
+
+def parsed(made, **options):
+    line = JSONFormatter(**options).format(made)
+    assert "\n" not in line
+    return json.loads(line)
+
+
+def test_text_begins_with_time_level_and_event_and_goes_on_with_fields():
+    line = TextFormatter().format(record(namespace="a", uid="1", kinds=["Pod"], empty=None))
+
+    assert line.split(" ", 1)[1] == "INFO    cache.created namespace=a uid=1 kinds=['Pod']"
+    assert line[2] == line[5] == ":"
+    assert line[8:12] == ".123"
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("one", "one"),
+        ("two words", '"two words"'),
+        ("", '""'),
+        ('"quoted"', r'"\"quoted\""'),
+        ("a=b", '"a=b"'),
+        ("two\nlines", r'"two\nlines"'),
+        ("\x1b[31m", r'"\u001b[31m"'),
+        ("größer", "größer"),
+        (7, "7"),
+    ],
+)
+def test_a_value_is_one_word_or_in_quotes_on_the_same_line(value, shown):
+    assert text(record("e", value=value)) == f"INFO    e value={shown}"
+
+
+def test_an_event_of_several_lines_stays_one():
+    assert text(record("one\ntwo")) == r"INFO    one\ntwo"
+
+
+def test_json_has_the_same_fields_as_data():
+    assert parsed(record(namespace="a", kinds=["Pod"], object_name="m")) == {
+        "time": 1_700_000_000.123,
+        "level": "info",
+        "logger": "scopedcache.cache",
+        "event": "cache.created",
+        "namespace": "a",
+        "kinds": ["Pod"],
+        "name": "m",
+    }
+
+
+def test_a_field_cannot_pass_itself_off_as_the_event():
+    made = record("real")
+    vars(made).update(event="fake", level="fake", logger="fake", time=1)
+
+    assert parsed(made) == parsed(record("real"))
+
+
+def test_what_JSON_does_not_know_is_its_text():
+    assert parsed(record(error_of=sc.TransportError("x"), key=sc.ObjectKey("a", "m")))["error_of"] == "x"
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (sc.TransportError("nobody answers"), "nobody answers"),
+        (KeyError("x"), "KeyError: 'x'"),
+        (OSError(), "OSError: "),
+    ],
+)
+@pytest.mark.parametrize("named", [False, True])
+def test_an_exception_is_a_field_with_its_type_where_it_is_not_ours(error, words, named):
+    made = _named(error) if named else record(error=raised(error))
+
+    assert (parsed(made)["error"], text(made).partition("error=")[2].strip('"')) == (words, words)
+
+
+def _named(error):
+    made = record(error=raised(error))
+    vars(made)["error"] = str(error)
+    return made
+
+
+def test_an_error_told_in_other_words_keeps_them():
+    made = _named(sc.TransportError("its own words"))
+    vars(made)["error"] = "TransportError: in ours"
+
+    assert parsed(made)["error"] == "TransportError: in ours"
+
+
+def test_text_shows_tracebacks_only_where_asked_for():
+    made = record(error=raised(ValueError("x")))
+
+    assert "\n" not in text(made)
+    assert "Traceback" in text(made, tracebacks=True)
+
+
+def test_json_shows_the_traceback_of_what_nobody_raised_on_purpose():
+    bug, refusal = record(error=raised(ValueError("x"))), record(error=raised(sc.TransportError("x")))
+
+    assert ("traceback" in parsed(bug), "traceback" in parsed(refusal)) == (True, False)
+    assert "traceback" in parsed(refusal, tracebacks=True)
+
+
+@pytest.fixture
+def root():
+    """Give the loggers back as they were."""
+    loggers = [logging.getLogger(name) for name in ("", "scopedcache", "mine")]
+    before = [(logger, logger.level, logger.handlers[:]) for logger in loggers]
+    yield
+    for logger, level, handlers in before:
+        logger.setLevel(level)
+        logger.handlers[:] = handlers
+
+
+@pytest.mark.parametrize(("verbose", "levels"), [(False, ["INFO", "WARNING"]), (True, ["DEBUG", "INFO", "WARNING"])])
+def test_ours_is_shown_from_INFO_and_everybody_elses_from_WARNING(root, capsys, verbose, levels):
+    configure_logging("json", "mine", verbose=verbose)
+    for name in ("mine", "scopedcache.cache", "aiohttp.client"):
+        for level in (logging.DEBUG, logging.INFO, logging.WARNING):
+            logging.getLogger(name).log(level, "event")
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+
+    assert [line["level"].upper() for line in lines if line["logger"] == "scopedcache.cache"] == levels
+    assert [line["level"].upper() for line in lines if line["logger"] == "aiohttp.client"] == ["WARNING"]
+
+
+def test_configuring_twice_shows_each_line_once(root, capsys):
+    configure_logging()
+    configure_logging()
+    logging.getLogger("scopedcache").info("once")
+
+    assert capsys.readouterr().err.count("once") == 1
+    assert sys.stderr is not None
+
+
+@pytest.mark.asyncio(loop_factories=["real"])
+@pytest.mark.parametrize("user", [{"token": TOKEN}, {"username": "me", "password": TOKEN}])
+@pytest.mark.parametrize("trouble", [no_trouble, cut, html(200), html(403), refusing(401, "Unauthorized")])
+async def test_no_line_carries_a_secret_whatever_happens(root, caplog, tmp_path, user, trouble):
+    """The whole path at DEBUG: requests, watches, refusals and lost connections."""
+    caplog.set_level(logging.DEBUG)
+    path = tmp_path / "kubeconfig"
+    with FakeAPI.running() as api:
+        path.write_text(api.kubeconfig(**user))
+        api.put({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "a"}, "data": TOKEN})
+        async with sc.ScopedCache.connect(kubeconfig=path) as cache:
+            errors = []
+            async with cache.informer(POD, namespace="a") as lease:
+                await lease.wait_synced()
+                api.answer = trouble
+                for ask in (cache.client.version, lambda: cache.client.list(POD, namespace="a")):
+                    try:
+                        await ask()
+                    except sc.ScopedCacheError as error:
+                        errors.append(str(error))
+                await asyncio.to_thread(api.drop_watches)
+                await asyncio.to_thread(api.portal.call, lambda: None)
+    said = "\n".join([*errors, *(TextFormatter(tracebacks=True).format(made) for made in caplog.records)])
+
+    assert TOKEN not in said
+    assert "Basic " not in said

@@ -8,7 +8,7 @@ one answered "no" is enough.
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Literal, get_args
+from typing import Final, Literal, get_args
 
 import attrs
 
@@ -22,6 +22,8 @@ VerdictState = Literal["probing", "allowed", "suspect", "denied", "absent", "unk
 Signal = Literal["yes", "no", "done", "refused", "missing", "silent", "expired"]
 # From the best to the worst, for who wants to know how bad it is.
 SEVERITY: tuple[VerdictState, ...] = ("allowed", "probing", "unknown", "absent", "suspect", "denied", "unauthenticated")
+# What closes, and what a right that is allowed comes back from.
+DENYING: Final[frozenset[VerdictState]] = frozenset({"denied", "unauthenticated"})
 
 _SIGNALS = frozenset(get_args(Signal))
 
@@ -97,6 +99,16 @@ class Verdict:
     def lost(self) -> bool:
         """Tell whether the last signals spoke against us."""
         return self.state in ("suspect", "denied", "unauthenticated")
+
+    @property
+    def denying(self) -> bool:
+        """Tell whether the right is missing for certain: what is seen by it must be closed."""
+        return self.state in DENYING
+
+    @property
+    def granted(self) -> bool:
+        """Tell whether the right is there for certain."""
+        return self.state == "allowed"
 
     @property
     def settled(self) -> bool:

@@ -22,7 +22,7 @@ class ScopeOpener:
         self._home = home
 
     async def open(self, owner: OwnerId, needs: Iterable[Kind | Need], namespace: str | None) -> ResourceCache:
-        """Open what an owner needs in a namespace, None for the whole cluster. It raises what `ScopedCache.open` does."""
+        """Open what an owner needs in a namespace, None for the whole cluster; raises what `ScopedCache.open` does."""
         self._home.check_running()
         self._table.deleted_owners.check(owner)
         wanted = [Need.of(need) for need in needs]

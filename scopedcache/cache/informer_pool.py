@@ -39,7 +39,7 @@ class _RightsGate:
         self._permissions = informer_key.permissions
 
     async def permitted(self) -> None:
-        await self._monitor.permitted(self._permissions)
+        await self._monitor.wait_until_permitted(self._permissions)
 
 
 class InformerPool:

@@ -53,7 +53,7 @@ class _ClusterViews:
         missing: Exception | None = None
         named: View | None = None
         for binding in self._table.in_cluster():
-            need = binding.scope.find(kind)
+            need = binding.scope.needs.find(kind)
             if need is None:
                 continue
             informer = binding.informer_of(need)

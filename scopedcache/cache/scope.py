@@ -1,16 +1,13 @@
-"""One owner in one namespace: what it needs, what of that it has, its state, and what each event makes of it.
+"""One owner in one namespace: what it needs, what of that it has, and what is to be done when something happens.
 
-    opening ──synced──▶ open ──a required right is denied──▶ waiting ──rights are back──▶ opening
-       └──denied──▶ waiting                        any ──close──▶ closed
-
-A table, so that the docs can be drawn from it. Plain and synchronous: a scope changes nothing but itself. What is to
-be done about that it returns as effects, which scope_table.py carries out in the same step.
+Plain and synchronous: a scope changes nothing but itself, by the table in scope_state.py. What is to be done about that
+it returns as effects, which scope_table.py carries out in the same step.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Final, Literal, assert_never
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import Literal, assert_never
 
 import attrs
 
@@ -18,7 +15,7 @@ from ..access.verdict import DENYING, Verdict, VerdictState
 from ..api.permission import Permission
 from ..errors import NotSyncedError, ScopeClosedError, where
 from ..informer.store import Delta
-from ..kinds import Kind, ObjectKey, Resource, denotes
+from ..kinds import Kind, ObjectKey, Resource
 from ..needs import Need
 from .bound_need import BoundNeed
 from .owner import Denial, OwnerChanged, OwnerId
@@ -37,106 +34,8 @@ from .scope_effects import (
     Track,
     Untrack,
 )
-
-Verdicts = Mapping[Permission, Verdict]
-
-ScopeState = Literal["opening", "open", "waiting", "closed"]
-ScopeEvent = Literal[
-    "needed",
-    "released",
-    "permitted",
-    "doubted",
-    "denied",
-    "synced",
-    "optional-denied",
-    "verb-denied",
-    "regained",
-    "still-denied",
-    "verb-regained",
-    "close",
-]
-Action = Literal[
-    "add-need",
-    "drop-need",
-    "drop-all",
-    "log-created",
-    "bind",
-    "renew",
-    "invalidate",
-    "release-all",
-    "hide",
-    "log-denied",
-    "log-removed",
-    "log-synced",
-    "log-closed",
-    "tell-denied",
-    "tell-denied-if-shown",
-    "tell-granted",
-    "tell-granted-if-due",
-    "reopen",
-    "reopen-if-incomplete",
-    "reopen-if-permitted",
-    "forget",
-]
-
-EVENTS: Final[dict[ScopeEvent, str]] = {
-    "needed": "a kind is needed that was not, or more of it",
-    "released": "a kind is needed no longer",
-    "permitted": "its rights were reviewed: no required one is lost",
-    "doubted": "its rights were reviewed: a required one is suspect",
-    "denied": "a required right is denied",
-    "synced": "every informer it has is synced",
-    "optional-denied": "a right of an optional need is denied",
-    "verb-denied": "a declared verb beyond list and watch is denied",
-    "regained": "a right to list or watch is allowed, and no required one is lost",
-    "still-denied": "a right to list or watch is allowed, but a required one is lost",
-    "verb-regained": "a declared verb that was denied is allowed",
-    "close": "its owner is gone, or closed it",
-}
-
-# (state, event) → state, and what is done, in this order. What is not here must not happen.
-TABLE: Final[dict[tuple[ScopeState, ScopeEvent], tuple[ScopeState, tuple[Action, ...]]]] = {
-    ("opening", "needed"): ("opening", ("add-need",)),
-    ("opening", "released"): ("opening", ("drop-need",)),
-    ("opening", "permitted"): ("opening", ("log-created", "bind")),
-    ("opening", "doubted"): ("waiting", ("invalidate", "release-all", "log-denied")),
-    ("opening", "denied"): ("waiting", ("invalidate", "release-all", "log-denied")),
-    ("opening", "synced"): ("open", ("log-synced", "tell-granted-if-due")),
-    ("opening", "optional-denied"): ("opening", ("hide",)),
-    ("opening", "verb-denied"): ("opening", ()),
-    ("opening", "regained"): ("opening", ()),
-    ("opening", "still-denied"): ("opening", ()),
-    ("opening", "verb-regained"): ("opening", ()),
-    ("opening", "close"): ("closed", ("log-closed", "drop-all", "forget")),
-    ("open", "needed"): ("open", ("add-need",)),
-    ("open", "released"): ("open", ("drop-need",)),
-    ("open", "permitted"): ("open", ("bind",)),
-    ("open", "doubted"): ("open", ()),  # what is only suspected goes on being read
-    ("open", "denied"): ("waiting", ("invalidate", "release-all", "log-removed", "tell-denied")),
-    ("open", "synced"): ("open", ("tell-granted-if-due",)),
-    ("open", "optional-denied"): ("open", ("tell-denied-if-shown", "hide")),
-    ("open", "verb-denied"): ("open", ("tell-denied",)),
-    ("open", "regained"): ("open", ("reopen-if-incomplete",)),
-    ("open", "still-denied"): ("open", ("reopen-if-incomplete",)),
-    ("open", "verb-regained"): ("open", ("tell-granted",)),
-    ("open", "close"): ("closed", ("log-closed", "drop-all", "forget")),
-    ("waiting", "needed"): ("waiting", ("add-need",)),
-    ("waiting", "released"): ("waiting", ("drop-need", "reopen-if-permitted")),
-    ("waiting", "permitted"): ("opening", ("renew", "log-created", "bind")),
-    ("waiting", "doubted"): ("waiting", ()),
-    ("waiting", "denied"): ("waiting", ()),
-    ("waiting", "optional-denied"): ("waiting", ()),
-    ("waiting", "verb-denied"): ("waiting", ()),
-    ("waiting", "regained"): ("waiting", ("reopen",)),
-    ("waiting", "still-denied"): ("waiting", ("invalidate",)),  # by what is missing now
-    ("waiting", "verb-regained"): ("waiting", ()),
-    ("waiting", "close"): ("closed", ("log-closed", "drop-all", "forget")),
-    ("closed", "close"): ("closed", ()),
-}
-
-
-class IllegalMoveError(AssertionError):
-    """An event that must not happen in a scope's state: a defect of ours."""
+from .scope_needs import ScopeNeeds, Verdicts, lost_verdict
+from .scope_state import Action, IllegalMoveError, ScopeEvent, ScopeState, move
 
 
 @attrs.frozen
@@ -173,6 +72,7 @@ class Scope:
         self._state: ScopeState = "opening"
         self._needs: dict[Resource, BoundNeed] = {}
         self._bound: set[BoundNeed] = set()  # the needs that have their informer
+        self.needs = ScopeNeeds(self._needs, self._bound)
         self._log_created = True  # once in each generation
         self._grant_due = False  # the owner is to be told once everything is synced
 
@@ -191,12 +91,12 @@ class Scope:
 
     def on_release(self, kind: Kind, verdicts: Verdicts) -> Sequence[Effect]:
         """Take in that one kind is needed no longer."""
-        need = self.find(kind)
+        need = self.needs.find(kind)
         return () if need is None else self._take("released", _Cause(verdicts, need))
 
     def on_reviewed(self, verdicts: Verdicts) -> Sequence[Effect]:
         """Take in the verdicts that an opening asked for; `refusal` says whether it may go on."""
-        refusal = self.refusal(verdicts)
+        refusal = self.needs.refusal(verdicts)
         if refusal is None:
             return self._take("permitted", _Cause(verdicts))
         return self._take("denied" if refusal.denying else "doubted", _Cause(verdicts, error=refusal.error()))
@@ -210,12 +110,12 @@ class Scope:
     def on_verdict(self, verdict: Verdict, before: VerdictState, verdicts: Verdicts) -> Sequence[Effect]:
         """Take in a changed verdict. The owner is told last, when everything is closed that has to be."""
         effects: list[Effect] = []
-        for need in self.needs_for(verdict.permission):
+        for need in self.needs.of(verdict.permission):
             if verdict.denying:
                 event = self._denial_of(need, verdict.permission)
                 effects += self._take(event, _Cause(verdicts, need, verdict.error()))
             elif verdict.granted and verdict.permission in need.informer_key.permissions:
-                refusal = self.refusal(verdicts)
+                refusal = self.needs.refusal(verdicts)
                 error = None if refusal is None else refusal.error()
                 effects += self._take("regained" if error is None else "still-denied", _Cause(verdicts, need, error))
             elif verdict.granted and before in DENYING:
@@ -267,59 +167,9 @@ class Scope:
     def key(self) -> ObjectKey:
         return self.owner.key if self.owner else ObjectKey("", "")
 
-    @property
-    def needs(self) -> Collection[BoundNeed]:
-        return self._needs.values()
-
-    @property
-    def permissions(self) -> list[Permission]:
-        """Return every right its needs track."""
-        return [permission for need in self.needs for permission in need.permissions]
-
-    @property
-    def required(self) -> list[Permission]:
-        """Return the rights without which nothing is shown."""
-        return [
-            permission for need in self.needs if not need.need.optional for permission in need.informer_key.permissions
-        ]
-
-    def find(self, kind: Kind) -> BoundNeed | None:
-        """Return the need of a kind."""
-        return next((need for need in self.needs if denotes(kind, need.resource)), None)
-
-    def needs_for(self, permission: Permission) -> list[BoundNeed]:
-        """Return the needs a right belongs to."""
-        return [need for need in self.needs if permission in need.permissions]
-
-    def has(self, need: BoundNeed) -> bool:
-        """Tell whether a need was neither released nor replaced."""
-        return self._needs.get(need.resource) is need
-
-    def is_bound(self, need: BoundNeed) -> bool:
-        """Tell whether a need has its informer."""
-        return need in self._bound
-
-    def refusal(self, verdicts: Verdicts) -> Verdict | None:
-        """Return what stands against opening; what is certain goes before what is only suspected."""
-        lost = [verdict for permission in self.required if (verdict := verdicts.get(permission)) and verdict.lost]
-        return min(lost, key=lambda verdict: not verdict.denying, default=None)
-
     def can_reopen(self, verdicts: Verdicts) -> bool:
         """Tell whether it waits, and needs not wait any longer."""
-        return self.is_waiting and self.refusal(verdicts) is None
-
-    def is_complete(self, verdicts: Verdicts) -> bool:
-        """Tell whether everything it needs and may see has its informer."""
-        return all(need in self._bound for need in self.visible(verdicts))
-
-    def visible(self, verdicts: Verdicts) -> list[BoundNeed]:
-        """Return the needs that may have their informers: all but optional ones whose rights are lost."""
-        return [need for need in self.needs if not (need.need.optional and _lost_verdict(need, verdicts))]
-
-    def missing_permissions(self, verdicts: Verdicts) -> list[Denial]:
-        """Return what is missing for certain of the verbs that its needs declare beyond list and watch."""
-        declared = (verdicts.get(permission) for need in self.needs for permission in need.verbs)
-        return [verdict.error() for verdict in declared if verdict is not None and verdict.state == "denied"]
+        return self.is_waiting and self.needs.refusal(verdicts) is None
 
     def log_fields(self) -> dict[str, object]:
         """Return what a log line says of it."""
@@ -333,10 +183,10 @@ class Scope:
     # -- the table -----------------------------------------------------------------------------------------------
 
     def _take(self, event: ScopeEvent, cause: _Cause) -> list[Effect]:
-        move = TABLE.get((self._state, event))
-        if move is None:
-            raise IllegalMoveError(f"the scope {self} is {self._state}, where {event!r} must not happen")
-        self._state, actions = move
+        try:
+            self._state, actions = move(self._state, event)
+        except IllegalMoveError as error:
+            raise IllegalMoveError(f"the scope {self} is {error}") from None
         return [effect for action in actions for effect in self._act(action, cause)]
 
     def _act(self, action: Action, cause: _Cause) -> Iterable[Effect]:
@@ -362,7 +212,7 @@ class Scope:
             case "reopen":
                 return (Reopen(),)
             case "reopen-if-permitted":
-                return () if self.refusal(cause.verdicts) else (Reopen(),)
+                return () if self.needs.refusal(cause.verdicts) else (Reopen(),)
             case "reopen-if-incomplete":
                 return self._reopen_if_incomplete(cause.verdicts)
             case "tell-denied":
@@ -423,7 +273,7 @@ class Scope:
         for need in self.needs:
             if need in self._bound:
                 continue
-            lost = _lost_verdict(need, verdicts)
+            lost = lost_verdict(need, verdicts)
             if lost is not None:  # an optional one: its place stays empty
                 yield Hide(need.resource, lost.error())
             else:
@@ -462,7 +312,7 @@ class Scope:
             yield Release(need, error)
 
     def _reopen_if_incomplete(self, verdicts: Verdicts) -> Iterator[Effect]:
-        if not self.is_complete(verdicts):
+        if not self.needs.is_complete(verdicts):
             self._grant_due = True
             yield Reopen()
 
@@ -501,8 +351,3 @@ class Scope:
     def __repr__(self) -> str:
         kinds = ",".join(str(resource) for resource in self._needs)
         return f"<Scope {self} {self._state} kinds={kinds}>"
-
-
-def _lost_verdict(need: BoundNeed, verdicts: Verdicts) -> Verdict | None:
-    permissions = need.informer_key.permissions
-    return next((found for right in permissions if (found := verdicts.get(right)) and found.lost), None)

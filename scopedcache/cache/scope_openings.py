@@ -42,9 +42,9 @@ class ScopeOpenings:
         scope, verdicts = binding.scope, self._monitor.verdicts
         if scope.is_waiting or self._under_way(binding) is not None:
             return None
-        if not all((verdict := verdicts.get(permission)) and verdict.open for permission in scope.required):
+        if not all((verdict := verdicts.get(permission)) and verdict.open for permission in scope.needs.required):
             return None
-        if not all(self._is_synced(binding, need) for need in scope.visible(verdicts)):
+        if not all(self._is_synced(binding, need) for need in scope.needs.visible(verdicts)):
             return None
         self._runner.carry_out(binding, scope.on_reviewed(verdicts))
         self._runner.carry_out(binding, scope.on_synced())
@@ -60,7 +60,7 @@ class ScopeOpenings:
         task = self._under_way(binding)
         if task is None:
             scope = binding.scope
-            refusal = scope.refusal(self._monitor.verdicts)
+            refusal = scope.needs.refusal(self._monitor.verdicts)
             if scope.is_waiting and refusal is not None:
                 raise refusal.error()
             task = self._supervisor.start(f"open {scope}", self._open(binding), quiet=True)
@@ -85,10 +85,10 @@ class ScopeOpenings:
     async def _open(self, binding: ScopeBinding) -> ResourceCache:
         scope = binding.scope
         while True:
-            await self._monitor.check(scope.permissions)
+            await self._monitor.check(scope.needs.permissions)
             if scope.is_closed:
                 raise _closed_error(binding)
-            refusal = scope.refusal(self._monitor.verdicts)
+            refusal = scope.needs.refusal(self._monitor.verdicts)
             self._runner.carry_out(binding, scope.on_reviewed(self._monitor.verdicts))
             if refusal is not None:
                 raise refusal.error()
@@ -98,13 +98,13 @@ class ScopeOpenings:
             if scope.denial is not None:  # denied while its informers synced
                 raise copy(scope.denial)
             # Needs may have come, or optional ones been granted, while others synced.
-            if needs == list(scope.needs) and scope.is_complete(self._monitor.verdicts):
+            if needs == list(scope.needs) and scope.needs.is_complete(self._monitor.verdicts):
                 break
         self._runner.carry_out(binding, scope.on_synced())
         return binding.handle
 
     async def _wait_synced(self, binding: ScopeBinding, need: BoundNeed) -> None:
-        informer = binding.informer_of(need) if binding.scope.is_bound(need) else None
+        informer = binding.informer_of(need) if binding.scope.needs.is_bound(need) else None
         if informer is None:
             return
         try:
@@ -113,7 +113,7 @@ class ScopeOpenings:
             if not need.need.optional:
                 raise
         except CacheError:  # closed: released meanwhile, or replaced by a wider need
-            if binding.scope.has(need):
+            if binding.scope.needs.has(need):
                 raise
 
     async def _reopen(self, binding: ScopeBinding) -> None:

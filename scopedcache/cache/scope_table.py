@@ -110,14 +110,14 @@ class ScopeTable:
             ScopeClosedError: it was closed meanwhile.
         """
         added = self.add(binding, needs)
-        if not added and binding.scope.is_open and binding.scope.is_complete(self._monitor.verdicts):
+        if not added and binding.scope.is_open and binding.scope.needs.is_complete(self._monitor.verdicts):
             return binding.handle
         return self._openings.open_at_once(binding) or await self._openings.open(binding)
 
     def await_grant(self, owner: OwnerId, permission: Permission, *, settled: bool) -> None:
         """Tell an owner once it has a right that a call of its was refused and that no need of its declares."""
         scopes = [binding.scope for binding in self._by_uid.get(owner.uid, ())]
-        declared = any(scope.needs_for(permission) for scope in scopes)
+        declared = any(scope.needs.of(permission) for scope in scopes)
         if not declared and not self.deleted_owners.has(owner.uid):
             self._pending_grants.add(owner, permission, settled=settled)
 
@@ -165,7 +165,7 @@ class ScopeTable:
 
     def missing_permissions(self, binding: ScopeBinding) -> Sequence[Denial]:
         """Return what is missing for certain of the verbs that a scope's needs declare."""
-        return binding.scope.missing_permissions(self._monitor.verdicts)
+        return binding.scope.needs.missing_permissions(self._monitor.verdicts)
 
     # -- look-ups ------------------------------------------------------------------------------------------------
 

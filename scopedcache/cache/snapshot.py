@@ -114,9 +114,9 @@ def take_snapshot(bindings: Iterable[ScopeBinding], pool: InformerPool, monitor:
 def _scope(binding: ScopeBinding, monitor: Monitor) -> ScopeSnapshot:
     scope = binding.scope
     # What an optional need may not see is not shown by an open scope; `missing` says why.
-    shown = [need for need in scope.needs if scope.is_bound(need) or not scope.is_open]
+    shown = [need for need in scope.needs if scope.needs.is_bound(need) or not scope.is_open]
     ages = [informer.age for need in scope.needs if (informer := binding.informer_of(need)) is not None]
-    verdicts = [verdict for right in scope.permissions if (verdict := monitor.verdict(right)) is not None]
+    verdicts = [verdict for right in scope.needs.permissions if (verdict := monitor.verdict(right)) is not None]
     evidence = max((monitor.since_evidence(verdict) for verdict in verdicts), default=inf)
     return ScopeSnapshot(
         owner=str(scope.owner) if scope.owner else None,

@@ -43,6 +43,8 @@ PURE = [
     "cache/scope.py",
     "cache/scope_binding.py",
     "cache/scope_effects.py",
+    "cache/scope_needs.py",
+    "cache/scope_state.py",
     "cache/scope_views.py",
     "cache/snapshot.py",
     "cache/subscribers.py",

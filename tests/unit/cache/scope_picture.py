@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import get_args
 
-from scopedcache.cache.scope import EVENTS, TABLE, ScopeEvent, ScopeState
+from scopedcache.cache.scope_state import EVENTS, TABLE, ScopeEvent, ScopeState
 
 STATES: tuple[ScopeState, ...] = get_args(ScopeState)
 

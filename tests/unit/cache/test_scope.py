@@ -16,7 +16,7 @@ from scopedcache.access.verdict import Verdict, VerdictState
 from scopedcache.api.permission import Permission
 from scopedcache.cache.bound_need import BoundNeed
 from scopedcache.cache.informer_plan import InformerKey
-from scopedcache.cache.scope import EVENTS, TABLE, Action, IllegalMoveError, Scope, ScopeEvent, ScopeState
+from scopedcache.cache.scope import Scope
 from scopedcache.cache.scope_effects import (
     Bind,
     Effect,
@@ -32,6 +32,7 @@ from scopedcache.cache.scope_effects import (
     Track,
     Untrack,
 )
+from scopedcache.cache.scope_state import EVENTS, TABLE, Action, IllegalMoveError, ScopeEvent, ScopeState
 from scopedcache.informer.store import Delta
 from scopedcache.kinds import Resource
 from scopedcache.objects import Entry, Metadata
@@ -306,7 +307,7 @@ def test_an_optional_need_that_was_never_shown_is_lost_without_a_word() -> None:
 def test_a_declared_verb_closes_nothing_and_both_its_edges_are_told(before: VerdictState) -> None:
     w = opened()
     w.verdict(DELETE_PODS, before)
-    missing = [error.verb for error in w.scope.missing_permissions(w.verdicts)]
+    missing = [error.verb for error in w.scope.needs.missing_permissions(w.verdicts)]
 
     w.verdict(DELETE_PODS, "allowed")
 
@@ -320,7 +321,7 @@ def test_a_wider_need_that_the_same_informer_serves_keeps_it() -> None:
     effects = w.need((POD, Need(POD, verbs=("create",))))
 
     assert [type(effect) for effect in effects] == [Track, Rebind, Untrack]
-    assert w.scope.is_complete(w.verdicts)
+    assert w.scope.needs.is_complete(w.verdicts)
 
 
 def test_a_wider_need_that_takes_another_informer_gives_the_old_one_back() -> None:
@@ -329,7 +330,7 @@ def test_a_wider_need_that_takes_another_informer_gives_the_old_one_back() -> No
     effects = w.need((POD, Need(POD, selector="app=x")))
 
     assert [type(effect) for effect in effects] == [Track, Hide, Release, Untrack]
-    assert not w.scope.is_complete(w.verdicts)
+    assert not w.scope.needs.is_complete(w.verdicts)
 
 
 def test_needing_again_what_is_needed_does_nothing() -> None:
@@ -432,7 +433,7 @@ def happen(w: World, event: str, *about: Any) -> Sequence[Effect]:
             return w.verdict(*about)
         case "review":
             return w.review()
-        case "sync" if not w.scope.is_waiting and w.scope.is_complete(w.verdicts):
+        case "sync" if not w.scope.is_waiting and w.scope.needs.is_complete(w.verdicts):
             return w.sync()
     return ()
 
@@ -442,9 +443,9 @@ def check(w: World) -> None:
     needs = set(scope.needs)
     denied = [need for need in needs if any(w.verdicts[right].denying for right in need.informer_key.permissions)]
     assert w.tracked == needs
-    assert w.bound == {need.resource: need.informer_key for need in needs if scope.is_bound(need)}
+    assert w.bound == {need.resource: need.informer_key for need in needs if scope.needs.is_bound(need)}
     # What is denied for certain is neither bound nor read.
-    assert not [need for need in denied if scope.is_bound(need)]
+    assert not [need for need in denied if scope.needs.is_bound(need)]
     if scope.is_waiting:
         assert w.bound == {}
         assert w.handle_error is scope.denial is not None
@@ -454,4 +455,4 @@ def check(w: World) -> None:
         assert set(w.readable) == {need.resource for need in needs}
         assert {resource for resource, error in w.readable.items() if error is None} == set(w.bound)
     if scope.can_reopen(w.verdicts):
-        assert scope.refusal(w.verdicts) is None
+        assert scope.needs.refusal(w.verdicts) is None

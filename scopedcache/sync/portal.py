@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 from typing import Any, Final, Generic, TypeVar
 
+from ..clock import machine_time
 from ..errors import CacheError
 
 T = TypeVar("T")
@@ -38,16 +38,16 @@ class Portal:
     @contextmanager
     def start(cls, *, timeout: float | None = None) -> Iterator[Portal]:
         """Run a loop in a daemon thread and yield the way to it; leaving the block ends whatever runs there."""
-        started: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = Future()
+        ready: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = Future()
 
         async def serve() -> None:
             stop = asyncio.Event()
-            started.set_result((asyncio.get_running_loop(), stop))
+            ready.set_result((asyncio.get_running_loop(), stop))
             await stop.wait()
 
         thread = threading.Thread(target=lambda: asyncio.run(serve()), name="scopedcache", daemon=True)
         thread.start()
-        loop, stop = started.result()
+        loop, stop = ready.result()
         portal = cls(loop, timeout=timeout)
         try:
             yield portal
@@ -133,25 +133,25 @@ class Portal:
                 raise RuntimeError("closed")
             call.begin()
         except RuntimeError as error:
-            raise self._ended() from error
+            raise self._end_error() from error
 
     def _result(self, call: _Call[T]) -> T:
         self._wait(call.future)
         try:
             return call.future.result(0)
         except CancelledError as error:  # by the end of the loop: nobody else cancels it
-            raise self._ended() from error
+            raise self._end_error() from error
 
     def _wait(self, *futures: Future[Any]) -> None:
         """Wait until one of them is done."""
-        until = None if self._timeout is None else time.monotonic() + self._timeout
+        until = None if self._timeout is None else machine_time() + self._timeout
         while not wait(futures, _left(until), FIRST_COMPLETED).done:
-            if until is not None and time.monotonic() >= until:
+            if until is not None and machine_time() >= until:
                 raise TimeoutError(f"the call took longer than {self._timeout:g} s")
             if self._loop.is_closed() and not any(future.done() for future in futures):
-                raise self._ended()
+                raise self._end_error()
 
-    def _ended(self) -> CacheError:
+    def _end_error(self) -> CacheError:
         return CacheError("the event loop behind this handle has ended: what it led to is closed")
 
     def __repr__(self) -> str:
@@ -159,7 +159,7 @@ class Portal:
 
 
 def _left(until: float | None) -> float:
-    return LOOK_EVERY_SECONDS if until is None else max(0.0, min(LOOK_EVERY_SECONDS, until - time.monotonic()))
+    return LOOK_EVERY_SECONDS if until is None else max(0.0, min(LOOK_EVERY_SECONDS, until - machine_time()))
 
 
 class _Call(Generic[T]):

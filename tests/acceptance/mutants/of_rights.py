@@ -10,10 +10,12 @@ REVIEWER = "scopedcache/access/reviewer.py"
 VERDICT = "scopedcache/access/verdict.py"
 CACHE = "scopedcache/cache/scoped_cache.py"
 POOL = "scopedcache/cache/informer_pool.py"
-SCOPES = "scopedcache/cache/scope_table.py"
+RBAC_WATCH = "scopedcache/cache/rbac_watch.py"
+SCOPE = "scopedcache/cache/scope.py"
+SCOPE_TABLE = "scopedcache/cache/scope_table.py"
 RECONCILER = "examples/memcached_operator/reconciler.py"
 
-CLOSES_NOTHING = Edit(SCOPES, 'if verdict.state in ("denied", "unauthenticated"):', 'if verdict.state == "nowhere":')
+CLOSES_NOTHING = Edit(SCOPE, "            if verdict.denying:\n", '            if verdict.state == "nowhere":\n')
 ONE_NO = Edit(VERDICT, '("allowed", "no"): "suspect"', '("allowed", "no"): "denied"')
 
 MUTANTS = (
@@ -44,7 +46,7 @@ MUTANTS = (
         (
             Edit(
                 MONITOR,
-                '        supervisor.start_guarded("access-monitor", self._probe_for_ever)\n',
+                '        supervisor.start_guarded("access-monitor", lambda: self._probes.run(supervisor))\n',
                 "",
             ),
         ),
@@ -55,39 +57,52 @@ MUTANTS = (
         (
             Edit(
                 MONITOR,
-                "            if place in self._schedule and self._supervisor is not None:\n",
-                "            verdicts = [v for v in self._verdicts.values() if v.permission.namespace == place]\n"
-                "            if any(v.lost for v in verdicts) and self._supervisor is not None:\n",
+                "        await self._review_flights.share(place, self._supervisor)\n",
+                "        if any(v.lost or v.unreviewed for v in self._tracked.of(self._schedule.permissions(place))):\n"
+                "            await self._review_flights.share(place, self._supervisor)\n",
             ),
         ),
     ),
     Mutant(
         "a 403 that one of our own calls meets is not heard",
         ("9a.call",),
-        (Edit(MONITOR, "                self._refused(info, error, now)\n", ""),),
+        (
+            Edit(
+                MONITOR,
+                "        permission, signal = needed_permission(info), signal_of(info, error)\n",
+                "        if isinstance(error, ForbiddenError):\n"
+                "            return\n"
+                "        permission, signal = needed_permission(info), signal_of(info, error)\n",
+            ),
+        ),
     ),
     Mutant(
         "a right that comes back opens nothing",
         ("8", "9a.4", "S1.25"),
-        (Edit(SCOPES, 'elif verdict.state == "allowed":', 'elif verdict.state == "nowhere":'),),
+        (
+            Edit(
+                SCOPE_TABLE,
+                "        verdicts = self._monitor.verdicts\n        for binding",
+                "        verdicts = self._monitor.verdicts\n        if verdict.granted:\n            return\n"
+                "        for binding",
+            ),
+        ),
     ),
     Mutant(
         "losing any declared verb closes the cache",
         ("9a.3",),
         (
             Edit(
-                SCOPES,
-                "            if permission not in held.informer_key.permissions:\n"
-                '                if scope.state == "open":\n                    self._tell_denied',
-                '            if permission.verb == "never":\n'
-                '                if scope.state == "open":\n                    self._tell_denied',
+                SCOPE,
+                '        if permission not in need.informer_key.permissions:\n            return "verb-denied"\n',
+                "",
             ),
         ),
     ),
     Mutant(
         "the probe period is a second, whatever the bound",
         ("9a.5",),
-        (Edit(MONITOR, "Schedule(period, rate, chance)", "Schedule(1.0, rate, chance)"),),
+        (Edit(MONITOR, "ProbeSchedule(period, rate, chance)", "ProbeSchedule(1.0, rate, chance)"),),
     ),
     Mutant(
         "every right is asked for by an access review of its own",
@@ -95,8 +110,8 @@ MUTANTS = (
         (
             Edit(
                 REVIEWER,
-                "left = [r for r, held in found.items() if held",
-                "left = [r for r, held in found.items() if r or held",
+                "left = [p for p, allowed in by_rules.items() if allowed",
+                "left = [p for p, allowed in by_rules.items() if p or allowed",
             ),
         ),
     ),
@@ -121,17 +136,17 @@ MUTANTS = (
     Mutant(
         "RBAC events hint at nothing",
         ("9a.6",),
-        (Edit(MONITOR, "            if self._hints.note(concerned):\n", "            if False:\n"),),
+        (Edit(MONITOR, "            if self._rbac_events.note(concerned):\n", "            if False:\n"),),
     ),
     Mutant(
         "an edited Role hints at nothing",
         ("9a.6",),
-        (Edit(CACHE, "on_update=lambda old, new: self.monitor.hint(new.namespace or None),", "on_update=None,"),),
+        (Edit(RBAC_WATCH, "on_update=lambda old, new: hint(new),", "on_update=None,"),),
     ),
     Mutant(
         "the period is not stretched while events tell",
         ("9a.6",),
-        (Edit(MONITOR, "EVENTS_PERIOD_FACTOR if told else 1.0", "1.0"),),
+        (Edit(MONITOR, "EVENTS_PERIOD_FACTOR if events_tell_all else 1.0", "1.0"),),
     ),
     Mutant(
         "refused reviews change nothing",
@@ -140,7 +155,7 @@ MUTANTS = (
             Edit(
                 MONITOR,
                 "            self._review_refused(place, permissions)\n",
-                "            self._no_answer(permissions)\n",
+                '            self._no_answer(permissions, "unanswered")\n',
             ),
         ),
     ),
@@ -163,16 +178,16 @@ MUTANTS = (
     Mutant(
         "attempt mode does not end",
         ("9a.7",),
-        (Edit(MONITOR, "        self._attempt(False)\n", ""),),
+        (Edit(MONITOR, "        if self._attempt_mode.review_answered():\n", "        if False:\n"),),
     ),
     Mutant(
         "the custom resources' own kind, once lost, stays closed",
         ("X1", "S1.23"),
         (
             Edit(
-                SCOPES,
-                'elif scope.state == "waiting" or (scope.state == "open" and not self.is_complete(scope)):',
-                "elif scope.owner is not None:",
+                SCOPE,
+                "elif verdict.granted and verdict.permission in need.informer_key.permissions:",
+                "elif verdict.granted and self.owner and verdict.permission in need.informer_key.permissions:",
             ),
         ),
     ),

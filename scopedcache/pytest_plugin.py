@@ -15,7 +15,7 @@ import pytest
 if TYPE_CHECKING:
     from .api.client import Client
     from .testing.assertions import Twice
-    from .testing.control_plane import ControlPlane
+    from .testing.control_plane.control_plane import ControlPlane
     from .testing.embedded import EmbeddedCluster
     from .testing.embedded.clock import Clock
     from .testing.rbac import Grant
@@ -33,8 +33,8 @@ def control_plane() -> Iterator[ControlPlane]:
     Tests that stop parts of it, or need other flags, start their own with `ControlPlane.start(...)`. Skips where the
     binaries are missing, and fails where the environment says `CI`: there a silent skip would hide everything.
     """
-    from .testing.binaries import MissingBinariesError
-    from .testing.control_plane import ControlPlane
+    from .testing.control_plane.binaries import MissingBinariesError
+    from .testing.control_plane.control_plane import ControlPlane
 
     try:
         running = ControlPlane.start(kubelet=True, users=("alice", "bob"))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from . import virtual_time
 from .assertions import Twice, eventually, never
-from .audit import AuditLog, AuditRequest
-from .binaries import MissingBinariesError
-from .control_plane import ControlPlane
+from .audit_request import AuditRequest
+from .control_plane.audit_log import AuditLog
+from .control_plane.binaries import MissingBinariesError
+from .control_plane.control_plane import ControlPlane
+from .control_plane.processes import Process, ProcessError
 from .embedded import EmbeddedCluster
 from .identities import Identity
-from .processes import Process, ProcessError
 from .rbac import Grant
 from .resources import WaitTimeoutError, wait_for
 

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 import attrs
 
-from ..audit import AuditRequest, Mark, Wanted, matching
+from ..audit_request import AuditRequest, Mark, Wanted, matching
 from .clock import wall
 from .messages import Query
 from .requests import Attributes

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from scopedcache.testing.audit import AuditLog, Source, parse
+from scopedcache.testing.control_plane.audit_log import AuditLog, Source, parse
 
 
 def line(audit_id: str, stage: str = "ResponseComplete", verb: str = "list", **fields: Any) -> bytes:

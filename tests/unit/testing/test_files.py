@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from scopedcache.testing import keys
-from scopedcache.testing.binaries import NAMES, Binaries, MissingBinariesError, find_binaries
-from scopedcache.testing.flags import Layout, Login, apiserver_command, tokens_csv
+from scopedcache.testing.control_plane.binaries import NAMES, Binaries, MissingBinariesError, find_binaries
+from scopedcache.testing.control_plane.build_targets import cache_folder
+from scopedcache.testing.control_plane.flags import Layout, Login, apiserver_command, tokens_csv
 from scopedcache.testing.resources import load_manifests
 
 
@@ -25,19 +26,21 @@ def layout(folder: Path) -> Layout:
 
 def test_binaries_come_from_the_folder_that_the_user_names(tmp_path: Path) -> None:
     assets = executables(tmp_path / "assets", *NAMES)
-    assert find_binaries({"KUBEBUILDER_ASSETS": str(assets)}, tmp_path).etcd == assets / "etcd"
+    assert find_binaries({"KUBEBUILDER_ASSETS": str(assets)}).etcd == assets / "etcd"
 
 
-def test_what_the_named_folder_lacks_comes_from_the_checkout_above(tmp_path: Path) -> None:
+def test_what_the_named_folder_lacks_comes_from_the_cache_folder(tmp_path: Path) -> None:
     assets = executables(tmp_path / "assets", "etcd", "kube-apiserver")
-    built = executables(tmp_path / "checkout" / "control-plane" / "bin", *NAMES)
-    found = find_binaries({"KUBEBUILDER_ASSETS": str(assets)}, tmp_path / "checkout" / "tests" / "real")
-    assert (found.apiserver.parent, found.controller_manager.parent) == (assets, built)
+    environ = {"KUBEBUILDER_ASSETS": str(assets), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    built = executables(cache_folder(environ), *NAMES)
+    binaries = find_binaries(environ)
+    assert (binaries.apiserver.parent, binaries.controller_manager.parent) == (assets, built)
 
 
 def test_missing_binaries_are_named_with_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(MissingBinariesError, match=r"no etcd, .*run `make control-plane`, or set KUBEBUILDER_ASSETS"):
-        find_binaries({}, tmp_path)
+    words = r"no etcd, .* in /.*: run `python -m scopedcache.testing build` .*, or set KUBEBUILDER_ASSETS"
+    with pytest.raises(MissingBinariesError, match=words):
+        find_binaries({"XDG_CACHE_HOME": str(tmp_path)})
 
 
 def test_groups_of_a_user_are_one_quoted_field() -> None:

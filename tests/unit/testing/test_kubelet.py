@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from scopedcache.testing.kubelet import Action, Container, Metadata, Pod, Spec, Status, next_action, running_status
+from scopedcache.testing.control_plane.kubelet import Action, next_action
+from scopedcache.testing.fake_node import Container, Metadata, Pod, Spec, Status, running_status
 
 
 def pod(node: str = "", phase: str = "Pending", deleted: str | None = None, grace: int | None = None) -> Pod:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from scopedcache.testing.processes import Process, ProcessError, free_ports, stop_together
+from scopedcache.testing.control_plane.processes import Process, ProcessError, free_ports, stop_together
 
 
 def python(folder: Path, code: str, **options: object) -> Process:

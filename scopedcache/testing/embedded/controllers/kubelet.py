@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from ...kubelet import Pod, node_manifest, node_status, running_status
+from ...fake_node import Pod, node_manifest, node_status, running_status
 from ..refusals import Body
 from ..registry import Registry
 from ..storage import Event, Storage, Stored, timestamp

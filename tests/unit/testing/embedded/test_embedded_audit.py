@@ -11,7 +11,7 @@ import pytest
 
 import scopedcache as sc
 from scopedcache.testing import AuditRequest, EmbeddedCluster, virtual_time
-from scopedcache.testing.audit import Mark, Wanted
+from scopedcache.testing.audit_request import Mark, Wanted
 
 FIELDS = sorted(Wanted.__annotations__)
 CONFIG_MAP = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "hello"}}

@@ -14,17 +14,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
-from ..errors import NotFoundError, ScopedCacheError
+from ...errors import NotFoundError, ScopedCacheError
+from ..identities import Identity, kubeconfig, make_identity, service_account_groups, write_private
+from ..keys import new_private_key
+from ..rbac import Rights
+from ..resources import Resources, wait_for
+from ..rest import JSON, Rest
 from . import flags
-from .audit import AuditLog, Source
+from .audit_log import AuditLog, Source
 from .binaries import find_binaries
 from .flags import ADMIN, CONTROLLER_MANAGER, CONTROLLERS, KUBELET, MASTERS, Flags, Layout, Login
-from .identities import Identity, kubeconfig, make_identity, service_account_groups, write_private
-from .keys import new_private_key
 from .processes import Process, ProcessError, free_ports, stop_together
-from .rbac import Rights
-from .resources import Resources, wait_for
-from .rest import JSON, Rest
 
 ATTEMPTS: Final = 3
 NODE: Final = "fake-node"
@@ -281,7 +281,7 @@ class ControlPlane(Resources, Rights):
         config = str(self._identities[KUBELET].kubeconfig)
         return Process(
             "kubelet",
-            [sys.executable, "-m", "scopedcache.testing.kubelet", "--kubeconfig", config, "--node", NODE],
+            [sys.executable, "-m", "scopedcache.testing.control_plane.kubelet", "--kubeconfig", config, "--node", NODE],
             self.layout.log("kubelet"),
             ready=self._node_ready,
         )

@@ -22,7 +22,7 @@ from typing import Final
 
 import attrs
 
-from ..errors import ScopedCacheError
+from ...errors import ScopedCacheError
 
 TAIL: Final = 15
 PORTS: Final = range(20_000, 32_000)

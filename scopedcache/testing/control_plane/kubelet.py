@@ -1,7 +1,8 @@
 """A kubelet that runs nothing: it binds pods to its node, says that they are ready, and lets deleted ones go.
 
-Runs as a process of its own (`python -m scopedcache.testing.kubelet --kubeconfig …`), so that a thousand pods never
-take time from the loop of a test. It is the scheduler too: every pod without a node becomes its own.
+Runs as a process of its own (`python -m scopedcache.testing.control_plane.kubelet --kubeconfig …`), so that a
+thousand pods never take time from the loop of a test. It is the scheduler too: every pod without a node
+becomes its own.
 """
 
 from __future__ import annotations
@@ -24,44 +25,14 @@ import attrs
 import msgspec
 import yaml
 
-logger = logging.getLogger("scopedcache.testing.kubelet")
+from ..fake_node import Pod, node_manifest, node_status, running_status
+
+logger = logging.getLogger("scopedcache.testing.control_plane.kubelet")
 
 AT_ONCE = 32
 PAGE = 500
 WATCH_SECONDS = 300
 Action = Literal["bind", "run", "delete"]
-
-
-class Metadata(msgspec.Struct, rename="camel"):
-    name: str = ""
-    namespace: str = ""
-    uid: str = ""
-    resource_version: str = ""
-    creation_timestamp: str = ""
-    deletion_timestamp: str | None = None
-    deletion_grace_period_seconds: int | None = None
-
-
-class Container(msgspec.Struct):
-    name: str
-    image: str = ""
-
-
-class Spec(msgspec.Struct, rename="camel"):
-    node_name: str = ""
-    containers: list[Container] = []
-
-
-class Status(msgspec.Struct):
-    phase: str = ""
-
-
-class Pod(msgspec.Struct):
-    """What the kubelet has to know of a pod; nothing else is decoded."""
-
-    metadata: Metadata
-    spec: Spec = msgspec.field(default_factory=Spec)
-    status: Status = msgspec.field(default_factory=Status)
 
 
 class ListMetadata(msgspec.Struct, rename="camel"):
@@ -98,43 +69,6 @@ def next_action(pod: Pod, node: str) -> Action | None:
     if not pod.spec.node_name:
         return "bind"
     return "run" if pod.status.phase in ("", "Pending") else None
-
-
-def running_status(pod: Pod, ip: str, now: str) -> dict[str, Any]:
-    """Return the status of a pod whose containers all run and are ready."""
-    types = ("Initialized", "Ready", "ContainersReady", "PodScheduled")
-    return {
-        "phase": "Running",
-        "hostIP": "127.0.0.1",
-        "podIP": ip,
-        "podIPs": [{"ip": ip}],
-        "startTime": now,
-        "conditions": [{"type": t, "status": "True", "lastTransitionTime": now} for t in types],
-        "containerStatuses": [
-            {
-                "name": container.name,
-                "image": container.image,
-                "imageID": f"sha256:{container.image}",
-                "ready": True,
-                "started": True,
-                "restartCount": 0,
-                "state": {"running": {"startedAt": now}},
-            }
-            for container in pod.spec.containers
-        ],
-    }
-
-
-def node_manifest(name: str) -> dict[str, Any]:
-    """Return the Node."""
-    return {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": {"kubernetes.io/hostname": name}}}
-
-
-def node_status(now: str) -> dict[str, Any]:
-    """Return the status of a Node that is ready and has room for everything."""
-    room = {"cpu": "10000", "memory": "10Ti", "pods": "100000"}
-    ready = {"type": "Ready", "status": "True", "reason": "KubeletReady", "lastTransitionTime": now}
-    return {"capacity": room, "allocatable": room, "conditions": [{**ready, "lastHeartbeatTime": now}]}
 
 
 @attrs.define(eq=False)
@@ -307,7 +241,7 @@ async def serve(config: dict[str, Any], node: str) -> None:
 
 def main() -> None:
     """Parse the command line and run."""
-    parser = argparse.ArgumentParser(prog="python -m scopedcache.testing.kubelet", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m scopedcache.testing.control_plane.kubelet", description=__doc__)
     parser.add_argument("--kubeconfig", type=Path, required=True)
     parser.add_argument("--node", default="fake-node")
     options = parser.parse_args()

@@ -21,21 +21,21 @@ from ..identities import Identity, make_identity, service_account_groups
 from ..rbac import Rights
 from ..resources import Resources, wait_for
 from ..rest import JSON, read_answer
-from .bootstrap import bootstrap
+from .auth.bootstrap_roles import bootstrap
+from .auth.rbac_authorizer import MASTERS
 from .clock import Clock
-from .controllers import Controller, chosen, standard
+from .controllers.controller import Controller, chosen, standard
+from .controllers.controller_rounds import Rounds
+from .doors.in_process_transport import EmbeddedTransport
 from .faults import Fault, Faults
-from .frontends import FrontEnd, Meanwhile
-from .messages import Answer, Request
-from .rbac import MASTERS
-from .records import Audit
-from .registry import Registry
-from .replica import Replica
-from .rounds import Rounds
-from .server import Question, Server
-from .storage import Storage
-from .transport import EmbeddedTransport
-from .watches import Watch
+from .front_ends import FrontEnd, Meanwhile
+from .kinds.kind_registry import Registry
+from .server.api_server import Question, Server
+from .server.audit_log import Audit
+from .server.watches import Watch
+from .storage.replica import Replica
+from .storage.storage import Storage
+from .wire.messages import Answer, Request
 
 ADMIN: Final = "admin"
 
@@ -330,8 +330,8 @@ class EmbeddedCluster(Resources, Rights):
 
     def _open_door(self) -> None:
         from ...sync import Portal
-        from .certificate import server_context
-        from .http import HTTPDoor
+        from .doors.http_door import HTTPDoor
+        from .doors.server_certificate import server_context
 
         atexit.register(self.stop)
         if self._folder is None:

@@ -9,10 +9,10 @@ from contextlib import suppress
 
 import attrs
 
-from .messages import Answer, of_refusal
-from .rbac import refusal_words
-from .refusals import Refusal, forbidden
-from .server import Question
+from .auth.rbac_authorizer import refusal_words
+from .server.api_server import Question
+from .wire.messages import Answer, of_refusal
+from .wire.status_errors import Refusal, forbidden
 
 _REASONS = {401: "Unauthorized", 403: "Forbidden", 404: "NotFound", 409: "Conflict", 410: "Expired"}
 _REASONS |= {429: "TooManyRequests", 500: "InternalError", 503: "ServiceUnavailable", 504: "Timeout"}

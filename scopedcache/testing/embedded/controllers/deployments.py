@@ -11,11 +11,11 @@ from typing import Any
 
 import msgspec
 
-from ..refusals import Body
-from ..registry import Registry
-from ..storage import Storage, Stored
+from ..kinds.kind_registry import Registry
+from ..storage.storage import Storage, Stored
+from ..wire.status_errors import Body
 from .objects import conditions, place_of, reference_to, said, with_metadata, with_status
-from .workloads import Workloads
+from .workload_controller import Workloads
 
 REVISION = "deployment.kubernetes.io/revision"
 HASH = "pod-template-hash"

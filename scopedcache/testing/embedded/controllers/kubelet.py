@@ -8,9 +8,9 @@ from collections.abc import Callable
 import msgspec
 
 from ...fake_node import Pod, node_manifest, node_status, running_status
-from ..refusals import Body
-from ..registry import Registry
-from ..storage import Event, Storage, Stored, timestamp
+from ..kinds.kind_registry import Registry
+from ..storage.storage import Event, Storage, Stored, timestamp
+from ..wire.status_errors import Body
 from .objects import Place, place_of
 
 NODE = "fake-node"

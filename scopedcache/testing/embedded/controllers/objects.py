@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from ..kinds import Kind
-from ..refusals import Body
-from ..storage import Stored, timestamp
+from ..kinds.kind import Kind
+from ..storage.storage import Stored, timestamp
+from ..wire.status_errors import Body
 
 
 class Place(NamedTuple):

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from scopedcache.testing import EmbeddedCluster
 from scopedcache.testing.embedded import Event
-from scopedcache.testing.embedded.controllers import Kubelet, NamespaceLifecycle
+from scopedcache.testing.embedded.controllers.kubelet import Kubelet
+from scopedcache.testing.embedded.controllers.namespace_lifecycle import NamespaceLifecycle
 from tests.contract.objects import config_map, deployment, owned_by, pod
 
 NAMES = (

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scopedcache.testing.embedded.apply import Manager, applied, tracked
-from scopedcache.testing.embedded.fields import from_tree, leaves, spelled, to_tree
-from scopedcache.testing.embedded.listkeys import merge_keys
-from scopedcache.testing.embedded.refusals import Refusal
+from scopedcache.testing.embedded.kinds.list_keys import merge_keys
+from scopedcache.testing.embedded.patching.field_paths import from_tree, leaves, spelled, to_tree
+from scopedcache.testing.embedded.patching.server_side_apply import Manager, applied, tracked
+from scopedcache.testing.embedded.wire.status_errors import Refusal
 
 NOW = 1_800_000_000.0
 ONE, TWO = Manager("one", "Apply", "v1"), Manager("two", "Apply", "v1")

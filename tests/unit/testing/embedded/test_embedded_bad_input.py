@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from scopedcache.testing import EmbeddedCluster
-from scopedcache.testing.embedded.messages import Answer, Request
+from scopedcache.testing.embedded.wire.messages import Answer, Request
 
 JUNK: list[Any] = [None, 5, "x", True, [], {}, [1], {"a": 1}, [[]], -1, 1.5, "", [{}], [None], {"": None}]
 POD_SPEC = {"nodeName": "n", "containers": [{"name": "c", "image": "i", "ports": [{"containerPort": 1}]}]}

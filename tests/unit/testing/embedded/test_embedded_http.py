@@ -11,7 +11,7 @@ import pytest
 from scopedcache import Client, TransportError, UnauthorizedError
 from scopedcache.testing import EmbeddedCluster, eventually
 from scopedcache.testing.embedded import Fault
-from scopedcache.testing.embedded.protobuf import decode
+from scopedcache.testing.embedded.wire.protobuf import decode
 
 MAP = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "one", "namespace": "default"}}
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from scopedcache.testing.embedded.patches import json_patched, merged, strategic
-from scopedcache.testing.embedded.refusals import Refusal
+from scopedcache.testing.embedded.patching.patches import json_patched, merged, strategic
+from scopedcache.testing.embedded.wire.status_errors import Refusal
 
 
 @pytest.mark.parametrize(

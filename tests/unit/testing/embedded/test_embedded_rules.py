@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from scopedcache.testing.embedded.messages import Request
-from scopedcache.testing.embedded.rbac import allows
-from scopedcache.testing.embedded.requests import Attributes, attributes_of
+from scopedcache.testing.embedded.auth.rbac_authorizer import allows
+from scopedcache.testing.embedded.wire.messages import Request
+from scopedcache.testing.embedded.wire.request_attributes import Attributes, attributes_of
 
 POD = Attributes("get", "", True, "", "v1", "pods", "", "a", "one")
 SCALE = Attributes("update", "", True, "apps", "v1", "deployments", "scale", "a", "web")

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scopedcache.testing.embedded.builtin import KINDS
-from scopedcache.testing.embedded.refusals import Refusal
-from scopedcache.testing.embedded.storage import Event, Storage
+from scopedcache.testing.embedded.kinds.builtin_kinds import KINDS
+from scopedcache.testing.embedded.storage.storage import Event, Storage
+from scopedcache.testing.embedded.wire.status_errors import Refusal
 
 NOW = 1_800_000_000.0
 MAPS = next(kind for kind in KINDS if kind.resource == "configmaps")

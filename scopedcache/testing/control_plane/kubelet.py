@@ -18,7 +18,7 @@ import ssl
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import aiohttp
 import attrs
@@ -29,9 +29,9 @@ from ..fake_node import Pod, node_manifest, node_status, running_status
 
 logger = logging.getLogger("scopedcache.testing.control_plane.kubelet")
 
-AT_ONCE = 32
-PAGE = 500
-WATCH_SECONDS = 300
+REQUESTS_AT_ONCE: Final = 32
+PAGE_ITEMS: Final = 500
+WATCH_SECONDS: Final = 300
 Action = Literal["bind", "run", "delete"]
 
 
@@ -80,7 +80,7 @@ class Kubelet:
     node: str
     pods: dict[str, Pod] = attrs.field(factory=dict)
     driving: dict[str, asyncio.Task[None]] = attrs.field(factory=dict)
-    at_once: asyncio.Semaphore = attrs.field(factory=lambda: asyncio.Semaphore(AT_ONCE))
+    at_once: asyncio.Semaphore = attrs.field(factory=lambda: asyncio.Semaphore(REQUESTS_AT_ONCE))
     addresses: itertools.count[int] = attrs.field(factory=lambda: itertools.count(1))
 
     async def run(self) -> None:
@@ -113,7 +113,7 @@ class Kubelet:
         found: dict[str, Pod] = {}
         token = ""
         while True:
-            query = {"limit": str(PAGE), **({"continue": token} if token else {})}
+            query = {"limit": str(PAGE_ITEMS), **({"continue": token} if token else {})}
             async with self.session.get(self.server + "/api/v1/pods", params=query) as answer:
                 if answer.status == 410:
                     raise Relist
@@ -229,7 +229,7 @@ async def serve(config: dict[str, Any], node: str) -> None:
     cluster = config["clusters"][0]["cluster"]
     token = config["users"][0]["user"]["token"]
     context = ssl.create_default_context(cafile=cluster["certificate-authority"])
-    connector = aiohttp.TCPConnector(ssl=context, limit=AT_ONCE + 4)
+    connector = aiohttp.TCPConnector(ssl=context, limit=REQUESTS_AT_ONCE + 4)
     timeout = aiohttp.ClientTimeout(total=15)
     headers = {"Authorization": f"Bearer {token}", "User-Agent": "scopedcache-fake-kubelet"}
     async with aiohttp.ClientSession(connector=connector, headers=headers, timeout=timeout) as session:

@@ -24,7 +24,7 @@ import attrs
 
 from ...errors import ScopedCacheError
 
-TAIL: Final = 15
+TAIL_LINES: Final = 15
 PORTS: Final = range(20_000, 32_000)
 PR_SET_PDEATHSIG: Final = 1
 
@@ -143,7 +143,7 @@ class Process:
         self._signal(signal.SIGCONT)
         self.paused = False
 
-    def tail(self, lines: int = TAIL) -> str:
+    def tail(self, lines: int = TAIL_LINES) -> str:
         """Return the last lines of the log."""
         if not self.log.exists():
             return ""

@@ -25,7 +25,7 @@ from .auth.bootstrap_roles import bootstrap
 from .auth.rbac_authorizer import MASTERS
 from .clock import Clock
 from .controllers.controller import Controller, chosen, standard
-from .controllers.controller_rounds import Rounds
+from .controllers.controller_rounds import ControllerRounds
 from .doors.in_process_transport import EmbeddedTransport
 from .faults import Fault, Faults
 from .front_ends import FrontEnd, Meanwhile
@@ -78,7 +78,7 @@ class EmbeddedCluster(Resources, Rights):
         self._identities: dict[str, Identity] = {}
         self.front_ends = [FrontEnd(self, 0, self.server)]
         running = chosen(standard(self.storage, self.registry), controllers, kubelet=kubelet)
-        self._rounds = Rounds(self.clock, self._run_due, [self.server.definitions, *running])
+        self._rounds = ControllerRounds(self.clock, self._run_due, [self.server.definitions, *running])
         self.storage.subscribe(self._rounds.observe)
         bootstrap(self.storage, self.registry, self.clock.now())
         self.admin = self.user(ADMIN, (MASTERS,))
@@ -125,7 +125,7 @@ class EmbeddedCluster(Resources, Rights):
         known = self._identities.get(name)
         if known is None:
             groups = tuple(groups)
-            known = self._identities[name] = self._identity(name, groups, self.server.accounts.add(name, groups))
+            known = self._identities[name] = self._identity(name, groups, self.server.authenticator.add(name, groups))
         return known
 
     def service_account(self, namespace: str, name: str, *, expiration_seconds: int = 3600) -> Identity:

@@ -16,7 +16,7 @@ from .storage.replica import Replica
 from .wire.request_attributes import is_true
 
 # Seconds that a server waits for a version it has not seen (semantics 1.4).
-PATIENCE: Final = 3.0
+VERSION_WAIT_SECONDS: Final = 3.0
 Meanwhile = Literal["answered", "refused"]
 
 
@@ -99,7 +99,7 @@ class FrontEnd:
         version = int(wanted) if wanted.isdecimal() else 0
         if not fresh or not version or request.asked("resourceVersionMatch") == "Exact":
             return 0.0
-        return min(PATIENCE, replica.delay(version, now))
+        return min(VERSION_WAIT_SECONDS, replica.delay(version, now))
 
     def __repr__(self) -> str:
         return f"<FrontEnd {self.number} {self.lag:g} s behind, at {self.seen.version}>"

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 
-class Alarm:
+class LoopTimer:
     """Calls `ring` on its loop when the time has come."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, now: Callable[[], float], ring: Callable[[], None]) -> None:

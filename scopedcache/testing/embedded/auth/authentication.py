@@ -16,7 +16,7 @@ from ..wire.status_errors import unauthorized
 from .rbac_authorizer import AUTHENTICATED, UNAUTHENTICATED
 
 # The server remembers a good token for so long: a ServiceAccount that was deleted can go on until then.
-TOKEN_CACHE: Final = 10.0
+TOKEN_CACHE_SECONDS: Final = 10.0
 
 
 @attrs.define(eq=False)
@@ -29,7 +29,7 @@ class _Login:
     checked: float = float("-inf")
 
 
-class Accounts:
+class Authenticator:
     """Who may sign in."""
 
     def __init__(self, storage: Storage, service_accounts: Kind) -> None:
@@ -52,7 +52,7 @@ class Accounts:
         """Return who sends a request.
 
         Raises:
-            Refusal: 401, a token that nobody has, or that is no longer good.
+            StatusError: 401, a token that nobody has, or that is no longer good.
         """
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if not scheme:
@@ -63,11 +63,11 @@ class Accounts:
         return login.user
 
     def _is_good(self, login: _Login, now: float) -> bool:
-        if not login.account or 0 <= now - login.checked < TOKEN_CACHE:
+        if not login.account or 0 <= now - login.checked < TOKEN_CACHE_SECONDS:
             return True
         _, _, namespace, name = login.user.name.split(":")
-        found = self._storage.get(self._kind, namespace, name)
-        if found is None or found.uid != login.account:
+        account = self._storage.get(self._kind, namespace, name)
+        if account is None or account.uid != login.account:
             return False
         login.checked = now
         return True

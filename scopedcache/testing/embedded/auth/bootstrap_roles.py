@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from ..kinds.builtin_defaults import new_namespace
 from ..kinds.kind_registry import Registry
 from ..storage.storage import Storage
 from ..wire.status_errors import Body
 from .rbac_authorizer import AUTHENTICATED, GROUP, MASTERS, UNAUTHENTICATED
 
-NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
-_PUBLIC = ["/healthz", "/livez", "/readyz", "/version", "/version/"]
-_DISCOVERY = ["/api", "/api/*", "/apis", "/apis/*", "/openapi", "/openapi/*", *_PUBLIC]
-_READ = ["get", "list", "watch"]
-_WRITE = ["create", "delete", "deletecollection", "patch", "update"]
-_CORE = ["configmaps", "events", "pods", "pods/status", "secrets", "serviceaccounts", "services", "services/status"]
-_APPS = ["deployments", "deployments/scale", "deployments/status", "replicasets", "replicasets/scale",
+NAMESPACES: Final = ("default", "kube-node-lease", "kube-public", "kube-system")
+_PUBLIC: Final = ["/healthz", "/livez", "/readyz", "/version", "/version/"]
+_DISCOVERY: Final = ["/api", "/api/*", "/apis", "/apis/*", "/openapi", "/openapi/*", *_PUBLIC]
+_READ: Final = ["get", "list", "watch"]
+_WRITE: Final = ["create", "delete", "deletecollection", "patch", "update"]
+_CORE: Final = [
+    "configmaps",
+    "events",
+    "pods",
+    "pods/status",
+    "secrets",
+    "serviceaccounts",
+    "services",
+    "services/status",
+]
+_APPS: Final = ["deployments", "deployments/scale", "deployments/status", "replicasets", "replicasets/scale",
          "replicasets/status"]  # fmt: skip
-_READABLE = [name for name in _CORE if name != "secrets"]
+_READABLE: Final = [name for name in _CORE if name != "secrets"]
 
 
 def bootstrap(storage: Storage, registry: Registry, now: float) -> None:
@@ -54,20 +65,20 @@ def _binding(role: str, groups: list[str]) -> Body:
     }
 
 
-_EDIT = [
+_EDIT: Final = [
     _rule([""], _CORE, [*_READ, *_WRITE]),
     _rule(["apps"], _APPS, [*_READ, *_WRITE]),
     _rule(["coordination.k8s.io"], ["leases"], [*_READ, *_WRITE]),
     _rule([""], ["namespaces"], _READ),
 ]
-_VIEW = [
+_VIEW: Final = [
     _rule([""], [*_READABLE, "namespaces"], _READ),
     _rule(["apps"], _APPS, _READ),
     _rule(["coordination.k8s.io"], ["leases"], _READ),
 ]
-_RIGHTS = _rule([GROUP], ["rolebindings", "roles"], [*_READ, *_WRITE])
+_RIGHTS: Final = _rule([GROUP], ["rolebindings", "roles"], [*_READ, *_WRITE])
 
-ROLES: dict[str, list[Body]] = {
+ROLES: Final[dict[str, list[Body]]] = {
     "cluster-admin": [_rule(["*"], ["*"], ["*"]), {"verbs": ["*"], "nonResourceURLs": ["*"]}],
     "system:basic-user": [
         _rule(["authorization.k8s.io"], ["selfsubjectaccessreviews", "selfsubjectrulesreviews"], ["create"]),
@@ -83,16 +94,16 @@ ROLES: dict[str, list[Body]] = {
     "system:aggregate-to-edit": _EDIT,
     "system:aggregate-to-view": _VIEW,
 }
-AGGREGATED = ("admin", "edit", "view")
-_TO = f"{GROUP}/aggregate-to-"
-LABELS: dict[str, dict[str, str]] = {
+AGGREGATED: Final = ("admin", "edit", "view")
+_TO: Final = f"{GROUP}/aggregate-to-"
+LABELS: Final[dict[str, dict[str, str]]] = {
     "edit": {f"{_TO}admin": "true"},
     "view": {f"{_TO}edit": "true"},
     "system:aggregate-to-admin": {f"{_TO}admin": "true"},
     "system:aggregate-to-edit": {f"{_TO}edit": "true"},
     "system:aggregate-to-view": {f"{_TO}view": "true"},
 }
-BINDINGS = {
+BINDINGS: Final = {
     "cluster-admin": [MASTERS],
     "system:basic-user": [AUTHENTICATED],
     "system:discovery": [AUTHENTICATED],

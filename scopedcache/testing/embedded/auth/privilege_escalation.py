@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from ..kinds.kind import Kind
 from ..wire.request_attributes import Attributes, User
-from ..wire.status_errors import Body, Refusal, forbidden
+from ..wire.status_errors import Body, StatusError, forbidden
 from .rbac_authorizer import GROUP, MASTERS, Authorizer
 
 
@@ -47,10 +47,10 @@ def _is_held(authorizer: Authorizer, user: User, namespace: str, rule: Body) -> 
     return all(authorizer.decide(user, asked).allowed for asked in [*places, *paths])
 
 
-def _refusal(user: User, kind: Kind, name: str, missing: list[Body]) -> Refusal:
-    told = "\n".join(_spelled(rule) for rule in missing)
+def _refusal(user: User, kind: Kind, name: str, missing: list[Body]) -> StatusError:
+    listed = "\n".join(_spelled(rule) for rule in missing)
     words = f'user "{user.name}" (groups=[{" ".join(_quoted(user.groups))}]) '
-    words += f"is attempting to grant RBAC permissions not currently held:\n{told}"
+    words += f"is attempting to grant RBAC permissions not currently held:\n{listed}"
     return forbidden(GROUP, kind.resource, name, words)
 
 

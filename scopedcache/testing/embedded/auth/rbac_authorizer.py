@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import attrs
 
@@ -13,10 +13,10 @@ from ..storage.stored_object import Stored
 from ..wire.request_attributes import Attributes, User
 from ..wire.status_errors import Body
 
-GROUP = "rbac.authorization.k8s.io"
-MASTERS = "system:masters"
-AUTHENTICATED = "system:authenticated"
-UNAUTHENTICATED = "system:unauthenticated"
+GROUP: Final = "rbac.authorization.k8s.io"
+MASTERS: Final = "system:masters"
+AUTHENTICATED: Final = "system:authenticated"
+UNAUTHENTICATED: Final = "system:unauthenticated"
 
 
 @attrs.frozen
@@ -102,7 +102,7 @@ def allows(rule: Body, asked: Attributes) -> bool:
     )
 
 
-def refusal_words(user: User, asked: Attributes) -> str:
+def forbidden_message(user: User, asked: Attributes) -> str:
     """Return what the server says to somebody who may not."""
     if not asked.is_resource:
         return f'User "{user.name}" cannot {asked.verb} path "{asked.path}"'

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
@@ -15,12 +15,12 @@ from ..wire.messages import Answer, Request, of_json
 from ..wire.request_attributes import Attributes, User
 from ..wire.request_bodies import decoded
 from ..wire.status_errors import Body, Cause, bad_request, invalid, not_found
-from .authentication import Accounts
+from .authentication import Authenticator
 from .rbac_authorizer import Authorizer
 
-_EXPIRATION = 3600
-_SHORTEST = 600
-GROUPS = ("authorization.k8s.io", "authentication.k8s.io")
+_EXPIRATION_SECONDS: Final = 3600
+_SHORTEST_EXPIRATION_SECONDS: Final = 600
+GROUPS: Final = ("authorization.k8s.io", "authentication.k8s.io")
 
 
 @attrs.frozen
@@ -30,7 +30,7 @@ class Reviews:
     storage: Storage
     registry: Registry
     authorizer: Authorizer
-    accounts: Accounts
+    authenticator: Authenticator
 
     def answer(self, request: Request, kind: Kind, asked: Attributes, user: User) -> Answer:
         """Answer one review."""
@@ -60,12 +60,12 @@ class Reviews:
         body = decoded(request) or {}
         check(body, "TokenRequest", "TokenRequest", "v1")
         spec = body.get("spec") or {}
-        seconds = int(spec.get("expirationSeconds") or _EXPIRATION)
-        if seconds < _SHORTEST:
+        seconds = int(spec.get("expirationSeconds") or _EXPIRATION_SECONDS)
+        if seconds < _SHORTEST_EXPIRATION_SECONDS:
             words = "may not specify a duration less than 10 minutes"
             cause = Cause.wrong("spec.expirationSeconds", str(seconds), words)
             raise invalid("authentication.k8s.io", "TokenRequest", "", [cause])
-        token = self.accounts.add_service_account(account, now, seconds)
+        token = self.authenticator.add_service_account(account, now, seconds)
         status = {"token": token, "expirationTimestamp": timestamp(now, seconds)}
         head = {"kind": "TokenRequest", "apiVersion": "authentication.k8s.io/v1"}
         metadata = {"name": asked.name, "namespace": asked.namespace, "creationTimestamp": timestamp(now)}
@@ -88,7 +88,7 @@ class Reviews:
         return {"resourceRules": resources, "nonResourceRules": paths, "incomplete": False}
 
 
-_RULE_FIELDS = ("verbs", "apiGroups", "resources", "resourceNames")
+_RULE_FIELDS: Final = ("verbs", "apiGroups", "resources", "resourceNames")
 
 
 def _attributes(kind: str, spec: Any) -> Attributes:

@@ -11,15 +11,15 @@ from typing import Final
 
 from ....errors import ScopedCacheError
 from ..clock import Clock
-from ..loop_timer import Alarm
+from ..loop_timer import LoopTimer
 from ..storage.storage import Event
 from .controller import Controller
 
 # A controller that writes for ever is a mistake; nothing real takes so many rounds.
-ROUNDS: Final = 10_000
+ROUNDS_LIMIT: Final = 10_000
 
 
-class Rounds:
+class ControllerRounds:
     """Runs controllers in rounds until nothing changes any more, on the time of every loop that is used."""
 
     def __init__(self, clock: Clock, run_due: Callable[[], None], controllers: Iterable[Controller]) -> None:
@@ -28,7 +28,7 @@ class Rounds:
         self._clock = clock
         self._run_due = run_due
         self._due: float | None = None
-        self._alarms: dict[asyncio.AbstractEventLoop, Alarm] = {}
+        self._alarms: dict[asyncio.AbstractEventLoop, LoopTimer] = {}
 
     @property
     def due(self) -> bool:
@@ -43,7 +43,7 @@ class Rounds:
 
     def run(self) -> float | None:
         """Run until nothing is left to do now; return when there is again, None: not by itself."""
-        for _ in range(ROUNDS):
+        for _ in range(ROUNDS_LIMIT):
             self.pending = False
             now = self._clock.now()
             self._due = min((due for c in self.controllers if (due := c.step(now)) is not None), default=None)
@@ -68,7 +68,7 @@ class Rounds:
         """Go by the time of this loop, and run what is due on it."""
         self._alarms = {known: alarm for known, alarm in self._alarms.items() if not known.is_closed()}
         self._clock.follow(loop.time)
-        alarm = self._alarms[loop] = Alarm(loop, self._clock.now, self._run_due)
+        alarm = self._alarms[loop] = LoopTimer(loop, self._clock.now, self._run_due)
         alarm.set(self._due)
 
     def knows(self, loop: asyncio.AbstractEventLoop) -> bool:

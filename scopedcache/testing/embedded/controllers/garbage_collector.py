@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from typing import Final
 
 from ..kinds.kind_registry import Registry
 from ..storage.storage import Event, Propagation, Storage, Stored, timestamp
 from ..wire.status_errors import Body
 from .objects import Place, owners, place_of, with_metadata
 
-NAME = "garbage-collector-controller"
-FOREGROUND = "foregroundDeletion"
-ORPHAN = "orphan"
+NAME: Final = "garbage-collector-controller"
+FOREGROUND: Final = "foregroundDeletion"
+ORPHAN: Final = "orphan"
 
 
 class GarbageCollector:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from typing import Final
 
 import msgspec
 
@@ -13,7 +14,7 @@ from ..storage.storage import Event, Storage, Stored, timestamp
 from ..wire.status_errors import Body
 from .objects import Place, place_of
 
-NODE = "fake-node"
+NODE: Final = "fake-node"
 
 
 class Kubelet:

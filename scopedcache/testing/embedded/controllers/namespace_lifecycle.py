@@ -7,18 +7,20 @@ them before its own objects are even marked deleted.
 
 from __future__ import annotations
 
+from typing import Final
+
 import attrs
 
 from ..kinds.kind import Kind
 from ..kinds.kind_registry import Registry
 from ..storage.storage import Event, Storage, Stored
 from ..wire.status_errors import Body
-from .objects import conditions, said, with_status
+from .objects import conditions, new_condition, with_status
 
 # Measured on v1.36: from the DELETE of the namespace to the first deletion in it, and from the RoleBindings to the
 # custom resources.
-GRACE = 5.0
-HEAD_START = 0.06
+GRACE_SECONDS: Final = 5.0
+HEAD_START_SECONDS: Final = 0.06
 
 
 @attrs.define
@@ -39,7 +41,7 @@ class NamespaceLifecycle:
 
     name = "namespace-controller"
 
-    def __init__(self, storage: Storage, registry: Registry, *, grace: float = GRACE) -> None:
+    def __init__(self, storage: Storage, registry: Registry, *, grace: float = GRACE_SECONDS) -> None:
         self.grace = grace
         self._storage = storage
         self._registry = registry
@@ -78,7 +80,7 @@ class NamespaceLifecycle:
         self._delete([kind for kind in kinds if not kind.custom], name, now)
         custom = [kind for kind in kinds if kind.custom]
         if sweep.custom_at is None and any(self._storage.list(kind, name) for kind in custom):
-            sweep.custom_at, sweep.stirred = now + HEAD_START, True
+            sweep.custom_at, sweep.stirred = now + HEAD_START_SECONDS, True
             return sweep.custom_at
         self._delete(custom, name, now)
         if any(self._storage.list(kind, name) for kind in kinds):
@@ -106,13 +108,16 @@ class NamespaceLifecycle:
         self._storage.update(namespace.kind, body, now, part="status")
 
 
-_GOING_WELL = [
-    said("NamespaceDeletionDiscoveryFailure", False, "ResourcesDiscovered", "All resources successfully discovered"),
-    said(
+_GOING_WELL: Final = [
+    new_condition(
+        "NamespaceDeletionDiscoveryFailure", False, "ResourcesDiscovered",
+        "All resources successfully discovered",
+    ),
+    new_condition(
         "NamespaceDeletionGroupVersionParsingFailure", False, "ParsedGroupVersions",
         "All legacy kube types successfully parsed",
     ),
-    said(
+    new_condition(
         "NamespaceDeletionContentFailure", False, "ContentDeleted",
         "All content successfully deleted, may be waiting on finalization",
     ),
@@ -120,19 +125,19 @@ _GOING_WELL = [
 
 
 def _remaining(left: dict[Kind, list[Stored]]) -> Body:
-    told = sorted(f"{_full(kind)} has {len(found)} resource instances" for kind, found in left.items() if found)
-    words = f"Some resources are remaining: {', '.join(told)}"
-    return said("NamespaceContentRemaining", True, "SomeResourcesRemain", words)
+    counts = sorted(f"{_full(kind)} has {len(objects)} resource instances" for kind, objects in left.items() if objects)
+    words = f"Some resources are remaining: {', '.join(counts)}"
+    return new_condition("NamespaceContentRemaining", True, "SomeResourcesRemain", words)
 
 
 def _finalizers(left: dict[Kind, list[Stored]]) -> Body:
-    held = [f for found in left.values() for stored in found for f in stored.metadata.get("finalizers") or ()]
-    told = sorted(f"{finalizer} in {held.count(finalizer)} resource instances" for finalizer in set(held))
-    if not told:
+    held = [f for objects in left.values() for stored in objects for f in stored.metadata.get("finalizers") or ()]
+    counts = sorted(f"{finalizer} in {held.count(finalizer)} resource instances" for finalizer in set(held))
+    if not counts:
         words = "All content-preserving finalizers finished"
-        return said("NamespaceFinalizersRemaining", False, "ContentHasNoFinalizers", words)
-    words = f"Some content in the namespace has finalizers remaining: {', '.join(told)}"
-    return said("NamespaceFinalizersRemaining", True, "SomeFinalizersRemain", words)
+        return new_condition("NamespaceFinalizersRemaining", False, "ContentHasNoFinalizers", words)
+    words = f"Some content in the namespace has finalizers remaining: {', '.join(counts)}"
+    return new_condition("NamespaceFinalizersRemaining", True, "SomeFinalizersRemain", words)
 
 
 def _full(kind: Kind) -> str:

@@ -40,5 +40,5 @@ class Workloads:
 
     def _controlled_by(self, owner: Stored) -> list[Stored]:
         """Return what an object controls, in its namespace."""
-        found = self._storage.list(self._controlled, owner.namespace)
-        return [each for each in found if any(o["uid"] == owner.uid and o.get("controller") for o in owners(each))]
+        candidates = self._storage.list(self._controlled, owner.namespace)
+        return [each for each in candidates if any(o["uid"] == owner.uid and o.get("controller") for o in owners(each))]

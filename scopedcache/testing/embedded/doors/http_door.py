@@ -6,17 +6,18 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import AsyncIterator
+from typing import Final
 
 from aiohttp import web
 
 from ..faults import Fault, Lost
 from ..server.watches import Watch
 from ..wire.messages import JSON, Answer, Request
-from .request_runner import Core, chunks, exchange
+from .request_runner import Core, run_request, watch_chunks
 
-HOST = "127.0.0.1"
+HOST: Final = "127.0.0.1"
 # A watch that a fault keeps open must not hold up the end of a test.
-SHUTDOWN = 0.1
+SHUTDOWN_SECONDS: Final = 0.1
 
 
 class HTTPDoor:
@@ -36,7 +37,7 @@ class HTTPDoor:
     async def serving(self) -> AsyncIterator[None]:
         """Serve as long as the block lasts."""
         server = web.Server(self._serve, access_log=None, handler_cancellation=True)
-        runner = web.ServerRunner(server, shutdown_timeout=SHUTDOWN)
+        runner = web.ServerRunner(server, shutdown_timeout=SHUTDOWN_SECONDS)
         await runner.setup()
         try:
             await web.TCPSite(runner, HOST, 0, ssl_context=self._tls).start()
@@ -53,10 +54,10 @@ class HTTPDoor:
         query = tuple(received.query.items())
         try:
             request = Request(received.method, received.rel_url.raw_path, query, headers, body)
-            reply, fault = await exchange(self._core, request)
+            reply, fault = await run_request(self._core, request)
             if isinstance(reply, Answer):
-                told = {"Content-Type": reply.content_type, **reply.headers}
-                return web.Response(status=reply.code, body=reply.body, headers=told)
+                headers = {"Content-Type": reply.content_type, **reply.headers}
+                return web.Response(status=reply.code, body=reply.body, headers=headers)
             return await self._stream(received, reply, fault)
         except Lost:
             if received.transport is not None:
@@ -68,7 +69,7 @@ class HTTPDoor:
         response.enable_chunked_encoding()
         try:
             await response.prepare(received)
-            async for chunk in chunks(self._core, watch, fault):
+            async for chunk in watch_chunks(self._core, watch, fault):
                 await response.write(chunk)
             await response.write_eof()
         except ConnectionError:

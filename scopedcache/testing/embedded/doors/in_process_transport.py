@@ -6,16 +6,16 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
-from typing import Protocol
+from typing import Final, Protocol
 
 from ....api.transport import REQUEST_TIMEOUT_SECONDS, Query, Response
 from ....errors import TransportError
 from ..faults import Fault, Lost
 from ..server.watches import Watch
 from ..wire.messages import JSON, Answer, Request
-from .request_runner import Core, chunks, exchange
+from .request_runner import Core, run_request, watch_chunks
 
-AGENT = "scopedcache"
+AGENT: Final = "scopedcache"
 
 
 class Cluster(Core, Protocol):
@@ -50,7 +50,7 @@ class EmbeddedTransport:
         request = self._request(method, path, query, headers | {"accept": accept}, body or b"")
         try:
             await asyncio.sleep(0)
-            reply, _ = await exchange(self._cluster, request, timeout)
+            reply, _ = await run_request(self._cluster, request, timeout)
         except TimeoutError as error:
             raise TransportError("the embedded cluster did not answer in time") from error
         except Lost as error:
@@ -68,7 +68,7 @@ class EmbeddedTransport:
         request = self._request("GET", path, query, {"accept": accept}, b"")
         try:
             await asyncio.sleep(0)
-            reply, fault = await exchange(self._cluster, request, idle_timeout)
+            reply, fault = await run_request(self._cluster, request, idle_timeout)
         except TimeoutError as error:
             raise TransportError("the embedded cluster did not answer in time") from error
         except Lost as error:
@@ -109,7 +109,7 @@ class EmbeddedStream:
             yield self._reply.body
             return
         try:
-            async with aclosing(chunks(self._cluster, self._reply, self._fault, self._idle_timeout)) as carried:
+            async with aclosing(watch_chunks(self._cluster, self._reply, self._fault, self._idle_timeout)) as carried:
                 async for chunk in carried:
                     yield chunk
         except Lost as error:

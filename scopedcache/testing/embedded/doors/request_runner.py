@@ -31,7 +31,9 @@ class Core(Protocol):
     def close(self, watch: Watch) -> None: ...
 
 
-async def exchange(core: Core, request: Request, timeout: float | None = None) -> tuple[Answer | Watch, Fault | None]:
+async def run_request(
+    core: Core, request: Request, timeout: float | None = None
+) -> tuple[Answer | Watch, Fault | None]:
     """Send a request through the faults to the cluster; where neither says so, nothing is waited for.
 
     Raises:
@@ -50,7 +52,7 @@ async def exchange(core: Core, request: Request, timeout: float | None = None) -
     return (fault.answer() if fault is not None else None) or core.finish(question), fault
 
 
-async def chunks(
+async def watch_chunks(
     core: Core, watch: Watch, fault: Fault | None = None, idle_timeout: float | None = None
 ) -> AsyncGenerator[bytes, None]:
     """Yield what a watch sends, as it comes, until it ends.
@@ -59,7 +61,7 @@ async def chunks(
         Lost: a fault cuts the connection, the server restarts, or nothing came for `idle_timeout` seconds.
     """
     loop = asyncio.get_running_loop()
-    news = News(loop)
+    news = WatchSignal(loop)
     watch.notify = news.tell
     patience = inf if idle_timeout is None else idle_timeout
     sent, silent, heard = 0, fault is not None and fault.silences(0), loop.time()
@@ -107,7 +109,7 @@ async def next_piece(pieces: AsyncGenerator[bytes, None], heard: float, patience
         raise Lost(f"no byte for {patience:g} s") from None
 
 
-class News:
+class WatchSignal:
     """An event that may be told from any thread, with one timer that is set again only when it has to ring earlier.
 
     A timer for each wait would cost more than what is waited for.

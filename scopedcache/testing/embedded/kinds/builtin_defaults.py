@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from ..wire.status_errors import Body
 from .kind import Kind
 
-_RBAC = "rbac.authorization.k8s.io"
+_RBAC: Final = "rbac.authorization.k8s.io"
 
 
 def prepared(kind: Kind, body: Body, old: Body | None) -> Body:
@@ -108,7 +108,7 @@ def _definition(body: Body, _: Body | None) -> Body:
     return {**body, "spec": {"conversion": {"strategy": "None"}} | spec | {"names": names}}
 
 
-_BY_KIND: dict[tuple[str, str], Callable[[Body, Body | None], Body]] = {
+_BY_KIND: Final[dict[tuple[str, str], Callable[[Body, Body | None], Body]]] = {
     ("", "namespaces"): _namespace,
     ("", "pods"): _pod,
     ("", "secrets"): _secret,

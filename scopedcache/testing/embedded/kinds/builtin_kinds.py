@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from .kind import Kind
 
-_RBAC = "rbac.authorization.k8s.io"
-_STATUS = frozenset({"status"})
-_SCALED = frozenset({"status", "scale"})
+_RBAC: Final = "rbac.authorization.k8s.io"
+_STATUS: Final = frozenset({"status"})
+_SCALED: Final = frozenset({"status", "scale"})
 
-_ABOUT = ("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath")
-_EVENT = (*(f"involvedObject.{field}" for field in _ABOUT), "reason", "reportingComponent", "source", "type")
+_ABOUT: Final = ("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath")
+_EVENT: Final = (*(f"involvedObject.{field}" for field in _ABOUT), "reason", "reportingComponent", "source", "type")
 
-KINDS = (
+KINDS: Final = (
     Kind("", "v1", "namespaces", "Namespace", namespaced=False, short_names=("ns",),
          verbs=("create", "delete", "get", "list", "patch", "update", "watch"),
          subresources=_STATUS, selectable=("status.phase",)),

@@ -18,10 +18,10 @@ Check = Callable[[Body, Body | None], Iterator[Cause]]
 _RBAC: Final = "rbac.authorization.k8s.io"
 _PERCENT: Final = re.compile(r"[0-9]+%")
 # The size of the data of a ConfigMap or a Secret.
-_DATA_LIMIT: Final = 2**20
+_DATA_LIMIT_BYTES: Final = 2**20
 
 
-class Shape:
+class BuiltinSchema:
     """A Validator of one built-in kind."""
 
     def __init__(self, kind: Kind) -> None:
@@ -84,8 +84,8 @@ def _amounts(rolling: Body) -> Iterator[Cause]:
 
 def _data(body: Body, old: Body | None) -> Iterator[Cause]:
     size = sum(len(value) for field in ("data", "binaryData") for value in (body.get(field) or {}).values())
-    if size > _DATA_LIMIT:
-        yield Cause("[]", "FieldValueTooLong", f"Too long: may not be more than {_DATA_LIMIT} bytes")
+    if size > _DATA_LIMIT_BYTES:
+        yield Cause("[]", "FieldValueTooLong", f"Too long: may not be more than {_DATA_LIMIT_BYTES} bytes")
     if old is None or not old.get("immutable"):
         return
     for field in ("immutable", "data", "binaryData"):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from ..wire.status_errors import Body
 
-KEY = ("", "events")
-NEW = "events.k8s.io/v1"
-OLD = "v1"
+KEY: Final = ("", "events")
+NEW: Final = "events.k8s.io/v1"
+OLD: Final = "v1"
 # events.k8s.io → core
-_NAMES = {
+_NAMES: Final = {
     "note": "message",
     "regarding": "involvedObject",
     "reportingController": "reportingComponent",
@@ -17,7 +19,7 @@ _NAMES = {
     "deprecatedLastTimestamp": "lastTimestamp",
     "deprecatedCount": "count",
 }
-_BACK = {old: new for new, old in _NAMES.items()}
+_BACK: Final = {old: new for new, old in _NAMES.items()}
 
 
 def converted(body: Body, api_version: str) -> Body:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 import attrs
 
 from ..wire.status_errors import Body, Cause
 
-_SCALE = {"specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.replicas"}
-VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
+_SCALE: Final = {"specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.replicas"}
+VERBS: Final = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 
 
 class Validator(Protocol):
-    """What is known of the fields of a kind: a `Shape` for built-in ones, a `StructuralSchema` for custom ones."""
+    """What is known of the fields of a kind: a `BuiltinSchema` or, for a custom one, its `StructuralSchema`."""
 
     def complete(self, body: Body) -> list[str]:
         """Drop unknown fields and fill in defaults, in place; return the paths of what was dropped (`spec.foo`)."""

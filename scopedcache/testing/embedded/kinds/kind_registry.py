@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import attrs
 
 from .builtin_kinds import KINDS
-from .builtin_schemas import Shape
+from .builtin_schemas import BuiltinSchema
 from .kind import Kind, Version
 
 
@@ -17,7 +17,7 @@ class Registry:
     def __init__(self) -> None:
         self._kinds: dict[tuple[str, str], Kind] = {}
         for kind in KINDS:
-            self.add(attrs.evolve(kind, versions={kind.version: Version(Shape(kind), kind.subresources)}))
+            self.add(attrs.evolve(kind, versions={kind.version: Version(BuiltinSchema(kind), kind.subresources)}))
 
     def __iter__(self) -> Iterator[Kind]:
         return iter(self._kinds.values())

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 # By the name of the field, and where that is not enough, of the field that holds it.
-_KEYS: dict[str, tuple[str, ...]] = {
+_KEYS: Final[dict[str, tuple[str, ...]]] = {
     "containers": ("name",),
     "initContainers": ("name",),
     "ephemeralContainers": ("name",),
@@ -19,9 +21,9 @@ _KEYS: dict[str, tuple[str, ...]] = {
     "ownerReferences": ("uid",),
     "finalizers": (),
 }
-_PORTS = {"containers": ("containerPort", "protocol"), "spec": ("port", "protocol")}
+_PORTS: Final = {"containers": ("containerPort", "protocol"), "spec": ("port", "protocol")}
 # What stands for a key that is left out.
-DEFAULTS = {"protocol": "TCP"}
+DEFAULTS: Final = {"protocol": "TCP"}
 
 
 def merge_keys(path: tuple[str, ...]) -> tuple[str, ...] | None:

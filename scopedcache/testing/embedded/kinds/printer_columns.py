@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
@@ -14,7 +14,7 @@ from ..wire.status_errors import Body
 from .kind import Kind
 
 Cell = Callable[[Body, float], Any]
-_FILTER = re.compile(r"""\[\?\(@\.([\w.]+)\s*==\s*["']([^"']*)["']\)\]|\[(\d+|\*)\]|\.?([^.\[\]]+)""")
+_FILTER: Final = re.compile(r"""\[\?\(@\.([\w.]+)\s*==\s*["']([^"']*)["']\)\]|\[(\d+|\*)\]|\.?([^.\[\]]+)""")
 
 
 @attrs.frozen
@@ -78,11 +78,11 @@ def _printed(column: Body) -> Column:
 
 
 def _at(path: str, missing: Any = None) -> Cell:
-    return lambda body, _: missing if (found := at(body, path)) is None else found
+    return lambda body, _: missing if (value := at(body, path)) is None else value
 
 
 def _aged(path: str) -> Cell:
-    return lambda body, now: age(found, now) if (found := at(body, path)) else None
+    return lambda body, now: age(since, now) if (since := at(body, path)) else None
 
 
 def _deployment_ready(body: Body, _: float) -> str:
@@ -98,10 +98,10 @@ def _pod_status(body: Body, _: float) -> str:
     return "Terminating" if at(body, ".metadata.deletionTimestamp") else at(body, ".status.phase") or "Pending"
 
 
-_NAME = Column("Name", _at(".metadata.name"))
-_AGE = Column("Age", _aged(".metadata.creationTimestamp"))
+_NAME: Final = Column("Name", _at(".metadata.name"))
+_AGE: Final = Column("Age", _aged(".metadata.creationTimestamp"))
 # What people look at to see how it goes; all others show their name and age.
-_BUILTIN: dict[tuple[str, str], dict[str, Cell]] = {
+_BUILTIN: Final[dict[tuple[str, str], dict[str, Cell]]] = {
     ("", "namespaces"): {"Status": _at(".status.phase")},
     ("", "pods"): {"Ready": _pod_ready, "Status": _pod_status},
     ("", "events"): {

@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
@@ -18,17 +18,17 @@ from ..wire.status_errors import Body, Cause
 from .list_keys import merge_keys
 
 Schema = dict[str, Any]
-_ENVELOPE = ("apiVersion", "kind", "metadata")
-_METADATA = frozenset(
+_ENVELOPE: Final = ("apiVersion", "kind", "metadata")
+_METADATA: Final = frozenset(
     {"annotations", "creationTimestamp", "deletionGracePeriodSeconds", "deletionTimestamp", "finalizers"}
     | {"generateName", "generation", "labels", "managedFields", "name", "namespace", "ownerReferences"}
     | {"resourceVersion", "selfLink", "uid"}
 )
-_INT_OR_STRING = "x-kubernetes-int-or-string"
-_PRESERVE = "x-kubernetes-preserve-unknown-fields"
-_EMBEDDED = "x-kubernetes-embedded-resource"
-_TYPES = ("array", "boolean", "integer", "number", "object", "string")
-_BITS = {"int32": 31, "int64": 63}
+_INT_OR_STRING: Final = "x-kubernetes-int-or-string"
+_PRESERVE: Final = "x-kubernetes-preserve-unknown-fields"
+_EMBEDDED: Final = "x-kubernetes-embedded-resource"
+_TYPES: Final = ("array", "boolean", "integer", "number", "object", "string")
+_BITS: Final = {"int32": 31, "int64": 63}
 
 
 def structural_causes(schema: Schema) -> Iterator[Cause]:
@@ -38,8 +38,8 @@ def structural_causes(schema: Schema) -> Iterator[Cause]:
         yield Cause.required(f"{root}.type", "must not be empty at the root")
     elif schema["type"] != "object":
         yield Cause.wrong(f"{root}.type", _shown(schema["type"]), "must be object at the root")
-    for path, found in _walk(schema, root):
-        yield from _not_structural(path, found)
+    for path, inner_schema in _walk(schema, root):
+        yield from _not_structural(path, inner_schema)
 
 
 def _not_structural(path: str, schema: Schema) -> Iterator[Cause]:
@@ -97,13 +97,13 @@ class StructuralSchema:
 
 def _walk(schema: Schema, path: str) -> Iterator[tuple[str, Schema]]:
     """Yield every schema below this one, with its path."""
-    parts = [(f"{path}.properties[{name}]", found) for name, found in schema.get("properties", {}).items()]
+    parts = [(f"{path}.properties[{name}]", inner) for name, inner in schema.get("properties", {}).items()]
     for name in ("items", "additionalProperties"):
         if isinstance(schema.get(name), dict):
             parts.append((f"{path}.{name}", schema[name]))
-    for deeper, found in parts:
-        yield deeper, found
-        yield from _walk(found, deeper)
+    for deeper, inner_schema in parts:
+        yield deeper, inner_schema
+        yield from _walk(inner_schema, deeper)
 
 
 def _prune_metadata(body: Body, place: str, dropped: list[str]) -> None:
@@ -125,18 +125,18 @@ def _prune(schema: Schema, value: Any, path: str, dropped: list[str], known: tup
         known = _ENVELOPE
         _prune_metadata(value, f"{path}.", dropped)
     for field in list(value):
-        found = _schema_of(schema, field)
+        field_schema = _schema_of(schema, field)
         deeper = _join(path, field)
         if field in known:
             continue
-        if found is None:
+        if field_schema is None:
             if not schema.get(_PRESERVE):
                 del value[field]
                 dropped.append(deeper)
-        elif value[field] is None and not found.get("nullable"):
+        elif value[field] is None and not field_schema.get("nullable"):
             del value[field]
         else:
-            _prune(found, value[field], deeper, dropped)
+            _prune(field_schema, value[field], deeper, dropped)
 
 
 def _default(schema: Schema, value: Any) -> None:
@@ -155,12 +155,12 @@ def _default(schema: Schema, value: Any) -> None:
 
 def _schema_of(schema: Schema, field: str) -> Schema | None:
     """Return the schema of a field, None where the field is not known."""
-    found = schema.get("properties", {}).get(field)
-    if found is None:
-        found = schema.get("additionalProperties")
-    if found is True:
+    field_schema = schema.get("properties", {}).get(field)
+    if field_schema is None:
+        field_schema = schema.get("additionalProperties")
+    if field_schema is True:
         return {_PRESERVE: True}
-    return found if isinstance(found, dict) else None
+    return field_schema if isinstance(field_schema, dict) else None
 
 
 def _judge(schema: Schema, value: Any, path: str) -> Iterator[Cause]:
@@ -277,8 +277,8 @@ def _duplicates(schema: Schema, value: Any, path: str) -> Iterator[Cause]:
         yield from _duplicates(schema.get("items", {}), item, f"{path}[{number}]")
 
 
-def _wrong_type(path: str, wanted: str, found: str) -> Cause:
-    words = f'Invalid value: "{found}": {path} in body must be of type {wanted}: "{found}"'
+def _wrong_type(path: str, wanted: str, actual: str) -> Cause:
+    words = f'Invalid value: "{actual}": {path} in body must be of type {wanted}: "{actual}"'
     return Cause(path, "FieldValueTypeInvalid", words)
 
 

@@ -20,43 +20,45 @@ ListKeys = Callable[[tuple[str, ...]], tuple[str, ...] | None]
 
 PRESENT: Final = object()
 # What the server decides, and nobody owns.
-_SERVERS = {"name", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp"}
-_SERVERS |= {"deletionGracePeriodSeconds", "managedFields", "selfLink", "generateName"}
+_SERVERS: Final = {
+    "name", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp",
+    "deletionGracePeriodSeconds", "managedFields", "selfLink", "generateName",
+}  # fmt: skip
 _encode = msgspec.json.Encoder(order="sorted").encode
 
 
 def leaves(body: Body, list_keys: ListKeys, *, part: str = "main") -> dict[Path, Any]:
     """Return what can be owned in a body, with its values: `part` is `main` (all but the status) or `status`."""
-    found: dict[Path, Any] = {}
+    values: dict[Path, Any] = {}
     for key, value in body.items():
         if key in ("apiVersion", "kind") or (key == "status") is not (part == "status"):
             continue
         if key == "metadata":
             own = {name: inner for name, inner in value.items() if name not in _SERVERS}
             if own and part != "status":
-                _walk(own, ("f:metadata",), ("metadata",), list_keys, found)
+                _walk(own, ("f:metadata",), ("metadata",), list_keys, values)
         else:
-            _walk(value, (f"f:{key}",), (key,), list_keys, found)
-    return found
+            _walk(value, (f"f:{key}",), (key,), list_keys, values)
+    return values
 
 
-def _walk(value: Any, path: Path, names: tuple[str, ...], list_keys: ListKeys, found: dict[Path, Any]) -> None:
+def _walk(value: Any, path: Path, names: tuple[str, ...], list_keys: ListKeys, values: dict[Path, Any]) -> None:
     if isinstance(value, dict) and value and not is_atomic(names):
         for key, inner in value.items():
-            _walk(inner, (*path, f"f:{key}"), (*names, key), list_keys, found)
+            _walk(inner, (*path, f"f:{key}"), (*names, key), list_keys, values)
         return
     keys = list_keys(names) if isinstance(value, list) else None
     if keys is None or not value:
-        found[path] = value
+        values[path] = value
     elif keys == ():
         for item in value:
-            found[(*path, f"v:{_encode(item).decode()}")] = item
+            values[(*path, f"v:{_encode(item).decode()}")] = item
     else:
         for item in value:
             place = (*path, item_key(item, keys))
-            found[place] = PRESENT
+            values[place] = PRESENT
             for key, inner in item.items():
-                _walk(inner, (*place, f"f:{key}"), (*names, key), list_keys, found)
+                _walk(inner, (*place, f"f:{key}"), (*names, key), list_keys, values)
 
 
 def item_key(item: Body, keys: Iterable[str]) -> str:
@@ -78,16 +80,16 @@ def to_tree(paths: Iterable[Path]) -> Body:
 
 def from_tree(tree: Body, prefix: Path = ()) -> set[Path]:
     """Return the paths in a `fieldsV1`."""
-    found: set[Path] = set()
+    paths: set[Path] = set()
     for segment, inner in tree.items():
         if segment == ".":
             if prefix[-1].startswith("k:"):
-                found.add(prefix)
+                paths.add(prefix)
         elif inner:
-            found |= from_tree(inner, (*prefix, segment))
+            paths |= from_tree(inner, (*prefix, segment))
         else:
-            found.add((*prefix, segment))
-    return found
+            paths.add((*prefix, segment))
+    return paths
 
 
 def spelled(path: Path) -> str:

@@ -6,7 +6,7 @@ import copy
 from typing import Any
 
 from ..kinds.list_keys import merge_keys
-from ..wire.status_errors import Body, Refusal, bad_request
+from ..wire.status_errors import Body, StatusError, bad_request
 
 
 def merged(body: Any, patch: Any) -> Any:
@@ -26,7 +26,7 @@ def json_patched(body: Body, operations: Any) -> Body:
     """Return a body with the operations of a JSON patch done to a copy of it.
 
     Raises:
-        Refusal: 422 where an operation finds nothing to work on or its test fails; 400 for nonsense.
+        StatusError: 422 where an operation finds nothing to work on or its test fails; 400 for nonsense.
     """
     if not isinstance(operations, list):
         raise bad_request("json: cannot unmarshal object into Go value of type jsonpatch.Patch")
@@ -36,7 +36,7 @@ def json_patched(body: Body, operations: Any) -> Body:
             document = _operated(document, operation)
         except (KeyError, IndexError, ValueError, TypeError) as error:
             words = "the server rejected our request due to an error in our request"
-            raise Refusal(422, "Invalid", words, {"causes": [{"message": str(error)}]}) from error
+            raise StatusError(422, "Invalid", words, {"causes": [{"message": str(error)}]}) from error
     return document  # type: ignore[no-any-return]
 
 
@@ -74,14 +74,14 @@ def _strategic_list(items: list[Any], patch: list[Any], path: tuple[str, ...]) -
     if not all(isinstance(item, dict) for item in (*items, *patch)):
         raise bad_request(f"invalid patch: the items of {'.'.join(path)} are no objects")
     for change in patch:
-        found = next((n for n, item in enumerate(result) if item.get(key) == change.get(key)), None)
+        index = next((n for n, item in enumerate(result) if item.get(key) == change.get(key)), None)
         if change.get("$patch") == "delete":
-            if found is not None:
-                del result[found]
-        elif found is None:
+            if index is not None:
+                del result[index]
+        elif index is None:
             result.append(change)
         else:
-            result[found] = strategic(result[found], change, path)
+            result[index] = strategic(result[index], change, path)
     return result
 
 

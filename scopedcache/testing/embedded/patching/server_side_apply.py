@@ -13,7 +13,7 @@ import attrs
 from ..kinds.builtin_defaults import without_nulls
 from ..kinds.list_keys import is_atomic
 from ..storage.storage import timestamp
-from ..wire.status_errors import Body, Refusal
+from ..wire.status_errors import Body, StatusError
 from .field_paths import PRESENT, ListKeys, Path, from_tree, item_key, leaves, spelled, to_tree, without
 
 
@@ -65,7 +65,7 @@ def applied(live: Body | None, config: Body, manager: Manager, now: float, list_
     """Return what an apply makes of an object (`live` None: there is none).
 
     Raises:
-        Refusal: 409, others own fields with other values, and `force` was not asked for.
+        StatusError: 409, others own fields with other values, and `force` was not asked for.
     """
     part = "status" if manager.subresource == "status" else "main"
     config = without_nulls(config)
@@ -95,22 +95,22 @@ def applied(live: Body | None, config: Body, manager: Manager, now: float, list_
 
 def read(body: Body) -> list[Owned]:
     """Return the managedFields of a body."""
-    found = []
+    entries = []
     for entry in body["metadata"].get("managedFields") or ():
         who = (entry.get("manager", ""), entry.get("operation", ""), entry.get("apiVersion", ""))
         manager = Manager(*who, entry.get("subresource", ""))
-        found.append(Owned(manager, from_tree(entry.get("fieldsV1") or {}), entry.get("time", "")))
-    return found
+        entries.append(Owned(manager, from_tree(entry.get("fieldsV1") or {}), entry.get("time", "")))
+    return entries
 
 
 def _entry(entries: list[Owned], manager: Manager, now: float, *, touch: bool = True) -> Owned:
-    found = next((entry for entry in entries if entry.manager.is_(manager)), None)
-    if found is None:
-        found = Owned(manager, set(), timestamp(now))
-        entries.append(found)
+    own = next((entry for entry in entries if entry.manager.is_(manager)), None)
+    if own is None:
+        own = Owned(manager, set(), timestamp(now))
+        entries.append(own)
     if touch:
-        found.time = timestamp(now)
-    return found
+        own.time = timestamp(now)
+    return own
 
 
 def _written(body: Body, entries: list[Owned]) -> Body:
@@ -148,16 +148,16 @@ def _covers(path: Path, other: Path) -> bool:
     return other[: len(path)] == path
 
 
-def _conflict(conflicts: list[tuple[Manager, Path]]) -> Refusal:
+def _conflict(conflicts: list[tuple[Manager, Path]]) -> StatusError:
     causes = [
         {"reason": "FieldManagerConflict", "message": f"conflict with {manager}", "field": spelled(path)}
         for manager, path in conflicts
     ]
     if len(causes) == 1:
-        told = f"1 conflict: {causes[0]['message']}: {causes[0]['field']}"
+        words = f"1 conflict: {causes[0]['message']}: {causes[0]['field']}"
     else:
         fields: dict[str, str] = {}
         for manager, path in conflicts:
             fields[str(manager)] = fields.get(str(manager), "") + f"\n- {spelled(path)}"
-        told = f"{len(causes)} conflicts: " + "\n".join(f"conflicts with {who}:{of}" for who, of in fields.items())
-    return Refusal(409, "Conflict", f"Apply failed with {told}", {"causes": causes})
+        words = f"{len(causes)} conflicts: " + "\n".join(f"conflicts with {who}:{of}" for who, of in fields.items())
+    return StatusError(409, "Conflict", f"Apply failed with {words}", {"causes": causes})

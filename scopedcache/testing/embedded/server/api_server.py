@@ -6,22 +6,23 @@ In the order of a real one: who is it (401), whom does it impersonate, may it (4
 from __future__ import annotations
 
 import copy
+from typing import Final
 
 import attrs
 import msgspec
 
-from ..auth.authentication import Accounts
+from ..auth.authentication import Authenticator
 from ..auth.privilege_escalation import check_grant
-from ..auth.rbac_authorizer import AUTHENTICATED, GROUP, MASTERS, Authorizer, Knowledge, refusal_words
+from ..auth.rbac_authorizer import AUTHENTICATED, GROUP, MASTERS, Authorizer, Knowledge, forbidden_message
 from ..auth.reviews import GROUPS, Reviews
 from ..kinds.kind import Kind
 from ..kinds.kind_registry import Registry
 from ..patching.scale_subresource import scale_of
 from ..storage.history import History
 from ..storage.storage import Storage
-from ..wire.messages import JSON, Answer, Request, of_json, of_refusal
+from ..wire.messages import JSON, Answer, Request, of_json, of_status_error
 from ..wire.request_attributes import Attributes, User, attributes_of, impersonated
-from ..wire.status_errors import Refusal, forbidden, method_not_allowed, no_such_path, not_acceptable
+from ..wire.status_errors import StatusError, forbidden, method_not_allowed, no_such_path, not_acceptable
 from .custom_resource_definitions import Definitions, rebuilding
 from .discovery_documents import VERSION, document, served
 from .openapi import openapi
@@ -40,7 +41,7 @@ def _constrained(asked: Attributes, resource: str) -> Attributes:
     return attrs.evolve(asked, verb=f"impersonate-on:{mode}:{asked.verb}")
 
 
-_HEALTH = ("/healthz", "/livez", "/readyz")
+_HEALTH: Final = ("/healthz", "/livez", "/readyz")
 
 
 @attrs.define(eq=False)
@@ -53,7 +54,7 @@ class Question:
     request: Request
     asked: Attributes
     user: User | None
-    refusal: Refusal | None = None
+    refusal: StatusError | None = None
     starts: int = 0
     wait: float = 0.0
 
@@ -66,13 +67,13 @@ class Server:
         self.registry = registry
         self.watches = Watches(storage, seed=seed)
         self.definitions = Definitions(storage, registry, self.watches)
-        self.accounts = Accounts(storage, registry["serviceaccounts"])
+        self.authenticator = Authenticator(storage, registry["serviceaccounts"])
         self.authorizer = Authorizer(storage, registry)
         self.starts = 0
         self._synced_at = 0.0
         self._reads = Reads(storage, self.watches, storage)
         self._writes = Writes(storage, registry)
-        self._reviews = Reviews(storage, registry, self.authorizer, self.accounts)
+        self._reviews = Reviews(storage, registry, self.authorizer, self.authenticator)
 
     def beside(self, seen: History) -> Server:
         """Return another server on the same storage, whose watches, caches and rights are those it has `seen`."""
@@ -95,9 +96,9 @@ class Server:
         self._sync(now)
         asked = attributes_of(request)
         try:
-            user = self.accounts.identify(request, now)
+            user = self.authenticator.identify(request, now)
             return Question(request, asked, self._impersonated(request, user), None, self.starts)
-        except Refusal as refusal:
+        except StatusError as refusal:
             return Question(request, asked, None, refusal, self.starts)
 
     def answer(self, question: Question, now: float) -> Answer | Watch:
@@ -108,8 +109,8 @@ class Server:
                 raise question.refusal or no_such_path()
             self._authorize(question.user, question.asked)
             return self._answered(question.request, question.asked, question.user, now)
-        except Refusal as refusal:
-            return of_refusal(refusal)
+        except StatusError as refusal:
+            return of_status_error(refusal)
 
     def _sync(self, now: float) -> None:
         if now >= self._synced_at:
@@ -135,11 +136,11 @@ class Server:
         decision = self.authorizer.decide(user, asked)
         if decision.allowed:
             return
-        why = refusal_words(user, asked)
+        why = forbidden_message(user, asked)
         if decision.reason:
             why += f": {decision.reason}"
         if not asked.is_resource:
-            raise Refusal(403, "Forbidden", f"forbidden: {why}", {})
+            raise StatusError(403, "Forbidden", f"forbidden: {why}", {})
         raise forbidden(asked.group, asked.resource, asked.name, why)
 
     def _answered(self, request: Request, asked: Attributes, user: User, now: float) -> Answer | Watch:
@@ -226,9 +227,9 @@ class Server:
             return of_json(VERSION)
         if request.method not in ("GET", "HEAD"):
             raise no_such_path()
-        found = (openapi if path.startswith("/openapi") else document)(self.registry, path)
-        if found is None:
+        body = (openapi if path.startswith("/openapi") else document)(self.registry, path)
+        if body is None:
             raise no_such_path()
         if view_of(request) != "whole":
             raise not_acceptable(OFFERED)
-        return of_json(found)
+        return of_json(body)

@@ -47,9 +47,9 @@ class Audit:
         """Return the watches that are open now; a refused one never was."""
         with self._lock:
             self._open = [record for record in self._open if record.ended is None]
-            found = matching(self._open, wanted)
+            open_records = matching(self._open, wanted)
         # Once more, of what is handed out: a watch may have ended in another thread since.
-        requests = [record.request for record in found if record.verb == "watch" and record.code == 200]
+        requests = [record.request for record in open_records if record.verb == "watch" and record.code == 200]
         return [request for request in requests if request.is_open]
 
     def note(self, question: Question, code: int, now: float, *, is_open: bool = False) -> Record:
@@ -67,8 +67,8 @@ class Audit:
     def _matching(self, since: Mark | None, wanted: Wanted) -> list[Record]:
         """Return the records that agree: only these are worth a description."""
         with self._lock:
-            found = self._records[since or 0 :]
-        return matching(found, wanted)
+            records = self._records[since or 0 :]
+        return matching(records, wanted)
 
     def __repr__(self) -> str:
         return f"<Audit of {len(self._records)} requests>"

@@ -11,25 +11,27 @@ from typing import Any, Final
 
 import attrs
 
-from ..controllers.objects import conditions, said, with_metadata, with_status
+from ..controllers.objects import conditions, new_condition, with_metadata, with_status
 from ..kinds.kind import Kind, Version
 from ..kinds.kind_registry import Registry
 from ..kinds.structural_schema import StructuralSchema
 from ..storage.storage import Event, Storage, Stored
-from ..wire.status_errors import Body, Refusal
+from ..wire.status_errors import Body, StatusError
 from .watches import Watches
 
 GROUP: Final = "apiextensions.k8s.io"
 FINALIZER: Final = "customresourcecleanup.apiextensions.k8s.io"
 # Seconds from a change of a CRD to the end of the watches of its kind.
-REBUILD: Final = 1.0
-REMOVAL: Final = 1.3
+REBUILD_SECONDS: Final = 1.0
+REMOVAL_SECONDS: Final = 1.3
 
 _SERVED: Final = [
-    said("NamesAccepted", True, "NoConflicts", "no conflicts found"),
-    said("Established", True, "InitialNamesAccepted", "the initial names have been accepted"),
+    new_condition("NamesAccepted", True, "NoConflicts", "no conflicts found"),
+    new_condition("Established", True, "InitialNamesAccepted", "the initial names have been accepted"),
 ]
-_TERMINATING: Final = said("Terminating", True, "InstanceDeletionInProgress", "CustomResource deletion is in progress")
+_TERMINATING: Final = new_condition(
+    "Terminating", True, "InstanceDeletionInProgress", "CustomResource deletion is in progress"
+)
 
 
 class Definitions:
@@ -84,8 +86,8 @@ class Definitions:
         kind = kind_of(spec)
         self._registry.add(kind)
         if before is not None:
-            self._rebuilt[kind.key] = now + REBUILD
-            self._end_watches(kind, now + REBUILD)
+            self._rebuilt[kind.key] = now + REBUILD_SECONDS
+            self._end_watches(kind, now + REBUILD_SECONDS)
         status = {
             "conditions": conditions(stored, now, _SERVED),
             "acceptedNames": spec["names"],
@@ -117,7 +119,7 @@ class Definitions:
         if kind is not None:
             self._registry.remove(kind)
             self._going.discard(kind.key)
-            self._end_watches(kind, now + REMOVAL)
+            self._end_watches(kind, now + REMOVAL_SECONDS)
 
     def _end_watches(self, kind: Kind, when: float) -> None:
         for watches in self.watches:
@@ -125,10 +127,10 @@ class Definitions:
                 watch.end_at(when)
 
 
-def rebuilding() -> Refusal:
+def rebuilding() -> StatusError:
     """Return what a watch meets that comes while the storage is rebuilt."""
     words = "storage is (re)initializing"
-    return Refusal(429, "TooManyRequests", words, {"retryAfterSeconds": 1}, headers={"Retry-After": "1"})
+    return StatusError(429, "TooManyRequests", words, {"retryAfterSeconds": 1}, headers={"Retry-After": "1"})
 
 
 def kind_of(spec: Body) -> Kind:
@@ -158,8 +160,8 @@ def kind_of(spec: Body) -> Kind:
 def _version(version: Body) -> Version:
     schema = StructuralSchema(version["schema"]["openAPIV3Schema"])
     subresources = version.get("subresources") or {}
-    found = Version(schema, frozenset(subresources), version.get("additionalPrinterColumns") or ())
-    return attrs.evolve(found, scale=subresources["scale"]) if "scale" in subresources else found
+    served = Version(schema, frozenset(subresources), version.get("additionalPrinterColumns") or ())
+    return attrs.evolve(served, scale=subresources["scale"]) if "scale" in subresources else served
 
 
 def _priority(version: str) -> tuple[Any, ...]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from ..kinds.kind import Kind
 from ..kinds.kind_registry import Registry
 from ..wire.status_errors import Body
 
-VERSION: Body = {
+VERSION: Final[Body] = {
     "major": "1",
     "minor": "36",
     "gitVersion": "v1.36.2",
@@ -18,9 +20,9 @@ VERSION: Body = {
     "platform": "",
 }
 # The verbs of subresources, where they are not those of a status.
-_SUBRESOURCE_VERBS = {"token": ["create"]}
-_SCALE = {"group": "autoscaling", "version": "v1", "kind": "Scale"}
-_TOKEN = {"group": "authentication.k8s.io", "version": "v1", "kind": "TokenRequest"}
+_SUBRESOURCE_VERBS: Final = {"token": ["create"]}
+_SCALE: Final = {"group": "autoscaling", "version": "v1", "kind": "Scale"}
+_TOKEN: Final = {"group": "authentication.k8s.io", "version": "v1", "kind": "TokenRequest"}
 
 
 def document(registry: Registry, path: str) -> Body | None:

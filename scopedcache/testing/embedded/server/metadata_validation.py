@@ -3,34 +3,34 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, Final
 
 from ..kinds.builtin_schemas import check_types
 from ..kinds.kind import Kind
 from ..wire.request_attributes import Attributes
 from ..wire.status_errors import Body, Cause, bad_request, invalid
 
-_DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
-_DNS_SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
-_QUALIFIED = re.compile(r"([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]")
-_ANNOTATIONS_LIMIT = 256 * 1024
-_RBAC = "rbac.authorization.k8s.io"
-_SUBDOMAIN_WORDS = (
+_DNS_LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+_DNS_SUBDOMAIN: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+_QUALIFIED: Final = re.compile(r"([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]")
+_ANNOTATIONS_LIMIT_BYTES: Final = 256 * 1024
+_RBAC: Final = "rbac.authorization.k8s.io"
+_SUBDOMAIN_WORDS: Final = (
     "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and "
     "end with an alphanumeric character (e.g. 'example.com', regex used for validation is "
     "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
 )
-_LABEL_WORDS = (
+_LABEL_WORDS: Final = (
     "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with "
     "an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is "
     "'[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
 )
-_VALUE_WORDS = (
+_VALUE_WORDS: Final = (
     "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and "
     "end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is "
     "'(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
 )
-_KEY_WORDS = (
+_KEY_WORDS: Final = (
     "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric "
     "character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is "
     "'([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"
@@ -41,7 +41,7 @@ def check_identity(body: Any, kind: Kind, asked: Attributes) -> Body:
     """Return a body, complete with what the path says of it.
 
     Raises:
-        Refusal: 400, the body says something else.
+        StatusError: 400, the body says something else.
     """
     if not isinstance(body, dict):
         raise bad_request(f"the object provided is not an object: {type(body).__name__}")
@@ -78,8 +78,8 @@ def metadata_causes(kind: Kind, metadata: Body) -> list[Cause]:
     causes = [*_name_causes(kind, metadata), *_label_causes(metadata), *_owner_causes(metadata)]
     annotations = metadata.get("annotations") or {}
     causes += [_wrong("metadata.annotations", key, _KEY_WORDS) for key in annotations if not _is_qualified(key.lower())]
-    if sum(len(key) + len(value) for key, value in annotations.items()) > _ANNOTATIONS_LIMIT:
-        words = f"Too long: may not be more than {_ANNOTATIONS_LIMIT} bytes"
+    if sum(len(key) + len(value) for key, value in annotations.items()) > _ANNOTATIONS_LIMIT_BYTES:
+        words = f"Too long: may not be more than {_ANNOTATIONS_LIMIT_BYTES} bytes"
         causes.append(Cause("metadata.annotations", "FieldValueTooLong", words))
     finalizers = metadata.get("finalizers") or ()
     return causes + [_wrong("metadata.finalizers", name, _KEY_WORDS) for name in finalizers if not _is_qualified(name)]

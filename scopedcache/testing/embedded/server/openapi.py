@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from ..kinds.kind_registry import Registry
 from ..wire.status_errors import Body
 from .discovery_documents import VERSION
 
-_ROOT = "/openapi/v3"
-_PARAMETERS = [{"name": "fieldValidation", "in": "query"}, {"name": "dryRun", "in": "query"}]
+_ROOT: Final = "/openapi/v3"
+_PARAMETERS: Final = [{"name": "fieldValidation", "in": "query"}, {"name": "dryRun", "in": "query"}]
 
 
 def openapi(registry: Registry, path: str) -> Body | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from typing import Final
 
 import attrs
 import msgspec
@@ -12,18 +13,18 @@ from ..storage.history import History, StoredList
 from ..storage.stored_object import Stored
 from ..wire.messages import Answer, Request
 from ..wire.request_attributes import Attributes, is_true
-from ..wire.status_errors import Body, Cause, Refusal, bad_request, expired, invalid, too_large_version
+from ..wire.status_errors import Body, Cause, StatusError, bad_request, expired, invalid, too_large_version
 from .rendering import list_bytes, object_bytes, view_of
 from .selection import Selection, selection_of
 from .watches import Watch, Watches
 
-_INCONSISTENT = (
+_INCONSISTENT: Final = (
     "The provided continue parameter is too old to display a consistent list result. You can start a new list without "
     "the continue parameter, or use the continue token in this response to retrieve the remainder of the results. "
     "Continuing with the provided token results in an inconsistent list - objects that were created, modified, or "
     "deleted between the time the first chunk was returned and now may show up in the list."
 )
-_MATCHES = ("Exact", "NotOlderThan")
+_MATCHES: Final = ("Exact", "NotOlderThan")
 
 
 class _Token(msgspec.Struct, rename={"version": "rv"}):
@@ -52,37 +53,37 @@ class Reads:
         """Answer with one object."""
         view = view_of(request)
         source = self.seen if request.asked("resourceVersion") else self.storage
-        found = source.existing(kind, asked.namespace, asked.name)
-        return Answer(200, object_bytes(found, asked.api_version, view, now))
+        stored = source.existing(kind, asked.namespace, asked.name)
+        return Answer(200, object_bytes(stored, asked.api_version, view, now))
 
     def list(self, request: Request, kind: Kind, asked: Attributes, now: float) -> Answer:
         """Answer with a list, or one page of it.
 
         Raises:
-            Refusal: 410, the version or the token is too old; 504, the version is from the future; 400 and 422 for
+            StatusError: 410, the version or the token is too old; 504, the version is from the future; 400 and 422 for
                 parameters that do not go together.
         """
         view = view_of(request)
         selection = selection_of(request, kind, asked)
         _check_parameters(request, watching=False)
-        found, version, limited = self._found(request, kind, selection)
+        objects, version, limited = self._found(request, kind, selection)
         if not selection.is_plain:
-            found = [stored for stored in found if selection.matches(stored)]
+            objects = [stored for stored in objects if selection.matches(stored)]
         metadata: Body = {"resourceVersion": str(version)}
         limit = _number(request.asked("limit")) if limited else 0
-        if limit and len(found) > limit:
-            last = found[limit - 1]
+        if limit and len(objects) > limit:
+            last = objects[limit - 1]
             metadata["continue"] = _token(_Token(version, (last.namespace, last.name)))
             if selection.is_plain:
-                metadata["remainingItemCount"] = len(found) - limit
-            found = found[:limit]
-        return Answer(200, list_bytes(kind, asked.api_version, view, found, metadata, now))
+                metadata["remainingItemCount"] = len(objects) - limit
+            objects = objects[:limit]
+        return Answer(200, list_bytes(kind, asked.api_version, view, objects, metadata, now))
 
     def watch(self, request: Request, kind: Kind, asked: Attributes, now: float) -> Watch:
         """Open a watch.
 
         Raises:
-            Refusal: as for lists; a version that is too old is an ERROR in the watch.
+            StatusError: as for lists; a version that is too old is an ERROR in the watch.
         """
         view = view_of(request)
         selection = selection_of(request, kind, asked)
@@ -96,8 +97,8 @@ class Reads:
         watch = Watch(kind, asked.api_version, selection, view, now=now, timeout=timeout, bookmarks=bookmarks)
         initial: list[Stored] = []
         if streaming or not since:
-            found = self.seen.list(kind, selection.namespace)
-            initial = [stored for stored in found if selection.is_plain or selection.matches(stored)]
+            objects = self.seen.list(kind, selection.namespace)
+            initial = [stored for stored in objects if selection.is_plain or selection.matches(stored)]
         plain = bool(since) and not streaming
         self.watches.begin(watch, since if plain else None, initial, marked=streaming and bookmarks)
         return watch
@@ -111,10 +112,10 @@ class Reads:
             token = _read_token(text)
             version = self.storage.version if token.version < 0 else token.version
             try:
-                found = self.storage.list_at(kind, version, place)
-            except Refusal as refusal:
+                objects = self.storage.list_at(kind, version, place)
+            except StatusError as refusal:
                 raise expired(_INCONSISTENT, _token(_Token(-1, token.start))) from refusal
-            return [s for s in found if (s.namespace, s.name) > token.start], version, True
+            return [s for s in objects if (s.namespace, s.name) > token.start], version, True
         match = request.asked("resourceVersionMatch")
         is_exact = match == "Exact" or bool(wanted and not match and request.asked("limit"))
         source = self.seen if given and not is_exact else self.storage
@@ -123,7 +124,7 @@ class Reads:
         if is_exact:
             try:
                 return source.list_at(kind, wanted, place), wanted, True
-            except Refusal as refusal:
+            except StatusError as refusal:
                 raise expired("The resourceVersion for the provided list is too old.") from refusal
         # Version 0 is "whatever the cache has", and the cache knows no pages.
         return source.list(kind, place), source.version, given != "0"
@@ -153,7 +154,7 @@ def _check_parameters(request: Request, *, watching: bool) -> None:
         raise bad_request("specifying resource version is not allowed when using continue")
 
 
-def _wrong_options(cause: Cause) -> Refusal:
+def _wrong_options(cause: Cause) -> StatusError:
     return invalid("meta.k8s.io", "ListOptions", "", [cause])
 
 

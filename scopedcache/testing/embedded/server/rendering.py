@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -15,13 +15,13 @@ from ..wire.messages import JSON, Request
 from ..wire.status_errors import Body, not_acceptable
 
 View = Literal["whole", "metadata", "table"]
-OFFERED = ("application/json",)
-_VIEWS: dict[str, View] = {
+OFFERED: Final = ("application/json",)
+_VIEWS: Final[dict[str, View]] = {
     "Table": "table",
     "PartialObjectMetadata": "metadata",
     "PartialObjectMetadataList": "metadata",
 }
-_META = b'{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":'
+_META: Final = b'{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":'
 _encode = msgspec.json.Encoder().encode
 
 
@@ -29,7 +29,7 @@ def view_of(request: Request) -> View:
     """Return the first view among those accepted that there is.
 
     Raises:
-        Refusal: 406, only other formats are accepted.
+        StatusError: 406, only other formats are accepted.
     """
     for offer in (request.headers.get("accept") or "*/*").split(","):
         media, *parameters = (part.strip() for part in offer.split(";"))
@@ -60,21 +60,21 @@ def event_bytes(type_: str, rendered: bytes) -> bytes:
 
 
 def list_bytes(
-    kind: Kind, api_version: str, view: View, found: Iterable[Stored], metadata: Body, now: float = 0.0
+    kind: Kind, api_version: str, view: View, objects: Iterable[Stored], metadata: Body, now: float = 0.0
 ) -> bytes:
     """Return a list. Items of built-in kinds carry no kind and no apiVersion, as on the server."""
     if view == "table":
-        return _encode(table(kind, api_version, found, metadata, now))
+        return _encode(table(kind, api_version, objects, metadata, now))
     if view == "metadata":
         head: Body = {"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": metadata}
-        items = [object_bytes(stored, api_version, view) for stored in found]
+        items = [object_bytes(stored, api_version, view) for stored in objects]
     else:
         head = {"kind": kind.list_name or f"{kind.name}List", "apiVersion": api_version, "metadata": metadata}
-        items = [_versioned(s, api_version) if kind.custom else _item(s, api_version) for s in found]
+        items = [_versioned(s, api_version) if kind.custom else _item(s, api_version) for s in objects]
     return _encode(head)[:-1] + b',"items":[' + b",".join(items) + b"]}"
 
 
-def table(kind: Kind, api_version: str, found: Iterable[Stored], metadata: Body, now: float) -> Body:
+def table(kind: Kind, api_version: str, objects: Iterable[Stored], metadata: Body, now: float) -> Body:
     """Return a Table, which is what `kubectl get` asks for."""
     columns = columns_of(kind, api_version.rpartition("/")[2])
     rows = [
@@ -82,7 +82,7 @@ def table(kind: Kind, api_version: str, found: Iterable[Stored], metadata: Body,
             "cells": row_of(columns, stored.body, now),
             "object": msgspec.Raw(object_bytes(stored, api_version, "metadata")),
         }
-        for stored in found
+        for stored in objects
     ]
     definitions = [column.definition for column in columns]
     head = {"kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": metadata}

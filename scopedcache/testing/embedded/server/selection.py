@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
@@ -13,7 +13,7 @@ from ..wire.messages import Request
 from ..wire.request_attributes import Attributes
 from ..wire.status_errors import bad_request
 
-_EVERYTHING = LabelSelector()
+_EVERYTHING: Final = LabelSelector()
 
 
 @attrs.frozen
@@ -40,7 +40,7 @@ def selection_of(request: Request, kind: Kind, asked: Attributes) -> Selection:
     """Read the selectors of a request.
 
     Raises:
-        Refusal: 400, a selector that cannot be read, or a field that nobody can select by.
+        StatusError: 400, a selector that cannot be read, or a field that nobody can select by.
     """
     try:
         labels = LabelSelector.parse(request.asked("labelSelector"))
@@ -58,8 +58,8 @@ def _term(text: str, kind: Kind) -> tuple[str, bool, str]:
             path = path.strip()
             if path not in ("metadata.name", "metadata.namespace", *kind.selectable):
                 known = 'is not a known field selector: only "metadata.name", "metadata.namespace"'
-                told = kind.custom or kind.selectable
-                raise bad_request(f"field label not supported: {path}" if told else f'"{path}" {known}')
+                selectable = kind.custom or kind.selectable
+                raise bad_request(f"field label not supported: {path}" if selectable else f'"{path}" {known}')
             return path, operator != "!=", value.strip()
     raise bad_request(f"invalid selector: '{text}'; can't understand '{text}'")
 

@@ -15,18 +15,18 @@ import msgspec
 from ..kinds.kind import Kind
 from ..storage.history import History
 from ..storage.stored_object import Event, Stored
-from ..wire.status_errors import Refusal
+from ..wire.status_errors import StatusError
 from .rendering import View, event_bytes, object_bytes
 from .selection import Selection
 
 # Seconds; a watch that names none lasts so long, or up to twice (semantics 1.1).
-DEFAULT_TIMEOUT: Final = 1800.0
-FIRST_BOOKMARK: Final = 1.0
-BOOKMARK_PERIOD: Final = 60.0
-BEFORE_THE_END: Final = 2.0
+DEFAULT_TIMEOUT_SECONDS: Final = 1800.0
+FIRST_BOOKMARK_SECONDS: Final = 1.0
+BOOKMARK_PERIOD_SECONDS: Final = 60.0
+BOOKMARK_BEFORE_END_SECONDS: Final = 2.0
 # Lines waiting for a reader; one that falls further behind is dropped, without a word.
-BACKLOG: Final = 50_000
-_NEVER = float("inf")
+BACKLOG_EVENTS: Final = 50_000
+_NEVER: Final = float("inf")
 _encode = msgspec.json.Encoder().encode
 
 
@@ -56,8 +56,8 @@ class Watch:
         self.closed: list[Callable[[], None]] = []
         self._lines: list[bytes] = []
         self._ends = now + timeout
-        self._bookmark = now + FIRST_BOOKMARK if bookmarks else _NEVER
-        self._last_bookmark = max(now, self._ends - BEFORE_THE_END) if bookmarks else _NEVER
+        self._bookmark = now + FIRST_BOOKMARK_SECONDS if bookmarks else _NEVER
+        self._last_bookmark = max(now, self._ends - BOOKMARK_BEFORE_END_SECONDS) if bookmarks else _NEVER
 
     @property
     def due(self) -> float:
@@ -74,7 +74,7 @@ class Watch:
         if self.ended:
             return
         self._lines.append(line)
-        if len(self._lines) > BACKLOG:
+        if len(self._lines) > BACKLOG_EVENTS:
             self._lines.clear()
             self.end()
         self.notify()
@@ -91,7 +91,7 @@ class Watch:
             body |= {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1"}
         self.send(event_bytes("BOOKMARK", _encode(body)))
 
-    def fail(self, refusal: Refusal) -> None:
+    def fail(self, refusal: StatusError) -> None:
         """Queue an ERROR, and end."""
         self.send(event_bytes("ERROR", _encode(refusal.status())))
         self.end()
@@ -121,14 +121,14 @@ class Watch:
             self._last_bookmark = self._bookmark = _NEVER
             self.bookmark(self.seen())
         elif now >= self._bookmark:
-            self._bookmark = now + BOOKMARK_PERIOD
+            self._bookmark = now + BOOKMARK_PERIOD_SECONDS
             self.bookmark(self.seen())
 
     def close(self) -> None:
         """The client has gone, or has everything: leave no trace."""
         self.end()
-        for told in self.closed:
-            told()
+        for callback in self.closed:
+            callback()
         self.closed = []
 
 
@@ -146,7 +146,7 @@ class Watches:
 
     def timeout(self, wanted: float) -> float:
         """Return how long a watch lasts: as long as it asked for, else at random."""
-        return wanted or self._chance.uniform(DEFAULT_TIMEOUT, 2 * DEFAULT_TIMEOUT)
+        return wanted or self._chance.uniform(DEFAULT_TIMEOUT_SECONDS, 2 * DEFAULT_TIMEOUT_SECONDS)
 
     def begin(self, watch: Watch, since: int | None, initial: list[Stored], *, marked: bool) -> None:
         """Fill a watch with what comes first (objects, or the changes since a version), and keep it up to date."""
@@ -157,7 +157,7 @@ class Watches:
             watch.since = since
             try:
                 events = self._history.since(watch.kind, since)
-            except Refusal as refusal:
+            except StatusError as refusal:
                 watch.fail(refusal)
                 return
             place = watch.selection.namespace

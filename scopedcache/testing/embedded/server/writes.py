@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import attrs
 import msgspec
@@ -24,7 +24,7 @@ from ..wire.request_bodies import content_type, decoded
 from ..wire.status_errors import (
     Body,
     Cause,
-    Refusal,
+    StatusError,
     bad_request,
     conflict,
     details,
@@ -37,17 +37,17 @@ from .metadata_validation import check_identity, metadata_causes
 from .rendering import list_bytes, object_bytes, view_of
 from .selection import selection_of
 
-APPLY = "application/apply-patch+yaml"
-MERGE = "application/merge-patch+json"
-JSON_PATCH = "application/json-patch+json"
-STRATEGIC = "application/strategic-merge-patch+json"
-_WAYS: dict[str, Callable[[Any, Any], Any]] = {MERGE: merged, JSON_PATCH: json_patched, STRATEGIC: strategic}
+APPLY: Final = "application/apply-patch+yaml"
+MERGE: Final = "application/merge-patch+json"
+JSON_PATCH: Final = "application/json-patch+json"
+STRATEGIC: Final = "application/strategic-merge-patch+json"
+_WAYS: Final[dict[str, Callable[[Any, Any], Any]]] = {MERGE: merged, JSON_PATCH: json_patched, STRATEGIC: strategic}
 # Kinds whose deletion answers with the object, also where it is gone at once.
-_RETURNED = (("", "pods"), ("", "services"), ("", "serviceaccounts"))
-_POLICIES = ("Background", "Foreground", "Orphan")
-_OPTIONS = {"dryRun": ("All",), "fieldValidation": ("Ignore", "Strict", "Warn")}
+_RETURNED: Final = (("", "pods"), ("", "services"), ("", "serviceaccounts"))
+_POLICIES: Final = ("Background", "Foreground", "Orphan")
+_OPTIONS: Final = {"dryRun": ("All",), "fieldValidation": ("Ignore", "Strict", "Warn")}
 # Built-in kinds that must not be updated without a version.
-_CONDITIONAL = (("coordination.k8s.io", "leases"), ("apiextensions.k8s.io", "customresourcedefinitions"))
+_CONDITIONAL: Final = (("coordination.k8s.io", "leases"), ("apiextensions.k8s.io", "customresourcedefinitions"))
 
 
 @attrs.frozen
@@ -103,7 +103,7 @@ class Writes:
     def _created(self, request: Request, kind: Kind, asked: Attributes, body: Body, now: float) -> Answer:
         self._check_namespace(kind, asked, body)
         if (body["metadata"].get("resourceVersion") or "") not in ("", "0") and not _is_apply(request):
-            raise Refusal(500, "InternalError", "resourceVersion should not be set on objects to be created")
+            raise StatusError(500, "InternalError", "resourceVersion should not be set on objects to be created")
         body = prepared(kind, body, None)
         if "status" in kind.subresources and kind.custom:
             body.pop("status", None)
@@ -191,7 +191,7 @@ class Writes:
             place = f"{body['metadata'].get('namespace', '')}/{body['metadata']['name']}"
             about = f"({place}; {kind.group}/{version}, Kind={kind.name})"
             words = f"failed to create typed patch object {about}: .{dropped[0]}: field not declared in schema"
-            raise Refusal(500, "", words)
+            raise StatusError(500, "", words)
         warnings = _unknown_fields(request, kind, version, dropped)
         causes += validator.causes(body, old)
         if causes:
@@ -258,13 +258,13 @@ def _unknown_fields(request: Request, kind: Kind, version: str, dropped: list[st
     wanted = request.asked("fieldValidation", "Warn")
     if not dropped or wanted == "Ignore":
         return {}
-    told = [f'unknown field "{path}"' for path in dropped]
+    warnings = [f'unknown field "{path}"' for path in dropped]
     if wanted == "Strict":
         raise bad_request(
             f'{kind.name} in version "{version}" cannot be handled as a {kind.name}: '
-            f"strict decoding error: {', '.join(told)}"
+            f"strict decoding error: {', '.join(warnings)}"
         )
-    return {"Warning": ", ".join(f"299 - {msgspec.json.encode(words).decode()}" for words in told)}
+    return {"Warning": ", ".join(f"299 - {msgspec.json.encode(words).decode()}" for words in warnings)}
 
 
 def _options(request: Request) -> Body:

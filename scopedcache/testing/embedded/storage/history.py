@@ -8,13 +8,14 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable
+from typing import Final
 
 from ..kinds.kind import Kind
 from ..wire.status_errors import expired, not_found
 from .stored_object import Event, Stored
 
 # What the watch cache of a real server keeps at least is 100 events per kind; here it is a plain number.
-LENGTH = 4096
+HISTORY_EVENTS: Final = 4096
 
 
 # Named outside of the class, where `list` is a method.
@@ -41,7 +42,7 @@ class _Shelf:
 class History:
     """The objects of each kind and their latest changes, in the order of their versions."""
 
-    def __init__(self, *, length: int = LENGTH) -> None:
+    def __init__(self, *, length: int = HISTORY_EVENTS) -> None:
         self.version = 1
         self._length = length
         self._shelves: dict[tuple[str, str], _Shelf] = {}
@@ -60,12 +61,12 @@ class History:
         """Return an object that is there.
 
         Raises:
-            Refusal: 404.
+            StatusError: 404.
         """
-        found = self.get(kind, namespace, name)
-        if found is None:
+        stored = self.get(kind, namespace, name)
+        if stored is None:
             raise not_found(kind.group, kind.resource, name)
-        return found
+        return stored
 
     def list(self, kind: Kind, namespace: str | None = None) -> StoredList:
         """Return the objects of a namespace, or of all, by namespace and name."""
@@ -77,22 +78,22 @@ class History:
         """Return the objects as they were at a version.
 
         Raises:
-            Refusal: 410, that version is forgotten.
+            StatusError: 410, that version is forgotten.
         """
-        found = {(s.namespace, s.name): s for s in self.list(kind, namespace)}
+        then = {(s.namespace, s.name): s for s in self.list(kind, namespace)}
         for event in reversed(self.since(kind, version)):
             key = (event.stored.namespace, event.stored.name)
             if namespace in (None, key[0]):
-                found.pop(key, None)
+                then.pop(key, None)
                 if event.previous is not None:
-                    found[key] = event.previous
-        return [found[key] for key in sorted(found)]
+                    then[key] = event.previous
+        return [then[key] for key in sorted(then)]
 
     def since(self, kind: Kind, version: int) -> EventList:
         """Return the changes of a kind after a version.
 
         Raises:
-            Refusal: 410, they are forgotten.
+            StatusError: 410, they are forgotten.
         """
         shelf = self._shelf(kind)
         if version < shelf.floor:

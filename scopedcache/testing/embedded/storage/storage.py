@@ -10,11 +10,11 @@ import random
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from ..kinds.kind import Kind
-from ..wire.status_errors import Body, Cause, Refusal, already_exists, conflict, invalid
-from .history import LENGTH, History
+from ..wire.status_errors import Body, Cause, StatusError, already_exists, conflict, invalid
+from .history import HISTORY_EVENTS, History
 from .stored_object import Event, EventType, Stored, timestamp
 
 __all__ = ["Event", "Storage", "Stored", "timestamp"]
@@ -23,14 +23,14 @@ Part = Literal["all", "main", "status"]
 Propagation = Literal["Background", "Foreground", "Orphan"]
 
 # The alphabet of generated names: nothing that could spell a word.
-_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
-_TRIES = 8
+_LETTERS: Final = "bcdfghjklmnpqrstvwxz2456789"
+_TRIES: Final = 8
 
 
 class Storage(History):
     """A history that is written to: create, update and delete."""
 
-    def __init__(self, *, seed: int = 0, history: int = LENGTH) -> None:
+    def __init__(self, *, seed: int = 0, history: int = HISTORY_EVENTS) -> None:
         super().__init__(length=history)
         self._chance = random.Random(seed)
         self._rehearsing = False
@@ -55,7 +55,7 @@ class Storage(History):
         """Store a new object, named by `name` or `generateName`.
 
         Raises:
-            Refusal: 409 AlreadyExists.
+            StatusError: 409 AlreadyExists.
         """
         metadata: Body = dict(body.get("metadata") or {})
         place = self._place(kind, metadata)
@@ -78,7 +78,8 @@ class Storage(History):
         that is being deleted removes it.
 
         Raises:
-            Refusal: 404; 409 where `resourceVersion` or `uid` are not those stored; 422 for a finalizer added too late.
+            StatusError: 404; 409 where `resourceVersion` or `uid` are not those stored; 422 for a finalizer that
+                is added too late.
         """
         asked = body.get("metadata") or {}
         old = self.existing(kind, str(asked.get("namespace") or ""), str(asked["name"]))
@@ -125,7 +126,7 @@ class Storage(History):
         Return it as it is now, and whether it is gone.
 
         Raises:
-            Refusal: 404; 409 where a precondition fails.
+            StatusError: 404; 409 where a precondition fails.
         """
         old = self.existing(kind, namespace, name)
         self._check(kind, old, uid, version, precondition=True)
@@ -233,7 +234,7 @@ class Storage(History):
         return str(uuid.UUID(int=self._chance.getrandbits(128), version=4))
 
 
-_PROPAGATION: dict[Propagation | None, str] = {"Foreground": "foregroundDeletion", "Orphan": "orphan"}
+_PROPAGATION: Final[dict[Propagation | None, str]] = {"Foreground": "foregroundDeletion", "Orphan": "orphan"}
 
 
 def _content(kind: Kind, body: Body) -> Body:
@@ -244,6 +245,6 @@ def _content(kind: Kind, body: Body) -> Body:
     return content
 
 
-def _unmet(kind: Kind, old: Stored, field: str, wanted: str, found: str, happened: str) -> Refusal:
-    why = f"the {field} in the precondition ({wanted}) does not match the {field} in record ({found}). "
+def _unmet(kind: Kind, old: Stored, field: str, wanted: str, actual: str, happened: str) -> StatusError:
+    why = f"the {field} in the precondition ({wanted}) does not match the {field} in record ({actual}). "
     return conflict(kind.group, kind.name, old.name, f"{why}The object might have been {happened}")

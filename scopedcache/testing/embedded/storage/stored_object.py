@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from datetime import UTC, datetime
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 
@@ -14,7 +14,7 @@ from ..wire.status_errors import Body
 
 EventType = Literal["ADDED", "MODIFIED", "DELETED"]
 
-GRACE = 30
+DELETION_GRACE_SECONDS: Final = 30
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
@@ -67,7 +67,7 @@ class Stored:
             return 0
         if wanted is not None:
             return wanted
-        return int(spec.get("terminationGracePeriodSeconds", GRACE))
+        return int(spec.get("terminationGracePeriodSeconds", DELETION_GRACE_SECONDS))
 
     def copy(self) -> Body:
         """Return a body that belongs to the caller."""

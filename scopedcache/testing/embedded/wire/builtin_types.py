@@ -127,9 +127,9 @@ _SCALARS: Final[dict[str, frozenset[type]]] = {
 }  # fmt: skip
 _GO: Final = {str: "string", int: "number", float: "number", bool: "bool", list: "array", dict: "object"}
 # The same table, read: message → field → type; message → number → field.
-FIELDS: Final = {m: {name: told.partition(" ")[0] for name, told in names.items()} for m, names in _MESSAGES.items()}
+FIELDS: Final = {m: {name: entry.partition(" ")[0] for name, entry in names.items()} for m, names in _MESSAGES.items()}
 NUMBERS: Final = {
-    m: {int(told.partition(" ")[2]): name for name, told in names.items() if " " in told}
+    m: {int(entry.partition(" ")[2]): name for name, entry in names.items() if " " in entry}
     for m, names in _MESSAGES.items()
 }
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import attrs
 import msgspec
 
-from .status_errors import Refusal
+from .status_errors import StatusError
 
-JSON = "application/json"
+JSON: Final = "application/json"
 Query = Sequence[tuple[str, str]]
 
 
@@ -47,7 +47,7 @@ def of_json(body: Any, code: int = 200) -> Answer:
     return Answer(code, msgspec.json.encode(body))
 
 
-def of_refusal(refusal: Refusal) -> Answer:
+def of_status_error(refusal: StatusError) -> Answer:
     if refusal.text:
         return Answer(refusal.code, refusal.message.encode(), "text/plain; charset=utf-8", refusal.headers)
     return Answer(refusal.code, msgspec.json.encode(refusal.status()), JSON, refusal.headers)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Final
 from urllib.parse import unquote
 
 import attrs
 
 from .messages import Request
-from .status_errors import Refusal
+from .status_errors import StatusError
 
-_VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
-_IMPERSONATED = "impersonate-"
+_VERBS: Final = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+_IMPERSONATED: Final = "impersonate-"
 
 
 @attrs.frozen
@@ -82,7 +83,7 @@ def impersonated(request: Request) -> User | None:
     """Return whom the request pretends to be by; None where it is itself.
 
     Raises:
-        Refusal: groups without a user.
+        StatusError: groups without a user.
     """
     headers = {key: value for key, value in request.headers.items() if key.startswith(_IMPERSONATED)}
     if not headers:
@@ -90,7 +91,7 @@ def impersonated(request: Request) -> User | None:
     name = headers.pop("impersonate-user", "")
     if not name:
         words = f"requested {sorted(headers)} without impersonating a user"
-        raise Refusal(500, "InternalError", f"Internal error occurred: {words}", {"causes": [{"message": words}]})
+        raise StatusError(500, "InternalError", f"Internal error occurred: {words}", {"causes": [{"message": words}]})
     groups = tuple(part.strip() for part in headers.pop("impersonate-group", "").split(",") if part.strip())
     return User(name, groups or account_groups(name), headers.get("impersonate-uid", ""))
 

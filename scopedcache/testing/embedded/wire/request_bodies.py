@@ -8,10 +8,10 @@ import msgspec
 
 from . import protobuf
 from .messages import Request
-from .status_errors import Refusal, bad_request, unsupported_media_type
+from .status_errors import StatusError, bad_request, unsupported_media_type
 
-LIMIT: Final = 3 * 1024 * 1024
-_READABLE = ("application/json", "application/yaml")
+BODY_LIMIT_BYTES: Final = 3 * 1024 * 1024
+_READABLE: Final = ("application/json", "application/yaml")
 
 
 def content_type(request: Request) -> str:
@@ -23,11 +23,11 @@ def decoded(request: Request, *, yaml: bool = False) -> Any:
     """Return the body of a request.
 
     Raises:
-        Refusal: 400 it cannot be read; 413 it is too large; 415 its type is none we read.
+        StatusError: 400 it cannot be read; 413 it is too large; 415 its type is none we read.
     """
-    if len(request.body) > LIMIT:
-        words = f"Request entity too large: limit is {LIMIT}"
-        raise Refusal(413, "RequestEntityTooLarge", words)
+    if len(request.body) > BODY_LIMIT_BYTES:
+        words = f"Request entity too large: limit is {BODY_LIMIT_BYTES}"
+        raise StatusError(413, "RequestEntityTooLarge", words)
     media = content_type(request) or _READABLE[0]
     if yaml or media == "application/yaml":
         return _yaml(request.body)

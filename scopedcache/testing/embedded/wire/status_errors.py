@@ -37,7 +37,7 @@ class Cause:
         return cls(field, "FieldValueNotSupported", f"Unsupported value: {value}: supported values: {listed}")
 
 
-class Refusal(Exception):
+class StatusError(Exception):
     """An answer that is no success. `text` True is a plain-text answer, as for a path that nobody serves."""
 
     def __init__(
@@ -71,8 +71,8 @@ class Refusal(Exception):
 
 def details(group: str, kind: str, name: str = "", **more: Any) -> Body:
     """Return the `details` of a Status; what is empty is left out, as on the server."""
-    found = {"name": name, "group": group, "kind": kind} | more
-    return {key: value for key, value in found.items() if value}
+    fields = {"name": name, "group": group, "kind": kind} | more
+    return {key: value for key, value in fields.items() if value}
 
 
 def subject(group: str, resource: str) -> str:
@@ -80,72 +80,72 @@ def subject(group: str, resource: str) -> str:
     return f"{resource}.{group}" if group else resource
 
 
-def not_found(group: str, resource: str, name: str) -> Refusal:
+def not_found(group: str, resource: str, name: str) -> StatusError:
     words = f'{subject(group, resource)} "{name}" not found'
-    return Refusal(404, "NotFound", words, details(group, resource, name))
+    return StatusError(404, "NotFound", words, details(group, resource, name))
 
 
-def no_such_path() -> Refusal:
-    return Refusal(404, "NotFound", "404 page not found\n", text=True)
+def no_such_path() -> StatusError:
+    return StatusError(404, "NotFound", "404 page not found\n", text=True)
 
 
-def already_exists(group: str, resource: str, name: str) -> Refusal:
+def already_exists(group: str, resource: str, name: str) -> StatusError:
     words = f'{subject(group, resource)} "{name}" already exists'
-    return Refusal(409, "AlreadyExists", words, details(group, resource, name))
+    return StatusError(409, "AlreadyExists", words, details(group, resource, name))
 
 
-def conflict(group: str, resource: str, name: str, why: str = "") -> Refusal:
+def conflict(group: str, resource: str, name: str, why: str = "") -> StatusError:
     why = why or "the object has been modified; please apply your changes to the latest version and try again"
     words = f'Operation cannot be fulfilled on {subject(group, resource)} "{name}": {why}'
-    return Refusal(409, "Conflict", words, details(group, resource, name))
+    return StatusError(409, "Conflict", words, details(group, resource, name))
 
 
-def expired(words: str = "", token: str = "") -> Refusal:
+def expired(words: str = "", token: str = "") -> StatusError:
     words = words or "The provided continue parameter is too old to display a consistent list result."
-    return Refusal(410, "Expired", words, metadata={"continue": token} if token else None)
+    return StatusError(410, "Expired", words, metadata={"continue": token} if token else None)
 
 
-def bad_request(message: str) -> Refusal:
-    return Refusal(400, "BadRequest", message)
+def bad_request(message: str) -> StatusError:
+    return StatusError(400, "BadRequest", message)
 
 
-def unauthorized() -> Refusal:
-    return Refusal(401, "Unauthorized", "Unauthorized")
+def unauthorized() -> StatusError:
+    return StatusError(401, "Unauthorized", "Unauthorized")
 
 
-def not_acceptable(offered: Iterable[str]) -> Refusal:
-    return Refusal(406, "NotAcceptable", f"only the following media types are accepted: {', '.join(offered)}")
+def not_acceptable(offered: Iterable[str]) -> StatusError:
+    return StatusError(406, "NotAcceptable", f"only the following media types are accepted: {', '.join(offered)}")
 
 
-def method_not_allowed(group: str, resource: str) -> Refusal:
+def method_not_allowed(group: str, resource: str) -> StatusError:
     words = "the server does not allow this method on the requested resource"
-    return Refusal(405, "MethodNotAllowed", words, details(group, resource))
+    return StatusError(405, "MethodNotAllowed", words, details(group, resource))
 
 
-def unsupported_media_type(wanted: Iterable[str]) -> Refusal:
+def unsupported_media_type(wanted: Iterable[str]) -> StatusError:
     words = "the body of the request was in an unknown format - accepted media types include: "
-    return Refusal(415, "UnsupportedMediaType", words + ", ".join(wanted))
+    return StatusError(415, "UnsupportedMediaType", words + ", ".join(wanted))
 
 
-def invalid(group: str, kind: str, name: str, causes: Iterable[Cause]) -> Refusal:
+def invalid(group: str, kind: str, name: str, causes: Iterable[Cause]) -> StatusError:
     """Return a 422; the message joins the causes as the server does."""
     causes = list(causes)
-    told = [f"{c.field}: {c.message}" for c in causes]
+    spelled = [f"{c.field}: {c.message}" for c in causes]
     words = f'{kind}.{group} "{name}" is invalid: ' if group else f'{kind} "{name}" is invalid: '
-    words += told[0] if len(told) == 1 else f"[{', '.join(told)}]"
+    words += spelled[0] if len(spelled) == 1 else f"[{', '.join(spelled)}]"
     listed = [{"reason": c.reason, "message": c.message, "field": c.field} for c in causes]
-    return Refusal(422, "Invalid", words, details(group, kind, name, causes=listed))
+    return StatusError(422, "Invalid", words, details(group, kind, name, causes=listed))
 
 
-def too_large_version(wanted: int, current: int) -> Refusal:
+def too_large_version(wanted: int, current: int) -> StatusError:
     words = f"Too large resource version: {wanted}, current: {current}"
     cause = {"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}
-    return Refusal(
+    return StatusError(
         504, "Timeout", f"Timeout: {words}", {"causes": [cause], "retryAfterSeconds": 1}, headers={"Retry-After": "1"}
     )
 
 
-def forbidden(group: str, resource: str, name: str, why: str, causes: list[Body] | None = None) -> Refusal:
+def forbidden(group: str, resource: str, name: str, why: str, causes: list[Body] | None = None) -> StatusError:
     """Return a 403 with the server's words; `why` tells who was refused what."""
     named = f'{subject(group, resource)} "{name}" is forbidden' if name else f"{subject(group, resource)} is forbidden"
-    return Refusal(403, "Forbidden", f"{named}: {why}", details(group, resource, name, causes=causes))
+    return StatusError(403, "Forbidden", f"{named}: {why}", details(group, resource, name, causes=causes))

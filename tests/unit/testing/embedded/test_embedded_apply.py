@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scopedcache.testing.embedded.kinds.list_keys import merge_keys
 from scopedcache.testing.embedded.patching.field_paths import from_tree, leaves, spelled, to_tree
 from scopedcache.testing.embedded.patching.server_side_apply import Manager, applied, tracked
-from scopedcache.testing.embedded.wire.status_errors import Refusal
+from scopedcache.testing.embedded.wire.status_errors import StatusError
 
 NOW = 1_800_000_000.0
 ONE, TWO = Manager("one", "Apply", "v1"), Manager("two", "Apply", "v1")
@@ -64,7 +64,7 @@ def test_a_plain_write_takes_a_field_over() -> None:
     live = apply(None, body({"x": "1"}), ONE)
     changed = tracked(live, {**live, "data": {"x": "2"}}, WRITER, NOW, merge_keys)
 
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(StatusError) as refused:
         apply(changed, body({"x": "3"}), ONE)
     assert refused.value.message == 'Apply failed with 1 conflict: conflict with "writer" using v1: .data.x'
     assert apply(changed, body({"x": "3"}), ONE, force=True)["data"] == {"x": "3"}

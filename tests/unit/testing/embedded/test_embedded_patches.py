@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from scopedcache.testing.embedded.patching.patches import json_patched, merged, strategic
-from scopedcache.testing.embedded.wire.status_errors import Refusal
+from scopedcache.testing.embedded.wire.status_errors import StatusError
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_json_patch(operation: dict[str, Any], expected: Any) -> None:
     ],
 )
 def test_a_json_patch_that_cannot_be_done_is_422(operation: dict[str, Any]) -> None:
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(StatusError) as refused:
         json_patched({"a": [1, 2]}, [operation])
     assert refused.value.code == 422
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from scopedcache.testing.embedded.kinds.builtin_kinds import KINDS
 from scopedcache.testing.embedded.storage.storage import Event, Storage
-from scopedcache.testing.embedded.wire.status_errors import Refusal
+from scopedcache.testing.embedded.wire.status_errors import StatusError
 
 NOW = 1_800_000_000.0
 MAPS = next(kind for kind in KINDS if kind.resource == "configmaps")
@@ -49,7 +49,7 @@ def test_a_stale_version_is_a_conflict(storage: Storage) -> None:
     made = storage.create(MAPS, config_map("one"), NOW)
     storage.update(MAPS, config_map("one", "1"), NOW)
 
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(StatusError) as refused:
         storage.update(MAPS, config_map("one", "2", resourceVersion=str(made.version)), NOW)
     assert (refused.value.code, refused.value.reason) == (409, "Conflict")
 
@@ -106,7 +106,7 @@ def test_what_is_compacted_is_410(storage: Storage) -> None:
     made = storage.create(MAPS, config_map("one"), NOW)
     storage.compact()
 
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(StatusError) as refused:
         storage.since(MAPS, made.version)
     assert (refused.value.code, refused.value.reason) == (410, "Expired")
     assert storage.since(MAPS, storage.version) == []
@@ -117,7 +117,7 @@ def test_the_history_ends_at_its_length() -> None:
     versions = [storage.create(MAPS, config_map(f"n{n}"), NOW).version for n in range(4)]
 
     assert [event.version for event in storage.since(MAPS, versions[1])] == versions[2:]
-    with pytest.raises(Refusal):
+    with pytest.raises(StatusError):
         storage.since(MAPS, versions[0])
 
 

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from ...errors import NotFoundError, ScopedCacheError
 from ..identities import Identity, kubeconfig, make_identity, service_account_groups, write_private
-from ..keys import new_private_key
+from ..keys import new_private_key, private_pem
 from ..rbac import Rights
 from ..resources import Resources, wait_for
 from ..rest import JSON, Rest
@@ -53,6 +53,7 @@ class ControlPlane(Resources, Rights):
         apiserver_flags: Flags,
         etcd_flags: Flags,
         controller_manager_flags: Flags,
+        key: str,
     ) -> None:
         """Write the files and describe the processes; `start` runs them."""
         Resources.__init__(self, self.request)
@@ -68,7 +69,7 @@ class ControlPlane(Resources, Rights):
         self._identities = {login.username: self._identity(login) for login in logins}
         self.admin = self._identities[ADMIN]
         write_private(layout.tokens_file, flags.tokens_csv(logins))
-        write_private(layout.key_file, new_private_key())
+        write_private(layout.key_file, key)
         write_private(layout.policy_file, flags.audit_policy())
 
         self.etcd = Process("etcd", flags.etcd_command(layout, etcd_flags), layout.log("etcd"), ready=self._etcd_ready)
@@ -106,10 +107,11 @@ class ControlPlane(Resources, Rights):
         Raises:
             MissingBinariesError: etcd, kube-apiserver or kube-controller-manager is not there.
             ProcessError: one did not start; the message ends with its log.
+            ScopedCacheError: the extra `scopedcache[testing]` is not installed.
         """
         named = users if isinstance(users, Mapping) else dict.fromkeys(users, ())
         names = tuple(controllers)
-        binaries = find_binaries()
+        binaries, key = find_binaries(), private_pem(new_private_key())
         for attempt in range(1, ATTEMPTS + 1):
             place = Path(tempfile.mkdtemp(prefix="control-plane-", dir=folder))
             etcd, peer, manager, *servers = free_ports(5 if ha else 4)
@@ -121,6 +123,7 @@ class ControlPlane(Resources, Rights):
                 apiserver_flags=apiserver_flags or {},
                 etcd_flags=etcd_flags or {},
                 controller_manager_flags=controller_manager_flags or {},
+                key=key,
             )
             try:
                 control_plane._start()

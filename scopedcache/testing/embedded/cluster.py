@@ -106,6 +106,9 @@ class EmbeddedCluster(Resources, Rights):
             controllers: the names of those that run; all by default.
             seed: for names, uids and faults.
             folder: where kubeconfigs are kept; a temporary folder by default.
+
+        Raises:
+            ScopedCacheError: `http` needs a certificate, and the extra `scopedcache[testing]` is not installed.
         """
         cluster = cls(folder, controllers, kubelet=kubelet, seed=seed)
         try:

@@ -1,4 +1,4 @@
-"""Binaries, keys, tokens and command lines: everything before the first process."""
+"""Binaries, tokens and command lines: everything before the first process."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from scopedcache.testing import keys
 from scopedcache.testing.control_plane.binaries import NAMES, Binaries, MissingBinariesError, find_binaries
 from scopedcache.testing.control_plane.build_targets import cache_folder
 from scopedcache.testing.control_plane.flags import Layout, Login, apiserver_command, tokens_csv
@@ -59,18 +58,6 @@ def test_extra_flags_replace_and_remove_ours(tmp_path: Path) -> None:
 
 def test_the_two_servers_of_a_pair_have_their_own_audit_logs(tmp_path: Path) -> None:
     assert layout(tmp_path).audit_log(0) != layout(tmp_path).audit_log(1)
-
-
-def test_a_public_key_is_its_private_number_times_the_base_point() -> None:
-    assert keys.public_point(1) == keys.G
-    x, y = keys.public_point(keys.N - 2)
-    assert (x, keys.P - y) == keys.public_point(2)
-    assert (y * y - (x**3 - 3 * x)) % keys.P == (keys.G[1] ** 2 - (keys.G[0] ** 3 - 3 * keys.G[0])) % keys.P
-
-
-def test_a_new_key_is_a_pem_of_its_kind() -> None:
-    assert keys.new_private_key().startswith("-----BEGIN EC PRIVATE KEY-----\n")
-    assert keys.new_private_key() != keys.new_private_key()
 
 
 def test_manifests_come_from_dicts_files_and_folders_in_order(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import attrs
 from ..api.permission import Permission
 from ..errors import ScopeClosedError, where
 from ..informer import Informer
-from ..informer.store import Delta
+from ..informer.delta import Delta
 from ..kinds import GVK, Kind, ObjectKey, Resource, denotes
 from ..needs import Need
 from .informer_plan import InformerKey

@@ -13,9 +13,11 @@ from msgspec import Raw
 
 from .deep_json import members
 
-_MANAGED_FIELDS: Final = b'"managedFields":'
+_MANAGED_FIELDS: Final = b'"managedFields":['
 _METADATA: Final = b'"metadata":{'
-_COMMA, _BACKSLASH, _BRACKET = b",\\["
+_BEFORE_MANAGED: Final = len(_MANAGED_FIELDS) - 1
+_BEFORE_BRACE: Final = len(_METADATA) - 1
+_COMMA, _BACKSLASH = b",\\"
 _encode = msgspec.json.Encoder().encode
 
 
@@ -30,15 +32,19 @@ def strip_span(buffer: bytes, first: int, head_end: int, stop: int, managed: byt
     """Return the object in `buffer[first:stop]` without its managedFields, which end before `head_end`.
 
     None where that cannot be told at a glance: an unescaped `"managedFields":` cannot stand inside a JSON string, and
-    labels and annotations hold strings only, so the first `"managedFields":` followed by these very bytes is metadata's
-    own, provided that metadata is the first object within the object, as API servers write it.
+    labels and annotations hold strings only, so the first one within metadata that is followed by a bracket and these
+    very bytes is metadata's own, provided that metadata is the first object within the object, as API servers write it.
     """
-    metadata = buffer.find(b"{", first + 1) - len(_METADATA) + 1
-    cut = buffer.find(_MANAGED_FIELDS, first, head_end)
-    after = cut + len(_MANAGED_FIELDS)
-    if not first < metadata < cut or not buffer.startswith(_METADATA, metadata) or buffer[metadata - 1] == _BACKSLASH:
+    metadata = buffer.find(b"{", first + 1) - _BEFORE_BRACE
+    cut = buffer.find(_MANAGED_FIELDS, metadata, head_end)
+    after = cut + _BEFORE_MANAGED
+    if (
+        metadata <= first
+        or cut < 0
+        or not (buffer.startswith(_METADATA, metadata) and buffer.startswith(managed, after))
+    ):
         return None
-    if managed[0] != _BRACKET or not buffer.startswith(managed, after):
+    if buffer[metadata - 1] == _BACKSLASH:  # the end of another, longer name
         return None
     after += len(managed)
     if buffer[cut - 1] == _COMMA:

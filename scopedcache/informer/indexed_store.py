@@ -33,7 +33,11 @@ class ChangeHandler(Protocol):
 
 
 class IndexedStore:
-    """The objects of one kind in one place, and who is told of changes."""
+    """The objects of one kind in one place, and who is told of changes.
+
+    Attributes:
+        closed: whether it was closed; whoever feeds it looks after each change, for a handler may have done it.
+    """
 
     def __init__(
         self,
@@ -56,7 +60,7 @@ class IndexedStore:
         self._handlers: list[ChangeHandler] = []
         self._readable = False
         self._refusal: Exception | None = None  # why reads are refused, where it is not that there was no list yet
-        self._closed = False
+        self.closed = False
 
     def __len__(self) -> int:
         return len(self._store)
@@ -74,7 +78,7 @@ class IndexedStore:
 
     def check_open(self) -> None:
         """Raise what it was closed for."""
-        if self._closed:
+        if self.closed:
             self.check()
 
     def get(self, key: tuple[str, str]) -> Object | None:
@@ -157,7 +161,7 @@ class IndexedStore:
 
         Returns what was held, by key and UID.
         """
-        self._closed = True
+        self.closed = True
         self.refuse_reads(error)
         for handler in self._handlers:
             handler.close()
@@ -165,17 +169,13 @@ class IndexedStore:
         self._indexer.clear()
         return self._store.purge()
 
-    @property
-    def closed(self) -> bool:
-        return self._closed
-
     # -- who hears of it -----------------------------------------------------------------------------------------
 
     def add_handler(self, handler: ChangeHandler) -> None:
         """Call `handler` for what is held now and every change after that."""
         for entry in list(self._store.entries.values()):
             handler.handle(Delta(None, entry), True)
-        if self._closed:  # by the handler
+        if self.closed:  # by the handler
             handler.close()
             return
         # A new list each time: whoever is being told of a change right now goes through the old one to its end.
@@ -238,7 +238,7 @@ class IndexedStore:
         self._mend_indexes()
 
     def _pass_on(self, delta: Delta, initial: bool) -> None:
-        if self._closed:
+        if self.closed:
             return
         try:
             self._indexer.update(delta)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from ..objects import Entry, Metadata, is_newer
+from ..objects import Entry, is_newer
 from .delta import Delta, Key
 from .missed_deletes import MissedDeletes, PurgedKeys
 from .own_writes import OwnWrites
@@ -35,7 +35,9 @@ class Store:
             return None
         key = (metadata.namespace, metadata.name)
         old = self.entries.get(key)
-        if old is not None and not _supersedes(metadata, old.metadata):
+        # The same version changes nothing, an older one never does. Resource versions of one kind compare across
+        # objects too, a recreated object's included (KEP-5504); where they are opaque, all there is is their order.
+        if old is not None and is_newer(metadata.resource_version, old.metadata.resource_version) is False:
             return None
         self.entries[key] = entry
         return Delta(old, entry)
@@ -121,10 +123,3 @@ class Store:
         self.entries = {}
         self.own_writes.clear()
         return purged_keys
-
-
-def _supersedes(new: Metadata, old: Metadata) -> bool:
-    """Tell whether `new` may replace `old`: the same version changes nothing, an older one never does."""
-    # Resource versions of one kind compare across objects too, a recreated object's included (KEP-5504); where they
-    # are opaque, the order of arrival is all there is.
-    return is_newer(new.resource_version, old.resource_version) is not False

@@ -35,6 +35,7 @@ INITIAL_EVENTS_END_ANNOTATION: Final = "k8s.io/initial-events-end"
 _SPEC: Final = b'},"spec":{'
 _OBJECT: Final = b'","object":{'
 _BEFORE_TYPE: Final = len(b'{"type":"')
+_BEFORE_OBJECT: Final = len(_OBJECT) - 1
 
 
 class _HeadMetadata(msgspec.Struct, gc=False, rename="camel"):
@@ -120,9 +121,16 @@ class EventDecoder:
         if head_end >= 0:
             try:
                 event = _head(buffer[start:head_end] + b"}}}")
-                body = _body(buffer, start, head_end, stop, event)
-                if body is not None:
-                    return event.type, Entry(self._record(event.object.metadata), body)
+                metadata = event.object.metadata
+                first = start + _BEFORE_TYPE + len(event.type) + _BEFORE_OBJECT
+                if buffer.startswith(_OBJECT, first - _BEFORE_OBJECT) and buffer.endswith(b"}}", start, stop):
+                    managed = metadata.managed_fields
+                    if managed is NOTHING:
+                        body: bytes | None = buffer[first : stop - 1]
+                    else:
+                        body = strip_span(buffer, first, head_end, stop - 1, bytes(managed))
+                    if body is not None:
+                        return event.type, Entry(self._record(metadata), body)
             except UNREADABLE:
                 pass  # not in the form it is usually written in
         return decode_event(buffer[start:stop])
@@ -154,17 +162,6 @@ class EventDecoder:
     def __len__(self) -> int:
         """Return how many values are remembered."""
         return len(self._labels) + len(self._owners)
-
-
-def _body(buffer: bytes, start: int, head_end: int, stop: int, event: _Head) -> bytes | None:
-    """Return the object's bytes without managedFields; None where they do not stand where they usually do."""
-    first = start + _BEFORE_TYPE + len(event.type) + len(_OBJECT) - 1
-    if not (buffer.startswith(_OBJECT, first - len(_OBJECT) + 1) and buffer.endswith(b"}}", start, stop)):
-        return None
-    managed = event.object.metadata.managed_fields
-    if managed is NOTHING:
-        return buffer[first : stop - 1]
-    return strip_span(buffer, first, head_end, stop - 1, bytes(managed))
 
 
 def decode_event(line: bytes) -> WatchEvent:
@@ -224,7 +221,7 @@ def _unusual(line: bytes) -> WatchEvent:
 
 def _object_bytes(line: bytes, type_: str) -> bytes:
     """Slice the object out of `{"type":"ADDED","object":{…}}`, which is how every API server writes it."""
-    start = _BEFORE_TYPE + len(type_) + len(_OBJECT) - 1
-    if line.startswith(_OBJECT, start - len(_OBJECT) + 1) and line.endswith(b"}}"):
+    start = _BEFORE_TYPE + len(type_) + _BEFORE_OBJECT
+    if line.startswith(_OBJECT, start - _BEFORE_OBJECT) and line.endswith(b"}}"):
         return line[start:-1]
     return bytes(_fields(line)["object"])

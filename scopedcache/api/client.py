@@ -155,9 +155,9 @@ class Client:
         """List from the server, page by page; None is all namespaces."""
         items: list[Object] = []
         version = ""
-        async for listed, info in self.pages(kind, namespace=namespace, labels=labels, fields=fields, page=page):
-            version = listed.metadata.resource_version
-            for raw in listed.items or ():
+        async for list_page, info in self.pages(kind, namespace=namespace, labels=labels, fields=fields, page=page):
+            version = list_page.metadata.resource_version
+            for raw in list_page.items or ():
                 entry, _ = decode_object(bytes(raw))
                 items.append(Object(entry.metadata, entry.raw, info.resource.gvk))
         return ObjectList(tuple(items), version)
@@ -183,9 +183,9 @@ class Client:
             query = request_query.page_query(
                 labels, fields, page=page, resource_version=resource_version, continue_token=token
             )
-            listed = decode_page((await self._session.send(info, "GET", query=query, accept=accept)).body)
-            yield listed, info
-            token = listed.metadata.continue_
+            list_page = decode_page((await self._session.send(info, "GET", query=query, accept=accept)).body)
+            yield list_page, info
+            token = list_page.metadata.continue_
             if not token:
                 return
 

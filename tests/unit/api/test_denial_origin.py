@@ -89,7 +89,7 @@ def test_the_permissions_a_write_needs(info, apply, expected):
     ],
 )
 def test_reviews_tell_who_refused_a_write(answers, asked, origin):
-    reviewed = []
+    reviewed: list[Permission] = []
 
     async def review(permission):
         answer = answers[len(reviewed)]

@@ -112,7 +112,7 @@ async def test_a_write_that_breaks_an_index_while_a_list_is_applied_leaves_no_in
 
     world.informer.add_index("colour", colour)
     watch = await world.begin(added("x", 1), added("y", 2))
-    written = []
+    written: list[str] = []
 
     def write(old, new):
         if not written:

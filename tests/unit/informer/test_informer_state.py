@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -58,6 +59,11 @@ def test_the_table_knows_no_state_and_no_signal_but_the_declared_ones() -> None:
 
 def test_the_picture_at_the_top_of_the_file_is_drawn_from_the_table() -> None:
     assert textwrap.indent(draw_table(), "    ") in (informer_state.__doc__ or "")
+
+
+def test_the_picture_in_the_docs_is_drawn_from_the_table() -> None:
+    page = Path(__file__).resolve().parents[3] / "docs" / "architecture.md"
+    assert f"```\n{draw_table()}\n```" in page.read_text(encoding="utf-8")
 
 
 def test_a_misspelt_signal_fails_loudly() -> None:

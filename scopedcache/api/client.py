@@ -11,7 +11,7 @@ import attrs
 
 from ..kinds import Kind, ObjectKey
 from ..objects import Object
-from ..selectors import Labels as Labels
+from ..selectors import Labels
 from . import request_query
 from .access_reviews import Rules
 from .codec import ListPage, decode_object, decode_page, encode

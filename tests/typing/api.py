@@ -40,14 +40,14 @@ async def what_is_read_has_a_type(cache: sc.ScopedCache, owner: sc.Object) -> No
     assert_type(scope.owned(POD)[0].labels, Mapping[str, str])
     assert_type(cache.namespaces["a"]["uid"], sc.ResourceCache)
     scope.get(POD)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
-    print(scope.get(POD, "name").name)  # type: ignore[union-attr]  # pyright: ignore[reportOptionalMemberAccess]
+    str(scope.get(POD, "name").name)  # type: ignore[union-attr]  # pyright: ignore[reportOptionalMemberAccess]
     scope.list(POD, label="app=web")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
 
 
 async def what_the_server_answers_has_a_type(client: sc.Client) -> None:
     pods = await client.list("pods", namespace="a")
     assert_type(pods[0], sc.Object)
-    assert_type(pods[1:], Sequence[sc.Object])
+    assert_type(pods[1:], tuple[sc.Object, ...])
     assert_type(pods.resource_version, str)
     assert_type(await client.get(POD, "a", namespace="b"), sc.Object)
     assert_type(await client.get(POD, "a", namespace="b", model=Model), Model)
@@ -101,7 +101,7 @@ def errors_carry_what_a_program_wants(error: sc.ForbiddenError) -> None:
     assert_type(error.resource, str)
     assert_type(error.namespace, str | None)
     assert_type(error.cached, bool)
-    print(error.verbs)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+    str(error.verbs)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownArgumentType]
 
 
 def the_blocking_twins_have_the_same_types(cache: sync.ScopedCache, owner: sc.Object) -> None:

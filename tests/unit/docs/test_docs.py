@@ -38,7 +38,7 @@ def test_a_link_on_a_page_leads_somewhere(page, link):
     assert (page.parent / link).exists()
 
 
-# -- what the pages name is there ----------------------------------------------------------------------------------------
+# -- what the pages name is there ----
 
 # Files as text are searched for names; pages are not among them, or every name would vouch for itself.
 SOURCES = [

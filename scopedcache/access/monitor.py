@@ -396,7 +396,7 @@ class Monitor:
     def _tell(self, verdict: Verdict, before: VerdictState) -> None:
         permission = verdict.permission
         logger.debug(
-            "verdict",
+            "verdict.changed",
             extra={
                 "verb": permission.verb, "resource": permission.subject, "namespace": permission.namespace,
                 "state": verdict.state, "before": before,

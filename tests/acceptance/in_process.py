@@ -23,7 +23,7 @@ from examples.memcached_operator.__main__ import LOGGER, assemble, parser
 from scopedcache import ScopedCache
 from scopedcache.controller import Manager
 from scopedcache.controller.manager.health_server import plain
-from scopedcache.controller.manager.prometheus_text import render
+from scopedcache.controller.manager.prometheus_text import prometheus_text
 from scopedcache.kit.logs import JSONFormatter
 from scopedcache.metrics import Counters
 from scopedcache.testing import EmbeddedCluster, Identity
@@ -135,7 +135,7 @@ class OperatorInside(Operator):
         if not isinstance(counters, Counters):
             raise TypeError(f"the operator counts with {counters!r}")
         self.cache.report(counters)
-        return parse_metrics(render(iter(counters)))
+        return parse_metrics(prometheus_text(iter(counters)))
 
     def memory(self) -> None:
         return None  # a process has it, a task has not

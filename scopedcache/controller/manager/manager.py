@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from ... import metrics as metrics
+from ... import metrics
 from ...supervisor import Supervisor
 from ..controller import Controller
 from ..reporting.event_recorder import EventRecorder
-from .address import Address
-from .leader_election import Elector
-from .leadership import LeaderElection
+from .bind_address import BindAddress
+from .election_rules import LeaderElection
+from .leader_elector import LeaderElector
 
 if TYPE_CHECKING:
     from ...cache import ScopedCache
@@ -55,7 +55,7 @@ class Runnable:
     name: str = attrs.field(kw_only=True)
 
     @name.default
-    def _named(self) -> str:
+    def _default_name(self) -> str:
         return getattr(self.run, "__qualname__", "runnable")
 
     async def __call__(self) -> None:
@@ -94,13 +94,13 @@ class Manager:
         self.controllers = tuple(controllers)
         self._cache = cache
         self._election = leader_election
-        self._health = None if health_address is None else Address.parse(health_address)
-        self._metrics = None if metrics_address is None else Address.parse(metrics_address)
+        self._health = None if health_address is None else BindAddress.parse(health_address)
+        self._metrics = None if metrics_address is None else BindAddress.parse(metrics_address)
         self._runnables = tuple(run if isinstance(run, Runnable) else Runnable(run) for run in runnables)
         self._stop_timeout = stop_timeout
         self.instrumentation = metrics.Counters() if instrumentation is None else instrumentation
         self._name = name
-        self._elector: Elector | None = None
+        self._elector: LeaderElector | None = None
         self._stopping = asyncio.Event()
         self._servers: tuple[HealthServer, ...] = ()
 
@@ -122,9 +122,9 @@ class Manager:
             for controller in self.controllers:
                 controller.prepare(self._cache, recorder=recorder, instrumentation=self.instrumentation)
                 stack.callback(controller.end)
-                supervisor.start_guarded(f"feed {controller.name}", controller.watch)
+                supervisor.start_guarded(f"sources of {controller.name}", controller.watch)
             if self._election is not None:
-                self._elector = Elector(self._cache.client, self._election, instrumentation=self.instrumentation)
+                self._elector = LeaderElector(self._cache.client, self._election, instrumentation=self.instrumentation)
             logger.info("manager.started", extra={"controllers": [c.name for c in self.controllers]})
             try:
                 await self._run_all(stop)
@@ -146,7 +146,7 @@ class Manager:
         return self._elector is None or self._elector.leading
 
     @property
-    def addresses(self) -> tuple[Address, ...]:
+    def addresses(self) -> tuple[BindAddress, ...]:
         """Return where it listens: health first, then metrics."""
         return tuple(server.address for server in self._servers)
 
@@ -204,9 +204,9 @@ class Manager:
             await elector.release()
 
     async def _warm(self) -> None:
-        await asyncio.gather(*(controller.settled() for controller in self.controllers))
+        await asyncio.gather(*(controller.wait_settled() for controller in self.controllers))
 
-    async def _work_while_leading(self, elector: Elector) -> None:
+    async def _work_while_leading(self, elector: LeaderElector) -> None:
         holding = asyncio.create_task(elector.hold())
         working = asyncio.create_task(self._work())
         try:

@@ -170,8 +170,13 @@ class Controller:
 
     @property
     def ready(self) -> bool:
-        """Tell whether the primary kind can be seen in all of the controller's places."""
+        """Tell whether the primary kind can be seen: in some of the controller's places, and wherever not denied."""
         return self._sources is not None and self._sources.ready
+
+    @property
+    def reasons(self) -> list[str]:
+        """Return why it cannot see everything it watches, in words; what owners opened is the cache's to tell."""
+        return self._sources.reasons if self._sources is not None else []
 
     def state(self) -> dict[str, Any]:
         """Return what a person would ask about it, as plain data: informers with their denials, queue, workers."""
@@ -180,6 +185,7 @@ class Controller:
         return {
             "running": True,
             "ready": self.ready,
+            "reasons": self._sources.reasons,
             "informers": self._sources.state(),
             "not_served": sorted(self._sources.not_served),
             "queue": {

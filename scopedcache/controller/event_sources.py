@@ -1,13 +1,14 @@
 """The informers of one controller, and the way from their events into its queue.
 
-Its primary kind, its static watches (`owns=`, `watches=`), and what the cache tells about owners.
+Its primary kind, its static watches (`owns=`, `watches=`), and what the cache tells about owners. A static kind that is
+lost, or there again, concerns every key that reads it: those keys are enqueued too, with low priority.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -31,6 +32,9 @@ logger = logging.getLogger("scopedcache.controller")
 
 # How often `wait_settled` looks, at start only: no event tells that an informer turned out to be denied.
 LOOK_EVERY_SECONDS: Final = 0.02
+# Keys enqueued in one step of the loop, where all of them are: about a millisecond.
+KEYS_PER_STEP: Final = 500
+EVERYWHERE: Final = ""
 
 
 @attrs.frozen
@@ -57,21 +61,25 @@ class EventSources:
         self._resource: Resource | None = None
         self._handles: dict[tuple[str, str], InformerHandle | None] = {}  # by kind and place; None: not open yet
         self._parked: dict[str, asyncio.Event] = {}  # by place: keys are parked there
+        self._concerned: set[str] = set()  # the places whose keys are all to be enqueued
+        self._some_concerned = asyncio.Event()
 
     async def run(self) -> None:
         """Hold the informers and fill the queue until cancelled; waits for kinds that are not served yet."""
         resource = self._resource = await self._resolve(self._options.kind)
         mapper = owner_mapper(resource)
-        watches = [*(Watch(kind, mapper) for kind in self._options.owns), *self._options.watches]
+        owned = [Watch(kind, mapper) for kind in self._options.owns]
+        watches = [*owned, *self._options.watches]
         in_each_place = [watch for watch in watches if await self._follows_namespaces(watch)]
         supervisor = Supervisor(f"controller {self._options.controller}")
         unsubscribe = self._cache.subscribe(self._on_owner_changed)
         try:
+            supervisor.start_guarded("concerned", self._requeue_concerned)
             for watch in watches:
                 if watch not in in_each_place:
-                    self._start_watch(supervisor, watch, watch.namespace)
+                    self._start_watch(supervisor, watch, watch.namespace, EVERYWHERE)
             await self._options.namespaces.run(
-                self._cache, lambda place: self._hold_place(place, in_each_place), self._leave
+                self._cache, lambda place: self._hold_place(place, in_each_place, owned), self._leave
             )
         finally:
             unsubscribe()
@@ -84,8 +92,12 @@ class EventSources:
         self.primaries.drop_deleted(key, owners, again=again)
 
     def await_grant(self, owner: Object, error: ForbiddenError) -> None:
-        """Have the key of a refused owner enqueued once the right is there."""
-        self._cache.await_grant(owner, error)
+        """Have the key of a refused owner enqueued once the right is there.
+
+        What an informer of ours shows is awaited already: its keys are enqueued when it is synced again, not before.
+        """
+        if not self._shows(error):
+            self._cache.await_grant(owner, error)
 
     # -- state ---------------------------------------------------------------------------------------------------
 
@@ -106,11 +118,18 @@ class EventSources:
 
     @property
     def ready(self) -> bool:
-        """Tell whether the primaries of every place can be seen."""
+        """Tell whether the primaries can be seen: in some place, and wherever they are not denied."""
         primaries = [handle for (kind, _), handle in self._handles.items() if kind == str(self._resource)]
-        # Labels may select no namespace at all; anything else has a place, and before the first it is too early.
-        begun = bool(primaries) or (self._resource is not None and self._options.namespaces.selector is not None)
-        return begun and all(handle is not None and handle.synced for handle in primaries)
+        if not primaries:  # labels may select no namespace at all; anything else has a place, and it is too early
+            return self._resource is not None and self._options.namespaces.selector is not None
+        settled = all(handle is not None and (handle.synced or handle.denied is not None) for handle in primaries)
+        return settled and any(handle is not None and handle.synced for handle in primaries)
+
+    @property
+    def reasons(self) -> list[str]:
+        """Return why not everything can be seen, in words: what is denied, and what is not served."""
+        denials = {str(handle.denied) for handle in self._handles.values() if handle is not None and handle.denied}
+        return [*sorted(denials), *(f"{kind} is not served" for kind in sorted(self.not_served))]
 
     def state(self) -> list[dict[str, Any]]:
         """Return each informer's kind, place and state."""
@@ -138,18 +157,19 @@ class EventSources:
         except (CacheError, APIError):
             return True  # not served yet; the informer waits for it
 
-    async def _hold_place(self, place: str | None, watches: Sequence[Watch]) -> None:
+    async def _hold_place(self, place: str | None, watches: Sequence[Watch], owned: Sequence[Watch]) -> None:
         supervisor = Supervisor(f"controller {self._options.controller} in {place or 'all namespaces'}")
         try:
             for watch in watches:
-                self._start_watch(supervisor, watch, place)
+                # An owner lives where what it owns does; a mapper may name anything.
+                self._start_watch(supervisor, watch, place, (place or EVERYWHERE) if watch in owned else EVERYWHERE)
             supervisor.start_guarded("primary", lambda: self._hold_primary(place))
             await asyncio.Event().wait()
         finally:
             await supervisor.close()
 
-    def _start_watch(self, supervisor: Supervisor, watch: Watch, place: str | None) -> None:
-        supervisor.start_guarded(f"watch {watch.kind}", lambda: self._hold_watch(watch, place))
+    def _start_watch(self, supervisor: Supervisor, watch: Watch, place: str | None, concerned: str) -> None:
+        supervisor.start_guarded(f"watch {watch.kind}", lambda: self._hold_watch(watch, place, concerned))
 
     async def _hold_primary(self, place: str | None) -> None:
         assert self._resource is not None
@@ -163,7 +183,10 @@ class EventSources:
                 handle.add_handler(
                     EventHandler(on_add=self._on_add, on_update=self._on_update, on_delete=self._on_delete)
                 )
-                await self._requeue_parked(namespace, handle)
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(self._requeue_parked(namespace, handle))
+                    # Its keys need not be told: they are parked when it is lost, and all are told when it is back.
+                    group.create_task(self._follow_rights(handle, lambda: None))
         finally:
             self.primaries.remove_place(namespace)
             self._parked.pop(namespace, None)
@@ -179,7 +202,7 @@ class EventSources:
             for key, priority in self.primaries.take_parked(namespace):
                 self._queue.add(key, priority=priority)
 
-    async def _hold_watch(self, watch: Watch, place: str | None) -> None:
+    async def _hold_watch(self, watch: Watch, place: str | None, concerned: str) -> None:
         name = (str(watch.kind), place or "")
         self._handles.setdefault(name)
         try:
@@ -193,9 +216,51 @@ class EventSources:
                         on_delete=lambda obj, unknown: self._enqueue_mapped(watch, Change.deleted(obj), "high"),
                     )
                 )
-                await asyncio.Event().wait()
+                await self._follow_rights(handle, lambda: self._concern(concerned))
         finally:
             self._handles.pop(name, None)
+
+    async def _follow_rights(self, handle: InformerHandle, on_edge: Callable[[], None]) -> None:
+        """Tell people, and `on_edge`, when a kind is lost and when it can be read again; until cancelled."""
+        fields = {
+            "controller": self._options.controller,
+            "kind": str(handle.resource),
+            "namespace": handle.namespace,
+        }
+        while True:
+            denial = await handle.wait_denied()
+            logger.warning("watch.denied", extra={**fields, "verb": denial.verb, "error": str(denial)})
+            on_edge()
+            await handle.wait_synced()
+            logger.info("watch.granted", extra=fields)
+            on_edge()
+
+    def _concern(self, namespace: str) -> None:
+        """Have every key of a place enqueued; "" is everywhere."""
+        self._concerned.add(namespace)
+        self._some_concerned.set()
+
+    async def _requeue_concerned(self) -> None:
+        """Enqueue the keys that a lost or regained kind concerns, in steps; until cancelled."""
+        while True:
+            await self._some_concerned.wait()
+            self._some_concerned.clear()
+            namespaces, self._concerned = self._concerned, set()
+            for namespace in (EVERYWHERE,) if EVERYWHERE in namespaces else sorted(namespaces):
+                for number, key in enumerate(self.primaries.keys(namespace), 1):
+                    self._queue.add(key, priority="low")
+                    if number % KEYS_PER_STEP == 0:
+                        await asyncio.sleep(0)
+
+    def _shows(self, error: ForbiddenError) -> bool:
+        """Tell whether a denial was read from an informer of ours."""
+        if not error.cached or error.verb not in ("list", "watch"):
+            return False
+        shown = (handle for handle in self._handles.values() if handle is not None)
+        return any(
+            (handle.resource.gvr.group_resource, handle.namespace) == (error.resource, error.namespace)
+            for handle in shown
+        )
 
     def _leave(self, namespace: str) -> None:
         """Close the resource caches of the owners in a namespace that is ours no more."""

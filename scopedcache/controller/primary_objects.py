@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from itertools import starmap
 from typing import TYPE_CHECKING
 
 import attrs
@@ -54,6 +55,12 @@ class PrimaryObjects:
     def covers(self, key: ObjectKey) -> bool:
         """Tell whether the key lies in one of the controller's places."""
         return self._place_of(key) is not None
+
+    def keys(self, namespace: str = "") -> Iterator[ObjectKey]:
+        """Return the keys of all objects that can be told, of one place, or of all (""); it may be consumed slowly."""
+        for name, place in list(self._places.items()):
+            if namespace in ("", name):
+                yield from starmap(ObjectKey, _keys_in(place))
 
     def objects_in(self, namespace: str) -> Sequence[Object]:
         """Return the objects of one place; none where nothing can be told."""
@@ -133,3 +140,9 @@ class PrimaryObjects:
 
     def _namespace_of(self, key: ObjectKey) -> str | None:
         return next((namespace for namespace in ("", key.namespace) if namespace in self._places), None)
+
+
+def _keys_in(place: _Place) -> Sequence[tuple[str, str]]:
+    with suppress(CacheError, APIError):
+        return place.handle.list_keys()
+    return ()

@@ -138,7 +138,7 @@ class Manager:
 
     @property
     def ready(self) -> bool:
-        """Tell whether every controller can see its kind. A process that waits for leadership is ready too."""
+        """Tell whether every controller can see its kind in some place. Waiting for leadership is ready too."""
         return all(controller.ready for controller in self.controllers)
 
     @property
@@ -153,12 +153,15 @@ class Manager:
     def state(self) -> dict[str, Any]:
         """Return what /readyz shows."""
         snapshot = self._cache.snapshot()
+        reasons = {reason for controller in self.controllers for reason in controller.reasons}
+        reasons |= {str(scope.error) for scope in snapshot.waiting if scope.error is not None}
         return {
             "leader": self._elector.state() if self._elector else None,
             "controllers": {controller.name: controller.state() for controller in self.controllers},
             "effective_bound": round(self._cache.bound, 2),
             "open_watches": snapshot.open_watches,
-            "degraded": bool(snapshot.waiting),
+            "degraded": bool(snapshot.waiting or reasons),
+            "reasons": sorted(reasons),
             "snapshot": snapshot.to_dict(),
         }
 

@@ -29,7 +29,7 @@ class PendingGrants:
             self._permissions.setdefault(owner.uid, {})[permission] = None
             self._monitor.track([permission])
             if settled:
-                self._monitor.refused(permission)
+                self._monitor.take(permission, "no")
             elif (verdict := self._monitor.verdict(permission)) is not None and verdict.state == "allowed":
                 self.gained(permission)
 

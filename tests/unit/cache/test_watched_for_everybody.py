@@ -137,8 +137,10 @@ def test_a_remembered_denial_does_not_stand_against_what_was_granted_meanwhile(c
                 except NotSyncedError:
                     pass  # tried again
 
-            loop = asyncio.get_running_loop()
-            cache.subscribe(lambda change: loop.call_soon(reconcile) and None)
+            def told(change):
+                asyncio.get_running_loop().call_soon(reconcile)
+
+            cache.subscribe(told)
             await asyncio.sleep(5)
             reconcile()
             grant.restore()

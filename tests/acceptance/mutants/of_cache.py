@@ -109,8 +109,7 @@ MUTANTS = (
                 FEED,
                 "        self._cache.await_grant(owner, error)\n",
                 "        self._cache.await_grant(owner, error)\n"
-                "        handle = self._handles.get((str(self._resource), "
-                "))\n"
+                "        handle = next(iter(self._handles.values()))\n"
                 "        if handle is not None:\n"
                 "            handle.add_handler(EventHandler())\n",
             ),

@@ -20,7 +20,7 @@ from scopedcache.errors import CacheError
 from scopedcache.testing import Grant, virtual_time
 
 from .cluster import CONFIG_MAP, NAMESPACES, World
-from .observer import DRIPPED, MINUTE, SLACK
+from .observer import DRIPPED_SECONDS, QUIET_SECONDS, SLACK_SECONDS
 from .operator import Broken
 
 OWNER: Final = "serviceaccounts"
@@ -149,7 +149,7 @@ class DeclaringObserver:
         """Nothing is served that may not be seen any more, after the bound (G1, G2)."""
         since = max(self.world.trouble, self._changed(place))
         late = self.world.now() - since
-        if not self._sees(place) and late > self.operator.cache.bound + SLACK:
+        if not self._sees(place) and late > self.operator.cache.bound + SLACK_SECONDS:
             raise Broken(f"{OWNED} {where(place)} are served {late:.1f} s after they were lost")
 
     def _refused(self, place: str, error: ForbiddenError) -> None:
@@ -157,7 +157,7 @@ class DeclaringObserver:
         readable, since = self.operator.readable.get(place), self._changed(place)
         if readable is None or readable <= since or not self._sees(place):
             return
-        if self.world.now() > since + self.operator.cache.bound + SLACK:
+        if self.world.now() > since + self.operator.cache.bound + SLACK_SECONDS:
             raise Broken(f"reads of {OWNED} {where(place)} are refused without a reason: {error}")
 
     # -- at rest -------------------------------------------------------------------------------------------------
@@ -199,12 +199,12 @@ class DeclaringObserver:
             if key.namespace in NAMESPACES:
                 owner = Object.from_dict({**one, "apiVersion": "v1", "kind": "ServiceAccount"})
                 world.child(OWNED, key.namespace, owner)
-        await virtual_time.after(DRIPPED)
+        await virtual_time.after(DRIPPED_SECONDS)
         await self.settle()
         if self.operator.cache.snapshot().attempting:
             return  # it learns by asking
         before, mark = self.operator.runs.copy(), world.cluster.audit.mark()
-        await virtual_time.after(MINUTE)
+        await virtual_time.after(QUIET_SECONDS)
         if hot := {str(key): runs for key, runs in (self.operator.runs - before).items() if runs > AT_REST}:
             raise Broken(f"at rest it reconciles {hot}")
         asked = [r for r in world.cluster.audit.requests(mark, user=world.operator.username) if r.verb != "watch"]
@@ -212,7 +212,7 @@ class DeclaringObserver:
         if others := [f"{r.verb} {r.resource} {r.namespace}" for r in asked if r not in reviews]:
             raise Broken(f"at rest it asks: {others[:5]}")
         places = len(self.operator.places) + 1
-        if len(reviews) > places * (MINUTE / PERIOD_SECONDS + 2):
+        if len(reviews) > places * (QUIET_SECONDS / PERIOD_SECONDS + 2):
             raise Broken(f"at rest there are {len(reviews)} reviews in a minute, for {places} places")
 
     def _sees(self, place: str) -> bool:

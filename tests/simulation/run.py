@@ -20,15 +20,15 @@ from scopedcache.testing import virtual_time
 
 from .cluster import NAMESPACES, World
 from .declaring import EVERYWHERE, DeclaringObserver, DeclaringOperator
-from .observer import HEALED, Observer
+from .observer import HEALED_SECONDS, Observer
 from .operator import Broken, Operator
 
 EPOCHS: Final = 4
 STEPS: Final = 60
 # A deleted namespace is swept after five seconds.
-SWEPT: Final = 10.0
+SWEPT_SECONDS: Final = 10.0
 # So much of the story is told where a promise is broken.
-TOLD: Final = 60
+TOLD_LINES: Final = 60
 Act = Callable[[], str]
 
 
@@ -63,7 +63,7 @@ async def opening(world: World, cache: ScopedCache, story: list[str]) -> AsyncIt
     operator = Operator(world, cache, story=story)
 
     def create() -> str:
-        return world.create([one.owner for one in operator.held.values()])
+        return world.create([one.owner for one in operator.owners.values()])
 
     often = [create, create, world.change, world.change, world.toggle, world.allow_all, operator.take]
     rarely = [world.vanish, world.revive, world.toggle_wide, operator.give_up]
@@ -110,7 +110,7 @@ def live(seed: int, setting: str = "opening") -> None:
         with world.cluster:
             virtual_time.run(_live(world, story, SETTINGS[setting]))
     except Exception as error:
-        told = "\n".join(story[-TOLD:])
+        told = "\n".join(story[-TOLD_LINES:])
         raise Broken(f"{setting}, seed {seed}: {type(error).__name__}: {error}\n{told}") from error
 
 
@@ -124,9 +124,9 @@ async def _live(world: World, story: list[str], setting: Setting) -> None:
                     _note(world, story, world.random.choice(scene.acts))
                     await _pause(world, scene.observer, world.random.expovariate(0.5))
                 _note(world, story, scene.calm)
-                await _pause(world, scene.observer, SWEPT)
+                await _pause(world, scene.observer, SWEPT_SECONDS)
                 _note(world, story, world.revive)
-                await _pause(world, scene.observer, HEALED)
+                await _pause(world, scene.observer, HEALED_SECONDS)
                 await scene.observer.settle()
                 await scene.observer.quiet()
                 story.append(f"epoch {epoch} is in order")

@@ -12,7 +12,6 @@ import inspect
 import ipaddress
 import logging
 import os
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
+from ..clock import loop_time
 from ..errors import ConfigurationError
 
 logger = logging.getLogger("scopedcache.api")
@@ -60,7 +60,7 @@ class Configuration:
         *,
         namespace: str | None = None,
         token_file: str | None = None,
-        timer: Callable[[], float] = time.monotonic,
+        timer: Callable[[], float] = loop_time,
     ) -> None:
         self._load = load
         self._loaded = load()

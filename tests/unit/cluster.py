@@ -135,8 +135,8 @@ class Cluster:
 
     @classmethod
     @contextmanager
-    def running(cls) -> Iterator[Cluster]:
-        with EmbeddedCluster.start(controllers=(), kubelet=False) as embedded:
+    def running(cls, *, http: bool = False) -> Iterator[Cluster]:
+        with EmbeddedCluster.start(controllers=(), kubelet=False, http=http) as embedded:
             yield cls(embedded)
 
     def client(self) -> Client:
@@ -171,6 +171,28 @@ class Cluster:
         if namespace:
             self.embedded.create_namespace(namespace)
         return Object.from_dict(self.embedded.create(manifest(kind, name, namespace, **metadata)))
+
+    def write(self, body: Manifest) -> Object:
+        """Create an object, or make it what is given, its status included."""
+        group, metadata = body["apiVersion"].rpartition("/")[0], body["metadata"]
+        resource = f"{body['kind'].lower()}s" + (f".{group}" if group else "")
+        name, namespace = metadata["name"], metadata.get("namespace")
+        before = self.embedded.get(resource, name, namespace)
+        if before is None:
+            if namespace:
+                self.embedded.create_namespace(namespace)
+            made = self.embedded.create(body)
+        else:
+            version = before["metadata"]["resourceVersion"]
+            fresh = {**body, "metadata": {**metadata, "resourceVersion": version}}
+            made = self.embedded.request("PUT", self.embedded.path(resource, name, namespace), fresh)
+        if "status" in body and made.get("status") != body["status"]:
+            made = self.embedded.patch(resource, name, {"status": body["status"]}, namespace, subresource="status")
+        del made["metadata"]["managedFields"]
+        return Object.from_dict(made)
+
+    def find(self, kind: Resource, name: str, namespace: str = "") -> Manifest | None:
+        return self.embedded.get(str(kind), name, namespace)
 
     def remove(self, kind: Resource, name: str, namespace: str = "") -> None:
         self.embedded.delete(str(kind), name, namespace)
@@ -223,6 +245,10 @@ class Cluster:
     def requests(self, *verbs: str, since: float = 0.0) -> int:
         """Count them."""
         return sum(not verbs or one.verb in verbs for one in self.asked(since))
+
+    def sent(self) -> list[str]:
+        """Return the verbs of the operator's requests, those for discovery left out."""
+        return [one.verb for one in self.asked() if one.resource]
 
     def open(self, *kinds: Resource) -> int:
         """Return how many watches of the operator are open, of these kinds or of all but the RBAC ones."""

@@ -1,6 +1,6 @@
 """The embedded cluster in the words of these tests: the rights of one operator, objects of any kind, and its trouble.
 
-Nothing of a server is played here. No controllers run, so that objects are what a test makes of them.
+Nothing of a server is played here. No controllers run, unless asked for: objects are what a test makes of them.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ CONFIG_MAP = served("", "configmaps", "ConfigMap")
 DEPLOYMENT = served("apps", "deployments", "Deployment")
 REPLICASET = served("apps", "replicasets", "ReplicaSet")
 MEMCACHED = served("cache.example.com", "memcacheds", "Memcached")
+LEASE = served("coordination.k8s.io", "leases", "Lease")
 NODE = served("", "nodes", "Node", namespaced=False)
 BINDING = served(_RBAC, "rolebindings", "RoleBinding")
 CLUSTER_BINDING = served(_RBAC, "clusterrolebindings", "ClusterRoleBinding", namespaced=False)
@@ -90,6 +91,9 @@ def definition(kind: Resource, *versions: str, schema: Mapping[str, Any] | None 
     }
 
 
+DEFINITIONS = (definition(MEMCACHED, "v1", "v1beta1"),)
+
+
 @attrs.frozen
 class Asked:
     """One request of the operator; `review` is the verb of both kinds of reviews, `at` the time of the loop."""
@@ -127,17 +131,21 @@ class Cluster:
         faults: what goes wrong; `trouble` and `silent` add to it.
     """
 
-    def __init__(self, embedded: EmbeddedCluster) -> None:
+    def __init__(self, embedded: EmbeddedCluster, definitions: Iterable[Manifest]) -> None:
         self.embedded = embedded
         self.operator = embedded.user(OPERATOR)
         self.faults = embedded.faults
-        embedded.create(definition(MEMCACHED, "v1", "v1beta1"))
+        for crd in definitions:
+            embedded.create(crd)
 
     @classmethod
     @contextmanager
-    def running(cls, *, http: bool = False) -> Iterator[Cluster]:
-        with EmbeddedCluster.start(controllers=(), kubelet=False, http=http) as embedded:
-            yield cls(embedded)
+    def running(
+        cls, *, http: bool = False, controllers: bool = False, definitions: Iterable[Manifest] = DEFINITIONS
+    ) -> Iterator[Cluster]:
+        chosen = None if controllers else ()
+        with EmbeddedCluster.start(controllers=chosen, kubelet=controllers, http=http) as embedded:
+            yield cls(embedded, definitions)
 
     def client(self) -> Client:
         """Return a client of the operator, for the running loop."""
@@ -188,7 +196,7 @@ class Cluster:
             made = self.embedded.request("PUT", self.embedded.path(resource, name, namespace), fresh)
         if "status" in body and made.get("status") != body["status"]:
             made = self.embedded.patch(resource, name, {"status": body["status"]}, namespace, subresource="status")
-        del made["metadata"]["managedFields"]
+        made["metadata"].pop("managedFields", None)
         return Object.from_dict(made)
 
     def find(self, kind: Resource, name: str, namespace: str = "") -> Manifest | None:
@@ -216,6 +224,11 @@ class Cluster:
                 for resource in [str(kind) for kind in kinds] or [None]
             ]
         )
+
+    def end_watches(self) -> None:
+        """End every open watch in good order."""
+        with self.embedded.lock:
+            self.embedded.server.watches.end_all()
 
     def cut(self) -> None:
         """Lose every open watch; each can be resumed where it was."""

@@ -37,6 +37,7 @@ class InformerHandle:
         self._scope = scope
         self._handlers: dict[object, tuple[EventHandler, Callable[[], None] | None]] = {}
         self._bound: Informer | None = None
+        self._denied = asyncio.Event()
 
     def begin(self) -> None:
         """Ask for the informer; it syncs in the background."""
@@ -48,17 +49,26 @@ class InformerHandle:
         """Give the informer back, in one synchronous step."""
         self._unbind()
         self._scopes.close(self._scope)
+        self._denied.set()  # who waits for a denial hears that none will come
 
     async def _open(self) -> None:
         with suppress(ScopedCacheError):  # it waits; a grant opens it again
             await self._scopes.open(self._scope)
+        self._note_denial()
 
     def _on_bound(self, informer: Informer | None) -> None:
         self._unbind()
         self._bound = informer
+        self._note_denial()
         if informer is not None:
             for token, (handler, _) in list(self._handlers.items()):
                 self._attach(token, handler, informer)
+
+    def _note_denial(self) -> None:
+        if self.denied is not None:
+            self._denied.set()
+        else:
+            self._denied.clear()
 
     def _attach(self, token: object, handler: EventHandler, informer: Informer) -> None:
         """Add a handler to the informer; it is called for what is there, and may end itself or others in that."""
@@ -116,6 +126,21 @@ class InformerHandle:
             except ScopedCacheError:
                 await asyncio.sleep(0)  # closed meanwhile: wait for the next one
 
+    async def wait_denied(self) -> Denial:
+        """Wait until a right is missing, and return which; at once while one is.
+
+        Raises:
+            ScopeClosedError: the handle has ended.
+        """
+        while True:
+            await self._denied.wait()
+            if self._scope.state == "closed":
+                raise ScopeClosedError(f"the handle of {self.resource} has ended")
+            denial = self.denied
+            if denial is not None:
+                return denial
+            self._denied.clear()
+
     # -- reads ---------------------------------------------------------------------------------------------------
 
     def get(self, key: Name) -> Object | None:
@@ -125,6 +150,10 @@ class InformerHandle:
             ForbiddenError, CacheError: see `Lister.get`.
         """
         return self._scope.handle.get(self.resource, key)
+
+    def list_keys(self) -> Sequence[tuple[str, str]]:
+        """Return the keys of all objects, at a fraction of the cost of the objects."""
+        return self._scope.handle.view_of(self.resource).informer.list_keys()
 
     def list(self, *, labels: Labels = None) -> Sequence[Object]:
         """Return all objects, or those that the labels select."""

@@ -80,7 +80,7 @@ class Lister:
             ForbiddenError: the right to see this kind here is gone.
             CacheError: nothing can be said: not watched, not synced, closed, or older than `max_age`.
         """
-        view = self._views.get(kind) or self._view(kind)
+        view = self._views.get(kind) or self._view(kind, None if isinstance(key, str) else key[0] or None)
         # The usual key needs no second look: this is the path every reconcile takes.
         usual = type(key) is ObjectKey and key[0] == view.namespace
         found = view.informer.get(key if usual else view.key(key))  # type: ignore[arg-type]  # narrowed by `usual`
@@ -130,7 +130,8 @@ class Lister:
             found = [entry for entry in found if view.shows(entry)]
         return [entry.to_model(model) for entry in found] if model else found
 
-    def _view(self, kind: Kind) -> View:
+    def _view(self, kind: Kind, namespace: str | None = None) -> View:
+        """Return how a kind is seen; `namespace` is where, if what is read says so."""
         view = self._views.get(kind)
         if view is None:
             view = next((held for held in self._views.values() if denotes(kind, held.resource)), None)

@@ -56,7 +56,7 @@ class Scopes:
         self.deleted_owners = DeletedOwners(pool, timer=timer)
         self._claims = NeedRegistry(monitor, pool)
         self._by_uid: dict[str, dict[Scope, None]] = {}
-        self._static: dict[Scope, None] = {}
+        self._static: dict[str | None, dict[Scope, None]] = {}  # by namespace
 
     # -- opening -------------------------------------------------------------------------------------------------
 
@@ -77,7 +77,7 @@ class Scopes:
     def static(self, namespace: str | None, *, internal: bool = False) -> Scope:
         """Return a new scope that belongs to no owner."""
         scope = Scope(None, namespace, self._publish, self.release, self.lacking, internal)
-        self._static[scope] = None
+        self._static.setdefault(namespace, {})[scope] = None
         return scope
 
     def add(self, scope: Scope, needs: Needs) -> bool:
@@ -327,8 +327,9 @@ class Scopes:
         scope.close()
         if scope.opening is not None:
             scope.opening.cancel()
-        self._static.pop(scope, None)
-        if scope.owner is not None:
+        if scope.owner is None:
+            self._forget_static(scope)
+        else:
             self._pool.chain.drop(scope)
             self._forget(scope)
             logger.info("cache.removed", extra=_fields(scope))
@@ -367,12 +368,15 @@ class Scopes:
     def __iter__(self) -> Iterator[Scope]:
         for scopes in list(self.table.values()):
             yield from list(scopes.values())
-        yield from list(self._static)
+        for static in list(self._static.values()):
+            yield from list(static)
 
-    def in_cluster(self) -> Iterable[Scope]:
-        """Return the scopes that see the whole cluster, those of nobody first."""
-        yield from (scope for scope in self._static if scope.namespace is None and not scope.internal)
+    def of_everybody(self, namespace: str | None) -> Iterable[Scope]:
+        """Return the scopes that see the whole cluster, those of nobody first; then nobody's in a namespace."""
+        yield from (scope for scope in self._static.get(None, ()) if not scope.internal)
         yield from self.table.get(None, {}).values()
+        if namespace is not None:
+            yield from self._static.get(namespace, ())
 
     def of_owner(self, uid: str) -> Iterable[Scope]:
         return list(self._by_uid.get(uid, ()))
@@ -388,6 +392,12 @@ class Scopes:
         self._unroute(scope, held)
         scope.bind(held, None)
         self._pool.release(held.informer_key, scope, error)
+
+    def _forget_static(self, scope: Scope) -> None:
+        static = self._static.get(scope.namespace, {})
+        static.pop(scope, None)
+        if not static:
+            self._static.pop(scope.namespace, None)
 
     def _forget(self, scope: Scope) -> None:
         mine = self.table.get(scope.namespace, {})

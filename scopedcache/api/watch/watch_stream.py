@@ -11,7 +11,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from ..transport import Stream
 from .line_splitter import Line, LineSplitter
 
-logger = logging.getLogger("scopedcache.informer")
+logger = logging.getLogger("scopedcache.api")
 
 # The loop is given back after this many seconds of work on one stream.
 SLICE_SECONDS = 0.001

@@ -109,8 +109,10 @@ MUTANTS = (
                 FEED,
                 "        self._cache.await_grant(owner, error)\n",
                 "        self._cache.await_grant(owner, error)\n"
-                "        if (primary := self._primary_of(owner.key)) is not None:\n"
-                "            primary.track.add_handler(EventHandler())\n",
+                "        handle = self._handles.get((str(self._resource), "
+                "))\n"
+                "        if handle is not None:\n"
+                "            handle.add_handler(EventHandler())\n",
             ),
         ),
     ),

@@ -217,13 +217,9 @@ class Cluster:
 
     def silence(self, *kinds: Resource, namespace: str | None = None) -> Trouble:
         """Answer no list and no watch."""
-        return self._begin(
-            [
-                Fault(verb=verb, resource=resource, namespace=namespace, latency=NEVER_SECONDS)
-                for verb in READ
-                for resource in [str(kind) for kind in kinds] or [None]
-            ]
-        )
+        resources: list[str | None] = [str(kind) for kind in kinds]
+        about: dict[str, Any] = {"namespace": namespace, "latency": NEVER_SECONDS}
+        return self._begin([Fault(verb=verb, resource=one, **about) for verb in READ for one in resources or [None]])
 
     def end_watches(self) -> None:
         """End every open watch in good order."""

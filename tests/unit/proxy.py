@@ -24,6 +24,7 @@ class Proxy:
         hides_rules: rules reviews show nothing and say that they are incomplete, as where a webhook decides alone.
         denies: resources that a webhook denies whatever RBAC says; rules reviews are incomplete then.
         streaming_lists: the server has them.
+        defect: what every request raises, although no transport may.
         late: writes are done at once, and answered when this is set.
     """
 
@@ -32,11 +33,14 @@ class Proxy:
         self.hides_rules = False
         self.denies: set[str] = set()
         self.streaming_lists = True
+        self.defect: Exception | None = None
         self.late: asyncio.Event | None = None
 
     async def request(
         self, method: str, path: str, query: Query = (), *, body: bytes | None = None, **about: Any
     ) -> Response:
+        if self.defect is not None:
+            raise self.defect
         is_review = path.startswith(_REVIEWS)
         if not is_review and self.denies.intersection(path.split("/")):
             return Response(403, JSON, {}, bytes_of(status(403, "Forbidden", "denied by the webhook")))

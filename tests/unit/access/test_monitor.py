@@ -136,7 +136,7 @@ async def test_idle_probing_is_one_review_per_place_and_period_and_one_for_the_c
         w.server.grant(None, POD)
         await w.opened(*pods_in("a"), *pods_in("b"), CREATE_DEPLOYMENTS, Permission("list", "", "nodes", None))
         started = now()
-        verdicts = [w.monitor.verdict(permission) for permission in (*pods_in("a"), *pods_in("b"))]
+        verdicts = [w.monitor.verdicts[permission] for permission in (*pods_in("a"), *pods_in("b"))]
 
         await never(lambda: max(map(w.monitor.since_evidence, verdicts)) > 1.1 * 5, within=60)
 

@@ -38,8 +38,14 @@ def writes(server):
     ]
 
 
+def the(server, kind):
+    found = server.find(kind, "m", "a")
+    assert found is not None
+    return found
+
+
 def status(server):
-    return server.find(MEMCACHEDS, "m", "a").get("status") or {}
+    return the(server, MEMCACHEDS).get("status") or {}
 
 
 def reason(server):
@@ -58,7 +64,7 @@ async def test_the_first_makes_a_Deployment_and_a_later_one_writes_nothing():
         server.write(manifest(size=2))
         async with reconciling(server) as reconciler:
             await reconciler.reconcile(REQUEST)
-            await eventually(lambda: server.find(DEPLOYMENT, "m", "a")["status"].get("availableReplicas") == 2)
+            await eventually(lambda: the(server, DEPLOYMENT)["status"].get("availableReplicas") == 2)
             await reconciler.reconcile(REQUEST)
             first = writes(server)
             assert reason(server) == [("Successful", "ReconcileSucceeded")]
@@ -73,7 +79,7 @@ async def test_the_first_makes_a_Deployment_and_a_later_one_writes_nothing():
             "patch memcacheds.cache.example.com/status",
         ]
         assert writes(server) == first
-        assert server.find(MEMCACHEDS, "m", "a")["metadata"]["finalizers"] == [FINALIZER]
+        assert the(server, MEMCACHEDS)["metadata"]["finalizers"] == [FINALIZER]
 
 
 async def test_what_somebody_changed_is_set_right_with_one_update(server, rights):
@@ -84,7 +90,7 @@ async def test_what_somebody_changed_is_set_right_with_one_update(server, rights
     async with reconciling(server) as reconciler:
         await reconciler.reconcile(REQUEST)
 
-    found = server.find(DEPLOYMENT, "m", "a")
+    found = the(server, DEPLOYMENT)
     assert (found["spec"]["replicas"], found["metadata"]["labels"]["memcached_cr"]) == (2, "m")
     assert [write for write in writes(server) if "deployments" in write] == ["update deployments.apps"]
 
@@ -94,11 +100,11 @@ async def test_a_Deployment_of_somebody_else_is_neither_adopted_nor_changed(serv
     foreign = written(deployment(owner).to_dict(), ownerReferences=[], labels=selector_of(owner))
     foreign["spec"]["replicas"] = 5
     server.write(foreign)
-    before = server.find(DEPLOYMENT, "m", "a")
+    before = the(server, DEPLOYMENT)
     async with reconciling(server) as reconciler:
         await reconciler.reconcile(REQUEST)
 
-    assert server.find(DEPLOYMENT, "m", "a") == before
+    assert the(server, DEPLOYMENT) == before
     assert reason(server) == [("Successful", "NameTaken")]
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from copy import copy
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import Final, Protocol
 
 import attrs
 
@@ -15,10 +17,17 @@ from ..selectors import LabelSelector
 from .lister import Lister, View
 from .owner import OwnerId
 from .resource_cache import ResourceCache
-from .scope_table import Scopes
+from .scope_table import ScopeTable
 
-if TYPE_CHECKING:
-    from .scoped_cache import ScopedCache
+# What an owner's need selects is that owner's affair.
+EVERYTHING: Final = LabelSelector()
+
+
+class Opener(Protocol):
+    """Opens scopes."""
+
+    async def open(self, owner: OwnerId, needs: Iterable[Kind | Need], namespace: str | None) -> ResourceCache:
+        """Open what an owner needs in a namespace, None for the whole cluster."""
 
 
 class ClusterCache(Lister):
@@ -28,59 +37,59 @@ class ClusterCache(Lister):
     what is watched there.
     """
 
-    def __init__(self, cache: ScopedCache, scopes: Scopes) -> None:
-        super().__init__()
-        self._cache = cache
-        self._scopes = scopes
+    def __init__(self, opener: Opener, table: ScopeTable) -> None:
+        super().__init__(_ClusterViews(table))
+        self._opener = opener
+        self._table = table
 
     async def open(self, owner: Object | OwnerId, *needs: Kind | Need) -> ResourceCache:
         """Open cluster-scoped kinds, or namespaced ones over all namespaces, for an owner. See `ScopedCache.open`."""
-        return await self._cache._open(OwnerId.of(owner), needs, None)
+        return await self._opener.open(OwnerId.of(owner), needs, None)
 
     def in_namespace(self, namespace: str) -> Lister:
         """Return a lister of what is watched for everybody, in the whole cluster or there, that shows one namespace."""
-        return _InNamespace(self._scopes, namespace)
-
-    def _view(self, kind: Kind, namespace: str | None = None) -> View:
-        return _find(self._scopes, kind, namespace)
+        return Lister(_NamespaceViews(self._table, namespace))
 
 
-class _InNamespace(Lister):
-    """One namespace of what is watched for everybody."""
+class _ClusterViews:
+    """Finds a view anew each time: informers come and go with the rights to them."""
 
-    def __init__(self, scopes: Scopes, namespace: str) -> None:
-        super().__init__()
-        self._scopes = scopes
+    views: Mapping[Kind, View] = MappingProxyType({})
+
+    def __init__(self, table: ScopeTable) -> None:
+        self._table = table
+
+    def find(self, kind: Kind, namespace: str | None = None) -> View:
+        """Return how a kind is seen: the whole cluster goes before the namespace, all of a kind before one name."""
+        missing: Exception | None = None
+        named: View | None = None
+        for binding in self._table.of_everybody(namespace):
+            need = binding.scope.needs.find(kind)
+            if need is None:
+                continue
+            place = binding.scope.namespace if need.resource.namespaced else None
+            informer = binding.informer_of(need)
+            if informer is None:
+                missing = binding.scope.denial or NotSyncedError(f"{kind} {_words(place)}: not open yet")
+            elif need.need.name is None:
+                return View(informer, need.resource, place, EVERYTHING)
+            else:
+                named = named or View(informer, need.resource, place, EVERYTHING, need.need.name)
+        if named is not None:
+            return named
+        raise copy(missing) or NotWatchedError(f"nobody watches {kind} {_words(namespace)}")
+
+
+class _NamespaceViews(_ClusterViews):
+    """The same, narrowed to one namespace."""
+
+    def __init__(self, table: ScopeTable, namespace: str) -> None:
+        super().__init__(table)
         self._namespace = namespace
 
-    def _view(self, kind: Kind, namespace: str | None = None) -> View:
-        view = _find(self._scopes, kind, self._namespace)
+    def find(self, kind: Kind, namespace: str | None = None) -> View:
+        view = super().find(kind, self._namespace)
         return attrs.evolve(view, namespace=self._namespace) if view.resource.namespaced else view
-
-
-def _find(scopes: Scopes, kind: Kind, namespace: str | None) -> View:
-    """Find a view anew each time: informers come and go with the rights to them.
-
-    The whole cluster goes before the namespace, all of a kind before one name. What an owner's need selects is that
-    owner's affair.
-    """
-    missing: Exception | None = None
-    named: View | None = None
-    for scope in scopes.of_everybody(namespace):
-        held = scope.find(kind)
-        if held is None:
-            continue
-        place = scope.namespace if held.resource.namespaced else None
-        if held.informer is None:
-            waited_for = scope.error if scope.state == "waiting" else None
-            missing = waited_for or NotSyncedError(f"{kind} {_words(place)}: not open yet")
-        elif held.need.name is None:
-            return View(held.informer, held.resource, place, LabelSelector())
-        else:
-            named = named or View(held.informer, held.resource, place, LabelSelector(), held.need.name)
-    if named is not None:
-        return named
-    raise copy(missing) or NotWatchedError(f"nobody watches {kind} {_words(namespace)}")
 
 
 def _words(namespace: str | None) -> str:

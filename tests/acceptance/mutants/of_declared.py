@@ -76,7 +76,7 @@ MUTANTS = (
     Mutant(
         "the cluster cache knows nothing of what is watched in single namespaces",
         ("N.7",),
-        (Edit(SCOPES, "            yield from self._static.get(namespace, ())\n", "            yield from ()\n"),),
+        (Edit(SCOPES, "            yield from self._of_nobody.get(namespace, ())\n", "            yield from ()\n"),),
     ),
     Mutant(
         "an edit is written before the child is looked at",

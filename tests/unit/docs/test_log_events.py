@@ -36,13 +36,27 @@ def literals(node):
     return None
 
 
+def typed():
+    """Return the events that are values first: what an attribute `event` of the type `LogEvent` may hold."""
+    for _, tree in modules():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "LogEvent":
+                return [one.value for one in ast.walk(node.value) if isinstance(one, ast.Constant)]
+    return []
+
+
+def names_in(node):
+    is_value = isinstance(node, ast.Attribute) and node.attr == "event"
+    return typed() if is_value else literals(node)
+
+
 def logged():
     """Return the events of the library with their levels; those logged at a computed level have an empty set."""
     events: defaultdict[str, set[str]] = defaultdict(set)
     for path, tree in modules():
         for call in calls(tree):
             computed = call.func.attr == "log"
-            names = literals(call.args[1 if computed else 0])
+            names = names_in(call.args[1 if computed else 0])
             assert names, f"{path}:{call.lineno} logs an event that is no plain text: it cannot be listed"
             for name in names:
                 level = "error" if call.func.attr == "exception" else call.func.attr
@@ -80,8 +94,8 @@ def test_a_folder_has_one_logger_and_it_is_called_so():
     wrong = []
     for path, tree in modules():
         for node in ast.walk(tree):
-            if isinstance(node, ast.Assign) and "getLogger" in ast.dump(node.value):
-                name = ast.unparse(node.targets[0])
+            if isinstance(node, ast.Assign | ast.AnnAssign) and node.value and "getLogger" in ast.dump(node.value):
+                name = ast.unparse(node.target if isinstance(node, ast.AnnAssign) else node.targets[0])
                 folder = path.relative_to(LIBRARY).parts[0].removesuffix(".py")
                 if name == "logger" and ast.unparse(node.value) != f"logging.getLogger('scopedcache.{folder}')":
                     wrong.append(f"{path.relative_to(ROOT)}: {ast.unparse(node)}")

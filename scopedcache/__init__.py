@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         InvalidError,
         NoSuchIndexError,
         NotFoundError,
+        NotLeaderError,
         NotSyncedError,
         NotWatchedError,
         ProtocolError,
@@ -47,9 +48,9 @@ else:
             "controller": "Controller LeaderElection Manager Request Result Watch",
             "errors": (
                 "AlreadyExistsError APIError CacheError ConfigurationError ConflictError ForbiddenError GoneError "
-                "InvalidError NoSuchIndexError NotFoundError NotSyncedError NotWatchedError ProtocolError "
-                "ScopeClosedError ScopedCacheError ServerError TerminalError TooManyRequestsError TransportError "
-                "UnauthorizedError UnknownKindError"
+                "InvalidError NoSuchIndexError NotFoundError NotLeaderError NotSyncedError NotWatchedError "
+                "ProtocolError ScopeClosedError ScopedCacheError ServerError TerminalError TooManyRequestsError "
+                "TransportError UnauthorizedError UnknownKindError"
             ),
             "informer": "EventHandler Informer InformerOptions",
             "kinds": "GVK GVR ObjectKey Resource",
@@ -84,6 +85,7 @@ __all__ = [
     "Need",
     "NoSuchIndexError",
     "NotFoundError",
+    "NotLeaderError",
     "NotSyncedError",
     "NotWatchedError",
     "Object",

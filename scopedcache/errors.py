@@ -16,6 +16,7 @@
     ├─ ConfigurationError    the way to the server is not described, or described wrongly
     ├─ CacheError            asked at the wrong time
     │   ├─ NotSyncedError · NotWatchedError · ScopeClosedError · UnknownKindError · NoSuchIndexError
+    │   └─ NotLeaderError     a leader's write, when this process does not lead
     └─ TerminalError         raised by a reconciler: do not retry
 
 Catch the family, handle the leaf. Decide by class and attribute, never by message text.
@@ -185,6 +186,10 @@ class UnknownKindError(CacheError):
 
 class NoSuchIndexError(CacheError):
     """No index of this name was added for this kind."""
+
+
+class NotLeaderError(CacheError):
+    """A write of a leader's work was not sent: this process does not lead, or not for certain. Somebody else may."""
 
 
 class TerminalError(ScopedCacheError):

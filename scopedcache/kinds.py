@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import attrs
@@ -90,3 +91,8 @@ def denotes(kind: Kind, resource: Resource) -> bool:
             groups = {gvr.group, f"{gvr.version}.{gvr.group}".rstrip(".")}
             name, _, group = kind.strip().partition(".")
             return name in names and group in groups
+
+
+def strings(values: str | Iterable[str]) -> tuple[str, ...]:
+    """Return one string, or several, as a tuple."""
+    return (values,) if isinstance(values, str) else tuple(values)

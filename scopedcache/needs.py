@@ -6,17 +6,17 @@ from collections.abc import Callable, Iterable, Mapping
 
 import attrs
 
-from .kinds import Kind, ObjectKey
+from .kinds import Kind, ObjectKey, strings
 from .objects import Object
+from .predicates import Predicate
 from .selectors import LabelSelector
 
 # How an object names the owner it belongs to, where no owner reference does: the owner's key, its UID, or None.
 Route = Callable[[Object], ObjectKey | str | None]
 
 
-def strings(values: str | Iterable[str]) -> tuple[str, ...]:
-    """Return one string, or several, as a tuple."""
-    return (values,) if isinstance(values, str) else tuple(values)
+def _predicates(values: Iterable[Predicate]) -> tuple[Predicate, ...]:
+    return tuple(values)
 
 
 def _selector(value: str | Mapping[str, str] | LabelSelector | None) -> LabelSelector:
@@ -35,6 +35,7 @@ class Need:
         selector: labels, filtered in memory.
         metadata_only: keep no bytes: the objects carry metadata alone.
         route: names the owner of an object that carries no owner reference to it.
+        predicates: which changes the owner is told of; all must pass. What may be read is not theirs to say.
     """
 
     kind: Kind
@@ -44,6 +45,7 @@ class Need:
     selector: LabelSelector = attrs.field(default=None, kw_only=True, converter=_selector)
     metadata_only: bool = attrs.field(default=False, kw_only=True)
     route: Route | None = attrs.field(default=None, kw_only=True)
+    predicates: tuple[Predicate, ...] = attrs.field(default=(), kw_only=True, converter=_predicates)
 
     @property
     def all_verbs(self) -> tuple[str, ...]:
@@ -62,6 +64,7 @@ class Need:
             selector=other.selector or self.selector,
             metadata_only=self.metadata_only and other.metadata_only,
             route=other.route or self.route,
+            predicates=other.predicates or self.predicates,
         )
 
     @classmethod

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -12,6 +14,7 @@ from ..informer import Informer
 from ..informer.delta import Delta
 from ..kinds import GVK, Kind, ObjectKey, Resource
 from ..objects import Object
+from ..predicates import Change, Predicate, passes
 from .bound_need import BoundNeed
 from .informer_pool import InformerPool
 from .lister import View
@@ -19,6 +22,8 @@ from .owner import Denial, OwnerChanged
 from .resource_cache import ResourceCache
 from .scope import Scope
 from .scope_views import ScopeViews
+
+logger = logging.getLogger("scopedcache.cache")
 
 
 class BindingListener(Protocol):
@@ -56,6 +61,7 @@ class ScopeBinding:
         self._pool = pool
         self._table = table
         self._informers: dict[Resource, Informer] = {}
+        self._predicates: dict[GVK, tuple[Predicate, ...]] = {}  # of the needs that have some
         self._views = ScopeViews(scope.namespace)
         self.handle = ResourceCache(scope.owner, scope.generation, self._views, self)
 
@@ -123,6 +129,9 @@ class ScopeBinding:
         return self.scope.key
 
     def concerned(self, gvk: GVK, delta: Delta, initial: bool) -> None:
+        predicates = self._predicates.get(gvk)
+        if predicates and not self._passes(predicates, gvk, delta):
+            return
         change = self.scope.on_child(delta, initial)
         if change is not None:
             self._table.publish(change)
@@ -142,10 +151,25 @@ class ScopeBinding:
         self._views.show(need.resource, informer, need.need)
         if self.scope.owner is not None:
             informer.router.add(self, selector=need.need.selector, route=need.need.route)
+            if need.need.predicates:
+                self._predicates[need.resource.gvk] = need.need.predicates
 
     def _unroute(self, need: BoundNeed, informer: Informer) -> None:
         if self.scope.owner is not None:
             informer.router.remove(self, selector=need.need.selector, route=need.need.route)
+            self._predicates.pop(need.resource.gvk, None)
+
+    def _passes(self, predicates: Sequence[Predicate], gvk: GVK, delta: Delta) -> bool:
+        """Test a child's change; a predicate that fails lets it through, since one run too many does no harm."""
+        before, after = delta.final or delta.old, delta.new
+        old = None if before is None else Object(before.metadata, before.raw, gvk)
+        new = None if after is None else Object(after.metadata, after.raw, gvk)
+        subject = new or old
+        try:
+            return subject is None or passes(predicates, Change(old, new, subject))
+        except (Exception, asyncio.CancelledError) as error:
+            logger.error("predicate.failed", extra={"kind": str(gvk), "key": str(self.key)}, exc_info=error)
+            return True
 
     def __repr__(self) -> str:
         return f"<ScopeBinding {self.scope!r} informers={len(self._informers)}>"

@@ -1,15 +1,16 @@
 """Turns what changes into runs of a reconciler: mapping ▸ predicates ▸ queue ▸ controller, and a manager of them."""
 
+from ..predicates import Change, Predicate, by_annotation, by_label, by_name, by_owner, generation_changed
 from .controller import Controller
 from .manager.election_rules import LeaderElection
 from .manager.manager import Manager, Runnable
 from .manager.stop_signals import stop_signals
 from .mapping import Mapper, Watch
-from .predicates import Change, Predicate, by_annotation, by_label, by_name, by_owner, generation_changed
 from .reporting.event_recorder import EventRecorder
 from .reporting.forbidden_reporter import OnForbidden
 from .request import Request, Result
-from .work_queue import FailureBackoff, WorkQueue
+from .retry_limits import FailureBackoff
+from .work_queue import WorkQueue
 
 __all__ = [
     "Change",

@@ -12,24 +12,31 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from .. import metrics
 from ..kinds import GVK, GVR, Kind, ObjectKey, Resource
+from ..needs import Need
+from ..predicates import Predicate
 from ..supervisor import Supervisor
 from .event_sources import EventSources, SourceOptions
 from .mapping import Watch
 from .namespaces import Namespaces, WatchedNamespaces
-from .predicates import Predicate
+from .reconcile_run import WriteCounter
 from .reconciler import Reconcile, ReconcilerRunner
 from .reporting.event_recorder import EventRecorder
 from .reporting.forbidden_reporter import ForbiddenReporter, OnForbidden
+from .reporting.own_reports import OwnReports
 from .request import Request
+from .retry_limits import RETRIES_PER_SECOND, FailureBackoff, RetryBudget
+from .self_waking import SelfWaking
 from .work_queue import WorkQueue
 from .workers import Workers
 
 if TYPE_CHECKING:
+    from ..api import Client
     from ..cache import ScopedCache
 
 logger = logging.getLogger("scopedcache.controller")
@@ -48,13 +55,15 @@ class Controller:
         reconcile: an `async def` of a Request, an object with such a method, or a plain `def`, which runs in a thread
             and uses `scopedcache.sync.of(cache)` there. It returns a Result or None.
         namespaces: where: None is everywhere, names, or a LabelSelector over Namespaces.
-        owns: kinds watched for as long as the controller runs, mapped to their owners of the primary kind.
+        owns: kinds, or Needs, watched for as long as the controller runs, mapped to their owners of the primary kind.
         watches: the same with a mapper of your own.
         predicates: which changes of the primaries count; all must pass.
         workers: how many keys may run at the same time.
         deadline: seconds one run may take; None for no limit.
         on_forbidden: given the owner and the ForbiddenError, returns what to merge into the owner's `status`, or None.
             The default writes the condition `Permitted`, or an Event where the kind has no conditions.
+        backoff: how long a failing key waits.
+        retries_per_second: how many failing keys are tried again in a second, all together; None for no limit.
         name: for logs and metrics; the kind's name, unless told otherwise.
 
     Raises:
@@ -68,12 +77,14 @@ class Controller:
         for_: Kind,
         reconcile: Reconcile,
         namespaces: Namespaces = None,
-        owns: Iterable[Kind] = (),
+        owns: Iterable[Kind | Need] = (),
         watches: Iterable[Watch] = (),
         predicates: Iterable[Predicate] = (),
         workers: int = 1,
         deadline: float | None = DEADLINE_SECONDS,
         on_forbidden: OnForbidden | None = None,
+        backoff: FailureBackoff | None = None,
+        retries_per_second: float | None = RETRIES_PER_SECOND,
         name: str | None = None,
     ) -> None:
         if workers < 1:
@@ -87,13 +98,18 @@ class Controller:
             kind=for_,
             namespaces=WatchedNamespaces(namespaces),
             predicates=tuple(predicates),
-            owns=tuple(owns),
+            owns=tuple(Need.of(kind) for kind in owns),
             watches=tuple(watches),
         )
         self._worker_count = workers
         self._runner = ReconcilerRunner(reconcile, deadline=deadline, on_overdue=self._on_overdue)
         self._on_forbidden = on_forbidden
+        self._backoff = backoff or FailureBackoff()
+        self._retries_per_second = retries_per_second
+        self._new_budget()  # a number that makes no sense is told here
         self._instrumentation: metrics.Instrumentation = metrics.NULL
+        self._write_counter = WriteCounter(self.name)
+        self._client: Client | None = None
         self._queue: WorkQueue[ObjectKey] | None = None
         self._sources: EventSources | None = None
         self._workers: Workers | None = None
@@ -129,15 +145,34 @@ class Controller:
         if self._queue is not None:
             raise RuntimeError(f"{self!r} runs already")
         self._instrumentation = instrumentation
-        self._queue = WorkQueue(timer=asyncio.get_running_loop().time)
-        self._sources = EventSources(self._source_options, cache, self._queue)
+        queue = self._queue = WorkQueue[ObjectKey](
+            timer=asyncio.get_running_loop().time,
+            backoff=self._backoff,
+            budget=self._new_budget(),
+            chance=random.random,
+        )
+        reports, self_waking = OwnReports(), SelfWaking()
+        sources = self._sources = EventSources(
+            self._source_options,
+            cache,
+            queue,
+            reports=reports,
+            is_report=recorder.is_own,
+            on_wake=self_waking.woken,
+        )
+        reporter = ForbiddenReporter(
+            cache.client, recorder, self._on_forbidden, reports=reports, on_news=sources.enqueue
+        )
+        self._client = cache.client
+        self._client.add_write_listener(self._write_counter)
         self._workers = Workers(
             name=self.name,
             count=self._worker_count,
-            sources=self._sources,
-            queue=self._queue,
+            sources=sources,
+            queue=queue,
             runner=self._runner,
-            reporter=ForbiddenReporter(cache.client, recorder, self._on_forbidden),
+            reporter=reporter,
+            self_waking=self_waking,
             instrumentation=instrumentation,
         )
 
@@ -166,7 +201,22 @@ class Controller:
         """Drop what is queued; the controller may be prepared again."""
         if self._queue is not None:
             self._queue.shutdown()
+        if self._client is not None:
+            self._client.remove_write_listener(self._write_counter)
+        self._client = None
         self._queue = self._sources = self._workers = None
+
+    def enqueue(self, key: ObjectKey | Request) -> None:
+        """Have a key reconciled, as an event would: for what no watch tells of. Plain; on the controller's loop.
+
+        A key without an object, or outside the controller's places, is dropped.
+
+        Raises:
+            RuntimeError: the controller does not run.
+        """
+        if self._queue is None or self._sources is None:
+            raise RuntimeError(f"{self!r} does not run: nobody would take the key {key}")
+        self._sources.enqueue(key.key if isinstance(key, Request) else key)
 
     @property
     def ready(self) -> bool:
@@ -195,6 +245,9 @@ class Controller:
             },
             "workers": {"busy": self._workers.busy, "of": self._worker_count},
         }
+
+    def _new_budget(self) -> RetryBudget | None:
+        return None if self._retries_per_second is None else RetryBudget(self._retries_per_second)
 
     def _on_overdue(self, request: Request) -> None:
         self._instrumentation.increment(metrics.RECONCILES_OVERDUE, controller=self.name)

@@ -16,12 +16,14 @@ import attrs
 from ..errors import APIError, CacheError, ForbiddenError
 from ..informer import EventHandler
 from ..kinds import Kind, ObjectKey, Resource
+from ..needs import Need
 from ..objects import Object
+from ..predicates import Change, Predicate, passes
 from ..supervisor import Supervisor
 from .mapping import Watch, owner_mapper
 from .namespaces import WatchedNamespaces
-from .predicates import Change, Predicate, passes
 from .primary_objects import PrimaryObjects
+from .reporting.own_reports import OwnReports
 from .wait_until_served import wait_until_served
 from .work_queue import Priority, WorkQueue
 
@@ -45,19 +47,46 @@ class SourceOptions:
     kind: Kind
     namespaces: WatchedNamespaces
     predicates: tuple[Predicate, ...]
-    owns: tuple[Kind, ...]
+    owns: tuple[Need, ...]
     watches: tuple[Watch, ...]
 
 
-class EventSources:
-    """Holds the informers of one controller and enqueues the keys that their events concern."""
+@attrs.frozen(eq=False)
+class _Declared:
+    """A kind of `owns=` or `watches=`: what is needed of it, and whom its events concern."""
 
-    def __init__(self, options: SourceOptions, cache: ScopedCache, queue: WorkQueue[ObjectKey]) -> None:
+    need: Need
+    watch: Watch
+    is_owned: bool
+
+
+class EventSources:
+    """Holds the informers of one controller and enqueues the keys that their events concern.
+
+    Args:
+        reports: which changes of a primary are reports of ours: they wake nobody.
+        is_report: tells the Events that we have posted: neither do they.
+        on_wake: told of each key that something has happened for.
+    """
+
+    def __init__(
+        self,
+        options: SourceOptions,
+        cache: ScopedCache,
+        queue: WorkQueue[ObjectKey],
+        *,
+        reports: OwnReports | None = None,
+        is_report: Callable[[Object], bool] = lambda obj: False,
+        on_wake: Callable[[ObjectKey], None] = lambda key: None,
+    ) -> None:
         self.primaries = PrimaryObjects(on_parked=self._on_parked)
         self.not_served: set[str] = set()  # kinds that the server was found not to serve
         self._options = options
         self._cache = cache
         self._queue = queue
+        self._reports = OwnReports() if reports is None else reports
+        self._is_report = is_report
+        self._on_wake = on_wake
         self._resource: Resource | None = None
         self._handles: dict[tuple[str, str], InformerHandle | None] = {}  # by kind and place; None: not open yet
         self._parked: dict[str, asyncio.Event] = {}  # by place: keys are parked there
@@ -68,22 +97,34 @@ class EventSources:
         """Hold the informers and fill the queue until cancelled; waits for kinds that are not served yet."""
         resource = self._resource = await self._resolve(self._options.kind)
         mapper = owner_mapper(resource)
-        owned = [Watch(kind, mapper) for kind in self._options.owns]
-        watches = [*owned, *self._options.watches]
-        in_each_place = [watch for watch in watches if await self._follows_namespaces(watch)]
+        declared = [
+            *(
+                _Declared(need, Watch(need.kind, mapper, predicates=need.predicates), True)
+                for need in self._options.owns
+            ),
+            *(
+                _Declared(Need(watch.kind, metadata_only=watch.metadata_only), watch, False)
+                for watch in self._options.watches
+            ),
+        ]
+        in_each_place = [one for one in declared if await self._follows_namespaces(one.watch)]
         supervisor = Supervisor(f"controller {self._options.controller}")
         unsubscribe = self._cache.subscribe(self._on_owner_changed)
         try:
             supervisor.start_guarded("concerned", self._requeue_concerned)
-            for watch in watches:
-                if watch not in in_each_place:
-                    self._start_watch(supervisor, watch, watch.namespace, EVERYWHERE)
+            for one in declared:
+                if one not in in_each_place:
+                    self._start_watch(supervisor, one, one.watch.namespace, EVERYWHERE)
             await self._options.namespaces.run(
-                self._cache, lambda place: self._hold_place(place, in_each_place, owned), self._leave
+                self._cache, lambda place: self._hold_place(place, in_each_place), self._leave
             )
         finally:
             unsubscribe()
             await supervisor.close()
+
+    def enqueue(self, key: ObjectKey) -> None:
+        """Have a key reconciled because somebody asks for it."""
+        self._wake(key)
 
     def finish_deletions(self, key: ObjectKey, owners: Sequence[Object], *, again: bool) -> None:
         """Close the resource caches of owners that a reconcile has seen to be gone; see `drop_deleted`."""
@@ -157,19 +198,19 @@ class EventSources:
         except (CacheError, APIError):
             return True  # not served yet; the informer waits for it
 
-    async def _hold_place(self, place: str | None, watches: Sequence[Watch], owned: Sequence[Watch]) -> None:
+    async def _hold_place(self, place: str | None, declared: Sequence[_Declared]) -> None:
         supervisor = Supervisor(f"controller {self._options.controller} in {place or 'all namespaces'}")
         try:
-            for watch in watches:
+            for one in declared:
                 # An owner lives where what it owns does; a mapper may name anything.
-                self._start_watch(supervisor, watch, place, (place or EVERYWHERE) if watch in owned else EVERYWHERE)
+                self._start_watch(supervisor, one, place, (place or EVERYWHERE) if one.is_owned else EVERYWHERE)
             supervisor.start_guarded("primary", lambda: self._hold_primary(place))
             await asyncio.Event().wait()
         finally:
             await supervisor.close()
 
-    def _start_watch(self, supervisor: Supervisor, watch: Watch, place: str | None, concerned: str) -> None:
-        supervisor.start_guarded(f"watch {watch.kind}", lambda: self._hold_watch(watch, place, concerned))
+    def _start_watch(self, supervisor: Supervisor, one: _Declared, place: str | None, concerned: str) -> None:
+        supervisor.start_guarded(f"watch {one.watch.kind}", lambda: self._hold_watch(one, place, concerned))
 
     async def _hold_primary(self, place: str | None) -> None:
         assert self._resource is not None
@@ -200,14 +241,15 @@ class EventSources:
             await handle.wait_synced()
             parked.clear()
             for key, priority in self.primaries.take_parked(namespace):
-                self._queue.add(key, priority=priority)
+                self._queue.add(key, priority=priority, at_once=True)
 
-    async def _hold_watch(self, watch: Watch, place: str | None, concerned: str) -> None:
+    async def _hold_watch(self, one: _Declared, place: str | None, concerned: str) -> None:
+        watch = one.watch
         name = (str(watch.kind), place or "")
         self._handles.setdefault(name)
         try:
             kind = await self._resolve(watch.kind)
-            async with self._cache.informer(kind, namespace=place, metadata_only=watch.metadata_only) as handle:
+            async with self._cache.informer(attrs.evolve(one.need, kind=kind), namespace=place) as handle:
                 self._handles[name] = handle
                 handle.add_handler(
                     EventHandler(
@@ -248,7 +290,7 @@ class EventSources:
             namespaces, self._concerned = self._concerned, set()
             for namespace in (EVERYWHERE,) if EVERYWHERE in namespaces else sorted(namespaces):
                 for number, key in enumerate(self.primaries.keys(namespace), 1):
-                    self._queue.add(key, priority="low")
+                    self._queue.add(key, priority="low", at_once=True)
                     if number % KEYS_PER_STEP == 0:
                         await asyncio.sleep(0)
 
@@ -273,17 +315,17 @@ class EventSources:
     def _on_add(self, obj: Object, initial: bool) -> None:
         self.primaries.unpark(obj.key)  # a kind that can be seen again tells of everything: no second run for that
         if self._passes(Change.added(obj)):
-            self._queue.add(obj.key, priority=_priority(initial))
+            self._wake(obj.key, _priority(initial), at_once=True)
 
     def _on_update(self, old: Object, new: Object) -> None:
-        if self._passes(Change.updated(old, new)):
-            self._queue.add(new.key)
+        if not self._reports.is_own(old, new) and self._passes(Change.updated(old, new)):
+            self._wake(new.key)
 
     def _on_delete(self, obj: Object, unknown: bool) -> None:
         self._queue.forget(obj.key)
         if self._passes(Change.deleted(obj)):
             self.primaries.add_deleted(obj)
-            self._queue.add(obj.key)
+            self._wake(obj.key)
         else:
             self._cache.close(obj)
             self._queue.discard(obj.key)
@@ -299,12 +341,19 @@ class EventSources:
             return
         if change.cause == "granted":
             self._queue.forget(change.key)
-        self._queue.add(change.key, priority=_priority(change.initial))
+        self._wake(change.key, _priority(change.initial), at_once=change.cause != "child")
 
     def _enqueue_mapped(self, watch: Watch, change: Change, priority: Priority) -> None:
+        if change.object.kind == "Event" and self._is_report(change.object):
+            return
         for key in watch.keys(change):
             if self.primaries.covers(key):
-                self._queue.add(key, priority=priority)
+                self._wake(key, priority)
+
+    def _wake(self, key: ObjectKey, priority: Priority = "high", *, at_once: bool = False) -> None:
+        """Have a key run because something has happened."""
+        self._on_wake(key)
+        self._queue.add(key, priority=priority, at_once=at_once)
 
     def _passes(self, change: Change) -> bool:
         """Test a primary's change; a predicate that fails lets it through, since one run too many does no harm."""

@@ -12,7 +12,7 @@ import attrs
 
 from ..kinds import GVK, Kind, ObjectKey, Resource
 from ..objects import Object
-from .predicates import Change, Predicate, passes
+from ..predicates import Change, Predicate, passes
 from .request import Request
 
 # Names the objects to reconcile because of this one. A plain function: it runs for every event and must not wait.

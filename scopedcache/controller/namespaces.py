@@ -7,8 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Final
 
 from ..informer import EventHandler
-from ..kinds import GVK
-from ..needs import strings
+from ..kinds import GVK, strings
 from ..objects import Object
 from ..selectors import LabelSelector
 from ..supervisor import Supervisor

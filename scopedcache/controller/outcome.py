@@ -57,7 +57,7 @@ def judge_result(answer: object) -> Outcome:
 
 def judge_error(error: BaseException) -> Outcome:
     """Judge what a reconcile raised; a group counts as what all of its members are."""
-    leaves = list(_leaves(error))
+    leaves = list(leaves_of(error))
     refusals = [leaf for leaf in leaves if isinstance(leaf, ForbiddenError) and leaf.by == "authorizer"]
     if len(refusals) == len(leaves):
         return Outcome("forbidden", refusals[0], after=FORBIDDEN_REQUEUE_SECONDS)
@@ -71,9 +71,10 @@ def judge_timeout(deadline: float) -> Outcome:
     return Outcome("timeout", TimeoutError(f"the deadline of {deadline:g} s passed"), rate_limited=True)
 
 
-def _leaves(error: BaseException) -> Iterator[BaseException]:
+def leaves_of(error: BaseException) -> Iterator[BaseException]:
+    """Return what a group, or a group of groups, consists of; an error alone is its own."""
     if isinstance(error, BaseExceptionGroup):
         for member in error.exceptions:
-            yield from _leaves(member)
+            yield from leaves_of(member)
     else:
         yield error

@@ -7,6 +7,9 @@ It promises:
   waits for more than one key of each other.
 - High overtakes low, but every eighth pick is low while one waits: low is slow, never stuck.
 - A delayed key is not ready before its time.
+- A failing key pauses longer with each failure whose pause it has served: a run that an event asks for meanwhile, and
+  that fails too, leaves the retry where it was. All keys together retry no faster than the budget.
+- A refused key runs again when it is told of its rights; whatever else asks for it, a few times a minute at most.
 
 Plain decisions: no event loop, no clock of its own. `WorkQueueWaiter` waits for it.
 Each operation costs O(log n) or less.
@@ -21,33 +24,32 @@ from typing import Final, Generic, Literal, TypeVar
 
 import attrs
 
+from .retry_limits import FailureBackoff, RetryBudget
+
 K = TypeVar("K", bound=Hashable)
 Priority = Literal["high", "low"]
 
 # One low pick in eight: a re-sync of 10,000 keys delays fresh events by an eighth at most, and still ends.
 LOW_EVERY: Final = 8
-
-
-@attrs.frozen
-class FailureBackoff:
-    """How long a failing key waits: `base` seconds, doubled with each failure in a row, `cap` at most.
-
-    5 ms is client-go's start: a lost race is over by then. Its cap of 1000 s is too long here: when an outage ends,
-    nothing tells the key so, and 60 s is then the longest anyone waits. It costs one run a minute for a broken key.
-    """
-
-    base: float = 0.005
-    cap: float = 60.0
-
-    def delay(self, failures: int) -> float:
-        """Return the pause after so many failures in a row (the first one is 1)."""
-        return min(self.cap, self.base * 2.0 ** min(failures - 1, 60))
+# What a refused key waits before it runs for an event: some 15 runs in the first minute, 10 in each further one. One
+# that was refused longer ago than the second number begins anew.
+REFUSED_BACKOFF: Final = FailureBackoff(0.1, 6.0, jitter=0.0)
+REFUSED_QUIET_SECONDS: Final = 60.0
 
 
 @attrs.frozen
 class _Delayed:
     due: float
     priority: Priority
+
+
+@attrs.frozen
+class _Refused:
+    """How often in a row a key was refused, when last, and before when no event makes it run."""
+
+    times: int
+    at: float
+    until: float
 
 
 def _no_group(key: object) -> Hashable:
@@ -58,6 +60,10 @@ def _nothing() -> None:
     pass
 
 
+def _no_chance() -> float:
+    return 0.0
+
+
 class WorkQueue(Generic[K]):
     """A de-duplicating, delaying, fair queue of keys.
 
@@ -65,6 +71,8 @@ class WorkQueue(Generic[K]):
         timer: the clock, in seconds.
         group: what must take turns; the key's namespace, unless told otherwise.
         backoff: the pauses of `add_rate_limited`.
+        budget: what bounds the retries of all keys together; None for nothing.
+        chance: a number from 0 to 1, by which pauses are shortened.
         on_change: called after every change that may make a key ready or alter the next due time.
     """
 
@@ -74,10 +82,14 @@ class WorkQueue(Generic[K]):
         timer: Callable[[], float],
         group: Callable[[K], Hashable] = _no_group,
         backoff: FailureBackoff | None = None,
+        budget: RetryBudget | None = None,
+        chance: Callable[[], float] = _no_chance,
         on_change: Callable[[], None] = _nothing,
     ) -> None:
         self._timer = timer
         self._backoff = backoff or FailureBackoff()
+        self._budget = budget
+        self._chance = chance
         self.on_change = on_change
         self._lanes: dict[Priority, _Lane[K]] = {"high": _Lane(group), "low": _Lane(group)}
         self._delayed: dict[K, _Delayed] = {}
@@ -86,16 +98,24 @@ class WorkQueue(Generic[K]):
         self._running: dict[K, Priority] = {}
         self._again: dict[K, Priority] = {}
         self._failures: dict[K, int] = {}
+        self._retry_due: dict[K, float] = {}
+        self._refused: dict[K, _Refused] = {}
+        self._hurried: set[K] = set()  # asked for at once, and not picked since
         self._high_in_a_row = 0
         self._closed = False
 
-    def add(self, key: K, *, after: float = 0.0, priority: Priority | None = "high") -> None:
+    def add(self, key: K, *, after: float = 0.0, priority: Priority | None = "high", at_once: bool = False) -> None:
         """Ask for a run of `key`, now or `after` seconds.
 
-        `priority=None` keeps the one the key runs or waits with. Nothing happens after `shutdown`.
+        `priority=None` keeps the one the key runs or waits with. `at_once` does not wait out the pause of a refused
+        key: something is known of its rights. Nothing happens after `shutdown`.
         """
         if self._closed:
             return
+        if at_once:
+            self._hurried.add(key)
+        elif key in self._refused and key not in self._hurried:
+            after = max(after, self._refused[key].until - self._timer())
         wanted = _higher(self._waiting_priority(key), priority or self._running.get(key) or "low")
         if priority is None and key not in self:
             wanted = "high"
@@ -111,15 +131,43 @@ class WorkQueue(Generic[K]):
         self.on_change()
 
     def add_rate_limited(self, key: K, *, priority: Priority | None = None) -> float:
-        """Ask for a run after the key's back-off, which doubles until `forget`; return the pause in seconds."""
-        failures = self._failures[key] = self._failures.get(key, 0) + 1
-        pause = self._backoff.delay(failures)
+        """Ask for a run after the key's back-off, which doubles until `forget`; return the pause in seconds.
+
+        A key that failed before its retry was due is retried when that is.
+        """
+        now = self._timer()
+        pause = self._retry_due.get(key, now) - now
+        if pause <= 0:
+            failures = self._failures[key] = self._failures.get(key, 0) + 1
+            pause = self._backoff.delay(failures, self._chance())
+            if self._budget is not None:
+                pause = max(pause, self._budget.reserve(now))
+            self._retry_due[key] = now + pause
         self.add(key, after=pause, priority=priority)
         return pause
 
+    def add_refused(self, key: K, *, after: float, priority: Priority | None = None) -> None:
+        """Ask for a run after so many seconds, as a net: the key was refused.
+
+        What events ask for until then waits, longer with each refused run in a row, until `forget`; so does what was
+        asked for while it ran, except for what was asked for `at_once`.
+        """
+        now, before = self._timer(), self._refused.get(key)
+        times = 1 if before is None or now - before.at > REFUSED_QUIET_SECONDS else before.times + 1
+        self._start_anew(key)
+        self._refused[key] = _Refused(times, now, now + REFUSED_BACKOFF.delay(times))
+        if key in self._again and key not in self._hurried:
+            self._delay(key, self._refused[key].until, self._again.pop(key))
+        self.add(key, after=after, priority=priority)
+
     def forget(self, key: K) -> None:
-        """Start the key's back-off from the beginning."""
+        """Start the key's back-off from the beginning; it is refused no longer."""
+        self._start_anew(key)
+        self._refused.pop(key, None)
+
+    def _start_anew(self, key: K) -> None:
         self._failures.pop(key, None)
+        self._retry_due.pop(key, None)
 
     def discard(self, key: K) -> None:
         """Take back every request for a run of `key`, and its back-off; a run under way goes on."""
@@ -127,6 +175,7 @@ class WorkQueue(Generic[K]):
         self._again.pop(key, None)
         for lane in self._lanes.values():
             lane.remove(key)
+        self._hurried.discard(key)
         self.forget(key)
         self.on_change()
 
@@ -141,6 +190,7 @@ class WorkQueue(Generic[K]):
         key = self._lanes[lane].pop()
         self._high_in_a_row = self._high_in_a_row + 1 if lane == "high" else 0
         self._running[key] = lane
+        self._hurried.discard(key)
         return key
 
     def done(self, key: K) -> None:

@@ -14,9 +14,12 @@ from ..kinds import ObjectKey
 from ..supervisor import Supervisor
 from .event_sources import EventSources
 from .outcome import Outcome
+from .outcome_log import OutcomeLog
+from .reconcile_run import CURRENT_RUN, ReconcileRun
 from .reconciler import ReconcilerRunner
 from .reporting.forbidden_reporter import ForbiddenReporter
 from .request import Request
+from .self_waking import SelfWaking
 from .work_queue import Priority, WorkQueue
 from .work_queue_waiter import WorkQueueWaiter
 
@@ -38,6 +41,7 @@ class Workers:
         queue: WorkQueue[ObjectKey],
         runner: ReconcilerRunner,
         reporter: ForbiddenReporter,
+        self_waking: SelfWaking,
         instrumentation: metrics.Instrumentation,
         chance: Callable[[], float] = random.random,
     ) -> None:
@@ -49,6 +53,8 @@ class Workers:
         self._waiter = WorkQueueWaiter(queue)
         self._runner = runner
         self._reporter = reporter
+        self._self_waking = self_waking
+        self._outcome_log = OutcomeLog()
         self._instrumentation = instrumentation
         self._chance = chance
         self._idle: set[asyncio.Task[Any]] = set()
@@ -94,8 +100,7 @@ class Workers:
             if not self._primaries.is_visible(key):
                 self._primaries.park(key, priority)
             elif not self._primaries.needs_reconcile(key):
-                self._queue.discard(key)
-                self._reporter.forget(key)
+                self._forget(key)
             else:
                 await self._reconcile(key, priority)
         except asyncio.CancelledError:
@@ -113,14 +118,22 @@ class Workers:
         loop = asyncio.get_running_loop()
         started = loop.time()
         deleted = self._primaries.deleted(key)  # what this run can see; later ones are for the next
+        run = ReconcileRun(self._name, key)
+        token = CURRENT_RUN.set(run)
+        self._self_waking.begin(key)
         self.busy += 1
         self._gauge()
+        wakes_itself = False
         try:
-            outcome = await self._runner.run(Request(key), lambda thread: self._leave_behind(key, thread))
+            outcome = await self._runner.run(Request(key), lambda running: self._leave_behind(key, running))
         finally:
             self.busy -= 1
+            CURRENT_RUN.reset(token)
+            wakes_itself = self._self_waking.end(key, run.writes)
         self._count_run(outcome, loop.time() - started)
-        self._log(key, outcome)
+        self._log(run, outcome)
+        if wakes_itself:
+            logger.warning("reconcile.wakes_itself", extra=self._fields(run))
         self._sources.finish_deletions(key, deleted, again=outcome.rate_limited)
         await self._settle(key, priority, outcome)
 
@@ -138,14 +151,24 @@ class Workers:
             self._queue.add_rate_limited(key, priority=priority)
             return
         if self._primaries.is_visible(key) and not self._primaries.needs_reconcile(key):
-            self._queue.discard(key)  # gone: nothing runs for it any more
-            self._reporter.forget(key)
+            self._forget(key)  # gone: nothing runs for it any more
             return
-        self._queue.forget(key)
-        if outcome.after is not None:
-            spread = 1 + REQUEUE_SPREAD_FRACTION * self._chance() if outcome.ending == "forbidden" else 1
-            self._queue.add(key, after=outcome.after * spread, priority=priority)
+        if outcome.ending == "forbidden":
+            assert outcome.after is not None
+            spread = 1 + REQUEUE_SPREAD_FRACTION * self._chance()
+            self._queue.add_refused(key, after=outcome.after * spread, priority=priority)
+        else:
+            self._queue.forget(key)
+            if outcome.after is not None:
+                self._queue.add(key, after=outcome.after, priority=priority)
         await self._report(key, outcome)
+
+    def _forget(self, key: ObjectKey) -> None:
+        """Its object is gone, and so is all that was kept about it."""
+        self._queue.discard(key)
+        self._reporter.forget(key)
+        self._self_waking.forget(key)
+        self._outcome_log.forget(key)
 
     async def _report(self, key: ObjectKey, outcome: Outcome) -> None:
         owner = self._primaries.get(key)
@@ -157,23 +180,28 @@ class Workers:
         elif outcome.error is None:
             await self._reporter.take_back(owner)
 
-    def _log(self, key: ObjectKey, outcome: Outcome) -> None:
-        extra: dict[str, Any] = {"controller": self._name, "key": str(key)}
+    def _log(self, run: ReconcileRun, outcome: Outcome) -> None:
+        failures = self._queue.failures(run.key) + 1
+        level = self._outcome_log.level(run.key, outcome, failures)
+        extra = self._fields(run)
+        error = outcome.error
         match outcome.ending:
             case "success" | "requeue_after":
-                logger.debug("reconcile.done", extra=extra)
+                logger.log(level, "reconcile.done" if level == logging.DEBUG else "reconcile.recovered", extra=extra)
             case "forbidden":
-                error = outcome.error
                 assert isinstance(error, ForbiddenError)
                 extra |= {"verb": error.verb, "resource": error.resource, "namespace": error.namespace}
-                logger.warning("reconcile.forbidden", extra=extra)
+                logger.log(level, "reconcile.forbidden", extra=extra)
             case "timeout":
-                logger.error("reconcile.timeout", extra={**extra, "error": str(outcome.error)})
+                logger.log(level, "reconcile.timeout", extra={**extra, "error": str(error)})
             case "terminal":
-                logger.error("reconcile.terminal", extra={**extra, "error": str(outcome.error)}, exc_info=outcome.error)
+                logger.log(level, "reconcile.terminal", extra={**extra, "error": str(error)}, exc_info=error)
             case "error":
-                extra |= {"error": str(outcome.error), "failures": self._queue.failures(key) + 1}
-                logger.error("reconcile.failed", extra=extra, exc_info=outcome.error)
+                extra |= {"error": str(error), "failures": failures}
+                logger.log(level, "reconcile.failed", extra=extra, exc_info=error)
+
+    def _fields(self, run: ReconcileRun) -> dict[str, Any]:
+        return {"controller": self._name, "key": str(run.key), "reconcile": run.id}
 
     def _count_run(self, outcome: Outcome, seconds: float) -> None:
         self._instrumentation.increment(metrics.RECONCILES, controller=self._name, result=outcome.ending)

@@ -10,14 +10,16 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
+
+from cachetools import LRUCache
 
 from ... import metrics
 from ...clock import loop_time, wall_time
 from ...errors import NotFoundError, ScopedCacheError
-from ...kinds import GVK
+from ...kinds import GVK, ObjectKey
 from ...objects import Object
 from .event_correlator import EventCorrelator, Post, Subject
 
@@ -30,6 +32,8 @@ EVENT: Final = GVK("events.k8s.io", "v1", "Event")
 # Behind this many unposted Events the server is in trouble, and more of them are no help.
 BACKLOG_EVENTS: Final = 1000
 POST_TIMEOUT_SECONDS: Final = 10.0
+# Names of Events that we have posted: those of the last minutes, for a controller that watches Events.
+REMEMBERED_NAMES: Final = 4096
 
 
 class EventRecorder:
@@ -58,6 +62,7 @@ class EventRecorder:
         self._correlator = EventCorrelator()
         self._timer = timer
         self._now = now
+        self._names: MutableMapping[ObjectKey, None] = LRUCache(REMEMBERED_NAMES)
         self._backlog: asyncio.Queue[tuple[Subject, Post]] = asyncio.Queue(BACKLOG_EVENTS)
 
     def record(
@@ -84,7 +89,12 @@ class EventRecorder:
         if post is None or self._backlog.full():
             self._count("dropped")
         else:
+            self._names[ObjectKey(subject.event_namespace, post.name)] = None
             self._backlog.put_nowait((subject, post))
+
+    def is_own(self, event: Object) -> bool:
+        """Tell whether an Event is one of the last that were recorded here."""
+        return event.key in self._names
 
     async def run(self) -> None:
         """Post what is recorded, in order, until cancelled."""

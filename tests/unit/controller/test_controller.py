@@ -7,8 +7,8 @@ import pytest
 
 from scopedcache.controller.controller import Controller
 from scopedcache.controller.mapping import Watch
-from scopedcache.controller.predicates import by_name, generation_changed
 from scopedcache.kinds import ObjectKey
+from scopedcache.predicates import by_name, generation_changed
 from scopedcache.selectors import LabelSelector
 from scopedcache.testing.virtual_time import idle
 from tests.unit.cluster import CONFIG_MAP, MEMCACHED, POD

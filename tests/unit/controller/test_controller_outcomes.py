@@ -7,10 +7,11 @@ import threading
 import pytest
 
 from scopedcache.controller.outcome import FORBIDDEN_REQUEUE_SECONDS
-from scopedcache.controller.predicates import generation_changed
 from scopedcache.controller.request import Result
+from scopedcache.controller.retry_limits import FailureBackoff
 from scopedcache.errors import ForbiddenError, TerminalError
 from scopedcache.metrics import RECONCILES, RECONCILES_OVERDUE
+from scopedcache.predicates import generation_changed
 from tests.unit.cluster import CONFIG_MAP, DEPLOYMENT, MEMCACHED
 from tests.unit.controller.reconciling import DENIED, Reconciler, running
 
@@ -20,7 +21,7 @@ from tests.unit.controller.reconciling import DENIED, Reconciler, running
 async def test_a_failure_is_retried_with_growing_pauses_and_logged_once_each(w, caplog, counters):
     w.memcached("m")
     reconciler = Reconciler(ValueError("one"), ValueError("two"), None)
-    async with running(w, reconciler, counters=counters):
+    async with running(w, reconciler, counters=counters, backoff=FailureBackoff(jitter=0)):
         pass
 
     assert [round(b - a, 4) for (a, _), (b, _) in zip(reconciler.runs, reconciler.runs[1:], strict=False)] == [
@@ -60,7 +61,7 @@ async def test_a_terminal_error_is_not_retried_until_something_changes(w):
 async def test_a_run_past_its_deadline_is_ended_counted_and_retried(w, counters, caplog):
     w.memcached("m")
     reconciler = Reconciler(takes=45)
-    async with running(w, reconciler, counters=counters, deadline=30):
+    async with running(w, reconciler, counters=counters, deadline=30, backoff=FailureBackoff(jitter=0)):
         await asyncio.sleep(35)
 
     assert reconciler.pauses == pytest.approx([30.005])

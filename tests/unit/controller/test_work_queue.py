@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scopedcache.controller.work_queue import LOW_EVERY, FailureBackoff, WorkQueue
+from scopedcache.controller.retry_limits import FailureBackoff, RetryBudget
+from scopedcache.controller.work_queue import LOW_EVERY, WorkQueue
 from scopedcache.kinds import ObjectKey
 from tests.unit.memory import objects_in
 
@@ -176,6 +177,116 @@ def test_forgetting_starts_the_back_off_again(queue):
     queue.forget(key("x"))
 
     assert queue.add_rate_limited(key("x")) == 0.005
+
+
+def test_an_event_during_a_back_off_does_not_double_the_next_one(queue, clock):
+    first = queue.add_rate_limited(key("x"))
+    for _ in range(10):  # each of these runs fails before the retry is due
+        queue.add(key("x"))
+        queue.pick()
+        queue.add_rate_limited(key("x"))
+        queue.done(key("x"))
+
+    assert queue.next_due == clock.now + first
+    clock.now += first
+    assert drain(queue) == [key("x")]
+    assert queue.add_rate_limited(key("x")) == 2 * first
+
+
+def test_pauses_are_shortened_by_chance_so_that_keys_do_not_come_back_together(clock):
+    queue = WorkQueue[ObjectKey](timer=clock, chance=iter([0.0, 0.5, 1.0]).__next__)
+
+    assert [queue.add_rate_limited(key(name)) for name in "abc"] == [0.005, 0.00375, 0.0025]
+
+
+def test_all_keys_together_retry_no_faster_than_the_budget(clock):
+    queue = WorkQueue[ObjectKey](timer=clock, budget=RetryBudget(10))
+    pauses = [queue.add_rate_limited(key(f"x{n}")) for n in range(30)]
+
+    assert pauses[:10] == [0.005] * 10
+    assert pauses[-1] == pytest.approx(2.0)
+
+
+def test_the_first_failure_of_a_key_after_a_success_pauses_anew(queue, clock):
+    for _ in range(5):
+        clock.now += queue.add_rate_limited(key("x"))
+    queue.forget(key("x"))
+
+    assert queue.add_rate_limited(key("x")) == 0.005
+
+
+# -- refused keys --------------------------------------------------------------------------------------------------
+
+
+def refuse(queue, name="x"):
+    """Run a key that is refused; events come while it runs."""
+    queue.add(key(name), at_once=True)
+    assert queue.pick() == key(name)
+    queue.add(key(name))
+    queue.add_refused(key(name), after=600)
+    queue.done(key(name))
+
+
+def test_a_refused_key_that_something_wakes_all_the_time_runs_a_few_times_a_minute(queue, clock):
+    queue.add(key("x"))
+    runs, end = 0, clock.now + 60
+    while clock.now < end:
+        if queue.pick() is not None:
+            runs += 1
+            queue.add(key("x"))  # its own write
+            queue.add_refused(key("x"), after=600)
+            queue.done(key("x"))
+        queue.add(key("x"))
+        clock.now += 0.01
+
+    assert 5 < runs < 20
+
+
+def test_a_refused_key_runs_at_once_when_it_is_told_of_its_rights(queue):
+    for _ in range(5):
+        refuse(queue)
+    assert queue.pick() is None
+    queue.add(key("x"), at_once=True)
+
+    assert drain(queue) == [key("x")]
+
+
+def test_what_a_refused_key_is_told_of_its_rights_while_it_runs_is_not_delayed(queue):
+    refuse(queue)
+    queue.add(key("x"), at_once=True)
+    queue.pick()
+    queue.add(key("x"), at_once=True)
+    queue.add_refused(key("x"), after=600)
+    queue.done(key("x"))
+
+    assert drain(queue) == [key("x")]
+
+
+def test_a_refused_key_that_nothing_wakes_runs_at_its_net(queue, clock):
+    queue.add(key("x"))
+    queue.pick()
+    queue.add_refused(key("x"), after=600)
+    queue.done(key("x"))
+
+    assert queue.next_due == clock.now + 600
+
+
+def test_a_key_that_was_refused_long_ago_is_not_slower_for_it(queue, clock):
+    for _ in range(8):
+        refuse(queue)
+    clock.now += 61
+    drain(queue)
+    refuse(queue)
+
+    assert queue.next_due == pytest.approx(clock.now + 0.1)
+
+
+def test_a_key_that_succeeded_is_refused_no_longer(queue):
+    refuse(queue)
+    queue.forget(key("x"))
+    queue.add(key("x"))
+
+    assert drain(queue) == [key("x")]
 
 
 def test_a_retry_keeps_the_priority_of_the_run(queue, clock):

@@ -3,7 +3,10 @@
 import pytest
 
 from scopedcache.controller.mapping import Watch, owner_mapper
-from scopedcache.controller.predicates import (
+from scopedcache.controller.request import Request
+from scopedcache.kinds import GVK, GVR, ObjectKey, Resource
+from scopedcache.objects import Object
+from scopedcache.predicates import (
     Change,
     by_annotation,
     by_label,
@@ -12,9 +15,6 @@ from scopedcache.controller.predicates import (
     generation_changed,
     passes,
 )
-from scopedcache.controller.request import Request
-from scopedcache.kinds import GVK, GVR, ObjectKey, Resource
-from scopedcache.objects import Object
 
 MEMCACHED = GVK("cache.example.com", "v1alpha1", "Memcached")
 

@@ -12,10 +12,9 @@ from collections.abc import Callable, Iterable, Mapping
 
 import attrs
 
-from ..kinds import GVK
-from ..needs import strings
-from ..objects import Object
-from ..selectors import LabelSelector
+from .kinds import GVK, strings
+from .objects import Object
+from .selectors import LabelSelector
 
 
 @attrs.frozen
@@ -52,9 +51,9 @@ class Change:
 
 @attrs.frozen
 class Predicate:
-    """A test of a change, with words for it."""
+    """A test of a change, with words for it, by which it is told from others."""
 
-    test: Callable[[Change], bool]
+    test: Callable[[Change], bool] = attrs.field(eq=False)
     words: str
 
     def __call__(self, change: Change) -> bool:
@@ -111,7 +110,8 @@ def by_owner(kind: GVK, name: str | None = None, *, controller_only: bool = Fals
             for ref in change.object.owner_references
         )
 
-    return Predicate(test, f"owned by {kind.kind}{f' {name}' if name else ''}")
+    owned = "controlled" if controller_only else "owned"
+    return Predicate(test, f"{owned} by {kind.kind}.{kind.group}{f' {name}' if name else ''}")
 
 
 def generation_changed() -> Predicate:

@@ -19,6 +19,25 @@ def loop_time() -> float:
         return time.monotonic()
 
 
+def boot_time() -> float:
+    """Return a time that goes on while the machine is suspended, where the system has such a clock.
+
+    A loop with virtual time has a `boot_time()` of its own.
+    """
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        return _machine_boot_time()
+    of_loop: Callable[[], float] | None = getattr(loop, "boot_time", None)
+    return _machine_boot_time() if of_loop is None else of_loop()
+
+
+def _machine_boot_time() -> float:
+    # Linux has it; the monotonic clock of other systems counts suspension, or nothing does.
+    number: int | None = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic() if number is None else time.clock_gettime(number)
+
+
 def machine_time() -> float:
     """Return the monotonic clock of the machine: for threads that block, while whatever loop they have stands still."""
     return time.monotonic()

@@ -22,6 +22,7 @@ QUEUE_READY: Final = "scopedcache_queue_ready"
 QUEUE_DELAYED: Final = "scopedcache_queue_delayed"
 WORKERS_BUSY: Final = "scopedcache_workers_busy"
 LEADING: Final = "scopedcache_leading"
+LEASE_FAILURES: Final = "scopedcache_lease_attempts_failed_total"
 EVENTS_POSTED: Final = "scopedcache_events_posted_total"
 OPEN_WATCHES: Final = "scopedcache_open_watches"
 WATCH_EVENTS: Final = "scopedcache_watch_events_total"
@@ -41,6 +42,7 @@ HELP: Final[Mapping[str, str]] = {
     QUEUE_DELAYED: "Keys that wait for their time.",
     WORKERS_BUSY: "Workers that run a reconcile now.",
     LEADING: "1 while this process leads.",
+    LEASE_FAILURES: "Attempts to read or write the Lease that failed.",
     EVENTS_POSTED: "Kubernetes Events written, by result.",
     OPEN_WATCHES: "Watch connections open now.",
     WATCH_EVENTS: "Watch events received.",

@@ -20,7 +20,7 @@ from .object_list import ObjectList
 from .permission import Permission
 from .request_info import Observer, RequestInfo
 from .request_query import FIELD_MANAGER, JSON, PAGE_OBJECTS, PatchType, Propagation
-from .session import Session, WriteListener, object_from
+from .session import Session, WriteFence, WriteListener, object_from
 from .transport import IDLE_TIMEOUT_SECONDS, Stream, Transport
 from .watch.event_decoder import EventDecoder
 from .watch.watch_stream import INITIAL_EVENTS_END, WatchStream
@@ -95,6 +95,13 @@ class Client:
 
     def remove_write_listener(self, listener: WriteListener) -> None:
         self._session.remove_write_listener(listener)
+
+    def add_write_fence(self, fence: WriteFence) -> None:
+        """Let `fence` say of each write whether it may be sent; reviews and reads are not asked about."""
+        self._session.add_write_fence(fence)
+
+    def remove_write_fence(self, fence: WriteFence) -> None:
+        self._session.remove_write_fence(fence)
 
     async def version(self) -> str:
         """Return the server's version, e.g. `v1.36.2`: a cheap way to find out whether it is there and knows us."""

@@ -6,7 +6,7 @@ A client *has* one session; everything that goes to the server goes through it.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -37,6 +37,13 @@ class WriteListener(Protocol):
         """An object is gone."""
 
 
+class WriteFence(Protocol):
+    """Says whether a write may be sent now: how a process that leads no more keeps its writes to itself."""
+
+    def admit(self, info: RequestInfo) -> AbstractAsyncContextManager[None]:
+        """Let one write pass while it is entered; raises where it may not, or may not any longer."""
+
+
 class Session:
     """What every request of a client goes through: discovery, the transport, and those who listen."""
 
@@ -45,6 +52,7 @@ class Session:
         self.discovery = Discovery(self.fetch_document)
         self._observers: list[Observer] = []
         self._write_listeners: list[WriteListener] = []
+        self._write_fences: list[WriteFence] = []
 
     async def close(self) -> None:
         """Close all connections."""
@@ -66,6 +74,13 @@ class Session:
 
     def remove_write_listener(self, listener: WriteListener) -> None:
         self._write_listeners.remove(listener)
+
+    def add_write_fence(self, fence: WriteFence) -> None:
+        """Let `fence` say of each write whether it may be sent; reviews and reads are not asked about."""
+        self._write_fences.append(fence)
+
+    def remove_write_fence(self, fence: WriteFence) -> None:
+        self._write_fences.remove(fence)
 
     # -- requests ------------------------------------------------------------------------------------------------
 
@@ -131,9 +146,12 @@ class Session:
         body: bytes | None = None,
         content_type: str = JSON,
     ) -> Response:
-        """Send a write. Where it is refused, the error says by whom."""
+        """Send a write, if the fences admit it. Where it is refused, the error says by whom."""
         try:
-            return await self.send(info, method, query=query, body=body, content_type=content_type)
+            async with AsyncExitStack() as stack:
+                for fence in self._write_fences:
+                    await stack.enter_async_context(fence.admit(info))
+                return await self.send(info, method, query=query, body=body, content_type=content_type)
         except ForbiddenError as error:
             error.by = await ask_origin(info, self.review_access, apply=content_type == APPLY)
             raise

@@ -11,7 +11,6 @@ Plain and synchronous.
 from __future__ import annotations
 
 import logging
-import re
 from typing import Final
 
 from ..errors import (
@@ -29,6 +28,7 @@ from ..errors import (
     TerminalError,
 )
 from ..kinds import ObjectKey
+from .log_words import without_numbers
 from .outcome import Outcome, leaves_of
 
 # What is over by the next try, or the one after that: an object was changed, made or deleted by somebody else.
@@ -40,7 +40,6 @@ LASTING_FAILURES: Final = 12
 MISTAKES: Final = (ConfigurationError, InvalidError, NoSuchIndexError, NotWatchedError, TerminalError)
 # Different words for one key, until it succeeds: beyond these it says something else each time.
 REMEMBERED_WORDS: Final = 8
-_NUMBERS: Final = re.compile(r"[0-9a-f]*\d[0-9a-f]*", re.IGNORECASE)
 
 
 class OutcomeLog:
@@ -60,7 +59,7 @@ class OutcomeLog:
         if level == logging.DEBUG:
             return level
         said = self._said.setdefault(key, {})
-        words = (level, f"{type(outcome.error).__name__}: {_NUMBERS.sub('#', str(outcome.error))}")
+        words = (level, f"{type(outcome.error).__name__}: {without_numbers(str(outcome.error))}")
         if words in said or len(said) >= REMEMBERED_WORDS:
             return logging.DEBUG
         said[words] = None

@@ -1,9 +1,9 @@
 """Runs a reconciler, whatever its shape, and turns every way it can end into an `Outcome`.
 
-An `async def` runs on the loop and is cancelled at its deadline. A plain `def` runs in a thread of its own, where it
-uses the twins that `scopedcache.sync.of` makes of the cache; a thread cannot be stopped, so past its deadline it is
-reported, and the call lasts until it returns. What it returns may be a coroutine (a lambda around an `async def`):
-that runs on the loop.
+An `async def` runs on the loop, in a task of its own, and is cancelled at its deadline; one that swallows that is left
+behind, and nobody waits for it. A plain `def` runs in a thread of its own, where it uses the twins that
+`scopedcache.sync.of` makes of the cache; a thread cannot be stopped, so past its deadline it is reported, and the call
+lasts until it returns. What it returns may be a coroutine (a lambda around an `async def`): that runs on the loop.
 
 No exception of the reconciler gets past here, except the cancellation of the caller.
 """
@@ -16,12 +16,15 @@ import inspect
 import logging
 import threading
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol, cast
+from typing import Any, Final, Protocol
 
 from .outcome import Outcome, judge_error, judge_result, judge_timeout
 from .request import Request, Result
 
 logger = logging.getLogger("scopedcache.controller")
+
+# What is cancelled ends at once, unless it swallows that: its clean-up is short.
+GRACE_SECONDS: Final = 1.0
 
 AsyncReconcile = Callable[[Request], Awaitable[Result | None]]
 PlainReconcile = Callable[[Request], Result | None]
@@ -64,28 +67,34 @@ class ReconcilerRunner:
     async def run(self, request: Request, on_left_behind: Callable[[asyncio.Future[Any]], None]) -> Outcome:
         """Reconcile once.
 
-        Where the caller is cancelled while a thread still runs, `on_left_behind` is given the thread's future.
+        What goes on all the same is handed to `on_left_behind`: a thread, where the caller is cancelled, and a
+        coroutine that swallows its cancellation.
         """
         if self.threaded:
             return await self._in_thread(request, on_left_behind)
-        return await self._on_loop(request, self._call)
+        return await self._on_loop(request, self._call, on_left_behind)
 
-    async def _on_loop(self, request: Request, call: Callable[[Request], Any]) -> Outcome:
-        limit = asyncio.timeout(self._deadline)
+    async def _on_loop(
+        self,
+        request: Request,
+        call: Callable[[Request], Any],
+        on_left_behind: Callable[[asyncio.Future[Any]], None],
+    ) -> Outcome:
+        running = asyncio.get_running_loop().create_task(_outcome_of(request, call), name=f"reconcile {request}")
         try:
-            async with limit:
-                return judge_result(await call(request))
-        except asyncio.CancelledError as error:
-            if _is_cancelled():
-                raise
-            return judge_error(error)  # it cancelled something of its own, and let that out
-        except (Exception, SystemExit) as error:
-            if limit.expired():
-                return judge_timeout(cast("float", self._deadline))
-            return judge_error(error)
-        finally:
-            if limit.expired():
-                self._on_overdue(request)
+            done, _ = await asyncio.wait({running}, timeout=self._deadline)
+        except asyncio.CancelledError:
+            await _end(running, on_left_behind)
+            raise
+        if not done:
+            assert self._deadline is not None
+            self._on_overdue(request)
+            await _end(running, on_left_behind)
+            if not running.done() or running.cancelled() or running.result().error is not None:
+                return judge_timeout(self._deadline)
+        if running.cancelled():
+            return judge_error(asyncio.CancelledError())  # it cancelled something of its own, and let that out
+        return running.result()
 
     async def _in_thread(self, request: Request, on_left_behind: Callable[[asyncio.Future[Any]], None]) -> Outcome:
         running = in_thread(lambda: self._call(request), name=f"reconcile {request}")
@@ -103,7 +112,7 @@ class ReconcilerRunner:
             return judge_error(error)
         answer = running.result()
         if inspect.isawaitable(answer):
-            return await self._on_loop(request, lambda _: answer)
+            return await self._on_loop(request, lambda _: answer, on_left_behind)
         return judge_result(answer)
 
 
@@ -142,6 +151,18 @@ def in_thread(call: Callable[[], Any], *, name: str) -> asyncio.Future[Any]:
     return future
 
 
-def _is_cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
+async def _outcome_of(request: Request, call: Callable[[Request], Any]) -> Outcome:
+    try:
+        return judge_result(await call(request))
+    except (Exception, SystemExit) as error:
+        return judge_error(error)
+
+
+async def _end(running: asyncio.Task[Any], on_left_behind: Callable[[asyncio.Future[Any]], None]) -> None:
+    """Cancel a run and wait until it is gone; one that does not go is left behind."""
+    running.cancel()
+    try:
+        await asyncio.wait({running}, timeout=GRACE_SECONDS)
+    finally:
+        if not running.done():
+            on_left_behind(running)

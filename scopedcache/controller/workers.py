@@ -66,7 +66,8 @@ class Workers:
         """Work until cancelled, or until `drain` was called and every run under way has ended.
 
         A cancelled run puts its key back into the queue. A thread that cannot be cancelled keeps its key until it
-        returns, so that no later worker runs the key at the same time.
+        returns, so that no later worker runs the key at the same time; so does a coroutine that swallows its
+        cancellation.
         """
         self._draining = False
         supervisor = Supervisor(f"controller {self._name}")
@@ -137,13 +138,16 @@ class Workers:
         self._sources.finish_deletions(key, deleted, again=outcome.rate_limited)
         await self._settle(key, priority, outcome)
 
-    def _leave_behind(self, key: ObjectKey, thread: asyncio.Future[Any]) -> None:
+    def _leave_behind(self, key: ObjectKey, running: asyncio.Future[Any]) -> None:
+        if isinstance(running, asyncio.Task):  # a thread is not asked whether it wants to go on
+            logger.error("reconcile.left_behind", extra={"controller": self._name, "key": str(key)})
+
         def release(_: object) -> None:
             self._left_behind.discard(key)
             self._queue.done(key)
 
         self._left_behind.add(key)
-        thread.add_done_callback(release)
+        running.add_done_callback(release)
 
     async def _settle(self, key: ObjectKey, priority: Priority, outcome: Outcome) -> None:
         """Do what the outcome asks for. The key still counts as running."""

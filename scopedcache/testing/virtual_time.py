@@ -78,6 +78,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def __init__(self, start: float = 1000.0, *, busy_seconds: float = BUSY_SECONDS) -> None:
         self.jumping = _JumpingSelector(start, busy_seconds)
         self._born = datetime.now(UTC) - timedelta(seconds=start)
+        self._suspended = 0.0
         super().__init__(self.jumping)
 
     def time(self) -> float:
@@ -89,6 +90,15 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         What the library stamps (conditions, Leases, Events) carries it.
         """
         return self._born + timedelta(seconds=self.jumping.now)
+
+    def boot_time(self) -> float:
+        """Return the virtual time, and what the machine was suspended for."""
+        return self.jumping.now + self._suspended
+
+    def suspend(self, seconds: float) -> None:
+        """Suspend the machine: no timer of the loop sees that time, and clocks that count suspension do."""
+        self._suspended += seconds
+        self._born += timedelta(seconds=seconds)
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:
         """Wait for threads without a limit: since Python 3.12 there is one, and here it would be over at once."""
@@ -104,6 +114,11 @@ def run(main: Coroutine[Any, Any, T]) -> T:
 def now() -> float:
     """Return the virtual time."""
     return asyncio.get_running_loop().time()
+
+
+def suspend(seconds: float) -> None:
+    """Suspend the machine: no timer sees that time, and clocks that count suspension do."""
+    _virtual().suspend(seconds)
 
 
 async def idle() -> None:

@@ -5,6 +5,10 @@ Plain and synchronous: the clock and the record come in.
 The rules are client-go's (tools/leaderelection): a record counts as expired when it has not been seen to change for its
 own duration, by the local clock, so that the clocks of two machines are never compared. A leader that could not renew
 for the renew deadline stops leading by itself, well before anybody else may begin.
+
+Two things differ. A renewal that hangs gets company while there is time for another one. And a Lease that somebody
+deletes still counts for its duration with whoever has seen it: its leader writes it anew meanwhile. A candidate that
+has never seen it cannot know, and leads together with the leader until the next renewal of that, the retry period.
 """
 
 from __future__ import annotations
@@ -89,6 +93,7 @@ class Candidate:
         self.identity = identity
         self._election = election
         self._record: LeaseRecord | None = None
+        self._deleted: LeaseRecord | None = None  # the record of a Lease that is gone, as last seen
         self._changed = float("-inf")
         self._renewed = float("-inf")
         self.leading = False
@@ -100,7 +105,9 @@ class Candidate:
 
     def observe(self, record: LeaseRecord | None, now: float) -> None:
         """Take note of the Lease as it is; None where there is none."""
-        if record != self._record:
+        if record is None:
+            self._deleted = self._record or self._deleted
+        elif record != (self._record or self._deleted):
             self._changed = now
         self._record = record
 
@@ -108,12 +115,26 @@ class Candidate:
         """Say what to do with the Lease as last observed."""
         record = self._record
         if record is None:
-            return "create"
+            return "wait" if self._counts_still(now) else "create"
         if record.holder == self.identity:
             return "renew"
         if not record.holder or now >= self._changed + record.duration:
             return "take"
         return "wait"
+
+    def _counts_still(self, now: float) -> bool:
+        """Tell whether a Lease that was deleted is somebody's, who may lead and not know yet."""
+        deleted = self._deleted
+        if deleted is None or deleted.holder in ("", self.identity):
+            return False
+        return now < self._changed + deleted.duration
+
+    def patience_seconds(self, now: float) -> float:
+        """Return how long to wait for a renewal before another one is sent beside it.
+
+        Half of what is left: a slow server gets as much as it can, and one that hung has time for the last of them.
+        """
+        return max(self._election.retry_period, self.deadline - now) / 2
 
     def spec(self, wall: datetime) -> dict[str, Any]:
         """Return the spec that makes us the holder, or keeps us it."""

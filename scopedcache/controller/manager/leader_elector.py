@@ -1,7 +1,10 @@
 """Takes part in the election: reads and writes the Lease as `election_rules` decides.
 
 Whatever the API server answers ends no process: an attempt that fails is one that did not succeed, a refused one
-(403) too. A leader that cannot renew stops leading at the renew deadline and competes again.
+(403) too. A leader that cannot renew stops leading at the renew deadline and competes again. A Lease that cannot be
+read or written is told: in the log once for each cause, in `reason` for /readyz, and in the metrics.
+
+The clock counts suspension: a process that wakes after its Lease has expired does not believe that it leads.
 """
 
 from __future__ import annotations
@@ -17,21 +20,31 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from ... import metrics
-from ...clock import wall_time
-from ...errors import ConflictError, NotFoundError, ScopedCacheError
+from ...clock import boot_time, wall_time
+from ...errors import ConflictError, ForbiddenError, NotFoundError, ScopedCacheError
 from ...kinds import GVK
+from ..log_words import without_numbers
 from .election_rules import JITTER_FRACTION, Candidate, LeaderElection, LeaseRecord
+from .write_fence import WriteFence, unfenced
 
 if TYPE_CHECKING:
     from ...api import Client
 
 logger = logging.getLogger("scopedcache.controller")
 
+# One attempt that fails is nothing to be unready for.
+FAILURES_AT_MOST: Final = 1
+# What is left of a deadline when a timer that was set to it fires: nothing can be done in it.
+MOMENT_SECONDS: Final = 0.001
 LEASE: Final = GVK("coordination.k8s.io", "v1", "Lease")
 
 
 class LeaderElector:
-    """Drives one candidate over a client; belongs to the running loop."""
+    """Drives one candidate over a client; belongs to the running loop.
+
+    Args:
+        fence: opened with each renewal, closed when leading ends.
+    """
 
     def __init__(
         self,
@@ -41,20 +54,35 @@ class LeaderElector:
         instrumentation: metrics.Instrumentation = metrics.NULL,
         chance: Callable[[], float] = random.random,
         wall: Callable[[], datetime] = wall_time,
+        timer: Callable[[], float] = boot_time,
+        fence: WriteFence | None = None,
     ) -> None:
         self._client = client
         self._election = election
         self._instrumentation = instrumentation
         self._chance = chance
         self._wall = wall
-        self._now = asyncio.get_running_loop().time
+        self._now = timer
+        self._fence = fence or WriteFence(timer=timer)
         self._candidate = Candidate(election.identity or _default_identity(), election)
+        self._error: BaseException | None = None  # of the last attempt
+        self._failures = 0
         self._logged_error: str | None = None
         instrumentation.set(metrics.LEADING, 0, name=election.name)
 
     @property
     def leading(self) -> bool:
-        return self._candidate.leading
+        return self._candidate.leading and not self._candidate.must_step_down(self._now())
+
+    @property
+    def reason(self) -> str | None:
+        """Return why nobody can lead here, in words: the Lease cannot be read or written. None where it can."""
+        error = self._error
+        if error is None or self.leading:
+            return None
+        if self._failures <= FAILURES_AT_MOST and not isinstance(error, ForbiddenError | NotFoundError):
+            return None
+        return f"cannot take part in the election by Lease {self._election.namespace}/{self._election.name}: {error}"
 
     @property
     def identity(self) -> str:
@@ -63,7 +91,7 @@ class LeaderElector:
     async def acquire(self) -> None:
         """Compete until we lead."""
         while True:
-            await self._attempt(self._now() + self._election.renew_deadline)
+            await self._attempt(self._now() + self._election.renew_deadline, self._patience_seconds)
             if self._candidate.leading:
                 self._set_leading(True)
                 logger.info("leader.elected", extra=self._fields)
@@ -72,12 +100,15 @@ class LeaderElector:
 
     async def hold(self) -> None:
         """Renew for as long as that works; return when we lead no more."""
+        begun = self._now()
         while True:
-            await asyncio.sleep(min(self._election.retry_period, max(0.0, self._candidate.deadline - self._now())))
-            await self._attempt(self._candidate.deadline)
-            if self._candidate.must_step_down(self._now()):
-                self._candidate.step_down()
-                self._set_leading(False)
+            due = min(begun + self._election.retry_period, self._candidate.deadline)
+            await asyncio.sleep(max(0.0, due - self._now()))
+            begun = self._now()
+            if self._candidate.deadline - begun > MOMENT_SECONDS:
+                await self._attempt(self._candidate.deadline, self._candidate.patience_seconds)
+            if self._candidate.must_step_down(self._now() + MOMENT_SECONDS):
+                self._step_down()
                 logger.info("leader.lost", extra=self._fields)
                 return
 
@@ -86,13 +117,13 @@ class LeaderElector:
         record = self._candidate.record
         if not self._candidate.leading or record is None:
             return
-        self._candidate.step_down()
+        self._step_down()
         try:
-            async with asyncio.timeout(self._election.retry_period):
-                await self._client.update(self._lease(self._candidate.release_spec(self._wall()), record.version))
+            with unfenced():
+                async with asyncio.timeout(self._election.retry_period):
+                    await self._client.update(self._lease(self._candidate.release_spec(self._wall()), record.version))
         except (ScopedCacheError, TimeoutError) as error:
-            logger.warning("leader.not_released", extra={"lease": self._election.name, "error": str(error)})
-        self._set_leading(False)
+            logger.warning("leader.not_released", extra={**self._fields, "error": str(error)})
         logger.info("leader.released", extra=self._fields)
 
     def state(self) -> dict[str, Any]:
@@ -103,26 +134,49 @@ class LeaderElector:
             "identity": self.identity,
             "leading": self.leading,
             "holder": (record.holder or None) if record else None,
+            "error": None if self._error is None else _words(self._error),
         }
 
-    async def _attempt(self, until: float) -> None:
-        """Try once to become, or to remain, the leader; a failure is logged when it is a new one."""
+    async def _attempt(self, until: float, patience: Callable[[float], float]) -> None:
+        """Try to become, or to remain, the leader; a failure is logged when it is a new one.
+
+        A request that hangs is waited for up to `until`, and gets company after each pause that `patience` returns: it
+        may be lost, and it may be slow. They write from the same version, so one of them counts at most.
+        """
+        began = self._now()
+        tries: set[asyncio.Task[None]] = set()
+        ended: set[asyncio.Task[None]] = set()
         try:
-            async with asyncio.timeout_at(until):
-                await self._try()
-            self._logged_error = None
-        except (ScopedCacheError, TimeoutError) as error:
-            self._log_once(error)
-        except Exception as error:
-            logger.error("leader.attempt_failed", extra={"lease": self._election.name}, exc_info=error)
+            while not ended and until - (now := self._now()) > MOMENT_SECONDS:
+                with unfenced():
+                    tries.add(asyncio.create_task(self._try(), name="lease"))
+                pause = min(until - now, patience(now))
+                ended, _ = await asyncio.wait(tries, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for one in tries:
+                one.cancel()
+            await asyncio.gather(*tries, return_exceptions=True)
+        errors = [one.exception() for one in ended if not one.cancelled()]
+        if not ended:
+            self._note_failure(TimeoutError(f"no answer in {self._now() - began:g} s"))
+        elif None in errors:
+            self._error, self._failures, self._logged_error = None, 0, None
+        else:
+            self._note_failure(errors[0])
+
+    def _patience_seconds(self, now: float) -> float:
+        return max(self._election.retry_period, self._election.renew_deadline / 2)
 
     async def _try(self) -> None:
         # A leader knows the record it wrote: one request instead of two, and a conflict tells where that is wrong.
         if not self._candidate.leading:
             await self._look()
+        had_one = self._candidate.record is not None
         try:
             await self._write()
-        except (ConflictError, NotFoundError):
+        except (ConflictError, NotFoundError) as error:
+            if isinstance(error, NotFoundError) and not had_one:
+                raise  # it is not the Lease that is not there, but its namespace
             await self._look()
             if self._candidate.leading and not self._candidate.must_step_down(self._now()):
                 await self._write()
@@ -146,6 +200,7 @@ class LeaderElector:
         else:
             written = await self._client.update(self._lease(spec, record.version))
         self._candidate.note_written(LeaseRecord.of(written), sent, self._now())
+        self._fence.open_until(self._candidate.deadline)
 
     def _lease(self, spec: dict[str, Any], version: str | None) -> dict[str, Any]:
         metadata = {"name": self._election.name, "namespace": self._election.namespace}
@@ -157,19 +212,36 @@ class LeaderElector:
         # Candidates that began together do not stay together.
         await asyncio.sleep(self._election.retry_period * (1 + JITTER_FRACTION * self._chance()))
 
-    def _log_once(self, error: BaseException) -> None:
-        words = f"{type(error).__name__}: {error}"
-        if words != self._logged_error:
-            self._logged_error = words
-            logger.warning("leader.attempt_failed", extra={"lease": self._election.name, "error": words})
+    def _step_down(self) -> None:
+        self._candidate.step_down()
+        self._fence.close()
+        self._set_leading(False)
+
+    def _note_failure(self, error: BaseException | None) -> None:
+        assert error is not None
+        self._error = error
+        self._failures += 1
+        self._instrumentation.increment(metrics.LEASE_FAILURES, name=self._election.name)
+        words = without_numbers(_words(error))
+        if words == self._logged_error:
+            return
+        self._logged_error = words
+        if isinstance(error, ScopedCacheError | TimeoutError):
+            logger.warning("leader.attempt_failed", extra={**self._fields, "error": _words(error)})
+        else:
+            logger.error("leader.attempt_failed", extra=self._fields, exc_info=error)
 
     def _set_leading(self, leading: bool) -> None:
         self._instrumentation.set(metrics.LEADING, float(leading), name=self._election.name)
 
     @property
     def _fields(self) -> dict[str, str]:
-        return {"lease": self._election.name, "identity": self.identity}
+        return {"lease": self._election.name, "namespace": self._election.namespace, "identity": self.identity}
 
 
 def _default_identity() -> str:
     return f"{socket.gethostname()}_{os.getpid()}_{secrets.token_hex(4)}"
+
+
+def _words(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"

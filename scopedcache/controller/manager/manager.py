@@ -1,11 +1,13 @@
 """Runs an operator: probes, caches, leadership, workers, in that order; and ends it in the opposite one.
 
 It promises:
-- The caches are warm before leadership is sought, and stay warm while somebody else leads.
-- Workers run only while this process leads; lost leadership ends them at once and competes again.
+- The caches of a controller are warm before leadership is sought, and stay warm while somebody else leads. Each
+  controller begins when its own are, whatever keeps another one.
+- Workers run only while this process leads; lost leadership ends them at once and competes again. What they have left
+  behind, in threads too, sends no write through the cache's client any more (`write_fence.py`).
 - Of everything it runs, only the failure of a runnable ends it. Reconcilers, permissions and the API server do not.
-- It stops within its limit: no new reconciles, those under way may end, then the Lease is given up, so that the next
-  leader begins when nobody works any more.
+- It stops within its limit, whatever code of others does: no new reconciles, those under way may end, then the Lease is
+  given up, so that the next leader begins when nobody works any more.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import AsyncExitStack, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -23,8 +26,10 @@ from ...supervisor import Supervisor
 from ..controller import Controller
 from ..reporting.event_recorder import EventRecorder
 from .bind_address import BindAddress
+from .bounded_tasks import BoundedTasks
 from .election_rules import LeaderElection
 from .leader_elector import LeaderElector
+from .write_fence import WriteFence, unfenced
 
 if TYPE_CHECKING:
     from ...cache import ScopedCache
@@ -36,6 +41,8 @@ logger = logging.getLogger("scopedcache.controller")
 STOP_TIMEOUT_SECONDS: Final = 30.0
 # Events are a courtesy: they get this long at the end.
 FLUSH_TIMEOUT_SECONDS: Final = 2.0
+# What is cancelled ends at once, unless it swallows that; workers give their reconciles a second.
+GRACE_SECONDS: Final = 1.5
 
 
 @attrs.frozen
@@ -76,6 +83,9 @@ class Manager:
         instrumentation: takes the numbers; Counters of its own, unless told otherwise. `/metrics` shows Counters alone;
             give the cache the same ones to see its numbers there too.
         name: who speaks in Kubernetes Events.
+
+    Raises:
+        ValueError: two controllers have one name.
     """
 
     def __init__(
@@ -92,6 +102,7 @@ class Manager:
         name: str = "scopedcache",
     ) -> None:
         self.controllers = tuple(controllers)
+        _check_names(self.controllers)
         self._cache = cache
         self._election = leader_election
         self._health = None if health_address is None else BindAddress.parse(health_address)
@@ -101,6 +112,7 @@ class Manager:
         self.instrumentation = metrics.Counters() if instrumentation is None else instrumentation
         self._name = name
         self._elector: LeaderElector | None = None
+        self._recorder: EventRecorder | None = None
         self._stopping = asyncio.Event()
         self._servers: tuple[HealthServer, ...] = ()
 
@@ -110,10 +122,14 @@ class Manager:
         Raises:
             ConfigurationError: an address cannot be listened on.
             Exception: what a runnable raised (in a group, where several did).
+
+        The Lease is given up last of all.
         """
         stop = stop or asyncio.Event()
         self._stopping = asyncio.Event()
-        recorder = EventRecorder(self._cache.client, controller=self._name, instrumentation=self.instrumentation)
+        client = self._cache.client
+        recorder = EventRecorder(client, controller=self._name, instrumentation=self.instrumentation)
+        self._recorder = recorder
         async with AsyncExitStack() as stack:
             await self._listen(stack)
             supervisor = Supervisor("manager")
@@ -124,22 +140,24 @@ class Manager:
                 stack.callback(controller.end)
                 supervisor.start_guarded(f"sources of {controller.name}", controller.watch)
             if self._election is not None:
-                self._elector = LeaderElector(self._cache.client, self._election, instrumentation=self.instrumentation)
+                fence = WriteFence()
+                client.add_write_fence(fence)
+                stack.callback(client.remove_write_fence, fence)
+                self._elector = LeaderElector(client, self._election, instrumentation=self.instrumentation, fence=fence)
             logger.info("manager.started", extra={"controllers": [c.name for c in self.controllers]})
             try:
                 await self._run_all(stop)
-            except BaseExceptionGroup as group:
-                raise _single(group) from None
             finally:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(FLUSH_TIMEOUT_SECONDS):
-                        await recorder.flush()
                 logger.info("manager.stopped")
 
     @property
     def ready(self) -> bool:
-        """Tell whether every controller can see its kind in some place. Waiting for leadership is ready too."""
-        return all(controller.ready for controller in self.controllers)
+        """Tell whether every controller can see its kind in some place. Waiting for leadership is ready too.
+
+        Not so where nobody can lead: the Lease cannot be read or written.
+        """
+        can_lead = self._elector is None or self._elector.reason is None
+        return can_lead and all(controller.ready for controller in self.controllers)
 
     @property
     def leading(self) -> bool:
@@ -154,6 +172,8 @@ class Manager:
         """Return what /readyz shows."""
         snapshot = self._cache.snapshot()
         reasons = {reason for controller in self.controllers for reason in controller.reasons}
+        if self._elector is not None and self._elector.reason is not None:
+            reasons.add(self._elector.reason)
         reasons |= {str(scope.error) for scope in snapshot.waiting if scope.error is not None}
         return {
             "leader": self._elector.state() if self._elector else None,
@@ -181,18 +201,25 @@ class Manager:
         self._servers = tuple(servers)
 
     async def _run_all(self, stop: asyncio.Event) -> None:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(run(), name=run.name) for run in self._runnables if not run.leader_only]
-            leading = group.create_task(self._lead(), name="leading")
-            await stop.wait()
+        tasks = BoundedTasks(grace=GRACE_SECONDS)
+        leading = tasks.start("leading", self._lead)
+        with unfenced():  # what runs everywhere is no leader's work
+            for runnable in self._runnables:
+                if not runnable.leader_only:
+                    tasks.start(runnable.name, runnable)
+        stopped = tasks.start("stop", lambda: _wait(stop))
+        try:
+            await tasks.wait_unless_failed(stopped)
             self._stopping.set()
-            await asyncio.wait({leading})
-            for task in tasks:
-                task.cancel()
+            await tasks.wait_unless_failed(leading)
+        finally:
+            await tasks.end([leading])
+            await tasks.end()
+        tasks.raise_failures()
 
     async def _lead(self) -> None:
         """Work while we lead, until stopped."""
-        await self._unless_stopped(self._warm())
+        await self._unless_stopped(self._wait_warm())
         elector = self._elector
         if elector is None:
             if not self._stopping.is_set():
@@ -206,12 +233,20 @@ class Manager:
         finally:
             await elector.release()
 
-    async def _warm(self) -> None:
-        await asyncio.gather(*(controller.wait_settled() for controller in self.controllers))
+    async def _wait_warm(self) -> None:
+        """Wait until one controller could work: the others' trouble is no reason to wait."""
+        waiting = [asyncio.create_task(controller.wait_settled()) for controller in self.controllers]
+        try:
+            if waiting:
+                await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in waiting:
+                task.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
 
     async def _work_while_leading(self, elector: LeaderElector) -> None:
-        holding = asyncio.create_task(elector.hold())
-        working = asyncio.create_task(self._work())
+        holding = asyncio.create_task(elector.hold(), name="hold")
+        working = asyncio.create_task(self._work(), name="work")
         try:
             await asyncio.wait({holding, working}, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -224,18 +259,37 @@ class Manager:
 
     async def _work(self) -> None:
         """Run workers and leader-only runnables; when stopped, let what is under way end."""
-        async with asyncio.TaskGroup() as group:
-            others = [group.create_task(run(), name=run.name) for run in self._runnables if run.leader_only]
-            working = [group.create_task(c.work(), name=f"work {c.name}") for c in self.controllers]
-            await self._stopping.wait()
+        tasks = BoundedTasks(grace=GRACE_SECONDS)
+        for runnable in self._runnables:
+            if runnable.leader_only:
+                tasks.start(runnable.name, runnable)
+        working = [tasks.start(f"work {c.name}", partial(self._work_of, c)) for c in self.controllers]
+        stopped = tasks.start("stop", lambda: _wait(self._stopping))
+        try:
+            await tasks.wait_unless_failed(stopped)
             for controller in self.controllers:
                 controller.drain()
-            if working:
+            if working and stopped.done():
                 _, late = await asyncio.wait(working, timeout=self._stop_timeout)
                 for task in late:
                     logger.warning("manager.stop_timeout", extra={"task": task.get_name()})
-            for task in (*working, *others):
-                task.cancel()
+        finally:
+            await tasks.end()
+            await self._flush_events()
+        tasks.raise_failures()
+
+    async def _work_of(self, controller: Controller) -> None:
+        """Work as soon as the controller's own caches are warm."""
+        await self._unless_stopped(controller.wait_settled())
+        if not self._stopping.is_set():
+            await controller.work()
+
+    async def _flush_events(self) -> None:
+        """Post what is recorded, while we lead still."""
+        if self._recorder is not None and self.leading:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(FLUSH_TIMEOUT_SECONDS):
+                    await self._recorder.flush()
 
     async def _unless_stopped(self, work: Awaitable[None]) -> None:
         """Wait for `work`, or for the stop, whatever comes first."""
@@ -265,9 +319,13 @@ class _Scrape:
         return iter(self.counters)
 
 
-def _single(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Return the one exception in a group of groups, or the group where there are several."""
-    if len(group.exceptions) > 1:
-        return group
-    only = group.exceptions[0]
-    return _single(only) if isinstance(only, BaseExceptionGroup) else only
+async def _wait(event: asyncio.Event) -> None:
+    await event.wait()
+
+
+def _check_names(controllers: Iterable[Controller]) -> None:
+    names: set[str] = set()
+    for controller in controllers:
+        if controller.name in names:
+            raise ValueError(f"two controllers are called {controller.name!r}: give one of them another name=")
+        names.add(controller.name)

@@ -57,6 +57,36 @@ def test_the_times_written_in_a_lease_do_not_matter_only_that_they_change(me):
     assert me.decide(125.0) == "take"
 
 
+def test_a_deleted_lease_counts_for_its_duration_with_who_has_seen_it(me):
+    me.observe(THEIRS, 100)
+    me.observe(None, 103)
+    me.observe(None, 110)
+
+    assert me.decide(114.9) == "wait"
+    assert me.decide(115.0) == "create"
+
+
+def test_a_deleted_lease_of_our_own_or_of_nobody_is_created_at_once(me):
+    for holder in ("me", ""):
+        me.observe(attrs.evolve(THEIRS, holder=holder), 100)
+        me.observe(None, 101)
+        assert me.decide(101) == "create"
+
+
+def test_a_deleted_lease_that_is_written_anew_as_it_was_has_not_been_renewed(me):
+    me.observe(THEIRS, 100)
+    me.observe(None, 103)
+    me.observe(THEIRS, 110)
+
+    assert me.decide(115.0) == "take"
+
+
+def test_a_renewal_that_hangs_gets_company_while_there_is_time(me):
+    won(me, 100)
+
+    assert [me.patience_seconds(moment) for moment in (102, 106, 108, 109.5)] == [4, 2, 1, 1]
+
+
 def test_a_touch_of_the_lease_that_renews_nothing_does_not_prolong_it(me):
     me.observe(THEIRS, 100)
     me.observe(attrs.evolve(THEIRS, version="2"), 110)

@@ -6,6 +6,8 @@ import pytest
 
 from scopedcache.controller.manager.election_rules import LeaderElection
 from scopedcache.controller.manager.leader_elector import LeaderElector
+from scopedcache.metrics import LEASE_FAILURES
+from tests.unit.clock import suspend
 from tests.unit.cluster import LEASE, NEVER_SECONDS
 
 
@@ -93,6 +95,140 @@ async def test_a_short_outage_costs_nothing(w):
     assert me.leading
     holding.cancel()
     await asyncio.wait([holding])
+
+
+@pytest.mark.parametrize("begins", [1.9, 0.5])
+async def test_a_server_that_hangs_for_nine_seconds_costs_no_leadership(w, begins):
+    me = elector(w, "me")
+    await me.acquire()
+    holding = asyncio.create_task(me.hold())
+    await asyncio.sleep(20 + begins)
+    hung = w.server.trouble(LEASE, latency=NEVER_SECONDS)
+    await asyncio.sleep(9 - begins)  # the last renewal was up to two seconds before
+    hung.over()
+    await asyncio.sleep(60)
+
+    assert me.leading
+    holding.cancel()
+    await asyncio.wait([holding])
+
+
+async def test_one_request_that_hangs_is_given_up_and_sent_again(w):
+    me = elector(w, "me")
+    await me.acquire()
+    hung = w.server.trouble(LEASE, latency=NEVER_SECONDS, times=1)
+    holding = asyncio.create_task(me.hold())
+    await asyncio.sleep(60)
+
+    assert (me.leading, hung.struck) == (True, 1)
+    holding.cancel()
+    await asyncio.wait([holding])
+
+
+async def test_a_renewal_that_takes_four_seconds_each_time_keeps_leading(w):
+    me = elector(w, "me")
+    await me.acquire()
+    w.server.trouble(LEASE, latency=3.9)
+    holding = asyncio.create_task(me.hold())
+    await asyncio.sleep(120)
+
+    assert me.leading
+    holding.cancel()
+    await asyncio.wait([holding])
+
+
+async def test_a_process_that_was_suspended_past_its_deadline_does_not_lead(w):
+    me = elector(w, "me")
+    await me.acquire()
+    suspend(11)
+    assert not me.leading
+    await me.hold()
+
+    assert (me.leading, now() <= 2.0) == (False, True)
+
+
+# -- what is told --------------------------------------------------------------------------------------------------
+
+
+def said(caplog):
+    """Return how loud what was said of attempts that failed."""
+    found = (record for record in caplog.records if record.message == "leader.attempt_failed")
+    return [(record.levelname, vars(record)["lease"], vars(record)["namespace"]) for record in found]
+
+
+@pytest.mark.parametrize("why", ["no right", "no namespace"])
+async def test_a_lease_that_cannot_be_had_is_said_once_and_is_a_reason_not_to_be_ready(w, caplog, counters, why):
+    place = "nowhere" if why == "no namespace" else "system"
+    if why == "no right":
+        w.rights[LEASE].revoke()
+    me = LeaderElector(w.client, LeaderElection("lease", namespace=place), instrumentation=counters)
+    competing = asyncio.create_task(me.acquire())
+    await asyncio.sleep(600)
+
+    assert said(caplog) == [("WARNING", "lease", place)]
+    assert me.reason is not None
+    assert f"{place}/lease" in me.reason
+    assert me.state()["error"] is not None
+    assert counters.value(LEASE_FAILURES, name="lease") > 100
+    if why == "no right":
+        w.rights[LEASE].restore()
+    else:
+        w.server.embedded.create_namespace(place)
+    await asyncio.wait_for(competing, 10)
+    assert {"reason": me.reason, "error": me.state()["error"]} == {"reason": None, "error": None}
+
+
+async def test_one_answer_that_is_missing_is_no_reason_and_more_of_them_are(w):
+    me = elector(w, "me")
+    lost = w.server.trouble(LEASE, refuse=True)
+    competing = asyncio.create_task(me.acquire())
+    await asyncio.sleep(1)
+    assert me.reason is None
+    await asyncio.sleep(10)
+    assert me.reason is not None
+    lost.over()
+    await competing
+    assert me.reason is None
+
+
+# -- a Lease that somebody deletes ---------------------------------------------------------------------------------
+
+
+async def test_who_has_seen_a_lease_does_not_take_it_for_gone_while_it_counts(w):
+    me, other = elector(w, "me"), elector(w, "other")
+    await me.acquire()
+    waiting = asyncio.create_task(other.acquire())
+    await asyncio.sleep(1)
+    w.server.remove(LEASE, "lease", "system")  # and its leader never comes back
+    await waiting
+
+    assert now() >= 15.0
+
+
+async def test_a_leader_writes_a_deleted_lease_anew_before_anybody_else_does(w):
+    me, other = elector(w, "me"), elector(w, "other")
+    await me.acquire()
+    holding, waiting = asyncio.create_task(me.hold()), asyncio.create_task(other.acquire())
+    for _ in range(20):
+        await asyncio.sleep(7.3)
+        w.server.remove(LEASE, "lease", "system")
+        assert (me.leading, other.leading) == (True, False)
+    await asyncio.sleep(10)
+
+    assert (me.leading, other.leading, w.lease()["holderIdentity"]) == (True, False, "me")
+    holding.cancel()
+    waiting.cancel()
+    await asyncio.wait([holding, waiting])
+
+
+async def test_a_lease_that_was_given_up_and_then_deleted_is_free(w):
+    me, other = elector(w, "me"), elector(w, "other")
+    await me.acquire()
+    await me.release()
+    w.server.remove(LEASE, "lease", "system")
+    await other.acquire()
+
+    assert now() == 0.0
 
 
 async def test_a_defect_on_the_way_ends_leading_at_the_renew_deadline_too(w):

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import signal
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import aiohttp
 import pytest
@@ -14,7 +14,7 @@ from scopedcache.controller.manager.manager import Manager, Runnable
 from scopedcache.controller.manager.stop_signals import stop_signals
 from scopedcache.errors import ConfigurationError
 from scopedcache.metrics import LEADING, Counters
-from tests.unit.cluster import LEASE, MEMCACHED
+from tests.unit.cluster import LEASE, MEMCACHED, NEVER_SECONDS, POD
 
 real = pytest.mark.asyncio(loop_factories=["real"])
 
@@ -146,6 +146,81 @@ async def test_a_runnable_that_ends_well_ends_nothing_else(w, diary):
         await asyncio.sleep(1)
 
     assert diary.entries == ["once", "begin m", "end m"]
+
+
+async def test_one_controllers_trouble_delays_no_other(w, diary):
+    w.memcached()
+    w.rights[POD].revoke()
+    w.server.trouble(POD, latency=NEVER_SECONDS)
+    stuck = Controller(for_=POD.gvk, reconcile=diary)
+    manager = Manager(w.cache, controllers=[stuck, controller(diary)], leader_election=election("me"))
+    async with running(manager):
+        assert diary.entries == ["begin m", "end m"]
+
+
+async def test_two_controllers_of_one_kind_need_two_names(w, diary):
+    with pytest.raises(ValueError, match="two controllers are called 'memcached'"):
+        Manager(w.cache, controllers=[controller(diary), controller(diary)])
+
+    Manager(w.cache, controllers=[controller(diary), controller(diary, name="other")])
+
+
+class Stubborn:
+    """Swallows its cancellation, until it is released."""
+
+    def __init__(self):
+        self.released = asyncio.Event()
+
+    async def __call__(self, request=None):
+        while not self.released.is_set():
+            with suppress(asyncio.CancelledError):
+                await self.released.wait()
+
+
+@pytest.mark.parametrize("who", ["a reconcile", "a runnable", "a runnable of the leader"])
+@pytest.mark.parametrize("elected", [True, False])
+async def test_it_stops_within_its_limit_whoever_swallows_a_cancellation(w, diary, caplog, who, elected):
+    stubborn = Stubborn()
+    w.memcached()
+    manager = Manager(
+        w.cache,
+        controllers=[Controller(for_=MEMCACHED.gvk, reconcile=stubborn if who == "a reconcile" else diary)],
+        runnables=[] if who == "a reconcile" else [Runnable(stubborn, leader_only="leader" in who, name="stubborn")],
+        leader_election=election("me") if elected else None,
+        stop_timeout=10,
+    )
+    async with running(manager):
+        pass
+
+    assert asyncio.get_running_loop().time() <= 1 + 10 + 2
+    assert any(record.message.endswith(".left_behind") for record in caplog.records)
+    stubborn.released.set()
+    await asyncio.sleep(1)
+
+
+async def test_its_own_cancellation_is_not_held_up_by_who_swallows_it(w):
+    stubborn = Stubborn()
+    task = asyncio.create_task(Manager(w.cache, runnables=[stubborn]).run())
+    await asyncio.sleep(1)
+    task.cancel()
+    await asyncio.wait([task])
+
+    assert task.cancelled()
+    assert asyncio.get_running_loop().time() <= 1 + 2
+    stubborn.released.set()
+    await asyncio.sleep(1)
+
+
+async def test_where_nobody_can_lead_it_is_not_ready_and_says_why(w, diary):
+    refused = w.server.trouble(LEASE, code=403)
+    manager = Manager(w.cache, controllers=[controller(diary)], leader_election=election("me"))
+    async with running(manager):
+        assert not manager.ready
+        assert manager.state()["degraded"]
+        assert any("Lease system/lease" in reason for reason in manager.state()["reasons"])
+        refused.over()
+        await asyncio.sleep(10)
+        assert (manager.ready, manager.state()["reasons"]) == (True, [])
 
 
 # -- leadership ----------------------------------------------------------------------------------------------------

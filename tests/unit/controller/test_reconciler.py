@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import threading
+from contextlib import suppress
 
 import pytest
 
@@ -145,6 +146,23 @@ async def test_an_error_raised_on_the_way_out_at_the_deadline_is_still_a_time_ou
             raise ValueError("while cleaning up") from None
 
     assert (await call(reconcile, deadline=30)).ending == "timeout"
+
+
+async def test_a_coroutine_that_swallows_its_cancellation_is_left_behind_and_known():
+    released = asyncio.Event()
+    left: list[asyncio.Future[bool]] = []
+
+    async def reconcile(request):
+        while not released.is_set():
+            with suppress(asyncio.CancelledError):
+                await released.wait()
+
+    outcome = await call(reconcile, deadline=30, on_left_behind=left.append)
+
+    assert (outcome.ending, [run.done() for run in left]) == ("timeout", [False])
+    assert asyncio.get_running_loop().time() <= 30 + 2
+    released.set()
+    await left[0]
 
 
 async def test_a_time_out_of_its_own_is_not_ours():

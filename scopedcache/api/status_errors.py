@@ -31,10 +31,10 @@ def error_of(
     """Turn an answer that is no success into the error to raise.
 
     Only `application/json` bodies of `kind: Status` speak for the API server; a 403 page of a proxy is a transport
-    error, and tells nothing about rights.
+    error, and tells nothing about rights. A 401 is a 401 whatever its body: gateways that check tokens have their own.
     """
     said = decode_status(body) if content_type.endswith("json") else None
-    if said is None and status in (401, 403):
+    if said is None and status == 403:
         words = body[:200].decode(errors="replace").strip()
         return TransportError(f"{status} from something that is not the API server ({content_type}): {words}")
     return of_status(info, status, said or Status(message=_plain(body, content_type)), headers)

@@ -144,8 +144,15 @@ def _answer(plugin: ExecPlugin, printed: bytes) -> _ExecCredential:
 def _seconds_left(plugin: ExecPlugin, until: str | None, now: datetime) -> float:
     if not until:
         return math.inf
+    moment = _moment(until)
+    if moment is None:
+        raise ConfigurationError(f"{_named(plugin)} printed an expirationTimestamp that is no time")
+    return moment.timestamp() - now.timestamp()
+
+
+def _moment(text: str) -> datetime | None:
     try:
-        moment = datetime.fromisoformat(until)
+        moment = datetime.fromisoformat(text)
     except ValueError:
-        raise ConfigurationError(f"{_named(plugin)} printed an expirationTimestamp that is no time") from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - now.timestamp()
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

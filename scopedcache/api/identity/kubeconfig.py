@@ -20,7 +20,7 @@ from ...errors import ConfigurationError
 from . import proxies
 from .documents import Cluster, Context, Document, Exec, User, from_base64
 from .impersonation import headers_for
-from .redaction import without_password
+from .redaction import url_parts, without_password
 from .rest_config import (
     BasicAuth,
     ClientCertificate,
@@ -137,15 +137,14 @@ def server_url(server: str) -> tuple[str, BasicAuth | None]:
         ConfigurationError: it is no http(s) URL.
     """
     shown = without_password(server)
-    try:
-        parts = urlsplit(server)
-        if not parts.scheme or not parts.netloc:  # host:port is plain http for kubectl, whatever stands beside it
-            parts = urlsplit(f"http://{server}")
-            if parts.path not in ("", "/"):
-                raise ConfigurationError(f"the server address {shown!r} is not an http(s) URL")
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        raise ConfigurationError(f"the server address {shown!r} is not a URL") from None
+    parts = url_parts(server)
+    if parts is not None and not (parts.scheme and parts.netloc):  # host:port is plain http for kubectl
+        parts = url_parts(f"http://{server}")
+        if parts is not None and parts.path not in ("", "/"):
+            raise ConfigurationError(f"the server address {shown!r} is not an http(s) URL")
+    if parts is None:
+        raise ConfigurationError(f"the server address {shown!r} is not a URL")
+    host, port = parts.hostname, parts.port
     if parts.scheme not in ("http", "https") or not host:
         raise ConfigurationError(f"the server address {shown!r} is not an http(s) URL")
     login = None

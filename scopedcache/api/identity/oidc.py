@@ -6,12 +6,11 @@ import base64
 import binascii
 import ipaddress
 from typing import Final
-from urllib.parse import urlsplit
 
 import msgspec
 
 from ...errors import ConfigurationError
-from .redaction import without_password
+from .redaction import url_parts
 from .rest_config import OpenIdConnect
 
 # client-go takes an ID token for expired so long before it is: clocks differ.
@@ -38,13 +37,10 @@ def seconds_left(id_token: str, now: float) -> float:
         ConfigurationError: it is not a JSON Web Token.
     """
     parts = id_token.split(".")
-    try:
-        if len(parts) != 3:
-            raise ValueError
-        payload = base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4))
-        return msgspec.json.decode(payload, type=_Claims).exp - EXPIRY_MARGIN_SECONDS - now
-    except (ValueError, binascii.Error, msgspec.DecodeError):
-        raise ConfigurationError("the id-token of the auth-provider 'oidc' is not a JSON Web Token") from None
+    claims = _claims(parts[1]) if len(parts) == 3 else None
+    if claims is None:
+        raise ConfigurationError("the id-token of the auth-provider 'oidc' is not a JSON Web Token")
+    return claims.exp - EXPIRY_MARGIN_SECONDS - now
 
 
 def discovery_url(login: OpenIdConnect) -> str:
@@ -79,14 +75,15 @@ def checked(url: str, field: str) -> str:
     Raises:
         ConfigurationError: it is none.
     """
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-    except ValueError:
-        raise ConfigurationError(f"the {field} of the auth-provider 'oidc' is not a URL") from None
+    parts = url_parts(url)
+    if parts is None:
+        raise ConfigurationError(f"the {field} of the auth-provider 'oidc' is not a URL")
+    host = parts.hostname or ""
     if host and (parts.scheme == "https" or (parts.scheme == "http" and _is_here(host))):
         return url
-    raise ConfigurationError(f"the {field} of the auth-provider 'oidc' is not an https URL: {without_password(url)!r}")
+    raise ConfigurationError(
+        f"the {field} of the auth-provider 'oidc' is not an https URL: {f'{parts.scheme}://{host}'!r}"
+    )
 
 
 def _is_here(host: str) -> bool:
@@ -94,3 +91,10 @@ def _is_here(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _claims(payload: str) -> _Claims | None:
+    try:
+        return msgspec.json.decode(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)), type=_Claims)
+    except (ValueError, binascii.Error, msgspec.DecodeError):
+        return None

@@ -9,7 +9,7 @@ from typing import Final
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from ...errors import ConfigurationError
-from .redaction import without_password
+from .redaction import url_parts, without_password
 
 _SUPPORTED: Final = ("http", "https")
 _PORTS: Final = {"http": 80, "https": 443}
@@ -21,13 +21,11 @@ def checked(url: str) -> str:
     Raises:
         ConfigurationError: it is none that can be used; `socks5` is named.
     """
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        raise ConfigurationError("the address of the proxy is not a URL") from None
+    parts = url_parts(url)
+    if parts is None:
+        raise ConfigurationError("the address of the proxy is not a URL")
     shown = without_password(url)
-    if parts.scheme not in _SUPPORTED or not host:
+    if parts.scheme not in _SUPPORTED or not parts.hostname:
         raise ConfigurationError(f"the proxy {shown!r} is not an http(s) proxy: no other kind is supported")
     return url
 

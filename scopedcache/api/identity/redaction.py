@@ -11,6 +11,7 @@ import re
 import ssl
 from collections.abc import Iterable
 from typing import Final
+from urllib.parse import SplitResult, urlsplit
 
 HIDDEN: Final = "[hidden]"
 # A plugin's last words are at the end; an error should still fit on a screen.
@@ -21,7 +22,7 @@ _SHORT_SECRET_CHARS: Final = 8
 
 _ESCAPES = re.compile(r"\x1b(\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)?|.)")
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
-_JWT = re.compile(r"\b[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*")
+_JWT = re.compile(r"\b[A-Za-z0-9_=-]{8,}\.[A-Za-z0-9_=-]{8,}\.[A-Za-z0-9_=-]*")
 # Long and of mixed kinds: what people do not type. Words, paths and host names have separators.
 _OPAQUE = re.compile(r"(?=[A-Za-z0-9+_=~-]*[0-9])(?=[A-Za-z0-9+_=~-]*[A-Za-z])[A-Za-z0-9+_=~-]{32,}")
 _NAMED = re.compile(
@@ -37,6 +38,16 @@ def without_password(url: str) -> str:
     scheme, mark, rest = url.rpartition("://")
     place, slash, path = rest.partition("/")
     return f"{scheme}{mark}{place.rpartition('@')[2]}{slash}{path.partition('?')[0]}"
+
+
+def url_parts(url: str) -> SplitResult | None:
+    """Return the parts of a URL, None where it is none; what Python says of a broken one quotes the password."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.hostname, parts.port
+    except ValueError:
+        return None
+    return parts
 
 
 def words_of_program(text: str, secrets: Iterable[str] = ()) -> str:
@@ -71,9 +82,9 @@ def hide_bytes(body: bytes, secrets: Iterable[str]) -> bytes:
 def words_of_system(error: BaseException) -> str:
     """Return what the system says about a failure, never the error's own text: that may quote what it was given."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        return error.verify_message
+        return getattr(error, "verify_message", None) or "it is not trusted"
     if isinstance(error, ssl.SSLError):
-        return f"TLS: {(error.reason or 'failed').lower().replace('_', ' ')}"
+        return f"TLS: {(getattr(error, 'reason', None) or 'failed').lower().replace('_', ' ')}"
     if isinstance(error, OSError):
         if error.errno is not None and error.errno in errno.errorcode:
             return os.strerror(error.errno)

@@ -81,7 +81,7 @@ class ExecPlugin:
     interactive_mode: InteractiveMode
     args: tuple[str, ...] = attrs.field(default=(), repr=False)
     env: tuple[tuple[str, str], ...] = attrs.field(default=(), repr=False)
-    install_hint: str = ""
+    install_hint: str = attrs.field(default="", repr=False)
     provide_cluster_info: bool = False
     # The cluster's extension `client.authentication.k8s.io/exec`, handed on as it is.
     cluster_config: Any = attrs.field(default=None, repr=False)
@@ -92,7 +92,7 @@ class ExecPlugin:
 class OpenIdConnect:
     """`auth-provider: oidc`."""
 
-    issuer_url: str
+    issuer_url: str = attrs.field(repr=_shown_url)
     client_id: str
     client_secret: str = attrs.field(default="", repr=False)
     id_token: str = attrs.field(default="", repr=False)

@@ -61,13 +61,11 @@ def credential_of(login: Token | BasicAuth | None) -> Credential:
 
 def _read(path: str) -> str:
     try:
-        token = Path(path).read_text().strip()
-    except OSError as error:
+        token = Path(path).read_bytes().decode(errors="replace").strip()
+    except (OSError, ValueError) as error:
         raise ConfigurationError(f"cannot read the token file {path}: {words_of_system(error)}") from None
-    except ValueError:
-        raise ConfigurationError(f"the token file {path} is not text") from None
     if not token:
         raise ConfigurationError(f"the token file {path} is empty")
-    if any(ord(char) < 32 or ord(char) == 127 for char in token):
-        raise ConfigurationError(f"the token file {path} holds a control character within the token")
+    if "\ufffd" in token or any(ord(char) < 32 or ord(char) == 127 for char in token):
+        raise ConfigurationError(f"the token file {path} holds a control character within the token, or is not text")
     return token

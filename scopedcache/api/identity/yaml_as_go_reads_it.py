@@ -43,9 +43,9 @@ def read(content: bytes) -> Any:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f" (line {mark.line + 1}, column {mark.column + 1})" if mark is not None else ""
-        raise ConfigurationError(f"it is not YAML{place}") from None
     except (ValueError, RecursionError, TypeError):
-        raise ConfigurationError("it is not YAML") from None
+        place = ""
+    raise ConfigurationError(f"it is not YAML{place}")  # here: what was raised above quotes what it could not read
 
 
 def number(text: str) -> int | float | None:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from typing import Any
 
 import attrs
 import pytest
@@ -75,7 +76,7 @@ def test_of_entries_with_one_name_the_first_files_counts_as_a_whole(files, conte
     """The same as one file that holds, of each name, the first entry: with paths made absolute where it stood."""
     joined = {"current-context": next((one["current-context"] for one in files if one["current-context"]), "")}
     for section, kind in (("clusters", "cluster"), ("users", "user"), ("contexts", "context")):
-        first = {}
+        first: dict[str, Any] = {}
         for place, config in enumerate(files):
             for entry in config[section]:
                 body = dict(entry[kind])

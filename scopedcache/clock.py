@@ -19,6 +19,11 @@ def loop_time() -> float:
         return time.monotonic()
 
 
+def machine_time() -> float:
+    """Return the monotonic clock of the machine: for threads that block, while whatever loop they have stands still."""
+    return time.monotonic()
+
+
 def wall_time() -> datetime:
     """Return the date and time to stamp things with: the machine's, unless the running loop has a `wall_time()`.
 
@@ -28,5 +33,5 @@ def wall_time() -> datetime:
         loop = asyncio.get_running_loop()
     except RuntimeError:
         return datetime.now(UTC)
-    theirs: Callable[[], datetime] | None = getattr(loop, "wall_time", None)
-    return datetime.now(UTC) if theirs is None else theirs()
+    of_loop: Callable[[], datetime] | None = getattr(loop, "wall_time", None)
+    return datetime.now(UTC) if of_loop is None else of_loop()

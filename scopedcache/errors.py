@@ -24,8 +24,10 @@ Catch the family, handle the leaf. Decide by class and attribute, never by messa
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Literal
+
+from .clock import wall_time
 
 Refuser = Literal["authorizer", "admission", "unknown"]
 
@@ -75,8 +77,8 @@ class APIError(ScopedCacheError):
         return f"{self.verb} {self.resource}{named} {where(self.namespace)}".strip()
 
     def __str__(self) -> str:
-        said = self.message or self.reason or "no message"
-        return f"{self.subject}: {self.status} {said}" if self.verb else f"{self.status} {said}"
+        text = f"{self.status} {self.message or self.reason or 'no message'}"
+        return f"{self.subject}: {text}" if self.verb else text
 
 
 class UnauthorizedError(APIError):
@@ -87,7 +89,7 @@ class ForbiddenError(APIError):
     """403: the identity may not do this here.
 
     Attributes:
-        since: when the refusal was first seen (UTC).
+        since: when the refusal was first seen (UTC); the time of this error, unless told otherwise.
         by: `authorizer` (RBAC or another authoriser), `admission` (quota, PodSecurity, a webhook) or `unknown`.
         cached: True where no request was sent because a review, or an earlier refusal, had settled it.
     """
@@ -102,7 +104,7 @@ class ForbiddenError(APIError):
         **rest: Any,
     ) -> None:
         super().__init__(message, **{"status": 403, "reason": "Forbidden", **rest})
-        self.since = since or datetime.now(UTC)
+        self.since = since or wall_time()
         self.by: Refuser = by
         self.cached = cached
 

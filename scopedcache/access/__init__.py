@@ -1,4 +1,4 @@
-"""May I do this here? rules ▸ reviewer ▸ monitor: one table of verdicts, kept true by the cheapest signals."""
+"""May I do this here? reviewer ▸ verdict ▸ monitor: one table of verdicts, kept true by the cheapest signals."""
 
 from .monitor import Monitor
 from .verdict import Verdict

@@ -1,8 +1,8 @@
 """May I do this here? One table of verdicts, kept true by the cheapest signals there are.
 
-The calls we make anyway, one rules review per place in use and period, hints from RBAC events, and a second review to
-confirm. All reviews of a place are shared, and all places share one budget. The rules are in verdict.py; this file
-asks, waits and tells.
+The calls we make anyway, one rules review per place in use and period, RBAC events that bring reviews forward, and a
+second review to confirm. All reviews of a place are shared, and all places share one budget. What follows from a signal
+is decided in verdict.py, hold_off.py, attempt_mode.py and credential_expiry.py; this file asks, waits and tells.
 """
 
 from __future__ import annotations
@@ -10,59 +10,46 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Final
 
 from ..api.client import Client
 from ..api.denial_origin import is_impersonation
 from ..api.permission import Permission
 from ..api.request_info import RequestInfo
-from ..clock import loop_time
-from ..errors import (
-    ConflictError,
-    ForbiddenError,
-    GoneError,
-    InvalidError,
-    NotFoundError,
-    ScopedCacheError,
-    TransportError,
-    UnauthorizedError,
-)
+from ..clock import loop_time, wall_time
+from ..errors import ForbiddenError, ScopedCacheError, UnauthorizedError
 from ..metrics import ACCESS_REVIEWS, FORBIDDEN, NULL, Instrumentation
 from ..supervisor import Supervisor
-from .attempt_mode import until_next, worth_trying
+from .attempt_mode import AttemptMode, permissions_to_try, seconds_until_attempt
+from .call_signals import is_doubtful, needed_permission, signal_of
+from .change_notifier import ChangeNotifier, Listener
+from .credential_expiry import CredentialExpiry
 from .detection_bound import PERIOD_SECONDS, effective_bound
-from .hold_off import HOLD_OFF_AFTER_LOSS_SECONDS, HOLD_OFF_SECONDS
-from .probe_schedule import EVENTS_PERIOD_FACTOR, Place, Schedule
+from .hold_off import HOLD_OFF_SECONDS, REFUSALS_APART_SECONDS, HoldOff
+from .probe_loop import ProbeLoop
+from .probe_schedule import EVENTS_PERIOD_FACTOR, Place, ProbeSchedule
 from .rbac_events import RBACEvents
-from .review_budget import REVIEWS_PER_SECOND, Budget
+from .review_budget import REVIEWS_PER_SECOND, ReviewBudget
 from .reviewer import Answers, Reviewer
-from .verdict import ATTEMPTS_APART_SECONDS, Signal, Verdict, VerdictState
+from .single_flight import SingleFlight
+from .tracked_verdicts import TrackedVerdicts
+from .verdict import Signal, Verdict
 
-logger = logging.getLogger("scopedcache.access")
+logger: Final = logging.getLogger("scopedcache.access")
 
-# A connection lost this recently makes a refusal doubtful: the API server may have restarted.
-LOSS_MATTERS_SECONDS = 30.0
-# Reviews refused for this long, with no connection lost meanwhile, are refused for good: attempt mode.
-REVIEWS_REFUSED_SECONDS = 10.0
 # A review meant to come after a point in time comes this much later.
-REVIEW_MARGIN_SECONDS = 0.02
-# Answers that only somebody whose credentials were accepted gets.
-_ADMITTED = (ForbiddenError, NotFoundError, ConflictError, GoneError, InvalidError)
-
-
-class Listener(Protocol):
-    """Hears of changed verdicts."""
-
-    def verdict_changed(self, verdict: Verdict, before: VerdictState) -> None:
-        """Act on it, synchronously: what is lost must be closed before this returns."""
-
-    def attempt_mode_changed(self, attempting: bool) -> None:
-        """Shorten, or restore, the life of watches: where reviews are refused, only a new watch is authorised anew."""
+REVIEW_MARGIN_SECONDS: Final = 0.02
 
 
 class Monitor:
-    """The verdicts about every right that somebody tracks, for as long as somebody does."""
+    """The verdicts about every permission that somebody tracks, for as long as somebody does.
+
+    What is believed stands in `_tracked`; what follows from an answer depends on three more machines, which hear of
+    every request (`observed`) and every review: the hold-off in force, attempt mode, and the doubt about credentials.
+    What is asked next stands in `_schedule`. A signal changes these at once; requests are tasks of the supervisor.
+    """
 
     def __init__(
         self,
@@ -72,40 +59,37 @@ class Monitor:
         rate: float = REVIEWS_PER_SECOND,
         instrumentation: Instrumentation = NULL,
         timer: Callable[[], float] = loop_time,
+        wall: Callable[[], datetime] = wall_time,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self.period = period
         self.rate = rate
-        self.attempting = False
+        self.reviews = 0
         self._client = client
         self._reviewer = Reviewer(client)
         self._instrumentation = instrumentation
         self._timer = timer
-        self._listener: Listener | None = None
-        self._verdicts: dict[Permission, Verdict] = {}
-        self._users: dict[Permission, int] = {}
-        self._schedule = Schedule(period, rate, chance)
-        self._budget = Budget(rate)
-        self._hints = RBACEvents(self._review, timer=timer)
-        self._flights: dict[Place, asyncio.Task[None]] = {}
-        self._trying: set[Place] = set()
-        self._wake = asyncio.Event()
-        self._supervisor: Supervisor | None = None
-        self._lost_at = float("-inf")
-        self._reviewed_at = float("-inf")
-        self._complete = False
+        self._wall = wall
+        self._tracked = TrackedVerdicts()
+        self._schedule = ProbeSchedule(period, rate, chance)
+        self._probes = ProbeLoop(self._schedule, ReviewBudget(rate), self._review, timer=timer)
+        self._hold_off = HoldOff()
+        self._attempt_mode = AttemptMode()
+        self._credentials = CredentialExpiry()
+        self._rbac_events = RBACEvents(self._review, timer=timer)
         self._events_live: Callable[[], bool] = lambda: False
-        self._refused_since: float | None = None
-        self._expired_since: float | None = None
-        self._changed: set[asyncio.Future[None]] = set()
-        self.reviews = 0
+        self._rules_complete = False
+        self._review_flights = SingleFlight("review", self._review_now)
+        self._attempt_flights = SingleFlight("attempt", self._attempt_all)
+        self._changes = ChangeNotifier()
+        self._supervisor: Supervisor | None = None
 
     def start(self, supervisor: Supervisor, listener: Listener) -> None:
         """Begin to probe, as tasks of `supervisor`; `listener` hears of every changed verdict."""
         self._supervisor = supervisor
-        self._listener = listener
+        self._changes.listener = listener
         self._client.add_observer(self)
-        supervisor.start_guarded("access-monitor", self._probe_for_ever)
+        supervisor.start_guarded("access-monitor", lambda: self._probes.run(supervisor))
 
     def stop(self) -> None:
         """Stop listening to the client; the tasks end with their supervisor."""
@@ -114,60 +98,50 @@ class Monitor:
     # -- what is asked -------------------------------------------------------------------------------------------
 
     def track(self, permissions: Iterable[Permission]) -> None:
-        """Keep verdicts about these rights; each `track` is ended by one `untrack`."""
+        """Keep verdicts about these permissions; each `track` is ended by one `untrack`."""
+        now = self._timer()
         for permission in permissions:
-            self._users[permission] = self._users.get(permission, 0) + 1
-            if permission not in self._verdicts:
-                self._verdicts[permission] = Verdict(permission, since=self._timer())
-                if self._schedule.add(permission, self._timer()):
-                    self._wake.set()
+            if self._tracked.add(permission, now) and self._schedule.add(permission, now):
+                self._probes.wake()
 
     def untrack(self, permissions: Iterable[Permission]) -> None:
         """End one `track` of each; what nobody tracks is forgotten, a place without permissions is not probed."""
         for permission in permissions:
-            self._users[permission] -= 1
-            if not self._users[permission]:
-                del self._users[permission], self._verdicts[permission]
+            if self._tracked.drop(permission):
                 self._schedule.drop(permission)
 
     def verdict(self, permission: Permission) -> Verdict | None:
         """Return what is believed about a tracked permission."""
-        return self._verdicts.get(permission)
+        return self._tracked.get(permission)
 
     async def check(self, permissions: Iterable[Permission]) -> list[Verdict]:
         """Return verdicts about tracked permissions; waits for one review per place that has no answer yet."""
         wanted = list(permissions)
-        places = {permission.namespace for permission in wanted if not self._verdicts[permission].settled}
-        # Twice: a review that was under way already does not speak of rights that were tracked after it was sent.
+        places = {permission.namespace for permission in wanted if not self.verdicts[permission].settled}
+        # Twice: a review that was under way already does not speak of what was tracked after it was sent.
         for _ in range(2):
             await asyncio.gather(*(self._review(place) for place in places))
-            tracked = self._verdicts_of(wanted)
-            places = {verdict.permission.namespace for verdict in tracked if verdict.state == "probing"}
-        return self._verdicts_of(wanted)
+            places = {verdict.permission.namespace for verdict in self._tracked.of(wanted) if verdict.unreviewed}
+        return self._tracked.of(wanted)
 
-    async def permitted(self, permissions: Iterable[Permission]) -> None:
-        """Wait until none of these rights is known to be lost. In attempt mode: until the next attempt is due."""
+    async def wait_until_permitted(self, permissions: Iterable[Permission]) -> None:
+        """Wait until none of these is known to be lost. In attempt mode: until the next attempt is due."""
         wanted = list(permissions)
-        while any(verdict.lost for verdict in self._verdicts_of(wanted)):
-            pause = until_next(self._verdicts_of(wanted), self._timer()) if self.attempting else None
+        while any(verdict.lost for verdict in self._tracked.of(wanted)):
+            pause = seconds_until_attempt(self._tracked.of(wanted), self._timer()) if self.attempting else None
             if pause is not None:
                 await asyncio.sleep(pause)
                 return
-            turn = asyncio.get_running_loop().create_future()
-            self._changed.add(turn)
-            try:
-                await turn
-            finally:
-                self._changed.discard(turn)
+            await self._changes.wait()
 
     def hint(self, place: Place) -> None:
-        """Something about rights changed there (None: perhaps everywhere): review it at once, and twice again."""
+        """Something about permissions changed there (None: perhaps everywhere): review it at once, and twice again."""
         if self._supervisor is None:
             return
         places = list(self._schedule) if place is None else [place] if place in self._schedule else []
         for concerned in places:
-            if self._hints.note(concerned):
-                self._supervisor.start(f"hint/{concerned}", self._hints.follow(concerned))
+            if self._rbac_events.note(concerned):
+                self._supervisor.start(f"hint/{concerned}", self._rbac_events.follow(concerned))
 
     def expect_events(self, live: Callable[[], bool]) -> None:
         """Let `live` tell whether every change of RBAC objects is hinted at now.
@@ -177,15 +151,29 @@ class Monitor:
         """
         self._events_live = live
 
-    def refused(self, permission: Permission) -> None:
-        """Take in that an access review of somebody else's just denied a tracked permission."""
-        self._take(permission, "no", self._timer())
+    def take(self, permission: Permission, signal: Signal, now: float | None = None) -> None:
+        """Take in a signal about a permission, e.g. a "no" that an access review of somebody else's met."""
+        verdict = self._tracked.get(permission)
+        if verdict is None:
+            return
+        now = self._timer() if now is None else now
+        step = verdict.take(signal, now, self._wall(), hold_off=self._hold_off.seconds(now), attempting=self.attempting)
+        if step.confirm_at is not None:
+            self._probes.bring_forward(permission.namespace, max(now, step.confirm_at) + REVIEW_MARGIN_SECONDS)
+        if step.before is not None:
+            self._changes.verdict_changed(verdict, step.before)
+            self._stretch(now)
+
+    @property
+    def attempting(self) -> bool:
+        """Tell whether reviews are refused, so that only trying tells."""
+        return self._attempt_mode.active
 
     @property
     def bound(self) -> float:
-        """Return the seconds within which a change of rights is noticed now."""
-        reviewed = effective_bound(self.period * self._schedule.stretch, self._schedule.load, self.rate)
-        return reviewed - HOLD_OFF_SECONDS + ATTEMPTS_APART_SECONDS if self.attempting else reviewed
+        """Return the seconds within which a change of permissions is noticed now."""
+        hold_off = REFUSALS_APART_SECONDS if self.attempting else HOLD_OFF_SECONDS
+        return effective_bound(self.period * self._schedule.stretch, self._schedule.load, self.rate, hold_off)
 
     @property
     def renewal(self) -> float:
@@ -193,12 +181,12 @@ class Monitor:
         return effective_bound(self.period, self._schedule.load, self.rate) / 2
 
     def since_evidence(self, verdict: Verdict) -> float:
-        """Return the seconds since the right was last confirmed, infinite where it never was."""
+        """Return the seconds since the permission was last confirmed, infinite where it never was."""
         return self._timer() - verdict.evidence
 
     @property
     def verdicts(self) -> Mapping[Permission, Verdict]:
-        return self._verdicts
+        return self._tracked.view
 
     @property
     def places(self) -> int:
@@ -207,225 +195,101 @@ class Monitor:
     @property
     def unauthenticated(self) -> bool:
         """Tell whether the last answers were 401."""
-        return self._expired_since is not None
+        return self._credentials.in_doubt
 
     # -- what our own calls tell ---------------------------------------------------------------------------------
 
     def observed(self, info: RequestInfo, error: ScopedCacheError | None) -> None:
         """Take in how one of our own requests ended."""
         now = self._timer()
-        if error is None or isinstance(error, _ADMITTED):
-            self._expired_since = None
-        match error:
-            case None:
-                self._take(_permission_of(info), "done", now)
-            case ForbiddenError() if not is_impersonation(error):
-                self._instrumentation.increment(FORBIDDEN, verb=info.verb, resource=info.subject)
-                self._refused(info, error, now)
-            case UnauthorizedError():
-                self._expired(now)
-            case NotFoundError() if info.verb in ("list", "watch"):
-                self._take(_permission_of(info), "missing", now)
-            case TransportError():
-                self._lost_at, self._refused_since = now, None
-
-    def _refused(self, info: RequestInfo, error: ForbiddenError, now: float) -> None:
-        if info.resource.gvr.group == "authorization.k8s.io":
-            return  # a review: its asker knows what that means
-        permission = _permission_of(info)
-        if error.by == "authorizer" and permission in self._verdicts:
-            self._take(permission, "refused", now)
-        else:  # a write, or a right nobody tracks: a review tells what else went with it
-            self._soon(info.namespace)
-
-    def _expired(self, now: float) -> None:
-        if self._expired_since is None:
-            self._expired_since = now
+        self._hold_off.observe(error, now)
+        self._attempt_mode.observe(error)
+        if self._credentials.observe(error, now):
             logger.warning("credentials.refused")
-        left = self._expired_since + self.bound - now
-        if left <= 0:
-            for permission in list(self._verdicts):
-                self._take(permission, "expired", now)
-        else:
-            self._soon(
-                self._schedule.any(), left + REVIEW_MARGIN_SECONDS
-            )  # any request will do to tell whether it persists
+        if isinstance(error, UnauthorizedError):
+            self._unauthorized(now)
+        if isinstance(error, ForbiddenError) and not is_impersonation(error):
+            self._instrumentation.increment(FORBIDDEN, verb=info.verb, resource=info.subject)
+        permission, signal = needed_permission(info), signal_of(info, error)
+        if signal is not None and permission in self._tracked:
+            self.take(permission, signal, now)
+        elif is_doubtful(info, error):  # a write, or what nobody tracks: a review tells what else went with it
+            self._probes.bring_forward(info.namespace, now)
 
-    # -- probing -------------------------------------------------------------------------------------------------
+    def _unauthorized(self, now: float) -> None:
+        left = self._credentials.seconds_left(now, self.bound)
+        if left:  # any request will do to tell whether it lasts
+            self._probes.bring_forward(self._schedule.any_place(), now + left + REVIEW_MARGIN_SECONDS)
+            return
+        for permission in list(self.verdicts):
+            self.take(permission, "expired", now)
 
-    async def _probe_for_ever(self) -> None:
-        """Review the place that is due first, inside the budget."""
-        while True:
-            self._wake.clear()
-            now = self._timer()
-            first = self._schedule.first()
-            if first is None:
-                await self._wake.wait()
-                continue
-            place, due = first
-            if due > now:
-                await self._sleep(due - now)
-                continue
-            self._stretch(now)
-            self._schedule.begin(place, now)
-            await asyncio.sleep(self._budget.take(now))
-            if place in self._schedule and self._supervisor is not None:
-                self._supervisor.start(f"review/{place}", self._probe(place))
-
-    async def _probe(self, place: Place) -> None:
-        await self._review(place)
-        for _ in range(self._schedule.cost(place) - 1):  # what an incomplete review took on top
-            self._budget.take(self._timer())
-
-    async def _sleep(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._wake.wait()
-        except TimeoutError:
-            pass
-
-    def _soon(self, place: Place, delay: float = 0.0) -> None:
-        """Bring the next probe of a place forward."""
-        if self._schedule.soon(place, self._timer() + delay):
-            self._wake.set()
+    # -- reviews and attempts ------------------------------------------------------------------------------------
 
     async def _review(self, place: Place) -> None:
         """Review one place; everybody who asks at the same time shares the answer."""
-        flight = self._flights.get(place)
-        if flight is None:
-            assert self._supervisor is not None
-            flight = self._supervisor.start(f"flight/{place}", self._review_now(place), quiet=True)
-            self._flights[place] = flight
-            flight.add_done_callback(lambda _: self._flights.pop(place, None))
-        await asyncio.shield(flight)
+        assert self._supervisor is not None
+        await self._review_flights.share(place, self._supervisor)
 
     async def _review_now(self, place: Place) -> None:
-        permissions = self._schedule.asked(place, self._timer())
+        now = self._timer()
+        self._stretch(now)
+        permissions = self._schedule.begin_review(place, now)
         if not permissions:
             return
-        doubted = {verdict.permission for verdict in self._verdicts_of(permissions) if verdict.lost}
+        doubted = {verdict.permission for verdict in self._tracked.of(permissions) if verdict.lost}
         try:
             answers = await self._reviewer.review(place, permissions, doubted)
         except ForbiddenError:
             self._review_refused(place, permissions)
         except ScopedCacheError:
-            self._no_answer(permissions)
+            self._no_answer(permissions, "unanswered")
         else:
-            self._schedule.answered(place, answers.requests)
+            self._schedule.set_cost(place, answers.requests)
             self._answered(answers)
 
     def _answered(self, answers: Answers) -> None:
+        self._count(answers.requests, "answered")
+        if self._attempt_mode.review_answered():
+            self._changes.attempt_mode_changed(False, self.bound)
+        self._rules_complete = answers.complete
         now = self._timer()
-        self.reviews += answers.requests
-        self._instrumentation.increment(ACCESS_REVIEWS, answers.requests, result="answered")
-        self._reviewed_at, self._refused_since = now, None
-        self._attempt(False)
-        self._complete = answers.complete
         for permission, allowed in answers.allowed.items():
-            self._take(permission, "yes" if allowed else "no", now)
+            self.take(permission, "yes" if allowed else "no", now)
         for permission in answers.unanswered:
-            self._take(permission, "silent", now)
+            self.take(permission, "silent", now)
 
-    def _no_answer(self, permissions: Iterable[Permission]) -> None:
-        self.reviews += 1
-        self._instrumentation.increment(ACCESS_REVIEWS, result="unanswered")
+    def _no_answer(self, permissions: Iterable[Permission], result: str) -> None:
+        self._count(1, result)
         now = self._timer()
         for permission in permissions:
-            self._take(permission, "silent", now)
+            self.take(permission, "silent", now)
 
-    def _review_refused(self, place: Place, permissions: Sequence[Permission]) -> None:
-        """The review itself met a 403: nothing is known, and from the start, or for long, attempts must tell."""
-        self.reviews += 1
-        self._instrumentation.increment(ACCESS_REVIEWS, result="refused")
-        now = self._timer()
-        for permission in permissions:
-            self._take(permission, "silent", now)
-        if self._refused_since is None:
-            self._refused_since = now
-            self._soon(place, REVIEWS_REFUSED_SECONDS + REVIEW_MARGIN_SECONDS)
-        if self._reviewed_at == float("-inf") or now - self._refused_since >= REVIEWS_REFUSED_SECONDS:
-            self._attempt(True)
-        if self.attempting:
-            self._try(place, permissions)
+    def _review_refused(self, place: Place, permissions: Iterable[Permission]) -> None:
+        """The review itself met a 403: nothing is known; in attempt mode, trying tells."""
+        self._no_answer(permissions, "refused")
+        if self._attempt_mode.review_refused(self._timer()):
+            self._changes.attempt_mode_changed(True, self.bound)
+        if (decided_at := self._attempt_mode.decided_at) is not None:
+            self._probes.bring_forward(self._schedule.any_place(), decided_at + REVIEW_MARGIN_SECONDS)
+        if self.attempting and self._supervisor is not None:
+            self._attempt_flights.start(place, self._supervisor)
 
-    # -- attempt mode --------------------------------------------------------------------------------------------
+    async def _attempt_all(self, place: Place) -> None:
+        """Ask, in the cheapest way, for what only trying can tell; the answers come back through `observed`."""
+        for permission in permissions_to_try(self._tracked.of(self._schedule.permissions(place))):
+            await self._reviewer.attempt(permission)
 
-    def _attempt(self, attempting: bool) -> None:
-        if attempting == self.attempting:
-            return
-        self.attempting = attempting
-        logger.warning("attempt_mode.changed", extra={"attempting": attempting, "bound": round(self.bound, 1)})
-        if self._listener is not None:
-            self._listener.attempt_mode_changed(attempting)
-        self._wake_permitted()  # who waits for a review to speak must attempt by itself now
-
-    def _try(self, place: Place, permissions: Iterable[Permission]) -> None:
-        """Ask, in the cheapest way, for what only trying can tell."""
-        wanted = worth_trying(self._verdicts_of(permissions))
-        if wanted and place not in self._trying and self._supervisor is not None:
-            self._trying.add(place)
-            self._supervisor.start(f"attempt/{place}", self._try_all(place, wanted))
-
-    async def _try_all(self, place: Place, permissions: Iterable[Permission]) -> None:
-        """Send the attempts; their answers come back through `observed`."""
-        try:
-            for permission in permissions:
-                await self._reviewer.attempt(permission)
-        finally:
-            self._trying.discard(place)
-
-    def _verdicts_of(self, permissions: Iterable[Permission]) -> list[Verdict]:
-        return [verdict for permission in permissions if (verdict := self._verdicts.get(permission)) is not None]
-
-    # -- the table -----------------------------------------------------------------------------------------------
-
-    def _take(self, permission: Permission, signal: Signal, now: float) -> None:
-        verdict = self._verdicts.get(permission)
-        if verdict is None:
-            return
-        hold_off = HOLD_OFF_AFTER_LOSS_SECONDS if now - self._lost_at < LOSS_MATTERS_SECONDS else HOLD_OFF_SECONDS
-        before = verdict.state
-        changed = verdict.take(signal, now, hold_off=hold_off, attempting=self.attempting)
-        if verdict.state == "suspect" and (changed or signal == ("refused" if self.attempting else "no")):
-            # What confirms it comes a little after the hold-off, so that it counts.
-            apart = ATTEMPTS_APART_SECONDS if self.attempting else hold_off
-            self._soon(permission.namespace, max(0.0, verdict.since + apart - now) + REVIEW_MARGIN_SECONDS)
-        if changed:
-            self._tell(verdict, before)
-
-    def _tell(self, verdict: Verdict, before: VerdictState) -> None:
-        permission = verdict.permission
-        logger.debug(
-            "verdict",
-            extra={
-                "verb": permission.verb, "resource": permission.subject, "namespace": permission.namespace,
-                "state": verdict.state, "before": before,
-            },
-        )  # fmt: skip
-        if self._listener is not None:
-            try:
-                self._listener.verdict_changed(verdict, before)
-            except Exception as error:  # the answer that told us belongs to somebody else, who must get it
-                logger.error("listener.failed", extra={"right": str(permission)}, exc_info=error)
-        self._wake_permitted()
-        self._stretch(self._timer())
+    def _count(self, requests: int, result: str) -> None:
+        self.reviews += requests
+        self._instrumentation.increment(ACCESS_REVIEWS, requests, result=result)
 
     def _stretch(self, now: float) -> None:
         """Probe less often while events tell of every change, and at once as often as ever when they do not."""
-        told = self._complete and not self.attempting and self._events_live()
-        if self._schedule.stretched(EVENTS_PERIOD_FACTOR if told else 1.0, now):
-            self._wake.set()
-
-    def _wake_permitted(self) -> None:
-        for turn in self._changed:
-            if not turn.done():
-                turn.set_result(None)
+        events_tell_all = self._rules_complete and not self.attempting and self._events_live()
+        if self._schedule.set_stretch(EVENTS_PERIOD_FACTOR if events_tell_all else 1.0, now):
+            self._probes.wake()
 
     def __repr__(self) -> str:
         mode = " attempting" if self.attempting else ""
-        return f"<Monitor rights={len(self._verdicts)} places={len(self._schedule)} bound={self.bound:.1f}s{mode}>"
-
-
-def _permission_of(info: RequestInfo) -> Permission:
-    gvr = info.resource.gvr
-    return Permission(info.verb, gvr.group, gvr.resource, info.namespace, info.subresource, info.name)
+        return f"<Monitor permissions={len(self._tracked)} places={self.places} bound={self.bound:.1f}s{mode}>"

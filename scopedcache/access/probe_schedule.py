@@ -1,9 +1,10 @@
-"""Which places are in use, when each is to be reviewed next, and what a review of it costs. Knows no clock."""
+"""Which places are in use, and when each is to be reviewed next."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from math import inf
+from typing import Final
 
 import attrs
 
@@ -12,23 +13,23 @@ from .detection_bound import JITTER_FRACTION
 
 # None: the whole cluster.
 Place = str | None
-# How much rarer probes are while every change of rights is told by events.
-EVENTS_PERIOD_FACTOR = 2.0
+# How much rarer probes are while RBAC events tell of every change.
+EVENTS_PERIOD_FACTOR: Final = 2.0
 # A review that is brought forward comes no closer than this to the last one of its place.
-REVIEWS_APART_SECONDS = 0.5
+REVIEWS_APART_SECONDS: Final = 0.5
 
 
 @attrs.define
 class _Entry:
-    """One place. `cost` is the number of requests its last review took."""
+    """One place. `reviewed_at` is when its last review was sent, `cost` the number of requests it took."""
 
     due: float
     permissions: dict[Permission, None] = attrs.field(factory=dict)  # in the order they were tracked
-    asked: float = -inf
+    reviewed_at: float = -inf
     cost: int = 1
 
 
-class Schedule:
+class ProbeSchedule:
     """The places in use. Each comes round after the period, or later where the budget does not allow that."""
 
     def __init__(self, period: float, rate: float, chance: Callable[[], float]) -> None:
@@ -40,17 +41,17 @@ class Schedule:
         self._entries: dict[Place, _Entry] = {}
 
     def add(self, permission: Permission, now: float) -> bool:
-        """Review a right from now on; tell whether its place is a new one."""
+        """Review a permission from now on; tell whether its place is a new one."""
         entry = self._entries.get(permission.namespace)
         if entry is None:
             self.load += 1
             entry = self._entries[permission.namespace] = _Entry(now)
-            entry.due += self._spread()
+            entry.due += self._next_period()
         entry.permissions[permission] = None
         return len(entry.permissions) == 1
 
     def drop(self, permission: Permission) -> None:
-        """Review it no longer; a place without rights is forgotten."""
+        """Review it no longer; a place without permissions is forgotten."""
         entry = self._entries[permission.namespace]
         del entry.permissions[permission]
         if not entry.permissions:
@@ -64,38 +65,43 @@ class Schedule:
         place = min(self._entries, key=lambda name: self._entries[name].due)
         return place, self._entries[place].due
 
-    def begin(self, place: Place, now: float) -> None:
+    def begin_probe(self, place: Place, now: float) -> None:
         """The probe of a place begins: set its next one."""
-        self._entries[place].due = now + self._spread()
+        self._entries[place].due = now + self._next_period()
 
-    def stretched(self, stretch: float, now: float) -> bool:
+    def set_stretch(self, stretch: float, now: float) -> bool:
         """Make the period longer, or as it was; then no place comes later than that. Tell whether some come earlier."""
         shorter = stretch < self.stretch
         self.stretch = stretch
         if shorter:
             for entry in self._entries.values():
-                entry.due = min(entry.due, now + self._spread())
+                entry.due = min(entry.due, now + self._next_period())
         return shorter
 
-    def soon(self, place: Place, at: float) -> bool:
+    def bring_forward(self, place: Place, at: float) -> bool:
         """Bring the next probe of a place forward; tell whether it was later."""
         entry = self._entries.get(place)
         if entry is None:
             return False
-        wanted = max(at, entry.asked + REVIEWS_APART_SECONDS)
+        wanted = max(at, entry.reviewed_at + REVIEWS_APART_SECONDS)
         earlier = wanted < entry.due
         entry.due = min(entry.due, wanted)
         return earlier
 
-    def asked(self, place: Place, now: float) -> tuple[Permission, ...]:
-        """A review of a place is sent; return the rights it is about."""
+    def begin_review(self, place: Place, now: float) -> tuple[Permission, ...]:
+        """A review of a place is sent; return the permissions it is about."""
         entry = self._entries.get(place)
         if entry is None:
             return ()
-        entry.asked = now
+        entry.reviewed_at = now
         return tuple(entry.permissions)
 
-    def answered(self, place: Place, cost: int) -> None:
+    def permissions(self, place: Place) -> tuple[Permission, ...]:
+        """Return the permissions of a place, in the order they were tracked."""
+        entry = self._entries.get(place)
+        return tuple(entry.permissions) if entry is not None else ()
+
+    def set_cost(self, place: Place, cost: int) -> None:
         """A review of a place took so many requests."""
         entry = self._entries.get(place)
         if entry is not None:
@@ -103,13 +109,14 @@ class Schedule:
             entry.cost = cost
 
     def cost(self, place: Place) -> int:
+        """Return how many requests the last review of a place took."""
         entry = self._entries.get(place)
         return entry.cost if entry is not None else 0
 
-    def _spread(self) -> float:
+    def _next_period(self) -> float:
         return max(self.period * self.stretch, self.load / self.rate) * (1 + JITTER_FRACTION * self._chance())
 
-    def any(self) -> Place:
+    def any_place(self) -> Place:
         """Return some place in use; the cluster where none is."""
         return next(iter(self._entries), None)
 

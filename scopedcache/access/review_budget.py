@@ -1,22 +1,25 @@
-"""How many reviews may be sent: a token bucket, and the bound on detection that follows from it."""
+"""How many reviews may be sent: a token bucket."""
 
 from __future__ import annotations
+
+from math import inf
+from typing import Final
 
 import attrs
 
 # Reviews per second, for all places together; client-go's default for a whole client is 5, 20 is controller-runtime's.
-REVIEWS_PER_SECOND = 20.0
+REVIEWS_PER_SECOND: Final = 20.0
 # Reviews per second that RBAC events may trigger: they are rare, and each is worth an answer at once.
-BURST_REVIEWS_PER_SECOND = 100.0
+BURST_REVIEWS_PER_SECOND: Final = 100.0
 
 
 @attrs.define
-class Budget:
+class ReviewBudget:
     """At most `rate` a second on average, and at most one second's worth at once."""
 
     rate: float
     _tokens: float = attrs.field(init=False)
-    _at: float = attrs.field(init=False, default=float("-inf"))
+    _at: float = attrs.field(init=False, default=-inf)
 
     def __attrs_post_init__(self) -> None:
         self._tokens = self.rate

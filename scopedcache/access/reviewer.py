@@ -1,4 +1,4 @@
-"""Ask the server about the rights of one place with as few requests as it takes."""
+"""Ask the server about the permissions of one place with as few requests as it takes."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Reviewer:
     async def review(
         self, place: str | None, permissions: Iterable[Permission], doubted: Collection[Permission] = ()
     ) -> Answers:
-        """Return the answers about rights of a place (None: the whole cluster).
+        """Return the answers about permissions of a place (None: the whole cluster).
 
         `doubted` are those that were refused lately: where the rules are incomplete another authoriser may refuse what
         they allow, so that their presence is no proof for these.
@@ -49,23 +49,21 @@ class Reviewer:
             ScopedCacheError: nobody answered, or not readably.
         """
         rules = await self._client.review_rules(place or self._unused)
-        found = {permission: allows(rules, permission) for permission in permissions}
-        left = [r for r, held in found.items() if held is None or (rules.incomplete and r in doubted)]
-        allowed = {
-            permission: held for permission, held in found.items() if held is not None and permission not in left
-        }
+        by_rules = {permission: allows(rules, permission) for permission in permissions}
+        left = [p for p, allowed in by_rules.items() if allowed is None or (rules.incomplete and p in doubted)]
+        answers = {p: allowed for p, allowed in by_rules.items() if allowed is not None and p not in left}
         requests = 1
         for permission in left:
             requests += 1
             try:
-                allowed[permission] = await self._client.review_access(permission)
+                answers[permission] = await self._client.review_access(permission)
             except ForbiddenError:
                 raise
             except ScopedCacheError:  # what is known already is not lost with it
                 break
         return Answers(
-            allowed,
-            tuple(permission for permission in left if permission not in allowed),
+            answers,
+            tuple(permission for permission in left if permission not in answers),
             requests,
             not rules.incomplete,
         )

@@ -1,4 +1,4 @@
-"""Does a set of rules contain a right? RBAC's own matching, on the answer to a rules review.
+"""Does a set of rules give a permission? RBAC's own matching, on the answer to a rules review.
 
 Rules only add up, so presence proves; absence proves only where the review was complete (semantics 2.1).
 """
@@ -10,7 +10,7 @@ from ..api.permission import Permission
 
 
 def allows(rules: Rules, permission: Permission) -> bool | None:
-    """Tell whether the rules hold a right; None where an incomplete review leaves it open."""
+    """Tell whether the rules give a permission; None where an incomplete review leaves it open."""
     if any(_matches(rule, permission) for rule in rules.rules):
         return True
     return None if rules.incomplete else False

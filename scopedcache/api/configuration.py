@@ -10,11 +10,11 @@ import asyncio
 import contextlib
 import logging
 import os
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+from ..clock import loop_time
 from ..errors import ConfigurationError
 from .identity import in_cluster as pod
 from .identity.credential import Credential, CredentialSource
@@ -56,7 +56,7 @@ class Configuration:
             once, and later in a thread.
     """
 
-    def __init__(self, load: Callable[[], Any], *, timer: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, load: Callable[[], Any], *, timer: Callable[[], float] = loop_time) -> None:
         self._load = load
         self._timer = timer
         self._config = _described(load())

@@ -37,7 +37,7 @@ class _Gate:
         self._permissions = informer_key.permissions
 
     async def permitted(self) -> None:
-        await self._monitor.permitted(self._permissions)
+        await self._monitor.wait_until_permitted(self._permissions)
 
 
 class Pool:

@@ -26,7 +26,7 @@ class PendingGrants:
             self._permissions.setdefault(owner.uid, {})[permission] = None
             self._monitor.track([permission])
             if settled:
-                self._monitor.refused(permission)
+                self._monitor.take(permission, "no")
 
     def gained(self, permission: Permission) -> None:
         """A right is there: tell who waited for it."""

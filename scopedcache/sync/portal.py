@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 from typing import Any, Final, Generic, TypeVar
 
+from ..clock import machine_time
 from ..errors import CacheError
 
 T = TypeVar("T")
@@ -144,9 +144,9 @@ class Portal:
 
     def _wait(self, *futures: Future[Any]) -> None:
         """Wait until one of them is done."""
-        until = None if self._timeout is None else time.monotonic() + self._timeout
+        until = None if self._timeout is None else machine_time() + self._timeout
         while not wait(futures, _left(until), FIRST_COMPLETED).done:
-            if until is not None and time.monotonic() >= until:
+            if until is not None and machine_time() >= until:
                 raise TimeoutError(f"the call took longer than {self._timeout:g} s")
             if self._loop.is_closed() and not any(future.done() for future in futures):
                 raise self._ended()
@@ -159,7 +159,7 @@ class Portal:
 
 
 def _left(until: float | None) -> float:
-    return LOOK_EVERY_SECONDS if until is None else max(0.0, min(LOOK_EVERY_SECONDS, until - time.monotonic()))
+    return LOOK_EVERY_SECONDS if until is None else max(0.0, min(LOOK_EVERY_SECONDS, until - machine_time()))
 
 
 class _Call(Generic[T]):

@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import json
 import math
-import os
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -90,14 +89,14 @@ def credential_in(plugin: ExecPlugin, printed: bytes, now: datetime) -> Credenti
     )
 
 
-def failed(plugin: ExecPlugin, code: int, said: str) -> ConfigurationError:
+def failed(plugin: ExecPlugin, code: int, said: str, inherited: Mapping[str, str]) -> ConfigurationError:
     """Return the error for a plugin that ended with a code other than 0 (a negative one is a signal)."""
     how = f"ended with exit code {code}" if code >= 0 else f"was ended by signal {-code}"
-    return ConfigurationError(f"{_named(plugin)} {how}{_said(plugin, said)}")
+    return ConfigurationError(f"{_named(plugin)} {how}{_said(plugin, said, inherited)}")
 
 
-def not_ended(plugin: ExecPlugin, seconds: float, said: str) -> ConfigurationError:
-    return ConfigurationError(f"{_named(plugin)} did not end within {seconds:g} s{_said(plugin, said)}")
+def not_ended(plugin: ExecPlugin, seconds: float, said: str, inherited: Mapping[str, str]) -> ConfigurationError:
+    return ConfigurationError(f"{_named(plugin)} did not end within {seconds:g} s{_said(plugin, said, inherited)}")
 
 
 def not_started(plugin: ExecPlugin, why: str) -> ConfigurationError:
@@ -122,8 +121,8 @@ def _named(plugin: ExecPlugin) -> str:
     return f"the exec plugin {plugin.command!r}"
 
 
-def _said(plugin: ExecPlugin, said: str) -> str:
-    words = words_of_program(said, secrets_of(plugin, os.environ))
+def _said(plugin: ExecPlugin, said: str, inherited: Mapping[str, str]) -> str:
+    words = words_of_program(said, secrets_of(plugin, inherited))
     hint = words_of_program(plugin.install_hint)
     return (f": {words}" if words else "") + (f" ({hint})" if hint else "")
 

@@ -8,10 +8,10 @@ import os
 import shutil
 import signal
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from ...clock import wall_time
 from ...errors import ConfigurationError
 from .credential import Credential
 from .exec_credential import credential_in, environment_for, exec_info, failed, not_ended, not_started
@@ -49,7 +49,7 @@ class ExecSource:
         info = exec_info(plugin, self._endpoint, ca, interactive=interactive)
         limit = INTERACTIVE_TIME_LIMIT_SECONDS if interactive else self._time_limit
         printed = await _run(plugin, environment_for(plugin, os.environ, info), limit, interactive=interactive)
-        credential = credential_in(plugin, printed, datetime.now(UTC))
+        credential = credential_in(plugin, printed, wall_time())
         if credential.certificate:
             await asyncio.to_thread(_see_that_it_fits, plugin, credential.certificate)
         return credential
@@ -86,9 +86,9 @@ async def _run(plugin: ExecPlugin, environment: dict[str, str], limit: float, *,
             await _end(process, group=not interactive)
     said = words.decode(errors="replace")
     if code is None:
-        raise not_ended(plugin, limit, said)
+        raise not_ended(plugin, limit, said, os.environ)
     if code != 0:
-        raise failed(plugin, code, said)
+        raise failed(plugin, code, said, os.environ)
     return printed
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import time
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any, Final
 from urllib.parse import quote
 
 import attrs
 
+from ...clock import wall_time
 from ...errors import ConfigurationError
 from . import oidc, proxies
 from .credential import Credential
@@ -32,9 +33,9 @@ class OidcSource:
     What the provider gives is kept in memory: kubectl writes it back into the kubeconfig, a library does not touch it.
     """
 
-    def __init__(self, login: OpenIdConnect, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, login: OpenIdConnect, *, wall: Callable[[], datetime] = wall_time) -> None:
         self._login = login
-        self._clock = clock
+        self._wall = wall
 
     async def fetch(self, refused: str | None = None) -> Credential:
         """Return the ID token; renew it where it has expired, or the server refused it.
@@ -44,7 +45,7 @@ class OidcSource:
         """
         token = self._login.id_token
         if token and f"Bearer {token}" != refused:
-            left = oidc.seconds_left(token, self._clock())
+            left = oidc.seconds_left(token, self._wall().timestamp())
             if left > 0:
                 return Credential.bearer(token, fresh_seconds=left, valid_seconds=left)
         if not self._login.refresh_token:
@@ -52,7 +53,7 @@ class OidcSource:
                 "the auth-provider 'oidc' has no valid id-token and no refresh-token: log in to the provider again"
             )
         await self._renew()
-        left = max(0.0, oidc.seconds_left(self._login.id_token, self._clock()))
+        left = max(0.0, oidc.seconds_left(self._login.id_token, self._wall().timestamp()))
         return Credential.bearer(self._login.id_token, fresh_seconds=left, valid_seconds=left)
 
     async def _renew(self) -> None:

@@ -44,7 +44,7 @@ MUTANTS = (
         (
             Edit(
                 MONITOR,
-                '        supervisor.start_guarded("access-monitor", self._probe_for_ever)\n',
+                '        supervisor.start_guarded("access-monitor", lambda: self._probes.run(supervisor))\n',
                 "",
             ),
         ),
@@ -55,16 +55,24 @@ MUTANTS = (
         (
             Edit(
                 MONITOR,
-                "            if place in self._schedule and self._supervisor is not None:\n",
-                "            verdicts = [v for v in self._verdicts.values() if v.permission.namespace == place]\n"
-                "            if any(v.lost for v in verdicts) and self._supervisor is not None:\n",
+                "        await self._review_flights.share(place, self._supervisor)\n",
+                "        if any(v.lost or v.unreviewed for v in self._tracked.of(self._schedule.permissions(place))):\n"
+                "            await self._review_flights.share(place, self._supervisor)\n",
             ),
         ),
     ),
     Mutant(
         "a 403 that one of our own calls meets is not heard",
         ("9a.call",),
-        (Edit(MONITOR, "                self._refused(info, error, now)\n", ""),),
+        (
+            Edit(
+                MONITOR,
+                "        permission, signal = needed_permission(info), signal_of(info, error)\n",
+                "        if isinstance(error, ForbiddenError):\n"
+                "            return\n"
+                "        permission, signal = needed_permission(info), signal_of(info, error)\n",
+            ),
+        ),
     ),
     Mutant(
         "a right that comes back opens nothing",
@@ -87,7 +95,7 @@ MUTANTS = (
     Mutant(
         "the probe period is a second, whatever the bound",
         ("9a.5",),
-        (Edit(MONITOR, "Schedule(period, rate, chance)", "Schedule(1.0, rate, chance)"),),
+        (Edit(MONITOR, "ProbeSchedule(period, rate, chance)", "ProbeSchedule(1.0, rate, chance)"),),
     ),
     Mutant(
         "every right is asked for by an access review of its own",
@@ -95,8 +103,8 @@ MUTANTS = (
         (
             Edit(
                 REVIEWER,
-                "left = [r for r, held in found.items() if held",
-                "left = [r for r, held in found.items() if r or held",
+                "left = [p for p, allowed in by_rules.items() if allowed",
+                "left = [p for p, allowed in by_rules.items() if p or allowed",
             ),
         ),
     ),
@@ -121,7 +129,7 @@ MUTANTS = (
     Mutant(
         "RBAC events hint at nothing",
         ("9a.6",),
-        (Edit(MONITOR, "            if self._hints.note(concerned):\n", "            if False:\n"),),
+        (Edit(MONITOR, "            if self._rbac_events.note(concerned):\n", "            if False:\n"),),
     ),
     Mutant(
         "an edited Role hints at nothing",
@@ -131,7 +139,7 @@ MUTANTS = (
     Mutant(
         "the period is not stretched while events tell",
         ("9a.6",),
-        (Edit(MONITOR, "EVENTS_PERIOD_FACTOR if told else 1.0", "1.0"),),
+        (Edit(MONITOR, "EVENTS_PERIOD_FACTOR if events_tell_all else 1.0", "1.0"),),
     ),
     Mutant(
         "refused reviews change nothing",
@@ -140,7 +148,7 @@ MUTANTS = (
             Edit(
                 MONITOR,
                 "            self._review_refused(place, permissions)\n",
-                "            self._no_answer(permissions)\n",
+                '            self._no_answer(permissions, "unanswered")\n',
             ),
         ),
     ),
@@ -163,7 +171,7 @@ MUTANTS = (
     Mutant(
         "attempt mode does not end",
         ("9a.7",),
-        (Edit(MONITOR, "        self._attempt(False)\n", ""),),
+        (Edit(MONITOR, "        if self._attempt_mode.review_answered():\n", "        if False:\n"),),
     ),
     Mutant(
         "the custom resources' own kind, once lost, stays closed",

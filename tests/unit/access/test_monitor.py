@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 
+from scopedcache import ForbiddenError
 from scopedcache.api.permission import Permission
+from scopedcache.clock import wall_time
 from tests.unit.access.world import CREATE_DEPLOYMENTS, LIST_PODS, PODS, WATCH_PODS, pods_in, world
 from tests.unit.cache.api_server import DEPLOYMENT, POD
 from tests.unit.clock import after, now
@@ -81,6 +84,24 @@ async def test_after_a_lost_connection_the_second_no_counts_three_seconds_later(
         await w.until(WATCH_PODS, "suspect")
 
         assert 3.0 <= await w.until(WATCH_PODS, "denied") < 3.2
+
+
+async def test_a_denial_names_the_date_that_the_loop_has() -> None:
+    """In virtual time, too: the date of the machine would be off by as much as the test has slept."""
+    async with world() as w:
+        given = w.server.grant("a", POD)
+        await w.opened(*PODS)
+        await after(3600)
+        revoked_at = wall_time()
+        w.server.revoke(given)
+        await w.until(WATCH_PODS, "denied")
+
+        verdict = w.monitor.verdict(WATCH_PODS)
+
+        assert verdict is not None
+        error = verdict.error()
+        assert isinstance(error, ForbiddenError)
+        assert revoked_at <= error.since <= revoked_at + timedelta(seconds=w.monitor.bound)
 
 
 async def test_a_right_given_on_one_name_is_asked_for_by_that_name() -> None:

@@ -128,7 +128,7 @@ async def test_who_waits_for_permission_is_woken_when_only_attempts_can_tell() -
         started = now()
 
         async with asyncio.timeout(30):
-            await w.monitor.permitted(PODS)
+            await w.monitor.wait_until_permitted(PODS)
 
         assert 10 <= now() - started <= 16
         assert await w.until(LIST_PODS, "denied") <= 10
@@ -137,7 +137,7 @@ async def test_who_waits_for_permission_is_woken_when_only_attempts_can_tell() -
 async def test_permission_is_waited_for_while_a_right_is_lost_and_no_longer() -> None:
     async with world() as w:
         await w.opened(*PODS)
-        waiting = asyncio.ensure_future(w.monitor.permitted(PODS))
+        waiting = asyncio.ensure_future(w.monitor.wait_until_permitted(PODS))
         await after(20)
         before = waiting.done()
         w.server.grant("a", POD)

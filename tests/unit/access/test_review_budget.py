@@ -1,4 +1,4 @@
-"""How many reviews may be sent, and the bound that follows."""
+"""How many reviews may be sent."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scopedcache.access.detection_bound import effective_bound, period_for
-from scopedcache.access.review_budget import Budget
+from scopedcache.access.review_budget import ReviewBudget
 
 
 @given(st.lists(st.floats(0, 0.5), min_size=1, max_size=200), st.sampled_from([1.0, 5.0, 20.0, 100.0]))
 def test_no_window_of_time_holds_more_than_its_rate_and_one_second_more(pauses: list[float], rate: float) -> None:
-    budget, now, used = Budget(rate), 0.0, []
+    budget, now, used = ReviewBudget(rate), 0.0, []
     for pause in pauses:
         now += pause
         used.append(now + budget.take(now))
@@ -24,7 +23,7 @@ def test_no_window_of_time_holds_more_than_its_rate_and_one_second_more(pauses: 
 
 
 def test_a_budget_that_rested_pays_one_second_at_once_and_then_its_rate() -> None:
-    budget = Budget(20.0)
+    budget = ReviewBudget(20.0)
 
     waits = [budget.take(1000.0) for _ in range(40)]
 
@@ -33,26 +32,9 @@ def test_a_budget_that_rested_pays_one_second_at_once_and_then_its_rate() -> Non
 
 
 def test_rest_does_not_add_up() -> None:
-    budget = Budget(5.0)
+    budget = ReviewBudget(5.0)
     budget.take(0.0)
 
     waits = [budget.take(3600.0) for _ in range(6)]
 
     assert waits == [0.0] * 5 + [pytest.approx(0.2)]
-
-
-def test_the_default_bound_is_under_ten_seconds_up_to_a_hundred_places() -> None:
-    assert effective_bound(5.0, 1) == pytest.approx(7.5)
-    assert effective_bound(5.0, 100) == pytest.approx(7.5)
-    assert effective_bound(5.0, 300) == pytest.approx(18.5)
-
-
-@given(st.floats(2.6, 600))
-def test_the_period_for_a_bound_keeps_it(bound: float) -> None:
-    assert effective_bound(period_for(bound), 1) == pytest.approx(bound)
-
-
-@pytest.mark.parametrize("bound", [2.5, 1.0, 0.0, -1.0])
-def test_a_bound_that_leaves_no_time_to_probe_is_refused(bound: float) -> None:
-    with pytest.raises(ValueError, match="too short"):
-        period_for(bound)

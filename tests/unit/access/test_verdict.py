@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import get_args
+from datetime import UTC, datetime, timedelta
+from typing import Any, get_args
 
 import pytest
 
-from scopedcache.access.hold_off import HOLD_OFF_AFTER_LOSS_SECONDS, HOLD_OFF_SECONDS
-from scopedcache.access.verdict import ATTEMPTS_APART_SECONDS, TABLE, Signal, Verdict, VerdictState
+from scopedcache.access.hold_off import HOLD_OFF_AFTER_TROUBLE_SECONDS, HOLD_OFF_SECONDS, REFUSALS_APART_SECONDS
+from scopedcache.access.verdict import TABLE, Signal, Step, Verdict, VerdictState
 from scopedcache.api.permission import Permission
 from scopedcache.errors import ForbiddenError, UnauthorizedError
 
-RIGHT = Permission("watch", "", "pods", "a")
+PERMISSION = Permission("watch", "", "pods", "a")
+EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 STATES: tuple[VerdictState, ...] = get_args(VerdictState)
 SIGNALS: tuple[Signal, ...] = get_args(Signal)
 # What becomes of a state, signal by signal, when the signal comes long after the last: "." stays as it is.
@@ -34,7 +36,12 @@ CASES = [
 
 
 def verdict(state: VerdictState, since: float = 0.0) -> Verdict:
-    return Verdict(RIGHT, state, since)
+    return Verdict(PERMISSION, state, since)
+
+
+def take(believed: Verdict, signal: Any, now: float, **rest: Any) -> Step:
+    """Let a verdict take a signal, on a day whose seconds are those of its date."""
+    return believed.take(signal, now, EPOCH + timedelta(seconds=now), **rest)
 
 
 @pytest.mark.parametrize(("state", "signal", "expected"), CASES)
@@ -43,9 +50,9 @@ def test_each_signal_moves_each_state_as_the_table_says(
 ) -> None:
     believed = verdict(state)
 
-    changed = believed.take(signal, 100.0)
+    step = take(believed, signal, 100.0)
 
-    assert (believed.state, changed) == (expected, expected != state)
+    assert (believed.state, step.before) == (expected, state if expected != state else None)
 
 
 def test_the_cases_above_are_all_there_are() -> None:
@@ -60,14 +67,14 @@ def test_the_table_knows_no_state_and_no_signal_but_the_declared_ones() -> None:
 
 def test_a_misspelt_signal_fails_loudly() -> None:
     with pytest.raises(ValueError, match="nope"):
-        verdict("allowed").take("nope", 1.0)  # type: ignore[arg-type]
+        take(verdict("allowed"), "nope", 1.0)
 
 
 @pytest.mark.parametrize("state", ["allowed", "unknown", "absent"])
 def test_a_single_no_never_takes_anything_away(state: VerdictState) -> None:
     believed = verdict(state)
 
-    believed.take("no", 100.0)
+    take(believed, "no", 100.0)
 
     assert believed.state == "suspect"
 
@@ -75,19 +82,19 @@ def test_a_single_no_never_takes_anything_away(state: VerdictState) -> None:
 def test_where_there_is_nothing_to_lose_the_first_answered_no_denies() -> None:
     believed = verdict("probing")
 
-    believed.take("no", 0.0)
+    take(believed, "no", 0.0)
 
     assert believed.state == "denied"
 
 
-@pytest.mark.parametrize("hold_off", [HOLD_OFF_SECONDS, HOLD_OFF_AFTER_LOSS_SECONDS])
+@pytest.mark.parametrize("hold_off", [HOLD_OFF_SECONDS, HOLD_OFF_AFTER_TROUBLE_SECONDS])
 def test_the_second_no_counts_only_after_the_hold_off(hold_off: float) -> None:
     believed = verdict("allowed")
-    believed.take("no", 10.0, hold_off=hold_off)
+    take(believed, "no", 10.0, hold_off=hold_off)
 
-    believed.take("no", 10.0 + hold_off - 0.01, hold_off=hold_off)
+    take(believed, "no", 10.0 + hold_off - 0.01, hold_off=hold_off)
     too_early = believed.state
-    believed.take("no", 10.0 + hold_off, hold_off=hold_off)
+    take(believed, "no", 10.0 + hold_off, hold_off=hold_off)
 
     assert (too_early, believed.state) == ("suspect", "denied")
 
@@ -95,7 +102,7 @@ def test_the_second_no_counts_only_after_the_hold_off(hold_off: float) -> None:
 def test_a_yes_between_two_noes_begins_anew() -> None:
     believed = verdict("allowed")
     for signal, now in (("no", 0.0), ("yes", 0.5), ("no", 1.5)):
-        believed.take(signal, now)  # type: ignore[arg-type]
+        take(believed, signal, now)
 
     assert believed.state == "suspect"
 
@@ -103,18 +110,18 @@ def test_a_yes_between_two_noes_begins_anew() -> None:
 def test_refusals_of_our_calls_deny_nothing_while_reviews_answer() -> None:
     believed = verdict("allowed")
     for now in range(60):
-        believed.take("refused", float(now))
+        take(believed, "refused", float(now))
 
     assert believed.state == "suspect"
 
 
 def test_in_attempt_mode_two_refusals_deny_once_they_are_far_enough_apart() -> None:
     believed = verdict("allowed")
-    believed.take("refused", 0.0, attempting=True)
+    take(believed, "refused", 0.0, attempting=True)
 
-    believed.take("refused", ATTEMPTS_APART_SECONDS - 0.01, attempting=True)
+    take(believed, "refused", REFUSALS_APART_SECONDS - 0.01, attempting=True)
     too_early = believed.state
-    believed.take("refused", ATTEMPTS_APART_SECONDS, attempting=True)
+    take(believed, "refused", REFUSALS_APART_SECONDS, attempting=True)
 
     assert (too_early, believed.state) == ("suspect", "denied")
 
@@ -122,7 +129,7 @@ def test_in_attempt_mode_two_refusals_deny_once_they_are_far_enough_apart() -> N
 def test_in_attempt_mode_a_success_between_two_refusals_begins_anew() -> None:
     believed = verdict("allowed")
     for signal, now in (("refused", 0.0), ("done", 2.0), ("refused", 4.0)):
-        believed.take(signal, now, attempting=True)  # type: ignore[arg-type]
+        take(believed, signal, now, attempting=True)
 
     assert believed.state == "suspect"
 
@@ -136,9 +143,8 @@ def test_reads_go_on_in_suspect_but_nothing_new_is_sent() -> None:
 
 def test_the_error_says_what_is_missing_where_and_since_when() -> None:
     believed = verdict("allowed")
-    believed.take("no", 0.0)
-    first_seen = believed.refused_at
-    believed.take("no", 2.0)
+    take(believed, "no", 3600.0)
+    take(believed, "no", 3602.0)
 
     error = believed.error()
 
@@ -146,7 +152,7 @@ def test_the_error_says_what_is_missing_where_and_since_when() -> None:
     assert (error.verb, error.resource, error.namespace, error.by, error.cached) == (
         "watch", "pods", "a", "authorizer", True,
     )  # fmt: skip
-    assert error.since == first_seen
+    assert error.since == EPOCH + timedelta(hours=1)
 
 
 def test_refused_credentials_are_another_error() -> None:
@@ -154,3 +160,30 @@ def test_refused_credentials_are_another_error() -> None:
 
     assert isinstance(error, UnauthorizedError)
     assert error.status == 401
+
+
+@pytest.mark.parametrize(
+    ("attempting", "signal", "confirm_at"),
+    [
+        (False, "no", 13.0),
+        (False, "refused", None),
+        (True, "refused", 10.0 + REFUSALS_APART_SECONDS),
+        (True, "no", None),
+    ],
+)
+def test_while_in_doubt_only_the_signal_that_can_confirm_it_asks_for_the_next_question(
+    attempting: bool, signal: Signal, confirm_at: float | None
+) -> None:
+    believed = verdict("allowed")
+    first = take(believed, signal, 10.0, hold_off=3.0, attempting=attempting)
+    again = take(believed, signal, 10.5, hold_off=3.0, attempting=attempting)
+
+    assert first == Step("allowed", 10.0 + (REFUSALS_APART_SECONDS if attempting else 3.0))
+    assert again == Step(None, confirm_at)
+
+
+def test_a_settled_answer_asks_for_no_other_question() -> None:
+    believed = verdict("suspect")
+
+    assert take(believed, "no", 100.0) == Step("suspect", None)
+    assert take(believed, "yes", 101.0) == Step("denied", None)

@@ -205,9 +205,9 @@ async def test_a_history_in_which_rights_change_in_the_turn_of_the_sync_heals() 
         await after(1)
         (watch, listing) = (w.cache.monitor.verdicts[permission] for permission in _permissions())
         for signal, at in (("no", now()), ("no", now() + 2)):
-            w.cache.monitor._take(watch.permission, signal, at)  # type: ignore[arg-type]
+            w.cache.monitor.take(watch.permission, signal, at)  # type: ignore[arg-type]
         w.server.silent.clear()
-        w.cache.monitor._take(watch.permission, "yes", now() + 2)
+        w.cache.monitor.take(watch.permission, "yes", now() + 2)
         with contextlib.suppress(ForbiddenError):
             await opening
         await after(1)

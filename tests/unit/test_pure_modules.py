@@ -1,0 +1,87 @@
+"""Modules that decide: they know no event loop, no clock, no chance and no socket, and never wait."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import scopedcache
+
+PACKAGE = Path(scopedcache.__file__).parent
+# What a rule must be told instead of asking for it. A date may be passed in, so `datetime` is not among them;
+# `test_clock.py` sees to it that nobody asks that for the time.
+FORBIDDEN = {
+    "aiohttp", "asyncio", "concurrent", "http", "multiprocessing", "random", "secrets", "select", "selectors", "socket",
+    "ssl", "subprocess", "threading", "time",
+    "scopedcache.clock", "scopedcache.supervisor",
+}  # fmt: skip
+
+PURE = [
+    "access/attempt_mode.py",
+    "access/call_signals.py",
+    "access/credential_expiry.py",
+    "access/detection_bound.py",
+    "access/hold_off.py",
+    "access/probe_schedule.py",
+    "access/review_budget.py",
+    "access/rule_matching.py",
+    "access/tracked_verdicts.py",
+    "access/verdict.py",
+    "api/identity/exec_credential.py",
+    "api/identity/impersonation.py",
+    "api/identity/kubeconfig.py",
+    "api/identity/oidc.py",
+    "api/identity/proxies.py",
+    "api/identity/rest_config.py",
+    "api/identity/yaml_as_go_reads_it.py",
+]
+
+
+def imported(tree: ast.AST, package: str) -> Iterator[str]:
+    """Yield the full names of what a module imports: `time.monotonic` for `from time import monotonic`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            module = ".".join([*above, *([node.module] if node.module else [])])
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+def offences(text: str, package: str) -> list[str]:
+    """Return what a module does that a pure one does not."""
+    tree = ast.parse(text)
+    waits = [node for node in ast.walk(tree) if isinstance(node, ast.AsyncFunctionDef | ast.Await)]
+    names = {name for name in imported(tree, package) for one in FORBIDDEN if f"{name}.".startswith(f"{one}.")}
+    return [f"line {node.lineno} may wait" for node in waits] + [f"imports {name}" for name in sorted(names)]
+
+
+@pytest.mark.parametrize("path", PURE)
+def test_a_module_that_decides_knows_no_loop_clock_or_socket(path: str) -> None:
+    package = ".".join(["scopedcache", *Path(path).parent.parts])
+
+    assert offences((PACKAGE / path).read_text(), package) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "offence"),
+    [
+        ("import asyncio", "imports asyncio"),
+        ("from time import monotonic", "imports time.monotonic"),
+        ("import http.client as http", "imports http.client"),
+        ("from ..clock import loop_time", "imports scopedcache.clock.loop_time"),
+        ("from .. import clock", "imports scopedcache.clock"),
+        ("async def wait(): ...", "line 1 may wait"),
+    ],
+)
+def test_what_is_forbidden_is_seen_however_it_is_spelled(text: str, offence: str) -> None:
+    assert offences(text, "scopedcache.access") == [offence]
+
+
+def test_what_only_sounds_alike_is_not_forbidden() -> None:
+    text = "from datetime import datetime\nfrom ..selectors import LabelSelector\nfrom .timetable import time"
+
+    assert offences(text, "scopedcache.access") == []

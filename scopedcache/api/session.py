@@ -11,6 +11,7 @@ from ..errors import ForbiddenError, ProtocolError, Refuser, ScopedCacheError, T
 from ..kinds import GVK, GVR, Kind, ObjectKey, Resource
 from ..objects import Object
 from . import access_reviews
+from .denial_origin import is_impersonation
 from .discovery import Discovery
 from .permission import Permission
 from .request_info import Observer, RequestInfo
@@ -123,7 +124,8 @@ class Session:
             return await self._send(info, method, query=query, body=body, content_type=content_type)
         except ForbiddenError as error:
             verbs = [info.verb, "create"] if content_type == APPLY else [info.verb]
-            error.by = await self._refuser(info, verbs)
+            if not is_impersonation(error):
+                error.by = await self._refuser(info, verbs)
             raise
 
     async def _refuser(self, info: RequestInfo, verbs: Sequence[str]) -> Refuser:
@@ -177,7 +179,7 @@ class Session:
         return response.body
 
     def _refused(self, info: RequestInfo, error: ScopedCacheError) -> ScopedCacheError:
-        if isinstance(error, ForbiddenError) and info.verb in ("get", "list", "watch"):
+        if isinstance(error, ForbiddenError) and info.verb in ("get", "list", "watch") and not is_impersonation(error):
             error.by = "authorizer"  # no admission plugin sees reads
         self._observed(info, error)
         return error

@@ -22,6 +22,7 @@ from ..errors import (
     UnauthorizedError,
 )
 from .codec import Status, decode_status
+from .impersonation_denial import VERB, missing_right
 from .request_info import RequestInfo
 
 
@@ -58,6 +59,9 @@ def of_status(info: RequestInfo, code: int, said: Status, headers: Mapping[str, 
             # No credentials reached the server: the same thing as a 401. Only the message tells who was asking.
             return UnauthorizedError(said.message, **{**known, "status": 401})
         case 403:
+            right = missing_right(said.message, said.details)
+            if right is not None:  # of the user who asked: it says nothing about the resource, nor about whom we act as
+                known |= {"verb": VERB, "resource": right.resource, "namespace": right.namespace, "name": right.name}
             return ForbiddenError(said.message, **known)
         case 404:
             return NotFoundError(said.message, **known)

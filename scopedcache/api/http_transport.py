@@ -236,6 +236,8 @@ class HTTPTransport:
             ConfigurationError: there are no credentials; nothing must be sent then.
         """
         configuration = self.configuration
+        if self._requests.closed:
+            raise self._closed()
         if refused is None:
             await configuration.look_at_files()
         else:

@@ -95,6 +95,8 @@ def _found(
 
 
 def _no_context(documents: Sequence[Document], chosen: str) -> str:
+    if not any(document.contexts or document.clusters or document.users for document in documents):
+        return "the file is empty"
     names = ", ".join(dict.fromkeys(name for document in documents for name in document.contexts))
     if not chosen:
         return f"it names no current-context; it has: {names}" if names else "it names no context"

@@ -154,3 +154,18 @@ asyncio.run(main())
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
     assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
+def test_the_blocking_twin_hands_out_the_blocking_client(tmp_path):
+    import json
+
+    from kubernetes.client import CoreV1Api
+
+    from scopedcache import sync
+    from scopedcache.testing import EmbeddedCluster
+
+    with EmbeddedCluster.start(http=True) as cluster:
+        with sync.Client.connect(kubeconfig=cluster.admin.kubeconfig) as client, client.kubernetes() as api:
+            listed = CoreV1Api(api).list_namespace(_preload_content=False)
+            names = {item["metadata"]["name"] for item in json.loads(listed.data)["items"]}
+    assert "default" in names

@@ -18,9 +18,9 @@ from ..clock import loop_time
 from ..errors import ConfigurationError
 from .identity import in_cluster as pod
 from .identity.credential import Credential, CredentialSource
-from .identity.documents import read_documents
 from .identity.exec_plugin import ExecSource
 from .identity.kubeconfig import resolve
+from .identity.kubeconfig_files import read_documents
 from .identity.oidc_refresh import OidcSource
 from .identity.ready_client import ReadyClientSource, configuration_of, rest_config_of
 from .identity.redaction import without_password

@@ -25,8 +25,9 @@ from multidict import CIMultiDict
 from ..errors import ConfigurationError, ProtocolError, ScopedCacheError, TransportError
 from .configuration import Configuration
 from .identity.credential import Credential
-from .identity.redaction import hide_bytes, without_password, words_of_system
+from .identity.redaction import hide_bytes, without_password
 from .identity.rest_config import ClientCertificate, Endpoint
+from .identity.system_errors import words_of_system
 from .identity.tls import Stamps, tls_context
 from .transport import REQUEST_TIMEOUT_SECONDS, Query, Response, Stream
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import attrs
 
-VERB: Final = "impersonate"
+IMPERSONATE: Final = "impersonate"
 # What is quoted may hold anything, so the words are looked for where the server puts them: behind the first user.
 _DENIED: Final = re.compile(
     r'\bforbidden: User "(?:[^"\\]|\\.)*" cannot (?P<verb>impersonate(?:-on)?(?::(?P<mode>[a-z-]+))?\S*) '
@@ -43,7 +43,7 @@ def missing_right(message: str, details: Mapping[str, Any] | None = None) -> Imp
     denied = _DENIED.search(message)
     if denied is None:
         return None
-    if denied["verb"] != VERB:
+    if denied["verb"] != IMPERSONATE:
         return ImpersonationRight(_OF_MODE.get(denied["mode"] or "", "users"))
     resource, slash, subresource = (denied["resource"] or "users").partition("/")
     named = f"{resource}.{denied['group']}" if denied["group"] else resource

@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 from scopedcache import Client, ScopedCacheError
-from scopedcache.testing.binaries import find_kubectl
+from scopedcache.testing.control_plane.binaries import find_kubectl
 from tests.unit.api.certificates import Authority
 
 pytestmark = pytest.mark.real

@@ -6,7 +6,6 @@ import base64
 import binascii
 import os
 import re
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -15,7 +14,6 @@ import msgspec
 
 from ...errors import ConfigurationError
 from . import yaml_as_go_reads_it
-from .redaction import words_of_system
 
 _Text = str | None
 
@@ -141,28 +139,6 @@ class Document:
     def path_of(self, path: str) -> str:
         """Return a path as it is meant where it stands in this file."""
         return os.path.normpath(Path(os.path.abspath(self.path)).parent / path)
-
-
-def read_documents(paths: Iterable[str]) -> tuple[Document, ...]:
-    """Read kubeconfig files in their order; those that do not exist are left out. Blocks.
-
-    Raises:
-        ConfigurationError: a file cannot be read, or is not a kubeconfig; names it, and quotes nothing of it.
-    """
-    found = []
-    for path in dict.fromkeys(filter(None, paths)):
-        file = Path(path).expanduser()
-        try:
-            content = file.read_bytes()
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-        except (OSError, ValueError) as error:
-            raise ConfigurationError(f"kubeconfig {path} cannot be read: {words_of_system(error)}") from None
-        try:
-            found.append(parse(str(file), content))
-        except ConfigurationError as error:
-            raise ConfigurationError(f"kubeconfig {path} cannot be used: {error}") from None
-    return tuple(found)
 
 
 def parse(path: str, content: bytes) -> Document:

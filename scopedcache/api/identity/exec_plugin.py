@@ -15,8 +15,8 @@ from ...clock import wall_time
 from ...errors import ConfigurationError
 from .credential import Credential
 from .exec_credential import credential_in, environment_for, exec_info, failed, not_ended, not_started
-from .redaction import words_of_system
 from .rest_config import ClientCertificate, Endpoint, ExecPlugin
+from .system_errors import words_of_system
 from .tls import check_certificate
 
 # Below the time a request may take (30 s), so that who waits hears which plugin it was. Cloud command lines need some

@@ -8,8 +8,8 @@ from typing import Final
 
 from ...errors import ConfigurationError
 from . import proxies
-from .redaction import words_of_system
 from .rest_config import Endpoint, Pem, RestConfig, TokenFile
+from .system_errors import words_of_system
 
 SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 

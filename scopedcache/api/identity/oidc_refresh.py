@@ -16,8 +16,9 @@ from ...clock import wall_time
 from ...errors import ConfigurationError
 from . import oidc, proxies
 from .credential import Credential
-from .redaction import without_password, words_of_system
+from .redaction import without_password
 from .rest_config import BasicAuth, Endpoint, OpenIdConnect
+from .system_errors import words_of_system
 from .tls import tls_context
 
 logger = logging.getLogger("scopedcache.api")

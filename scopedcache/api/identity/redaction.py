@@ -5,10 +5,7 @@ Errors, log lines, metrics and pages carry our own words. What foreign programs 
 
 from __future__ import annotations
 
-import errno
-import os
 import re
-import ssl
 from collections.abc import Iterable
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
@@ -77,17 +74,3 @@ def hide_bytes(body: bytes, secrets: Iterable[str]) -> bytes:
         if len(secret) >= _SHORT_SECRET_CHARS:  # a shorter one might stand there as a word: `pods`
             body = body.replace(secret.encode(), HIDDEN.encode())
     return body
-
-
-def words_of_system(error: BaseException) -> str:
-    """Return what the system says about a failure, never the error's own text: that may quote what it was given."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return getattr(error, "verify_message", None) or "it is not trusted"
-    if isinstance(error, ssl.SSLError):
-        return f"TLS: {(getattr(error, 'reason', None) or 'failed').lower().replace('_', ' ')}"
-    if isinstance(error, OSError):
-        if error.errno is not None and error.errno in errno.errorcode:
-            return os.strerror(error.errno)
-        # The resolver has numbers of its own; its words are its own too, and name nothing.
-        return error.strerror or type(error).__name__
-    return type(error).__name__

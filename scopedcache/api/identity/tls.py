@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ...errors import ConfigurationError
-from .redaction import without_password, words_of_system
+from .redaction import without_password
 from .rest_config import ClientCertificate, Endpoint, Pem
+from .system_errors import words_of_system
 
 Stamps = tuple[tuple[str, int, int, int], ...]
 

@@ -8,8 +8,8 @@ from typing import Final
 
 from ...errors import ConfigurationError
 from .credential import Credential
-from .redaction import words_of_system
 from .rest_config import BasicAuth, Token, TokenFile
+from .system_errors import words_of_system
 
 # The API server itself trusts a verified token for ten seconds (TokenSuccessCacheTTL).
 FRESH_SECONDS: Final = 10.0

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from scopedcache.api.client import Client
-from scopedcache.api.configuration import FILES_PERIOD_SECONDS, Configuration, from_kubeconfig, of_client
+from scopedcache.api.configuration import FILES_PERIOD_SECONDS, Configuration, from_kubeconfig, load, of_client
 from scopedcache.api.http_transport import BODY_LIMIT_BYTES, HTTPTransport
 from scopedcache.api.identity.rest_config import (
     ClientCertificate,
@@ -205,7 +205,7 @@ async def test_the_limit_is_an_option_of_the_client(server, tmp_path):
         "clusters": [{"name": "c", "cluster": {"server": server.url}}],
         "contexts": [{"name": "x", "context": {"cluster": "c"}}],
     }))  # fmt: skip
-    async with Client.connect(kubeconfig=path, answer_limit_bytes=50) as client:
+    async with Client.configured(load(path), answer_limit_bytes=50) as client:
         with pytest.raises(ProtocolError, match="over the limit"):
             await client.version()
     async with Client.connect(kubeconfig=path) as client:

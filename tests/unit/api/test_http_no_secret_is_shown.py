@@ -21,8 +21,9 @@ from aiohttp import web
 from scopedcache.api.client import Client
 from scopedcache.api.configuration import FILES_PERIOD_SECONDS, Configuration, from_kubeconfig, of_client
 from scopedcache.api.http_transport import HTTPTransport
-from scopedcache.api.identity.documents import parse, read_documents
+from scopedcache.api.identity.documents import parse
 from scopedcache.api.identity.exec_plugin import ExecSource
+from scopedcache.api.identity.kubeconfig_files import read_documents
 from scopedcache.api.identity.redaction import words_of_program
 from scopedcache.api.identity.rest_config import (
     BasicAuth,

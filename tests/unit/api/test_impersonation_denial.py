@@ -6,7 +6,7 @@ from scopedcache.api.denial_origin import is_impersonation
 from scopedcache.api.impersonation_denial import ImpersonationRight, missing_right
 from scopedcache.api.request_info import RequestInfo
 from scopedcache.errors import ForbiddenError
-from tests.unit.api.test_request_info import DEPLOYMENTS, LIST, answered
+from tests.unit.api.test_status_errors import DEPLOYMENTS, LIST, answered
 
 GROUP = 'in API group "" at the cluster scope'
 AUTHENTICATION = 'in API group "authentication.k8s.io" at the cluster scope'

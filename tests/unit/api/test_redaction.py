@@ -9,15 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scopedcache.api.identity.exec_credential import secrets_of
-from scopedcache.api.identity.redaction import (
-    WORDS_LIMIT_CHARS,
-    hide,
-    hide_bytes,
-    without_password,
-    words_of_program,
-    words_of_system,
-)
+from scopedcache.api.identity.redaction import WORDS_LIMIT_CHARS, hide, hide_bytes, without_password, words_of_program
 from scopedcache.api.identity.rest_config import ExecPlugin
+from scopedcache.api.identity.system_errors import words_of_system
 
 
 @pytest.mark.parametrize(

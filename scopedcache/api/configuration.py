@@ -127,10 +127,10 @@ class Configuration:
             f"the credentials of {self._config.user} are not there yet: call from a thread, or await a request first"
         )
 
-    async def look_at_files(self) -> None:
-        """Take kubeconfigs and certificates that were replaced; looks once in a second at most."""
+    async def look_at_files(self, *, at_once: bool = False) -> None:
+        """Take kubeconfigs and certificates that were replaced; looks once in a second at most, or at once."""
         now = self._timer()
-        if now - self._looked_at < FILES_PERIOD_SECONDS:
+        if now - self._looked_at < FILES_PERIOD_SECONDS and not at_once:
             return
         self._looked_at = now
         if stamps(self._files()) != self._stamps:
@@ -207,7 +207,12 @@ class Configuration:
             logger.warning("credentials.withheld", extra={"server": without_password(self.endpoint.host)})
 
 
-def load(kubeconfig: str | os.PathLike[str] | None = None, context: str | None = None) -> Configuration:
+def load(
+    kubeconfig: str | os.PathLike[str] | None = None,
+    context: str | None = None,
+    *,
+    timer: Callable[[], float] = loop_time,
+) -> Configuration:
     """Find the way to the API server.
 
     In this order: the kubeconfig given, the one `KUBECONFIG` names, the account of the Pod we run in,
@@ -218,16 +223,16 @@ def load(kubeconfig: str | os.PathLike[str] | None = None, context: str | None =
     """
     path = str(kubeconfig) if kubeconfig else os.environ.get("KUBECONFIG")
     if not path and not context and pod.is_in_cluster(os.environ):
-        return in_cluster()
-    return from_kubeconfig(path or str(Path.home() / ".kube" / "config"), context)
+        return in_cluster(timer=timer)
+    return from_kubeconfig(path or str(Path.home() / ".kube" / "config"), context, timer=timer)
 
 
-def in_cluster() -> Configuration:
+def in_cluster(*, timer: Callable[[], float] = loop_time) -> Configuration:
     """Use the ServiceAccount of the Pod we run in."""
-    return Configuration(lambda: pod.service_account(os.environ))
+    return Configuration(lambda: pod.service_account(os.environ), timer=timer)
 
 
-def from_kubeconfig(path: str, context: str | None = None) -> Configuration:
+def from_kubeconfig(path: str, context: str | None = None, *, timer: Callable[[], float] = loop_time) -> Configuration:
     """Use a kubeconfig (several paths may be joined by the platform's path separator, as in `KUBECONFIG`)."""
 
     def read() -> RestConfig:
@@ -241,7 +246,7 @@ def from_kubeconfig(path: str, context: str | None = None) -> Configuration:
             raise ConfigurationError(f"kubeconfig {path} cannot be used: {error}") from None
         return config
 
-    return Configuration(read)
+    return Configuration(read, timer=timer)
 
 
 def of_client(given: Any) -> Configuration:

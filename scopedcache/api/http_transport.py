@@ -239,9 +239,8 @@ class HTTPTransport:
         configuration = self.configuration
         if self._requests.closed:
             raise self._closed()
-        if refused is None:
-            await configuration.look_at_files()
-        else:
+        await configuration.look_at_files(at_once=refused is not None)
+        if refused is not None:
             await configuration.reload(refused.credential.authorization)
         credential = await configuration.credential()
         await self._build(_Key(configuration.endpoint, credential.certificate, configuration.stamps))

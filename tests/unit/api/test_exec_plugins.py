@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 import psutil
 import pytest
 
-from scopedcache.api.configuration import RELOAD_PAUSE_SECONDS, Configuration, load
+from scopedcache.api.configuration import RELOAD_PAUSE_SECONDS, load
 from scopedcache.api.identity.exec_credential import credential_in, exec_info
 from scopedcache.api.identity.exec_plugin import OUTPUT_LIMIT_BYTES, TIME_LIMIT_SECONDS, ExecSource
 from scopedcache.api.identity.rest_config import Endpoint, ExecPlugin, Pem
@@ -334,8 +334,7 @@ print(json.dumps({"apiVersion": V1, "kind": "ExecCredential", "status": status})
 
 def numbered(plugins, status, clock):
     path = plugins.kubeconfig(plugins.write(NUMBERED), args=[json.dumps(status)])
-    found = load(path)
-    return Configuration(found._load, timer=clock)
+    return load(path, timer=clock)
 
 
 async def test_a_plugin_is_run_once_for_all_who_wait_and_not_again_while_its_credential_holds(plugins):

@@ -289,7 +289,7 @@ async def test_a_kubeconfig_replaced_in_place_is_taken(authority, tmp_path, cloc
     async with serving(tls_for(authority)) as one, serving(tls_for(authority)) as two:
         one.handler = two.handler = always({})
         write(one.url, "first")
-        transport = HTTPTransport(Configuration(from_kubeconfig(str(path))._load, timer=clock))
+        transport = HTTPTransport(from_kubeconfig(str(path), timer=clock))
         await both(transport)
         write(two.url, "second")
         clock.now += FILES_PERIOD_SECONDS

@@ -315,7 +315,7 @@ async def files_replaced(walk):
     """What was good is replaced by what cannot be read: a log line tells."""
     now = [0.0]
     path = walk.kubeconfig({"token": CANARY})
-    configuration = Configuration(from_kubeconfig(str(path))._load, timer=lambda: now[0])
+    configuration = from_kubeconfig(str(path), timer=lambda: now[0])
     for text in DOCUMENTS.values():
         path.write_text(text)
         now[0] += FILES_PERIOD_SECONDS

@@ -1,16 +1,19 @@
 """ApiClients of other libraries over our credentials. tests/real shows them against a real server."""
 
 import asyncio
+import json
 import subprocess
 import sys
 
 import pytest
 from aiohttp import web
 
+from scopedcache import sync
 from scopedcache.api.client import Client
 from scopedcache.api.configuration import Configuration
 from scopedcache.api.identity.rest_config import Endpoint, ExecPlugin, Pem, RestConfig, TokenFile
 from scopedcache.errors import ConfigurationError
+from scopedcache.testing import EmbeddedCluster
 from tests.unit.api.certificates import Authority
 from tests.unit.api.http_server import serving
 from tests.unit.api.test_http_identity import tls_for
@@ -110,22 +113,25 @@ async def test_their_own_error_is_raised_for_a_refusal(server, client, names):
     assert type(caught.value).__name__ in ("ApiException", "UnauthorizedException")
 
 
-async def test_a_call_on_the_loops_own_thread_uses_what_is_known(client):
-    """It would wait for itself."""
+async def test_a_call_on_the_loops_own_thread_uses_what_is_known():
+    """It would wait for itself. The server runs in a thread of its own."""
     from kubernetes.client import CoreV1Api
 
-    with client.kubernetes() as api:
-        assert (await asyncio.to_thread(CoreV1Api(api).list_namespace)).items
-        connected = api.rest_client.pool_manager._connection()
-    assert connected.headers["Authorization"] == "Bearer old"
+    with EmbeddedCluster.start(http=True) as cluster:
+        async with Client.connect(kubeconfig=cluster.admin.kubeconfig) as client:
+            with client.kubernetes() as api:
+                listed = CoreV1Api(api).list_namespace(_preload_content=False)
+    assert listed.status == 200
 
 
 async def test_a_call_on_the_loops_own_thread_without_credentials_says_what_to_do():
+    from kubernetes.client import CoreV1Api
+
     plugin = ExecPlugin("true", "client.authentication.k8s.io/v1", "Never")
     config = RestConfig(Endpoint("http://127.0.0.1:1"), plugin)
     async with Client.configured(Configuration(lambda: config)) as client:
         with client.kubernetes() as api, pytest.raises(ConfigurationError, match="call from a thread, or await"):
-            api.rest_client.pool_manager._connection()
+            CoreV1Api(api).list_namespace()
 
 
 async def test_a_client_in_process_has_no_way_for_other_libraries():
@@ -157,12 +163,7 @@ asyncio.run(main())
 
 
 def test_the_blocking_twin_hands_out_the_blocking_client(tmp_path):
-    import json
-
     from kubernetes.client import CoreV1Api
-
-    from scopedcache import sync
-    from scopedcache.testing import EmbeddedCluster
 
     with EmbeddedCluster.start(http=True) as cluster:
         with sync.Client.connect(kubeconfig=cluster.admin.kubeconfig) as client, client.kubernetes() as api:

@@ -11,7 +11,9 @@ from ..errors import APIError
 class Permission:
     """One right: a verb on a resource (`group`, `resource`, perhaps `subresource`) in a place, perhaps on one name.
 
-    `namespace` None is the whole cluster.
+    `namespace` None is the whole cluster. A create and a deletecollection have no name, whatever is given: the
+    authoriser sees none, for the name stands in the body or nowhere, so that no `resourceNames` gives them. A create of
+    a subresource names its object in the path.
     """
 
     verb: str
@@ -20,6 +22,10 @@ class Permission:
     namespace: str | None
     subresource: str | None = None
     name: str | None = None
+
+    def __attrs_post_init__(self) -> None:
+        if self.verb == "deletecollection" or (self.verb == "create" and self.subresource is None):
+            object.__setattr__(self, "name", None)
 
     @property
     def subject(self) -> str:

@@ -131,9 +131,7 @@ class Session:
         gvr = info.resource.gvr
         try:
             for verb in verbs:
-                # The authoriser sees no name in a create: the name stands in the body.
-                name = None if verb == "create" and not info.subresource else info.name
-                permission = Permission(verb, gvr.group, gvr.resource, info.namespace, info.subresource, name)
+                permission = Permission(verb, gvr.group, gvr.resource, info.namespace, info.subresource, info.name)
                 if not await self.review_access(permission):
                     return "authorizer"
         except ScopedCacheError:

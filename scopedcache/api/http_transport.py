@@ -1,7 +1,7 @@
 """HTTP/1.1 through aiohttp: connections, time-outs, credentials.
 
-Two sessions: one for requests, one for watches without a cap on connections, because a pool of 100 lets the 101st
-watch wait silently (docs/decisions/0003-transport.md). One TLS context, ours, for both. Imported only when a
+Three sessions: one for requests, one of a single connection for reviews, and one for watches without a cap, because a
+pool of 100 lets the 101st watch wait silently (docs/decisions/0003-transport.md). One TLS context, ours, for all. Imported only when a
 connection is made: aiohttp alone takes longer to import than everything else together.
 """
 
@@ -20,7 +20,7 @@ import yarl
 
 from ..errors import ConfigurationError, TransportError
 from .configuration import Configuration, Endpoint, without_password
-from .transport import REQUEST_TIMEOUT_SECONDS, Query, Response, Stream
+from .transport import REQUEST_TIMEOUT_SECONDS, Lane, Query, Response, Stream
 
 logger = logging.getLogger("scopedcache.api")
 
@@ -44,6 +44,9 @@ class HTTPTransport:
         self._requests = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=REQUEST_CONNECTIONS, ttl_dns_cache=30), headers=headers
         )
+        self._reviews = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=1, ttl_dns_cache=30), headers=headers
+        )
         self._watches = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=30), headers=headers, read_bufsize=2**18
         )
@@ -59,21 +62,24 @@ class HTTPTransport:
         content_type: str = "application/json",
         accept: str = "application/json",
         timeout: float = REQUEST_TIMEOUT_SECONDS,
+        lane: Lane = "calls",
     ) -> Response:
         """Send one request and return its whole answer; a 401 is retried once if there are new credentials."""
         headers = {"Accept": accept} | ({"Content-Type": content_type} if body is not None else {})
         limits = aiohttp.ClientTimeout(total=timeout, sock_connect=CONNECT_TIMEOUT_SECONDS)
         url = self._url(path, query)
+        session = self._reviews if lane == "reviews" else self._requests
         authorization = await self._configuration.authorization()
-        response = await self._send(method, url, body, headers, authorization, limits)
+        response = await self._send(session, method, url, body, headers, authorization, limits)
         if response.status == 401 and await self._renewed(authorization):
             url = self._url(path, query)  # the server may have moved
             authorization = await self._configuration.authorization()
-            response = await self._send(method, url, body, headers, authorization, limits)
+            response = await self._send(session, method, url, body, headers, authorization, limits)
         return response
 
     async def _send(
         self,
+        session: aiohttp.ClientSession,
         method: str,
         url: yarl.URL,
         body: bytes | None,
@@ -83,7 +89,7 @@ class HTTPTransport:
     ) -> Response:
         sent = headers | ({"Authorization": authorization} if authorization else {})
         with self._translated():
-            async with self._requests.request(
+            async with session.request(
                 method,
                 url,
                 data=body,
@@ -177,7 +183,7 @@ class HTTPTransport:
         """Close all connections, open streams included. Waits until they are closed."""
         for answer in self._streams:  # aiohttp would leave whoever reads one of them waiting for ever
             answer.content.set_exception(aiohttp.ClientConnectionError("this client is closed"))
-        await asyncio.gather(self._requests.close(), self._watches.close())
+        await asyncio.gather(self._requests.close(), self._reviews.close(), self._watches.close())
 
 
 class _HTTPStream:

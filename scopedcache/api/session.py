@@ -15,7 +15,7 @@ from .discovery import Discovery
 from .permission import Permission
 from .request_info import Observer, RequestInfo
 from .status_errors import error_of
-from .transport import REQUEST_TIMEOUT_SECONDS, Query, Response, Transport
+from .transport import REQUEST_TIMEOUT_SECONDS, Lane, Query, Response, Transport
 
 APPLY = "application/apply-patch+yaml"
 _NAMED_VERBS = ("get", "update", "patch", "delete")
@@ -75,17 +75,27 @@ class Session:
 
     # -- rights --------------------------------------------------------------------------------------------------
 
-    async def review_access(self, permission: Permission) -> bool:
+    async def review_access(self, permission: Permission, *, timeout: float = REQUEST_TIMEOUT_SECONDS) -> bool:
         """Ask whether we have one right (SelfSubjectAccessReview)."""
-        info = RequestInfo("create", _REVIEWS["selfsubjectaccessreviews"])
-        return access_reviews.allowed(
-            (await self._send(info, "POST", body=access_reviews.access_review(permission))).body
-        )
+        body = access_reviews.access_review(permission)
+        return access_reviews.allowed(await self._review("selfsubjectaccessreviews", body, timeout))
 
-    async def review_rules(self, namespace: str) -> access_reviews.Rules:
+    async def review_rules(self, namespace: str, *, timeout: float = REQUEST_TIMEOUT_SECONDS) -> access_reviews.Rules:
         """Ask for all rules that hold for us in a namespace (SelfSubjectRulesReview)."""
-        info = RequestInfo("create", _REVIEWS["selfsubjectrulesreviews"])
-        return access_reviews.rules((await self._send(info, "POST", body=access_reviews.rules_review(namespace))).body)
+        body = access_reviews.rules_review(namespace)
+        return access_reviews.rules(await self._review("selfsubjectrulesreviews", body, timeout))
+
+    async def ready_status(self, *, timeout: float = REQUEST_TIMEOUT_SECONDS) -> int:
+        """Ask the server that answers our reviews whether it is ready; return the HTTP status of its `/readyz`.
+
+        Raises:
+            TransportError: nobody answered.
+        """
+        return (await self.transport.request("GET", "/readyz", timeout=timeout, lane="reviews")).status
+
+    async def _review(self, kind: str, body: bytes, timeout: float) -> bytes:
+        info = RequestInfo("create", _REVIEWS[kind])
+        return (await self._send(info, "POST", body=body, timeout=timeout, lane="reviews")).body
 
     # -- the way there and back ----------------------------------------------------------------------------------
 
@@ -148,10 +158,18 @@ class Session:
         content_type: str = "application/json",
         accept: str = "application/json",
         timeout: float = REQUEST_TIMEOUT_SECONDS,
+        lane: Lane = "calls",
     ) -> Response:
         try:
             response = await self.transport.request(
-                method, info.path, query, body=body, content_type=content_type, accept=accept, timeout=timeout
+                method,
+                info.path,
+                query,
+                body=body,
+                content_type=content_type,
+                accept=accept,
+                timeout=timeout,
+                lane=lane,
             )
         except TransportError as error:
             self._observed(info, error)

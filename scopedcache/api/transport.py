@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from typing import Final, Literal, Protocol
 
 import attrs
 
 Query = Sequence[tuple[str, str]]
+# What is asked on the lane of the reviews goes over one connection, one after the other: the same server answers them
+# all for as long as the connection lasts, whatever balancer stands between.
+Lane = Literal["calls", "reviews"]
 
-REQUEST_TIMEOUT_SECONDS = 30.0
+REQUEST_TIMEOUT_SECONDS: Final = 30.0
 
 
 @attrs.frozen
@@ -58,6 +61,7 @@ class Transport(Protocol):
         content_type: str = "application/json",
         accept: str = "application/json",
         timeout: float = REQUEST_TIMEOUT_SECONDS,
+        lane: Lane = "calls",
     ) -> Response: ...
 
     def stream(

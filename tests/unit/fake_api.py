@@ -115,6 +115,8 @@ class FakeAPI:
         if replaced is not None:
             return replaced
         parts = request.path.strip("/").split("/")
+        if request.path == "/readyz":
+            return web.Response(text="ok")
         if request.path == "/version":
             return web.json_response({"gitVersion": "v1.36.0"})
         if parts[0] == "apis" and len(parts) == 2 and parts[1] in self.served:

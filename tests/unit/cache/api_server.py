@@ -95,6 +95,8 @@ class ApiServer:
         self.down = False  # connections are refused
         self.expired = False  # our token is
         self.restarting = False  # 403 for everything, reviews included
+        self.ready = 200  # what `/readyz` says; 0: nothing at all
+        self.starting = False  # reviews are answered, by somebody who knows no right
         self.streaming_lists = True
         self.silent: set[str | None] = set()  # namespaces whose lists and watches are never answered
         self.late: asyncio.Event | None = None  # writes are done at once, and answered when this is set
@@ -182,7 +184,7 @@ class ApiServer:
         )
 
     def allowed(self, verb: str, resource: Resource, namespace: str | None, name: str | None = None) -> bool:
-        if resource.gvr.resource in self.veto:
+        if resource.gvr.resource in self.veto or self.starting:
             return False
         return any(given.allows(verb, resource, namespace, name) for given in self.grants)
 
@@ -196,7 +198,10 @@ class ApiServer:
     async def _answer(self, request: Request) -> None:
         parts = request.path.strip("/").split("/")
         kind, place = None, None
-        if "authorization.k8s.io" in parts:
+        if request.path == "/readyz":
+            code, body = 403 if self.restarting else self.ready, b""
+            verb, plural = "ready", ""
+        elif "authorization.k8s.io" in parts:
             code, body = self._review(request)
             verb, plural = "review", parts[-1]
             spec = (request.body or {})["spec"]
@@ -250,7 +255,7 @@ class ApiServer:
     def _refusal(self, verb: str, kind: Resource, place: str | None, name: str | None):
         if self.expired:
             return 401, status(401, "Unauthorized", "Unauthorized")
-        if self.restarting or not self.allowed(verb, kind, place, name):
+        if self.restarting or self.starting or not self.allowed(verb, kind, place, name):
             message = f'User "operator" cannot {verb} resource "{kind.gvr.resource}"'
             return 403, status(403, "Forbidden", message, group=kind.gvr.group, kind=kind.gvr.resource)
         if kind not in self.resources:
@@ -276,7 +281,8 @@ class ApiServer:
                 return 429, b"Too many requests, please try again later."
             return 201, {"status": {"allowed": self._allows(spec["resourceAttributes"])}}
         place = spec["namespace"]
-        rules = [given.rule() for given in self.grants if given.namespace in (None, place)]
+        known = [] if self.starting else self.grants
+        rules = [given.rule() for given in known if given.namespace in (None, place)]
         said = {"resourceRules": rules or None, "incomplete": self.incomplete or bool(self.veto)}
         return 201, {"status": {**said, "resourceRules": None} if self.incomplete else said}
 

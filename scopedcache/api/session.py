@@ -13,6 +13,7 @@ from ..objects import Object
 from . import access_reviews
 from .discovery import Discovery
 from .permission import Permission
+from .ready_answer import ReadyAnswer, read_ready_answer
 from .request_info import Observer, RequestInfo
 from .status_errors import error_of
 from .transport import REQUEST_TIMEOUT_SECONDS, Lane, Query, Response, Transport
@@ -85,13 +86,13 @@ class Session:
         body = access_reviews.rules_review(namespace)
         return access_reviews.rules(await self._review("selfsubjectrulesreviews", body, timeout))
 
-    async def ready_status(self, *, timeout: float = REQUEST_TIMEOUT_SECONDS) -> int:
-        """Ask the server that answers our reviews whether it is ready; return the HTTP status of its `/readyz`.
-
-        Raises:
-            TransportError: nobody answered.
-        """
-        return (await self.transport.request("GET", "/readyz", timeout=timeout, lane="reviews")).status
+    async def ready(self, *, timeout: float = REQUEST_TIMEOUT_SECONDS) -> ReadyAnswer:
+        """Ask the server that answers our reviews whether it is ready. One that says nothing is not."""
+        try:
+            answer = await self.transport.request("GET", "/readyz", timeout=timeout, lane="reviews")
+        except TransportError:
+            return read_ready_answer(None)
+        return read_ready_answer(answer.status)
 
     async def _review(self, kind: str, body: bytes, timeout: float) -> bytes:
         info = RequestInfo("create", _REVIEWS[kind])
@@ -137,13 +138,16 @@ class Session:
             raise
 
     async def _refuser(self, info: RequestInfo, verbs: Sequence[str]) -> Refuser:
-        """Return `authorizer` where one of these verbs is denied; an apply may also need to create."""
+        """Return `authorizer` where one of these verbs is denied; an apply may also need to create.
+
+        A server that is not ready denies what it will allow: then nobody knows.
+        """
         gvr = info.resource.gvr
         try:
             for verb in verbs:
                 permission = Permission(verb, gvr.group, gvr.resource, info.namespace, info.subresource, info.name)
                 if not await self.review_access(permission):
-                    return "authorizer"
+                    return "unknown" if await self.ready() == "not ready" else "authorizer"
         except ScopedCacheError:
             return "unknown"
         return "admission"

@@ -48,7 +48,7 @@ async def test_reviews_and_readyz_share_a_single_connection_that_nothing_else_us
     async with Client(HTTPTransport(configured(server.url))) as client:
         for _ in range(3):
             others = [client.transport.request("GET", "/api/v1/pods") for _ in range(5)]
-            asked = [client.review_rules("a"), client.review_access(LIST), client.ready_status()]
+            asked = [client.review_rules("a"), client.review_access(LIST), client.ready()]
             await asyncio.gather(*others, *asked)
 
     assert len(connections(server, "selfsubject", "readyz")) == 1
@@ -75,10 +75,12 @@ async def test_a_review_that_is_never_answered_ends_with_its_time_out_and_the_ne
     assert len(connections(server, "selfsubject")) == 2
 
 
-async def test_the_status_of_readyz_is_told_whatever_it_is(server):
+async def test_readyz_refused_in_any_form_and_no_answer_at_all_are_told_apart(server):
     async def refused(request):
-        return web.Response(status=403, text="forbidden")
+        return web.Response(status=403, text="<html>forbidden</html>", content_type="text/html")
 
     server.handler = refused
     async with Client(HTTPTransport(configured(server.url))) as client:
-        assert await client.ready_status() == 403
+        assert await client.ready() == "refused"
+    async with Client(HTTPTransport(configured("http://127.0.0.1:1"))) as client:
+        assert await client.ready() == "not ready"

@@ -96,6 +96,8 @@ class ApiServer:
         self.expired = False  # our token is
         self.restarting = False  # 403 for everything, reviews included
         self.ready = 200  # what `/readyz` says; 0: nothing at all
+        self.contradicts = False  # list and watch are refused, whatever reviews say
+        self.swallowed = 0  # so many reviews are never answered
         self.starting = False  # reviews are answered, by somebody who knows no right
         self.streaming_lists = True
         self.silent: set[str | None] = set()  # namespaces whose lists and watches are never answered
@@ -216,8 +218,10 @@ class ApiServer:
                 code, body = self._handle(request, verb, kind, place, name)
         if self.down:
             code = 0
+        swallowed = verb == "review" and self.swallowed > 0
+        self.swallowed -= swallowed
         self.asked.append(Asked(asyncio.get_running_loop().time(), verb, plural, place, code))
-        if verb == "list" and place in self.silent:
+        if swallowed or (verb == "list" and place in self.silent):
             return
         if verb in ("create", "update", "patch", "delete") and self.late is not None:
             await self.late.wait()
@@ -255,7 +259,8 @@ class ApiServer:
     def _refusal(self, verb: str, kind: Resource, place: str | None, name: str | None):
         if self.expired:
             return 401, status(401, "Unauthorized", "Unauthorized")
-        if self.restarting or self.starting or not self.allowed(verb, kind, place, name):
+        contradicted = self.contradicts and verb in READ
+        if self.restarting or self.starting or contradicted or not self.allowed(verb, kind, place, name):
             message = f'User "operator" cannot {verb} resource "{kind.gvr.resource}"'
             return 403, status(403, "Forbidden", message, group=kind.gvr.group, kind=kind.gvr.resource)
         if kind not in self.resources:

@@ -50,6 +50,20 @@ class Need:
         """Return the verbs to track: list and watch first, then what was declared."""
         return ("list", "watch", *(verb for verb in self.verbs if verb not in ("list", "watch")))
 
+    def join(self, other: Need) -> Need:
+        """Return what serves both needs of one kind: the wider of each; a plain kind asks for nothing new."""
+        if other == Need(other.kind):
+            return self
+        return Need(
+            self.kind,
+            self.verbs + tuple(verb for verb in other.verbs if verb not in self.verbs),
+            optional=self.optional and other.optional,
+            name=self.name if self.name == other.name else None,
+            selector=other.selector or self.selector,
+            metadata_only=self.metadata_only and other.metadata_only,
+            route=other.route or self.route,
+        )
+
     @classmethod
     def of(cls, wanted: Kind | Need) -> Need:
         """Accept a kind wherever a Need is accepted."""

@@ -32,6 +32,9 @@ SEVERITY: Final[tuple[VerdictState, ...]] = (
     "allowed", "probing", "unknown", "absent", "suspect", "denied", "unauthenticated",
 )  # fmt: skip
 
+# What closes, and what an allowed permission comes back from.
+DENYING: Final = frozenset[VerdictState](("denied", "unauthenticated"))
+
 _SIGNALS: Final = frozenset(get_args(Signal))
 # The last signals spoke against us.
 _LOST: Final = frozenset[VerdictState](("suspect", "denied", "unauthenticated"))
@@ -218,6 +221,16 @@ class Verdict:
     def unreviewed(self) -> bool:
         """Tell whether no review has spoken of it yet, not even by failing."""
         return self.state == "probing"
+
+    @property
+    def denying(self) -> bool:
+        """Tell whether it is missing for certain: what is seen by it must be closed."""
+        return self.state in DENYING
+
+    @property
+    def granted(self) -> bool:
+        """Tell whether it is there for certain."""
+        return self.state == "allowed"
 
     @property
     def settled(self) -> bool:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from copy import copy
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import Final, Protocol
 
 from ..errors import NotSyncedError, NotWatchedError
 from ..kinds import Kind
@@ -13,38 +15,54 @@ from ..selectors import LabelSelector
 from .lister import Lister, View
 from .owner import OwnerId
 from .resource_cache import ResourceCache
-from .scope_table import Scopes
+from .scope_table import ScopeTable
 
-if TYPE_CHECKING:
-    from .scoped_cache import ScopedCache
+# What an owner's need selects is that owner's affair.
+EVERYTHING: Final = LabelSelector()
+
+
+class Opener(Protocol):
+    """Opens scopes."""
+
+    async def open(self, owner: OwnerId, needs: Iterable[Kind | Need], namespace: str | None) -> ResourceCache:
+        """Open what an owner needs in a namespace, None for the whole cluster."""
 
 
 class ClusterCache(Lister):
     """Reads of the kinds that somebody watches in the whole cluster: a controller's own kind, for one."""
 
-    def __init__(self, cache: ScopedCache, scopes: Scopes) -> None:
-        super().__init__()
-        self._cache = cache
-        self._scopes = scopes
+    def __init__(self, opener: Opener, table: ScopeTable) -> None:
+        super().__init__(_ClusterViews(table))
+        self._opener = opener
 
     async def open(self, owner: Object | OwnerId, *needs: Kind | Need) -> ResourceCache:
         """Open cluster-scoped kinds, or namespaced ones over all namespaces, for an owner. See `ScopedCache.open`."""
-        return await self._cache._open(OwnerId.of(owner), needs, None)
+        return await self._opener.open(OwnerId.of(owner), needs, None)
 
-    def _view(self, kind: Kind) -> View:
-        """Find the view anew each time: informers come and go with the rights to them."""
+
+class _ClusterViews:
+    """Finds a view anew each time: informers come and go with the rights to them."""
+
+    views: Mapping[Kind, View] = MappingProxyType({})
+
+    def __init__(self, table: ScopeTable) -> None:
+        self._table = table
+
+    def find(self, kind: Kind) -> View:
+        """Return how a kind is seen in the whole cluster: all of it, if anybody does, or else by one name."""
         missing: Exception | None = None
         named: View | None = None
-        for scope in self._scopes.in_cluster():
-            held = scope.find(kind)
-            if held is None:
+        for binding in self._table.in_cluster():
+            need = binding.scope.needs.find(kind)
+            if need is None:
                 continue
-            if held.informer is None:
-                missing = missing or scope.error or NotSyncedError(f"{kind} in the whole cluster: not open yet")
-            elif held.need.name is None:  # what an owner's need selects is that owner's affair
-                return View(held.informer, held.resource, None, LabelSelector())
+            informer = binding.informer_of(need)
+            if informer is None:
+                missing = missing or binding.scope.error or NotSyncedError(f"{kind} in the whole cluster: not open yet")
+            elif need.need.name is None:
+                return View(informer, need.resource, None, EVERYTHING)
             else:
-                named = View(held.informer, held.resource, None, LabelSelector(), held.need.name)
+                named = View(informer, need.resource, None, EVERYTHING, need.need.name)
         if named is not None:
             return named
         raise copy(missing) or NotWatchedError(f"nobody watches {kind} in the whole cluster")

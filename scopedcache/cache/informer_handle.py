@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any
 
 from ..api.client import Labels
 from ..errors import ScopeClosedError, ScopedCacheError
@@ -13,10 +12,11 @@ from ..informer import EventHandler, Informer
 from ..kinds import Resource
 from ..needs import Need
 from ..objects import Object
+from ..supervisor import Supervisor
 from .lister import Name
 from .owner import Denial
-from .scope import Scope
-from .scope_table import Scopes
+from .scope_binding import ScopeBinding
+from .scope_table import ScopeTable
 
 
 class InformerHandle:
@@ -26,77 +26,52 @@ class InformerHandle:
     are back the same handlers hear of everything again.
     """
 
-    def __init__(
-        self, scopes: Scopes, supervise: Callable[[str, Any], Any], resource: Resource, need: Need, scope: Scope
-    ) -> None:
+    def __init__(self, table: ScopeTable, supervisor: Supervisor, binding: ScopeBinding, resource: Resource) -> None:
         self.resource = resource
-        self.namespace = scope.namespace
-        self._scopes = scopes
-        self._supervise = supervise
-        self._need = need
-        self._scope = scope
-        self._handlers: dict[object, tuple[EventHandler, Callable[[], None] | None]] = {}
-        self._bound: Informer | None = None
+        self.namespace = binding.scope.namespace
+        self._table = table
+        self._supervisor = supervisor
+        self._binding = binding
+        self._handlers = _Handlers()
 
-    def begin(self) -> None:
+    def begin(self, need: Need) -> None:
         """Ask for the informer; it syncs in the background."""
-        self._scope.on_bound = self._on_bound
-        self._scopes.add(self._scope, [(self.resource, self._need)])
-        self._supervise(f"informer {self.resource}", self._open())
+        self._binding.listener = self._handlers
+        self._table.add(self._binding, [(self.resource, need)])
+        self._supervisor.start(f"informer {self.resource}", self._open())
 
     def end(self) -> None:
         """Give the informer back, in one synchronous step."""
-        self._unbind()
-        self._scopes.close(self._scope)
+        self._table.close(self._binding)
 
     async def _open(self) -> None:
         with suppress(ScopedCacheError):  # it waits; a grant opens it again
-            await self._scopes.open(self._scope)
-
-    def _on_bound(self, informer: Informer | None) -> None:
-        self._unbind()
-        self._bound = informer
-        if informer is not None:
-            for token, (handler, _) in list(self._handlers.items()):
-                self._attach(token, handler, informer)
-
-    def _attach(self, token: object, handler: EventHandler, informer: Informer) -> None:
-        """Add a handler to the informer; it is called for what is there, and may end itself or others in that."""
-        if token in self._handlers:
-            ending = informer.add_handler(handler)
-            if token in self._handlers:
-                self._handlers[token] = handler, ending
-            else:
-                ending()
-
-    def _unbind(self) -> None:
-        for token, (handler, remove) in list(self._handlers.items()):
-            if remove is not None:
-                remove()
-                self._handlers[token] = handler, None
-        self._bound = None
+            await self._table.open(self._binding)
 
     # -- its state -----------------------------------------------------------------------------------------------
 
     @property
     def synced(self) -> bool:
         """Tell whether reads are answered now."""
-        return self._bound is not None and self._bound.synced
+        informer = self._handlers.informer
+        return informer is not None and informer.synced
 
     @property
     def live(self) -> bool:
         """Tell whether a watch is open, so that changes are heard of at once."""
-        return self.synced and self._bound is not None and self._bound.streaming
+        informer = self._handlers.informer
+        return informer is not None and informer.synced and informer.streaming
 
     @property
     def denied(self) -> Denial | None:
         """Return the right that is missing, None while nothing is known to be."""
-        return self._scope.error if self._scope.state == "waiting" else None
+        return self._binding.scope.denial
 
     @property
     def age(self) -> float | None:
         """Return the seconds since the server was last heard, None while there is no informer."""
-        return self._bound.age if self._bound is not None else None
+        informer = self._handlers.informer
+        return informer.age if informer is not None else None
 
     async def wait_synced(self) -> None:
         """Wait until reads are answered, through denials and grants alike.
@@ -105,11 +80,11 @@ class InformerHandle:
             ScopeClosedError: the handle has ended.
         """
         while not self.synced:
-            if self._scope.state == "closed":
+            if self._binding.scope.is_closed:
                 raise ScopeClosedError(f"the handle of {self.resource} has ended")
-            informer = self._bound
+            informer = self._handlers.informer
             if informer is None:
-                await self._scope.wait_bound()
+                await self._handlers.wait_informer()
                 continue
             try:
                 await informer.wait_synced()
@@ -124,32 +99,75 @@ class InformerHandle:
         Raises:
             ForbiddenError, CacheError: see `Lister.get`.
         """
-        return self._scope.handle.get(self.resource, key)
+        return self._binding.handle.get(self.resource, key)
 
     def list(self, *, labels: Labels = None) -> Sequence[Object]:
         """Return all objects, or those that the labels select."""
-        return self._scope.handle.list(self.resource, labels=labels)
+        return self._binding.handle.list(self.resource, labels=labels)
 
     def by_index(self, name: str, value: str) -> Sequence[Object]:
         """Return what an index holds under a value."""
-        return self._scope.handle.by_index(self.resource, name, value)
+        return self._binding.handle.by_index(self.resource, name, value)
 
     # -- who hears of it -----------------------------------------------------------------------------------------
 
     def add_handler(self, handler: EventHandler) -> Callable[[], None]:
         """Call `handler` for what is there and what changes. Returns the way to end it (idempotent)."""
-        token = object()
-        self._handlers[token] = handler, None
-        if self._bound is not None:
-            self._attach(token, handler, self._bound)
-
-        def remove() -> None:
-            _, ending = self._handlers.pop(token, (handler, None))
-            if ending is not None:
-                ending()
-
-        return remove
+        return self._handlers.add(handler)
 
     def __repr__(self) -> str:
         state = "synced" if self.synced else f"denied: {self.denied}" if self.denied else "syncing"
         return f"<InformerHandle {self.resource} in {self.namespace or 'the cluster'} {state}>"
+
+
+class _Handlers:
+    """The handlers of a handle, added to whatever informer there is."""
+
+    def __init__(self) -> None:
+        self.informer: Informer | None = None
+        self._handlers: dict[object, tuple[EventHandler, Callable[[], None] | None]] = {}
+        self._settled = asyncio.Event()  # there is an informer, or none will come any more
+
+    def add(self, handler: EventHandler) -> Callable[[], None]:
+        """Add a handler; returns the way to end it (idempotent)."""
+        token = object()
+        self._handlers[token] = handler, None
+        if self.informer is not None:
+            self._attach(token, handler, self.informer)
+
+        def remove() -> None:
+            _, detach = self._handlers.pop(token, (handler, None))
+            if detach is not None:
+                detach()
+
+        return remove
+
+    async def wait_informer(self) -> None:
+        """Wait until there is an informer, or none will come any more."""
+        await self._settled.wait()
+
+    def take_informer(self, informer: Informer) -> None:
+        self.informer = informer
+        self._settled.set()
+        for token, (handler, _) in list(self._handlers.items()):
+            self._attach(token, handler, informer)
+
+    def lose_informer(self) -> None:
+        self.informer = None
+        self._settled.clear()
+        for token, (handler, detach) in list(self._handlers.items()):
+            if detach is not None:
+                detach()
+                self._handlers[token] = handler, None
+
+    def end(self) -> None:
+        self._settled.set()
+
+    def _attach(self, token: object, handler: EventHandler, informer: Informer) -> None:
+        """Add a handler to the informer; it is called for what is there, and may end itself or others in that."""
+        if token in self._handlers:
+            detach = informer.add_handler(handler)
+            if token in self._handlers:
+                self._handlers[token] = handler, detach
+            else:
+                detach()

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, Final, TypeVar
 
 from ..access import Monitor
 from ..api.client import Client
@@ -26,10 +26,12 @@ from ..selectors import LabelSelector
 from ..supervisor import Supervisor
 from .informer_plan import InformerKey
 
-logger = logging.getLogger("scopedcache.cache")
+T = TypeVar("T")
+
+logger: Final = logging.getLogger("scopedcache.cache")
 
 
-class _Gate:
+class _RightsGate:
     """Lets an informer ask when its rights are not known to be lost."""
 
     def __init__(self, monitor: Monitor, informer_key: InformerKey) -> None:
@@ -40,7 +42,7 @@ class _Gate:
         await self._monitor.wait_until_permitted(self._permissions)
 
 
-class Pool:
+class InformerPool:
     """Running informers and who holds them."""
 
     def __init__(
@@ -77,9 +79,8 @@ class Pool:
         """Return the informer, started if it was not running; `holder` keeps it until it releases it."""
         informer = self._informers.get(informer_key)
         if informer is None:
-            informer = self._informers[informer_key] = self._start(
-                informer_key, self._purged_keys.pop(informer_key, None)
-            )
+            informer = self._start(informer_key, self._purged_keys.pop(informer_key, None))
+            self._informers[informer_key] = informer
             self._holders[informer_key] = set()
         self._holders[informer_key].add(holder)
         return informer
@@ -117,8 +118,8 @@ class Pool:
         """Tell whether some informer holds an object now."""
         for informer_key, informer in self._informers.items():
             if denotes(kind, informer_key.resource) and informer.synced:
-                found = informer.get(key)
-                if found is not None and found.uid == uid:
+                obj = informer.get(key)
+                if obj is not None and obj.uid == uid:
                     return True
         return False
 
@@ -133,8 +134,8 @@ class Pool:
 
     async def wait_closed(self) -> None:
         """Wait until the connections of closed informers are closed."""
-        mine = asyncio.current_task()
-        closing = [task for task in self._closing if task is not mine]
+        current = asyncio.current_task()
+        closing = [task for task in self._closing if task is not current]
         if closing:
             await asyncio.wait(closing)
 
@@ -150,12 +151,12 @@ class Pool:
     def renew(self) -> None:
         """Give every watch the life the monitor wants now, beginning with a new one."""
         for informer in self._informers.values():
-            informer.watch_timeout = self._renewal
+            informer.watch_timeout = self._watch_timeout
             informer.renew()
 
     def written(self, resource: Resource, written: Object) -> None:
         """Show the answer to our own write to the informers it belongs to."""
-        informers = list(self._concerned(resource, written.key))
+        informers = list(self._informers_of(resource, written.key))
         if informers:
             entry = Entry(written.metadata, written.to_json())
             for informer in informers:
@@ -163,7 +164,7 @@ class Pool:
 
     def deleted(self, resource: Resource, key: ObjectKey, uid: str) -> None:
         """Remove what our own DELETE removed."""
-        for informer in self._concerned(resource, key):
+        for informer in self._informers_of(resource, key):
             informer.deleted(key, uid)
 
     @property
@@ -171,10 +172,10 @@ class Pool:
         return sum(informer.handlers for informer in self._informers.values())
 
     @property
-    def _renewal(self) -> float | None:
+    def _watch_timeout(self) -> float | None:
         return self._monitor.renewal if self._monitor.attempting else None
 
-    def _concerned(self, resource: Resource, key: ObjectKey) -> Iterable[Informer]:
+    def _informers_of(self, resource: Resource, key: ObjectKey) -> Iterable[Informer]:
         for namespace in {key.namespace or None, None}:
             for name in (None, key.name):
                 informer = self._informers.get(InformerKey(resource, namespace, name))
@@ -187,21 +188,21 @@ class Pool:
             self._client,
             resource,
             namespace=informer_key.namespace,
-            labels=next((found for kind, found in self._selectors.items() if denotes(kind, resource)), None),
+            labels=_of_kind(self._selectors, resource),
             fields=f"metadata.name={informer_key.name}" if informer_key.name else None,
             metadata_only=informer_key.metadata_only,
-            transform=next((found for kind, found in self._transforms.items() if denotes(kind, resource)), None),
-            gate=_Gate(self._monitor, informer_key),
+            transform=_of_kind(self._transforms, resource),
+            gate=_RightsGate(self._monitor, informer_key),
             chain=self.chain,
             initial_lists=self._initial_lists,
             server=self._server,
             purged_keys=purged_keys,
             options=self._options,
-            on_stream=self._streamed,
+            on_stream=self._count_stream,
             timer=self._timer,
             chance=self._chance,
         )
-        informer.watch_timeout = self._renewal
+        informer.watch_timeout = self._watch_timeout
         for kind, name, function in self._indexes:
             if denotes(kind, resource):
                 informer.add_index(name, function)
@@ -209,5 +210,10 @@ class Pool:
         logger.info("watch.started", extra={"kind": resource.gvk.kind, "namespace": informer_key.namespace})
         return informer
 
-    def _streamed(self, streaming: bool) -> None:
+    def _count_stream(self, streaming: bool) -> None:
         self.open_watches += 1 if streaming else -1
+
+
+def _of_kind(settings: Mapping[Kind, T], resource: Resource) -> T | None:
+    """Return what is set for a kind."""
+    return next((value for kind, value in settings.items() if denotes(kind, resource)), None)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from copy import copy
-from typing import Any, TypeVar, overload
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, TypeVar, overload
 
 import attrs
 
 from ..api.client import Labels
 from ..errors import NotSyncedError, NotWatchedError
 from ..informer import Informer
-from ..kinds import Kind, ObjectKey, Resource, denotes
+from ..kinds import Kind, ObjectKey, Resource
 from ..objects import Object
 from ..selectors import LabelSelector
 
@@ -45,18 +44,30 @@ class View:
             namespace = self.namespace
         return namespace, name
 
-    def shows(self, found: Object) -> bool:
+    def shows(self, obj: Object) -> bool:
         """Tell whether the need this view stands for selects an object."""
-        if self.name is not None and found.name != self.name:
+        if self.name is not None and obj.name != self.name:
             return False
-        return not self.selector or self.selector.matches(found.labels)
+        return not self.selector or self.selector.matches(obj.labels)
+
+
+class Views(Protocol):
+    """How a lister sees each kind."""
+
+    @property
+    def views(self) -> Mapping[Kind, View]:
+        """Return those that need no search. The mapping stays the same one, whatever it holds."""
+
+    def find(self, kind: Kind) -> View:
+        """Return the view of a kind; raises what a read is to raise where there is none."""
 
 
 class Lister:
     """Reads of the kinds that were opened. What it returns is the caller's own."""
 
-    def __init__(self) -> None:
-        self._views: dict[Kind, View] = {}
+    def __init__(self, views: Views) -> None:
+        self._views = views.views
+        self._find = views.find
 
     @overload
     def get(self, kind: Kind, key: Name, *, max_age: float | None = None) -> Object | None: ...
@@ -80,17 +91,17 @@ class Lister:
             ForbiddenError: the right to see this kind here is gone.
             CacheError: nothing can be said: not watched, not synced, closed, or older than `max_age`.
         """
-        view = self._views.get(kind) or self._view(kind)
+        view = self._views.get(kind) or self._find(kind)
         # The usual key needs no second look: this is the path every reconcile takes.
         usual = type(key) is ObjectKey and key[0] == view.namespace
-        found = view.informer.get(key if usual else view.key(key))  # type: ignore[arg-type]  # narrowed by `usual`
+        obj = view.informer.get(key if usual else view.key(key))  # type: ignore[arg-type]  # narrowed by `usual`
         if max_age is not None:
-            _fresh(view.informer, max_age)
-        if found is None or ((view.selector or view.name) and not view.shows(found)):
+            _check_age(view.informer, max_age)
+        if obj is None or ((view.selector or view.name) and not view.shows(obj)):
             if view.name:
                 view.key(key)  # of another name than the one that was opened, nothing is known
             return None
-        return found.to_model(model) if model else found
+        return obj.to_model(model) if model else obj
 
     @overload
     def list(self, kind: Kind, *, labels: Labels = None, max_age: float | None = None) -> Sequence[Object]: ...
@@ -103,11 +114,11 @@ class Lister:
         self, kind: Kind, *, labels: Labels = None, model: type[T] | None = None, max_age: float | None = None
     ) -> Sequence[Object] | Sequence[T]:
         """Return all objects of a kind that the labels select, in no particular order. See `get` for what it raises."""
-        view = self._view(kind)
-        found = view.informer.list(namespace=view.namespace, labels=labels)
+        view = self._find(kind)
+        objects = view.informer.list(namespace=view.namespace, labels=labels)
         if max_age is not None:
-            _fresh(view.informer, max_age)
-        return self._shown(view, found, model)
+            _check_age(view.informer, max_age)
+        return _select(view, objects, model)
 
     def by_index(self, kind: Kind, name: str, value: str) -> Sequence[Object]:
         """Return what an index added by `ScopedCache.add_index` holds under a value.
@@ -115,39 +126,24 @@ class Lister:
         Raises:
             NoSuchIndexError: it was not added.
         """
-        view = self._view(kind)
-        found = view.informer.by_index(name, value)
+        view = self._find(kind)
+        objects = view.informer.by_index(name, value)
         if view.namespace is not None and view.informer.namespace is None and view.resource.namespaced:
-            found = [entry for entry in found if entry.namespace == view.namespace]
-        return self._shown(view, found, None)
+            objects = [obj for obj in objects if obj.namespace == view.namespace]
+        return _select(view, objects, None)
 
     def age(self, kind: Kind) -> float:
         """Return the seconds since the server was last heard about a kind."""
-        return self._view(kind).informer.age
-
-    def _shown(self, view: View, found: Sequence[Object], model: type[Any] | None) -> Sequence[Any]:
-        if view.selector or view.name:
-            found = [entry for entry in found if view.shows(entry)]
-        return [entry.to_model(model) for entry in found] if model else found
-
-    def _view(self, kind: Kind) -> View:
-        view = self._views.get(kind)
-        if view is None:
-            view = next((held for held in self._views.values() if denotes(kind, held.resource)), None)
-            if view is None:
-                raise copy(self._missing(kind))  # raised as it is, one error would collect the frames of all readers
-            self._views[kind] = view
-        return view
-
-    def view_of(self, kind: Kind) -> View:
-        """Return how a kind is seen here; raises what a read would."""
-        return self._view(kind)
-
-    def _missing(self, kind: Kind) -> Exception:
-        return NotWatchedError(f"nobody opened {kind} here")
+        return self._find(kind).informer.age
 
 
-def _fresh(informer: Informer, max_age: float) -> None:
+def _select(view: View, objects: Sequence[Object], model: type[Any] | None) -> Sequence[Any]:
+    if view.selector or view.name:
+        objects = [obj for obj in objects if view.shows(obj)]
+    return [obj.to_model(model) for obj in objects] if model else objects
+
+
+def _check_age(informer: Informer, max_age: float) -> None:
     if informer.age > max_age:
         raise NotSyncedError(
             f"{informer.resource}: the server was last heard {informer.age:.1f} s ago (max_age={max_age})"

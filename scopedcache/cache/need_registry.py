@@ -1,4 +1,4 @@
-"""Who holds which right, and who wants which informer: what is tracked begins and ends here, each exactly once."""
+"""Who needs which right, and who which informer: what is tracked begins and ends here, each exactly once."""
 
 from __future__ import annotations
 
@@ -6,45 +6,46 @@ from collections import Counter
 
 from ..access import Monitor
 from ..api.permission import Permission
+from .bound_need import BoundNeed
 from .informer_plan import InformerKey
-from .informer_pool import Pool
-from .scope import BoundNeed, Scope
+from .informer_pool import InformerPool
+from .scope_binding import ScopeBinding
 
 
 class NeedRegistry:
     """The needs of all scopes, by right and by informer."""
 
-    def __init__(self, monitor: Monitor, pool: Pool) -> None:
+    def __init__(self, monitor: Monitor, pool: InformerPool) -> None:
         self._monitor = monitor
         self._pool = pool
-        self._scopes: dict[Permission, Counter[Scope]] = {}
-        self._wanted: Counter[InformerKey] = Counter()
+        self._bindings: dict[Permission, Counter[ScopeBinding]] = {}
+        self._informers: Counter[InformerKey] = Counter()
 
-    def add(self, scope: Scope, held: BoundNeed) -> None:
+    def add(self, binding: ScopeBinding, need: BoundNeed) -> None:
         """A scope needs something."""
-        self._monitor.track(held.permissions)
-        for permission in held.permissions:
-            self._scopes.setdefault(permission, Counter())[scope] += 1
-        self._wanted[held.informer_key] += 1
+        self._monitor.track(need.permissions)
+        for permission in need.permissions:
+            self._bindings.setdefault(permission, Counter())[binding] += 1
+        self._informers[need.informer_key] += 1
 
-    def drop(self, scope: Scope, held: BoundNeed) -> None:
-        """It needs it no longer; what nobody wants is forgotten."""
-        for permission in held.permissions:
-            holders = self._scopes[permission]
-            holders[scope] -= 1
-            if not holders[scope]:
-                del holders[scope]
-            if not holders:
-                del self._scopes[permission]
-        self._wanted[held.informer_key] -= 1
-        if not self._wanted[held.informer_key]:
-            del self._wanted[held.informer_key]
-            self._pool.forget(held.informer_key)
-        self._monitor.untrack(held.permissions)
+    def drop(self, binding: ScopeBinding, need: BoundNeed) -> None:
+        """It needs it no longer; what nobody needs is forgotten."""
+        for permission in need.permissions:
+            bindings = self._bindings[permission]
+            bindings[binding] -= 1
+            if not bindings[binding]:
+                del bindings[binding]
+            if not bindings:
+                del self._bindings[permission]
+        self._informers[need.informer_key] -= 1
+        if not self._informers[need.informer_key]:
+            del self._informers[need.informer_key]
+            self._pool.forget(need.informer_key)
+        self._monitor.untrack(need.permissions)
 
-    def of(self, permission: Permission) -> list[Scope]:
+    def of(self, permission: Permission) -> list[ScopeBinding]:
         """Return the scopes that need a right."""
-        return list(self._scopes.get(permission, ()))
+        return list(self._bindings.get(permission, ()))
 
     def __len__(self) -> int:
-        return len(self._scopes) + len(self._wanted)
+        return len(self._bindings) + len(self._informers)

@@ -28,24 +28,24 @@ class PendingGrants:
             if settled:
                 self._monitor.take(permission, "no")
 
-    def gained(self, permission: Permission) -> None:
+    def end(self, permission: Permission) -> None:
         """A right is there: tell who waited for it."""
         for owner in list(self._owners.get(permission, ())):
-            self._end(owner, permission)
+            self._remove(owner, permission)
             self._publish(OwnerChanged(owner.kind, owner.key, owner.uid, "granted"))
 
     def drop(self, uid: str) -> None:
         """An owner waits no longer."""
         for permission in list(self._permissions.get(uid, ())):
             for owner in [owner for owner in self._owners[permission] if owner.uid == uid]:
-                self._end(owner, permission)
+                self._remove(owner, permission)
 
     def clear(self) -> None:
         """Nobody waits any longer."""
         for uid in list(self._permissions):
             self.drop(uid)
 
-    def _end(self, owner: OwnerId, permission: Permission) -> None:
+    def _remove(self, owner: OwnerId, permission: Permission) -> None:
         owners, permissions = self._owners[permission], self._permissions[owner.uid]
         del owners[owner]
         permissions.pop(permission, None)

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from copy import copy
+from typing import Protocol
 
-from ..errors import NotSyncedError, where
 from ..informer import Informer
-from ..kinds import Kind, Resource, denotes
-from ..needs import Need
+from ..kinds import Kind
 from ..objects import Object
-from .lister import Lister, View
+from .lister import Lister
 from .owner import Denial, OwnerId
+from .scope_views import ScopeViews
+
+
+class Backing(Protocol):
+    """What a handle asks of the scope it reads."""
+
+    def owned_in(self, informer: Informer) -> Sequence[Object]:
+        """Return what of an informer's is the owner's."""
+
+    def missing_permissions(self) -> Sequence[Denial]:
+        """Return what is missing of the verbs that the needs declare."""
+
+    def release(self, kind: Kind) -> None:
+        """Give up one kind."""
 
 
 class ResourceCache(Lister):
@@ -21,46 +34,33 @@ class ResourceCache(Lister):
     scope is open again, this handle is history (ScopeClosedError); `open` returns the new one.
     """
 
-    def __init__(
-        self,
-        owner: OwnerId | None,
-        namespace: str | None,
-        generation: int,
-        *,
-        owned: Callable[[Informer], Sequence[Object]],
-        lacking: Callable[[], Sequence[Denial]],
-        release: Callable[[Kind], None],
-    ) -> None:
-        super().__init__()
+    def __init__(self, owner: OwnerId | None, generation: int, views: ScopeViews, backing: Backing) -> None:
+        super().__init__(views)
         self.owner = owner
-        self.namespace = namespace
+        self.namespace = views.namespace
         self.generation = generation
-        self._owned_in = owned
-        self._lacking = lacking
-        self._release = release
-        self._owned: dict[Resource, Informer] = {}
-        self._missed: dict[Resource, Exception] = {}
-        self._error: Exception | None = None
+        self._shown = views
+        self._backing = backing
 
     @property
     def kinds(self) -> tuple[str, ...]:
         """Return the kinds it shows."""
-        return tuple(sorted(resource.gvk.kind for resource in self._owned))
+        return self._shown.kinds
 
     def owned(self, kind: Kind) -> Sequence[Object]:
         """Return the objects of a kind that belong to this owner: by owner reference, route, label or chain.
 
         See `get` for what it raises.
         """
-        view = self._view(kind)
-        found = self._owned_in(view.informer)
+        view = self._shown.find(kind)
+        objects = self._backing.owned_in(view.informer)
         # An informer of the whole cluster may route by labels what lies elsewhere.
-        return found if view.namespace is None else [entry for entry in found if entry.namespace == view.namespace]
+        return objects if view.namespace is None else [obj for obj in objects if obj.namespace == view.namespace]
 
     @property
     def missing_permissions(self) -> Sequence[Denial]:
         """Return what is missing of the verbs that the needs declare beyond list and watch. Reads do not need them."""
-        return self._lacking()
+        return self._backing.missing_permissions()
 
     def check(self) -> None:
         """Raise if this handle shows nothing any more, or a declared verb is missing.
@@ -69,52 +69,16 @@ class ResourceCache(Lister):
             ForbiddenError: which right is missing.
             ScopeClosedError: the scope was closed, or opened again.
         """
-        if self._error is not None:
-            raise copy(self._error)
+        if self._shown.error is not None:
+            raise copy(self._shown.error)
         for error in self.missing_permissions:
             raise error
 
     def release(self, kind: Kind) -> None:
         """Give up one kind: its informer ends unless somebody else needs it; reads of it raise NotWatchedError."""
-        self._release(kind)
-
-    # -- for the cache -------------------------------------------------------------------------------------------
-
-    def show(self, resource: Resource, informer: Informer, need: Need) -> None:
-        namespace = self.namespace if resource.namespaced else None
-        view = View(informer, resource, namespace, need.selector, need.name)
-        self._views[resource] = self._views[need.kind] = view
-        self._views[resource.gvk] = self._views[resource.gvr.group_resource] = view
-        self._owned[resource] = informer
-        self._missed.pop(resource, None)
-
-    def hide(self, resource: Resource, error: Exception | None) -> None:
-        """Show a kind no longer: denied, listed anew, or (None) released."""
-        self._views = {kind: view for kind, view in self._views.items() if view.resource != resource}
-        self._owned.pop(resource, None)
-        if error is not None:
-            self._missed[resource] = error
-        else:
-            self._missed.pop(resource, None)
-
-    def expect(self, resource: Resource) -> None:
-        """A kind is on its way: reads of it say so."""
-        self.hide(resource, NotSyncedError(f"{resource} {where(self.namespace)}: the first list is not complete yet"))
-
-    def invalidate(self, error: Exception) -> None:
-        """Answer every read with `error` from now on."""
-        self._views = {}
-        self._owned = {}
-        self._error = error
-
-    def _missing(self, kind: Kind) -> Exception:
-        if self._error is not None:
-            return self._error
-        for resource, error in self._missed.items():
-            if denotes(kind, resource):
-                return error
-        return super()._missing(kind)
+        self._backing.release(kind)
 
     def __repr__(self) -> str:
-        state = f"closed: {self._error}" if self._error else f"kinds={','.join(self.kinds)}"
+        error = self._shown.error
+        state = f"closed: {error}" if error else f"kinds={','.join(self.kinds)}"
         return f"<ResourceCache of {self.owner or 'nobody'} in {self.namespace or 'the cluster'} {state}>"

@@ -9,47 +9,40 @@ is known to refuse them.
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import random
-import resource as limits
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from types import MappingProxyType
 from typing import Any
 
-from ..access import Monitor, Verdict
+from ..access import Monitor
 from ..access.detection_bound import PERIOD_SECONDS, period_for
 from ..access.review_budget import REVIEWS_PER_SECOND
-from ..access.verdict import VerdictState
 from ..api.client import Client, Labels
 from ..api.codec import Transform
 from ..api.permission import permission_of
 from ..clock import loop_time
-from ..errors import CacheError, ForbiddenError, ScopedCacheError
+from ..errors import ForbiddenError, ScopedCacheError
 from ..informer import EventHandler, IndexFunc, InformerOptions
-from ..kinds import GVK, GVR, Kind, ObjectKey, Resource
+from ..kinds import Kind, Resource
 from ..metrics import BACKGROUND_TASKS, CACHED_OBJECTS, EVENT_HANDLERS, NULL, OPEN_WATCHES, Instrumentation
 from ..needs import Need
 from ..objects import Object
 from ..selectors import LabelSelector
 from ..supervisor import Supervisor
 from .cluster_cache import ClusterCache
+from .file_descriptors import raise_descriptor_limit
+from .home_loop import HomeLoop
 from .informer_handle import InformerHandle
-from .informer_pool import Pool
+from .informer_pool import InformerPool
 from .owner import OwnerChanged, OwnerId
+from .rbac_watch import RBAC_RESOURCES, RBACWatch, hinting_handler
 from .resource_cache import ResourceCache
-from .scope_table import Needs, Scopes
+from .scope_opener import ScopeOpener
+from .scope_table import ScopeTable
 from .snapshot import Snapshot, take_snapshot
-
-logger = logging.getLogger("scopedcache.cache")
-
-# A watch is a socket: a thousand namespaces with two kinds each want more than the usual soft limit of 1024.
-FILE_DESCRIPTORS = 65_536
-RBAC_KINDS = tuple(
-    GVK("rbac.authorization.k8s.io", "v1", kind)
-    for kind in ("Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding")
-)
+from .subscribers import Subscribers
 
 
 class ScopedCache:
@@ -93,7 +86,8 @@ class ScopedCache:
             client, period=period, rate=review_rate, instrumentation=instrumentation, timer=timer, chance=chance
         )
         self._supervisor = Supervisor("scoped-cache")
-        self._pool = Pool(
+        self._subscribers = Subscribers()
+        self._pool = InformerPool(
             client,
             self.monitor,
             self._supervisor,
@@ -103,15 +97,18 @@ class ScopedCache:
             timer=timer,
             chance=chance,
         )
-        self._scopes = Scopes(
-            self.monitor, self._pool, self._supervisor, cluster_wide=cluster_wide, publish=self._publish, timer=timer
+        self._table = ScopeTable(
+            self.monitor,
+            self._pool,
+            self._supervisor,
+            cluster_wide=cluster_wide,
+            publish=self._subscribers.publish,
+            timer=timer,
         )
-        self.cluster = ClusterCache(self, self._scopes)
+        self._home = HomeLoop()
+        self._opener = ScopeOpener(self._table, client.discovery, self._home)
+        self.cluster = ClusterCache(self._opener, self._table)
         self._rbac_watch = rbac_watch
-        self._subscribers: dict[int, Callable[[OwnerChanged], None]] = {}
-        self._subscriptions = 0
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._ended = False
 
     @classmethod
     @asynccontextmanager
@@ -121,39 +118,56 @@ class ScopedCache:
         kubeconfig: str | os.PathLike[str] | None = None,
         context: str | None = None,
         client: Any = None,
-        **options: Any,
+        detection_bound: float | None = None,
+        review_rate: float = REVIEWS_PER_SECOND,
+        cluster_wide: Collection[Kind] = (),
+        selectors: Mapping[Kind, Labels] = MappingProxyType({}),
+        transforms: Mapping[Kind, Transform] = MappingProxyType({}),
+        rbac_watch: bool = True,
+        instrumentation: Instrumentation = NULL,
+        options: InformerOptions | None = None,
+        timer: Callable[[], float] = loop_time,
+        chance: Callable[[], float] = random.random,
     ) -> AsyncIterator[ScopedCache]:
         """Connect and return a running cache; leaving the block ends everything.
 
         Args:
-            kubeconfig, context, client: as for `Client.connect`.
-            options: as for the class.
+            kubeconfig, context, client: as for `Client.connect`; everything else as for the class.
 
         Raises:
             ConfigurationError: there is no way to a server.
         """
         async with (
             Client.connect(kubeconfig=kubeconfig, context=context, client=client) as connected,
-            cls(connected, **options) as cache,
+            cls(
+                connected,
+                detection_bound=detection_bound,
+                review_rate=review_rate,
+                cluster_wide=cluster_wide,
+                selectors=selectors,
+                transforms=transforms,
+                rbac_watch=rbac_watch,
+                instrumentation=instrumentation,
+                options=options,
+                timer=timer,
+                chance=chance,
+            ) as cache,
         ):
             yield cache
 
     async def __aenter__(self) -> ScopedCache:
-        if self._loop is not None:
-            raise CacheError("a cache runs once: make another one")
-        self._loop = asyncio.get_running_loop()
-        _raise_descriptor_limit()
-        self.monitor.start(self._supervisor, self)
-        self.client.add_write_listener(self)
+        self._home.begin()
+        raise_descriptor_limit()
+        self.monitor.start(self._supervisor, self._table)
+        self.client.add_write_listener(self._pool)
         if self._rbac_watch:
-            handles = [self._watch_rbac(kind) for kind in RBAC_KINDS]
-            self.monitor.expect_events(lambda: all(handle.live for handle in handles))
+            self.monitor.expect_events(self._watch_rbac().is_live)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._ended = True
-        self.client.remove_write_listener(self)
-        self._scopes.close_all()
+        self._home.end()
+        self.client.remove_write_listener(self._pool)
+        self._table.close_all()
         self.monitor.stop()
         await self._supervisor.close()
 
@@ -175,7 +189,7 @@ class ScopedCache:
         place = namespace or who.key.namespace
         if not place:
             raise ValueError(f"{who} lies in no namespace: name one with namespace=, or use cache.cluster.open")
-        return await self._open(who, needs, place)
+        return await self._opener.open(who, needs, place)
 
     async def open_all(
         self, owner: Object | OwnerId, *needs: Kind | Need, namespaces: Iterable[str]
@@ -186,16 +200,16 @@ class ScopedCache:
             *(self.open(owner, *needs, namespace=name) for name in names), return_exceptions=True
         )
         result: dict[str, ResourceCache | ScopedCacheError] = {}
-        for name, found in zip(names, opened, strict=True):
-            if isinstance(found, BaseException) and not isinstance(found, ScopedCacheError):
-                raise found
-            result[name] = found
+        for name, outcome in zip(names, opened, strict=True):
+            if isinstance(outcome, BaseException) and not isinstance(outcome, ScopedCacheError):
+                raise outcome
+            result[name] = outcome
         return result
 
     def close(self, owner: Object | OwnerId) -> None:
         """Close everything an owner opened, in all namespaces; what waits too. Sockets close after: `wait_closed`."""
-        self._check_loop()
-        self._scopes.close_owner(OwnerId.of(owner).uid)
+        self._home.check()
+        self._table.close_owner(OwnerId.of(owner).uid)
 
     async def wait_closed(self) -> None:
         """Wait until the connections of what was closed are closed."""
@@ -204,12 +218,12 @@ class ScopedCache:
     @property
     def namespaces(self) -> Mapping[str, Mapping[str, ResourceCache]]:
         """Return namespace → owner UID → ResourceCache, of what is open now."""
-        view = {
-            name: {uid: scope.handle for uid, scope in scopes.items() if scope.state == "open"}
-            for name, scopes in self._scopes.table.items()
-            if name is not None
-        }
-        return MappingProxyType({name: MappingProxyType(found) for name, found in view.items() if found})
+        handles: dict[str, dict[str, ResourceCache]] = {}
+        for binding in self._table:
+            scope = binding.scope
+            if scope.is_open and scope.owner is not None and scope.namespace is not None:
+                handles.setdefault(scope.namespace, {})[scope.uid] = binding.handle
+        return MappingProxyType({name: MappingProxyType(by_uid) for name, by_uid in handles.items()})
 
     @asynccontextmanager
     async def informer(
@@ -223,10 +237,10 @@ class ScopedCache:
             UnknownKindError: the server does not serve the kind.
         """
         need = kind if isinstance(kind, Need) else Need(kind, metadata_only=metadata_only)
-        self._check_running()
-        found = await self.client.discovery.resolve(need.kind)
-        self._check_running()
-        handle = self._handle(found, need, namespace if found.namespaced else None)
+        self._home.check_running()
+        resource = await self.client.discovery.resolve(need.kind)
+        self._home.check_running()
+        handle = self._handle(resource, need, namespace if resource.namespaced else None)
         remove = handle.add_handler(EventHandler(on_delete=self._owner_deleted))
         try:
             yield handle
@@ -236,7 +250,7 @@ class ScopedCache:
 
     def add_index(self, kind: Kind, name: str, function: IndexFunc) -> None:
         """Add an index to every present and future informer of a kind; read it with `by_index`."""
-        self._check_loop()
+        self._home.check()
         self._pool.add_index(kind, name, function)
 
     def subscribe(self, subscriber: Callable[[OwnerChanged], None]) -> Callable[[], None]:
@@ -244,22 +258,19 @@ class ScopedCache:
 
         It is called on the loop, once per event: it should only enqueue.
         """
-        self._subscriptions += 1
-        token = self._subscriptions
-        self._subscribers[token] = subscriber
-        return lambda: self._subscribers.pop(token, None) and None
+        return self._subscribers.add(subscriber)
 
     def await_grant(self, owner: Object | OwnerId, error: ForbiddenError) -> None:
         """Have the owner told (`granted`) once it may do what a call of its was refused; `close(owner)` ends that.
 
         For verbs that no `Need.verbs` declares; the controller calls it for every refused reconcile.
         """
-        self._check_running()
-        self._scopes.await_grant(OwnerId.of(owner), permission_of(error), settled=error.by == "authorizer")
+        self._home.check_running()
+        self._table.await_grant(OwnerId.of(owner), permission_of(error), settled=error.by == "authorizer")
 
     def recheck(self, namespace: str | None = None) -> None:
         """Review rights now, in one namespace or in all in use, instead of at the next probe."""
-        self._check_running()
+        self._home.check_running()
         self.monitor.hint(namespace)
 
     @property
@@ -269,7 +280,7 @@ class ScopedCache:
 
     def snapshot(self) -> Snapshot:
         """Return what is held now, as plain values."""
-        return take_snapshot(self._scopes, self._pool, self.monitor, tasks=len(self._supervisor))
+        return take_snapshot(self._table, self._pool, self.monitor, tasks=len(self._supervisor))
 
     def report(self, instrumentation: Instrumentation) -> None:
         """Set the gauges that are cheaper to count when somebody looks than to keep."""
@@ -278,111 +289,34 @@ class ScopedCache:
         instrumentation.set(BACKGROUND_TASKS, len(self._supervisor))
         instrumentation.set(CACHED_OBJECTS, sum(len(informer) for _, informer in self._pool))
 
-    # -- for the parts below -------------------------------------------------------------------------------------
-
-    def verdict_changed(self, verdict: Verdict, before: VerdictState) -> None:
-        self._scopes.verdict_changed(verdict, before)
-
-    def attempt_mode_changed(self, attempting: bool) -> None:
-        self._pool.renew()
-
-    def written(self, resource: Resource, written: Object) -> None:
-        self._pool.written(resource, written)
-
-    def deleted(self, resource: Resource, key: ObjectKey, uid: str) -> None:
-        self._pool.deleted(resource, key, uid)
-
-    async def _open(self, who: OwnerId, needs: Iterable[Kind | Need], place: str | None) -> ResourceCache:
-        self._check_running()
-        self._scopes.deleted_owners.check(who)
-        wanted = self._known(needs)
-        if wanted is None:
-            with self._scopes.deleted_owners.arriving(who):
-                wanted = await self._resolved(needs)
-        scope = self._scopes.scope(who, place)
-        if not self._scopes.add(scope, wanted) and scope.state == "open" and self._scopes.is_complete(scope):
-            return scope.handle
-        if scope.state in ("open", "opening") and (scope.opening is None or scope.opening.done()):
-            opened = self._scopes.open_at_once(scope)
-            if opened is not None:
-                return opened
-        return await self._scopes.open(scope)
-
-    def _known(self, needs: Iterable[Kind | Need]) -> Needs | None:
-        """Return the needs with their resources, None where discovery has to be asked."""
-        found: Needs = []
-        for wanted in needs:
-            need = Need.of(wanted)
-            known = self.client.discovery.known(need.kind)
-            if known is None:
-                return None
-            found.append((known, need))
-        return found
-
-    async def _resolved(self, needs: Iterable[Kind | Need]) -> Needs:
-        wanted = [Need.of(need) for need in needs]
-        return [(await self.client.discovery.resolve(need.kind), need) for need in wanted]
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """Return the event loop it runs on, None before it does; `scopedcache.sync.of` leads there."""
+        return self._home.loop
 
     def _handle(
         self, resource: Resource, need: Need, namespace: str | None, *, internal: bool = False
     ) -> InformerHandle:
-        scope = self._scopes.static(namespace, internal=internal)
-        handle = InformerHandle(self._scopes, self._supervisor.start, resource, need, scope)
-        handle.begin()
+        binding = self._table.of_nobody(namespace, internal=internal)
+        handle = InformerHandle(self._table, self._supervisor, binding, resource)
+        handle.begin(need)
         return handle
 
-    def _watch_rbac(self, kind: GVK) -> InformerHandle:
-        """Let RBAC objects hint at changes; where they may not be watched, the handle waits and costs nothing more."""
-        plural = f"{kind.kind.lower()}s"
-        found = Resource(
-            gvr=GVR(kind.group, kind.version, plural), gvk=kind, namespaced=not kind.kind.startswith("Cluster")
-        )
-        handle = self._handle(found, Need(kind, metadata_only=True), None, internal=True)
-        handle.add_handler(
-            EventHandler(
-                on_add=lambda obj, initial: None if initial else self.monitor.hint(obj.namespace or None),
-                on_update=lambda old, new: self.monitor.hint(new.namespace or None),
-                on_delete=lambda obj, unknown: self.monitor.hint(obj.namespace or None),
-            )
-        )
-        return handle
+    def _watch_rbac(self) -> RBACWatch:
+        """Let RBAC objects hint at changes; where they may not be watched, a handle waits and costs nothing more."""
+        handles = [
+            self._handle(resource, Need(resource.gvk, metadata_only=True), None, internal=True)
+            for resource in RBAC_RESOURCES
+        ]
+        for handle in handles:
+            handle.add_handler(hinting_handler(self.monitor))
+        return RBACWatch(handles)
 
     def _owner_deleted(self, owner: Object, unknown: bool) -> None:
-        self._scopes.close_owner(owner.uid, gone=True)
-
-    def _publish(self, change: OwnerChanged) -> None:
-        for subscriber in list(self._subscribers.values()):
-            try:
-                subscriber(change)
-            except Exception as error:
-                logger.error("subscriber.failed", extra={"owner": str(change.key)}, exc_info=error)
-
-    def _check_running(self) -> None:
-        self._check_loop()
-        if self._ended:
-            raise CacheError("the cache has ended")
-
-    def _check_loop(self) -> None:
-        if self._loop is None:
-            raise CacheError("the cache does not run: use it inside `async with`")
-        try:
-            running = asyncio.get_running_loop()
-        except RuntimeError:
-            running = None
-        if running is not self._loop:
-            raise CacheError("this cache belongs to another event loop or thread; from a thread use scopedcache.sync")
+        self._table.close_owner(owner.uid, deleted=True)
 
     def __repr__(self) -> str:
         return (
-            f"<ScopedCache namespaces={len(self._scopes.table)} informers={len(self._pool)} "
+            f"<ScopedCache namespaces={self._table.namespaces} informers={len(self._pool)} "
             f"watches={self._pool.open_watches} bound={self.bound:.1f}s>"
         )
-
-
-def _raise_descriptor_limit() -> None:
-    """Raise the soft limit of open files: a watch that gets no socket would wait in silence."""
-    soft, hard = limits.getrlimit(limits.RLIMIT_NOFILE)
-    wanted = FILE_DESCRIPTORS if hard == limits.RLIM_INFINITY else min(hard, FILE_DESCRIPTORS)
-    if soft != limits.RLIM_INFINITY and soft < wanted:
-        with suppress(ValueError, OSError):
-            limits.setrlimit(limits.RLIMIT_NOFILE, (wanted, hard))

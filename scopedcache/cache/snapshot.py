@@ -12,9 +12,9 @@ from ..access import Monitor
 from ..access.verdict import SEVERITY
 from ..informer import Informer
 from .informer_plan import InformerKey
-from .informer_pool import Pool
+from .informer_pool import InformerPool
 from .owner import Denial
-from .scope import Scope
+from .scope_binding import ScopeBinding
 
 
 @attrs.frozen
@@ -85,21 +85,21 @@ class Snapshot:
         return attrs.asdict(self, value_serializer=_plain)
 
 
-def take_snapshot(scopes: Iterable[Scope], pool: Pool, monitor: Monitor, *, tasks: int) -> Snapshot:
+def take_snapshot(bindings: Iterable[ScopeBinding], pool: InformerPool, monitor: Monitor, *, tasks: int) -> Snapshot:
     """Return what is held now; what the cache watches for itself alone is no scope, but its watches are watches."""
-    states = {scope: _scope(scope, monitor) for scope in scopes if not scope.internal}
+    shots = {binding.scope: _scope(binding, monitor) for binding in bindings if not binding.scope.internal}
     namespaces: dict[str, dict[str, list[str]]] = {}
     cluster: set[str] = set()
-    for scope, state in states.items():
-        if scope.owner is not None and scope.state in ("open", "opening") and scope.namespace is not None:
-            namespaces.setdefault(scope.namespace, {})[scope.uid] = list(state.kinds)
-        elif scope.owner is None and scope.state == "open" and scope.namespace is None:
-            cluster.update(state.kinds)
+    for scope, shot in shots.items():
+        if scope.owner is not None and not scope.is_waiting and scope.namespace is not None:
+            namespaces.setdefault(scope.namespace, {})[scope.uid] = list(shot.kinds)
+        elif scope.owner is None and scope.is_open and scope.namespace is None:
+            cluster.update(shot.kinds)
     return Snapshot(
         namespaces=namespaces,
         cluster=sorted(cluster),
-        waiting=[state for state in states.values() if state.state == "waiting"],
-        scopes=list(states.values()),
+        waiting=[shot for scope, shot in shots.items() if scope.is_waiting],
+        scopes=list(shots.values()),
         informers=[_informer(informer_key, informer, pool) for informer_key, informer in pool],
         open_watches=pool.open_watches,
         handlers=pool.handlers,
@@ -111,28 +111,28 @@ def take_snapshot(scopes: Iterable[Scope], pool: Pool, monitor: Monitor, *, task
     )
 
 
-def _scope(scope: Scope, monitor: Monitor) -> ScopeSnapshot:
+def _scope(binding: ScopeBinding, monitor: Monitor) -> ScopeSnapshot:
+    scope = binding.scope
     # What an optional need may not see is not shown by an open scope; `missing` says why.
-    shown = [held for held in scope.held.values() if held.informer is not None or scope.state != "open"]
-    ages = [held.informer.age for held in scope.held.values() if held.informer is not None]
-    permissions = [permission for held in scope.held.values() for permission in held.permissions]
-    verdicts = [found for permission in permissions if (found := monitor.verdict(permission)) is not None]
-    evidence = max((monitor.since_evidence(found) for found in verdicts), default=inf)
+    shown = [need for need in scope.needs if scope.needs.is_bound(need) or not scope.is_open]
+    ages = [informer.age for need in scope.needs if (informer := binding.informer_of(need)) is not None]
+    verdicts = [verdict for right in scope.needs.permissions if (verdict := monitor.verdict(right)) is not None]
+    evidence = max((monitor.since_evidence(verdict) for verdict in verdicts), default=inf)
     return ScopeSnapshot(
         owner=str(scope.owner) if scope.owner else None,
         uid=scope.uid or None,
         namespace=scope.namespace,
         state=scope.state,
-        kinds=tuple(sorted(held.resource.gvk.kind for held in shown)),
+        kinds=tuple(sorted(need.resource.gvk.kind for need in shown)),
         error=scope.error,
-        verdict=max((found.state for found in verdicts), key=SEVERITY.index, default="probing"),
+        verdict=max((verdict.state for verdict in verdicts), key=SEVERITY.index, default="probing"),
         missing=tuple(sorted({f"{v.permission.verb} {v.permission.subject}" for v in verdicts if v.lost})),
         evidence=round(evidence, 3) if evidence < inf else None,
         age=round(max(ages), 3) if ages else None,
     )
 
 
-def _informer(informer_key: InformerKey, informer: Informer, pool: Pool) -> InformerSnapshot:
+def _informer(informer_key: InformerKey, informer: Informer, pool: InformerPool) -> InformerSnapshot:
     return InformerSnapshot(
         kind=str(informer_key.resource),
         namespace=informer_key.namespace,

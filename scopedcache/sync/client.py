@@ -48,13 +48,13 @@ class Client:
         """
 
         # A transport belongs to the running loop, so it has to be made there.
-        async def connected() -> api.Client:
+        async def connect() -> api.Client:
             return api.Client.connect(kubeconfig=kubeconfig, context=context, client=client)
 
         with Portal.start(timeout=timeout) as portal:
-            made = portal.run(connected)
-            with portal.entered(lambda: made):
-                yield cls(made, portal)
+            client_on_loop = portal.run(connect)
+            with portal.entered(lambda: client_on_loop):
+                yield cls(client_on_loop, portal)
 
     @property
     def namespace(self) -> str | None:
@@ -100,8 +100,8 @@ class Client:
     ) -> Object | T:
         """Get one object from the server."""
         client = self._client
-        found = self._portal.run(lambda: client.get(kind, name, namespace=namespace, subresource=subresource))
-        return found.to_model(model) if model else found
+        obj = self._portal.run(lambda: client.get(kind, name, namespace=namespace, subresource=subresource))
+        return obj.to_model(model) if model else obj
 
     def list(
         self,
@@ -130,15 +130,15 @@ class Client:
 
         A portal's time-out counts for each event; `timeout` is what the server is asked for.
         """
-        watched = self._client.watch(
+        events = self._client.watch(
             kind, namespace=namespace, labels=labels, fields=fields, resource_version=resource_version, timeout=timeout
         )
 
-        async def following() -> tuple[str, Object] | None:
-            return await anext(watched, None)
+        async def next_event() -> tuple[str, Object] | None:
+            return await anext(events, None)
 
-        with self._portal.entered(lambda: aclosing(watched)):
-            while (event := self._portal.run(following)) is not None:
+        with self._portal.entered(lambda: aclosing(events)):
+            while (event := self._portal.run(next_event)) is not None:
                 yield event
 
     # -- writes --------------------------------------------------------------------------------------------------

@@ -32,8 +32,8 @@ class Lister:
         self, kind: Kind, key: Name, *, model: type[T] | None = None, max_age: float | None = None
     ) -> Object | T | None:
         """Return an object, or None where it is known not to be there."""
-        found = self._portal.call(lambda: self._lister.get(kind, key, max_age=max_age))
-        return found.to_model(model) if found is not None and model else found
+        obj = self._portal.call(lambda: self._lister.get(kind, key, max_age=max_age))
+        return obj.to_model(model) if obj is not None and model else obj
 
     @overload
     def list(self, kind: Kind, *, labels: Labels = None, max_age: float | None = None) -> Sequence[Object]: ...
@@ -46,8 +46,8 @@ class Lister:
         self, kind: Kind, *, labels: Labels = None, model: type[T] | None = None, max_age: float | None = None
     ) -> Sequence[Object] | Sequence[T]:
         """Return all objects of a kind that the labels select, in no particular order."""
-        found = self._portal.call(lambda: self._lister.list(kind, labels=labels, max_age=max_age))
-        return [entry.to_model(model) for entry in found] if model else found
+        objects = self._portal.call(lambda: self._lister.list(kind, labels=labels, max_age=max_age))
+        return [obj.to_model(model) for obj in objects] if model else objects
 
     def by_index(self, kind: Kind, name: str, value: str) -> Sequence[Object]:
         """Return what an index holds under a value."""

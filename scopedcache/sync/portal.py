@@ -38,16 +38,16 @@ class Portal:
     @contextmanager
     def start(cls, *, timeout: float | None = None) -> Iterator[Portal]:
         """Run a loop in a daemon thread and yield the way to it; leaving the block ends whatever runs there."""
-        started: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = Future()
+        ready: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = Future()
 
         async def serve() -> None:
             stop = asyncio.Event()
-            started.set_result((asyncio.get_running_loop(), stop))
+            ready.set_result((asyncio.get_running_loop(), stop))
             await stop.wait()
 
         thread = threading.Thread(target=lambda: asyncio.run(serve()), name="scopedcache", daemon=True)
         thread.start()
-        loop, stop = started.result()
+        loop, stop = ready.result()
         portal = cls(loop, timeout=timeout)
         try:
             yield portal
@@ -133,14 +133,14 @@ class Portal:
                 raise RuntimeError("closed")
             call.begin()
         except RuntimeError as error:
-            raise self._ended() from error
+            raise self._end_error() from error
 
     def _result(self, call: _Call[T]) -> T:
         self._wait(call.future)
         try:
             return call.future.result(0)
         except CancelledError as error:  # by the end of the loop: nobody else cancels it
-            raise self._ended() from error
+            raise self._end_error() from error
 
     def _wait(self, *futures: Future[Any]) -> None:
         """Wait until one of them is done."""
@@ -149,9 +149,9 @@ class Portal:
             if until is not None and machine_time() >= until:
                 raise TimeoutError(f"the call took longer than {self._timeout:g} s")
             if self._loop.is_closed() and not any(future.done() for future in futures):
-                raise self._ended()
+                raise self._end_error()
 
-    def _ended(self) -> CacheError:
+    def _end_error(self) -> CacheError:
         return CacheError("the event loop behind this handle has ended: what it led to is closed")
 
     def __repr__(self) -> str:

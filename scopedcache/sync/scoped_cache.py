@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+import random
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, contextmanager
 from types import MappingProxyType
 from typing import Any, overload
 
 from .. import api, cache
+from ..access.review_budget import REVIEWS_PER_SECOND
+from ..api.client import Labels
+from ..api.codec import Transform
 from ..cache import OwnerChanged, OwnerId, Snapshot
 from ..cache.cluster_cache import ClusterCache as AsyncClusterCache
+from ..clock import loop_time
 from ..errors import CacheError, ScopedCacheError
-from ..informer import IndexFunc
+from ..informer import IndexFunc, InformerOptions
 from ..kinds import Kind
+from ..metrics import NULL, Instrumentation
 from ..needs import Need
 from ..objects import Object
 from .client import Client
@@ -56,25 +62,47 @@ class ScopedCache:
         context: str | None = None,
         client: Any = None,
         timeout: float | None = None,
-        **options: Any,
+        detection_bound: float | None = None,
+        review_rate: float = REVIEWS_PER_SECOND,
+        cluster_wide: Collection[Kind] = (),
+        selectors: Mapping[Kind, Labels] = MappingProxyType({}),
+        transforms: Mapping[Kind, Transform] = MappingProxyType({}),
+        rbac_watch: bool = True,
+        instrumentation: Instrumentation = NULL,
+        options: InformerOptions | None = None,
+        timer: Callable[[], float] = loop_time,
+        chance: Callable[[], float] = random.random,
     ) -> Iterator[ScopedCache]:
         """Connect and yield a running cache; leaving the block ends everything, its thread too.
 
         Args:
             kubeconfig, context, client: as for `Client.connect`.
             timeout: seconds a call may take, TimeoutError after that; None for no limit.
-            options: as for `scopedcache.ScopedCache`.
+
+        Everything else is as for `scopedcache.ScopedCache`.
 
         Raises:
             ConfigurationError: there is no way to a server.
         """
-        connect = cache.ScopedCache.connect
-        with (
-            Portal.start(timeout=timeout) as portal,
-            portal.entered(
-                lambda: connect(kubeconfig=kubeconfig, context=context, client=client, **options)
-            ) as connected,
-        ):
+
+        def connect() -> AbstractAsyncContextManager[cache.ScopedCache]:
+            return cache.ScopedCache.connect(
+                kubeconfig=kubeconfig,
+                context=context,
+                client=client,
+                detection_bound=detection_bound,
+                review_rate=review_rate,
+                cluster_wide=cluster_wide,
+                selectors=selectors,
+                transforms=transforms,
+                rbac_watch=rbac_watch,
+                instrumentation=instrumentation,
+                options=options,
+                timer=timer,
+                chance=chance,
+            )
+
+        with Portal.start(timeout=timeout) as portal, portal.entered(connect) as connected:
             yield cls(connected, portal)
 
     def open(self, owner: Object | OwnerId, *needs: Kind | Need, namespace: str | None = None) -> ResourceCache:
@@ -90,8 +118,8 @@ class ScopedCache:
         names = list(namespaces)  # here, not on the loop: it may be a generator of the caller's
         opened = self._portal.run(lambda: self._cache.open_all(owner, *needs, namespaces=names))
         return {
-            name: found if isinstance(found, ScopedCacheError) else ResourceCache(found, self._portal)
-            for name, found in opened.items()
+            name: outcome if isinstance(outcome, ScopedCacheError) else ResourceCache(outcome, self._portal)
+            for name, outcome in opened.items()
         }
 
     def close(self, owner: Object | OwnerId) -> None:
@@ -105,11 +133,11 @@ class ScopedCache:
     @property
     def namespaces(self) -> Mapping[str, Mapping[str, ResourceCache]]:
         """Return namespace → owner UID → ResourceCache, of what is open now."""
-        found = self._portal.call(lambda: self._cache.namespaces)
+        namespaces = self._portal.call(lambda: self._cache.namespaces)
         return MappingProxyType(
             {
-                name: MappingProxyType({uid: ResourceCache(scope, self._portal) for uid, scope in scopes.items()})
-                for name, scopes in found.items()
+                name: MappingProxyType({uid: ResourceCache(handle, self._portal) for uid, handle in handles.items()})
+                for name, handles in namespaces.items()
             }
         )
 
@@ -172,9 +200,9 @@ def of(running: cache.ScopedCache | api.Client, *, timeout: float | None = None)
         CacheError: the cache does not run, or it is a client and this is not the thread of its loop.
     """
     if isinstance(running, cache.ScopedCache):
-        if running._loop is None:
+        if running.loop is None:
             raise CacheError("the cache does not run: use it inside `async with`")
-        return ScopedCache(running, Portal(running._loop, timeout=timeout))
+        return ScopedCache(running, Portal(running.loop, timeout=timeout))
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:

@@ -26,7 +26,7 @@ VERBS: Final = ("get", "list", "watch", "create", "update", "patch", "delete")
 # Seconds after which a request that a fault holds up has ended by its own time-out.
 REQUEST_TIMEOUT_SECONDS: Final = 35.0
 # Two restarts within one hold-off look like a revocation: they are this far apart.
-APART: Final = 20.0
+RESTARTS_APART_SECONDS: Final = 20.0
 BINDINGS: Final = "clusterrolebindings.rbac.authorization.k8s.io"
 Place = tuple[str, str]
 
@@ -223,7 +223,7 @@ class World:
 
     def restart(self) -> str:
         """Restart one of the servers."""
-        if self.now() < self.lying + APART:
+        if self.now() < self.lying + RESTARTS_APART_SECONDS:
             return "not so soon after the last"
         number, down, unready = self.random.randrange(2), self.random.choice([0.0, 2.0]), self.random.choice([0.0, 0.9])
         reviews: Meanwhile = self.random.choice(["answered", "refused"])

@@ -30,7 +30,7 @@ class Broken(AssertionError):
 
 
 @attrs.define(eq=False)
-class BoundNeed:
+class SimulatedOwner:
     """An owner, what it needs, and what is known of its scope.
 
     Attributes:
@@ -66,7 +66,7 @@ class Operator:
 
     world: World
     cache: ScopedCache
-    held: dict[str, BoundNeed] = attrs.field(factory=dict)
+    owners: dict[str, SimulatedOwner] = attrs.field(factory=dict)
     story: list[str] = attrs.field(factory=list)
     broken: list[str] = attrs.field(factory=list)
 
@@ -78,40 +78,40 @@ class Operator:
             yield
         finally:
             end()
-            for uid in list(self.held):
+            for uid in list(self.owners):
                 self._forget(uid)
 
     def take(self) -> str:
         """Begin with a new owner."""
         random = self.world.random
         owner = self.world.owner(random.choice([name for name in NAMESPACES if name not in self.world.leaving]))
-        one = self.held[owner.uid] = BoundNeed(owner, random.choice(NEEDS))
+        one = self.owners[owner.uid] = SimulatedOwner(owner, random.choice(NEEDS))
         one.task = asyncio.create_task(self._live(one))
         return str(one)
 
     def give_up(self) -> str:
         """Give an owner up."""
-        return self._forget(self.world.random.choice(sorted(self.held))) if self.held else "nobody"
+        return self._forget(self.world.random.choice(sorted(self.owners))) if self.owners else "nobody"
 
     def write(self) -> str:
         """Create, change or delete something as an operator does, and read it in the same breath."""
-        if not self.held:
+        if not self.owners:
             return "nobody"
-        one = self.held[self.world.random.choice(sorted(self.held))]
+        one = self.owners[self.world.random.choice(sorted(self.owners))]
         if one.writing is not None and not one.writing.done():
             return "still at it"
         one.writing = asyncio.create_task(self._write(one))
         return str(one)
 
     def _forget(self, uid: str) -> str:
-        one = self.held.pop(uid)
+        one = self.owners.pop(uid)
         for task in (one.task, one.writing):
             if task is not None:
                 task.cancel()
         self.cache.close(one.owner)
         return str(one)
 
-    async def _live(self, one: BoundNeed) -> None:
+    async def _live(self, one: SimulatedOwner) -> None:
         while True:
             one.woken.clear()
             try:
@@ -125,7 +125,7 @@ class Operator:
             await one.woken.wait()
 
     def _changed(self, change: OwnerChanged) -> None:
-        one = self.held.get(change.uid)
+        one = self.owners.get(change.uid)
         if one is not None and change.cause == "child":
             one.told += 1
         elif one is not None:
@@ -133,7 +133,7 @@ class Operator:
 
     # -- own writes ----------------------------------------------------------------------------------------------
 
-    async def _write(self, one: BoundNeed) -> None:
+    async def _write(self, one: SimulatedOwner) -> None:
         kind, random, client = str(one.needs[0].kind), self.world.random, self.cache.client
         try:
             mine = [found.name for found in one.scope.owned(kind)] if one.scope is not None else []
@@ -150,7 +150,7 @@ class Operator:
         except ScopedCacheError:
             return
 
-    def _there(self, one: BoundNeed, kind: str, written: Object) -> None:
+    def _there(self, one: SimulatedOwner, kind: str, written: Object) -> None:
         """What was written is read at once (G11), unless somebody else changed it since."""
         if one.scope is None or self.world.held(kind, one.namespace).get(written.name) != written.resource_version:
             return
@@ -161,7 +161,7 @@ class Operator:
         elif found is not None:
             self.broken.append(f"{kind} {written.key} is not selected and is read by {one}")
 
-    def _gone(self, one: BoundNeed, kind: str, name: str) -> None:
+    def _gone(self, one: SimulatedOwner, kind: str, name: str) -> None:
         if one.scope is not None and name not in self.world.held(kind, one.namespace):
             found = one.scope.get(kind, name)
             if found is not None:

@@ -11,15 +11,15 @@ from scopedcache import ScopedCache
 from scopedcache.testing import virtual_time
 
 from .cluster import World
-from .observer import HEALED, Observer
+from .observer import HEALED_SECONDS, Observer
 from .operator import Broken, Operator
 
 EPOCHS: Final = 4
 STEPS: Final = 60
 # A deleted namespace is swept after five seconds.
-SWEPT: Final = 10.0
+SWEPT_SECONDS: Final = 10.0
 # So much of the story is told where a promise is broken.
-TOLD: Final = 60
+TOLD_LINES: Final = 60
 Act = Callable[[], str]
 
 
@@ -32,7 +32,7 @@ def live(seed: int) -> None:
         with world.cluster:
             virtual_time.run(_live(world, story))
     except Exception as error:
-        told = "\n".join(story[-TOLD:])
+        told = "\n".join(story[-TOLD_LINES:])
         raise Broken(f"seed {seed}: {type(error).__name__}: {error}\n{told}") from error
 
 
@@ -49,9 +49,9 @@ async def _live(world: World, story: list[str]) -> None:
                     _note(world, story, world.random.choice(acts))
                     await _pause(world, observer, world.random.expovariate(0.5))
                 _note(world, story, world.calm)
-                await _pause(world, observer, SWEPT)
+                await _pause(world, observer, SWEPT_SECONDS)
                 _note(world, story, world.revive)
-                await _pause(world, observer, HEALED)
+                await _pause(world, observer, HEALED_SECONDS)
                 await observer.settle()
                 await observer.quiet()
                 story.append(f"epoch {epoch} is in order")
@@ -69,7 +69,7 @@ def choices(world: World, operator: Operator) -> list[Act]:
     """Return what may happen next, each as often as it is to happen."""
 
     def create() -> str:
-        return world.create([one.owner for one in operator.held.values()])
+        return world.create([one.owner for one in operator.owners.values()])
 
     often = [create, create, world.change, world.change, world.toggle, world.allow_all, operator.take]
     rarely = [world.vanish, world.revive, world.toggle_wide, operator.give_up]

@@ -10,11 +10,14 @@ MANAGER = "scopedcache/controller/manager/manager.py"
 OUTCOME = "scopedcache/controller/outcome.py"
 PLAN = "scopedcache/cache/informer_plan.py"
 POOL = "scopedcache/cache/informer_pool.py"
-RESOURCE_CACHE = "scopedcache/cache/resource_cache.py"
-SCOPES = "scopedcache/cache/scope_table.py"
+SCOPE = "scopedcache/cache/scope.py"
+SCOPE_BINDING = "scopedcache/cache/scope_binding.py"
+SCOPE_OPENINGS = "scopedcache/cache/scope_openings.py"
+SCOPE_TABLE = "scopedcache/cache/scope_table.py"
+SCOPE_VIEWS = "scopedcache/cache/scope_views.py"
 SNAPSHOT = "scopedcache/cache/snapshot.py"
 
-HELD = "before, held = scope.held.get(resource), self._held(resource, need, scope.namespace)\n"
+NEEDED = "bound_need = BoundNeed.of(resource, joined, self.namespace, self._cluster_wide)\n"
 
 MUTANTS = (
     Mutant(
@@ -22,26 +25,22 @@ MUTANTS = (
         ("5", "X3", "X7"),
         (
             Edit(
-                SCOPES,
-                "            held.informer.router.add(scope, ",
-                "            held.informer.router.remove(scope, ",
+                SCOPE_BINDING,
+                "            informer.router.add(self, ",
+                "            informer.router.remove(self, ",
             ),
         ),
     ),
     Mutant(
         "a scope counts as open before its first lists are there",
         ("5",),
-        (Edit(SCOPES, "                await self._synced(scope, held)\n", "                pass\n"),),
+        (Edit(SCOPE_OPENINGS, "                await self._wait_synced(binding, need)\n", "                pass\n"),),
     ),
     Mutant(
         "a handle goes on showing the last copy after the loss",
         ("9a.2",),
         (
-            Edit(
-                RESOURCE_CACHE,
-                "        self._views = {}\n        self._owned = {}\n        self._error",
-                "        self._error",
-            ),
+            Edit(SCOPE_VIEWS, "        self.views.clear()\n        self._shown.clear()\n", ""),
             Edit(
                 INFORMER,
                 '        self._state = "closed"\n        self._readable = False\n',
@@ -53,17 +52,23 @@ MUTANTS = (
     Mutant(
         "a scope that is denied or closed keeps its informers",
         ("9a.1", "9a.4", "10", "X3"),
-        (Edit(SCOPES, "        self._pool.release(held.informer_key, scope, error)\n", ""),),
+        (Edit(SCOPE_BINDING, "        self._pool.release(need.informer_key, self, error)\n", ""),),
     ),
     Mutant(
         "the snapshot shows no kinds",
         ("S1.20",),
-        (Edit(SNAPSHOT, "[scope.uid] = list(state.kinds)", "[scope.uid] = []"),),
+        (Edit(SNAPSHOT, "[scope.uid] = list(shot.kinds)", "[scope.uid] = []"),),
     ),
     Mutant(
         "the scopes of a deleted owner stay",
         ("S1.24", "X2", "X4"),
-        (Edit(SCOPES, "            self.close(scope)\n\n    def release", "            pass\n\n    def release"),),
+        (
+            Edit(
+                SCOPE_TABLE,
+                "            self.close(binding)\n\n    def close_all",
+                "            pass\n\n    def close_all",
+            ),
+        ),
     ),
     Mutant(
         "the first owner that goes closes the shared informers",
@@ -78,10 +83,10 @@ MUTANTS = (
                 PLAN, "    metadata_only: bool = False\n\n", '    metadata_only: bool = False\n    whose: str = ""\n\n'
             ),
             Edit(
-                SCOPES,
-                HELD,
-                HELD + "            one = held.informer_key\n            held.informer_key = "
-                "type(one)(one.resource, one.namespace, one.name, one.metadata_only, scope.uid)\n",
+                SCOPE,
+                NEEDED,
+                NEEDED + "                own = attrs.evolve(bound_need.informer_key, whose=self.uid)\n"
+                "                bound_need = BoundNeed(resource, joined, own, bound_need.verbs)\n",
             ),
         ),
     ),

@@ -10,10 +10,12 @@ REVIEWER = "scopedcache/access/reviewer.py"
 VERDICT = "scopedcache/access/verdict.py"
 CACHE = "scopedcache/cache/scoped_cache.py"
 POOL = "scopedcache/cache/informer_pool.py"
-SCOPES = "scopedcache/cache/scope_table.py"
+RBAC_WATCH = "scopedcache/cache/rbac_watch.py"
+SCOPE = "scopedcache/cache/scope.py"
+SCOPE_TABLE = "scopedcache/cache/scope_table.py"
 RECONCILER = "examples/memcached_operator/reconciler.py"
 
-CLOSES_NOTHING = Edit(SCOPES, 'if verdict.state in ("denied", "unauthenticated"):', 'if verdict.state == "nowhere":')
+CLOSES_NOTHING = Edit(SCOPE, "            if verdict.denying:\n", '            if verdict.state == "nowhere":\n')
 ONE_NO = Edit(VERDICT, '("allowed", "no"): "suspect"', '("allowed", "no"): "denied"')
 
 MUTANTS = (
@@ -77,18 +79,23 @@ MUTANTS = (
     Mutant(
         "a right that comes back opens nothing",
         ("8", "9a.4", "S1.25"),
-        (Edit(SCOPES, 'elif verdict.state == "allowed":', 'elif verdict.state == "nowhere":'),),
+        (
+            Edit(
+                SCOPE_TABLE,
+                "        verdicts = self._monitor.verdicts\n        for binding",
+                "        verdicts = self._monitor.verdicts\n        if verdict.granted:\n            return\n"
+                "        for binding",
+            ),
+        ),
     ),
     Mutant(
         "losing any declared verb closes the cache",
         ("9a.3",),
         (
             Edit(
-                SCOPES,
-                "            if permission not in held.informer_key.permissions:\n"
-                '                if scope.state == "open":\n                    self._tell_denied',
-                '            if permission.verb == "never":\n'
-                '                if scope.state == "open":\n                    self._tell_denied',
+                SCOPE,
+                '        if permission not in need.informer_key.permissions:\n            return "verb-denied"\n',
+                "",
             ),
         ),
     ),
@@ -134,7 +141,7 @@ MUTANTS = (
     Mutant(
         "an edited Role hints at nothing",
         ("9a.6",),
-        (Edit(CACHE, "on_update=lambda old, new: self.monitor.hint(new.namespace or None),", "on_update=None,"),),
+        (Edit(RBAC_WATCH, "on_update=lambda old, new: hint(new),", "on_update=None,"),),
     ),
     Mutant(
         "the period is not stretched while events tell",
@@ -178,9 +185,9 @@ MUTANTS = (
         ("X1", "S1.23"),
         (
             Edit(
-                SCOPES,
-                'elif scope.state == "waiting" or (scope.state == "open" and not self.is_complete(scope)):',
-                "elif scope.owner is not None:",
+                SCOPE,
+                "elif verdict.granted and verdict.permission in need.informer_key.permissions:",
+                "elif verdict.granted and self.owner and verdict.permission in need.informer_key.permissions:",
             ),
         ),
     ),

@@ -125,17 +125,19 @@ class History:
         """At rest, every scope is open or waits for a right that is really missing, and shows what is there."""
         shot = self.w.cache.snapshot()
         in_use = set()
-        for scope in self.w.cache._scopes:
+        for binding in self.w.cache._table:
+            scope = binding.scope
             if scope.owner is None:
                 continue
             place = str(scope.namespace)
-            missing = [k for k, held in scope.held.items() if (place, k) not in self.held and not held.need.optional]
+            required = [need.resource for need in scope.needs if not need.need.optional]
+            missing = [kind for kind in required if (place, kind) not in self.held]
             assert scope.state == ("waiting" if missing else "open"), f"{scope} lacks {missing}"
-            for kind in scope.held:
+            for kind in [need.resource for need in scope.needs]:
                 if not missing and (place, kind) in self.held:
                     in_use.add((place, kind))
                     there = {key[1] for key in self.w.server.objects.get(kind, {}) if key[0] == place}
-                    assert {found.name for found in scope.handle.list(kind)} == there
+                    assert {found.name for found in binding.handle.list(kind)} == there
         assert self.w.server.open(*KINDS) == len(in_use) == shot.open_watches - self.w.server.open(*OURS)
 
 
@@ -184,7 +186,7 @@ async def live_through(mode: str, history: list[tuple[Any, ...]]) -> None:
         await idle()
         if mode != "rbac":  # what the cache watches for itself stays as long as it
             w.nothing_is_left()
-            assert len(w.cache._scopes._claims) == 0
+            assert len(w.cache._table._needs) == 0
 
 
 @pytest.mark.parametrize("mode", ["reviews", "paged", "incomplete", "rbac", "attempts"])

@@ -266,24 +266,26 @@ async def test_releasing_the_kind_that_is_missing_opens_the_rest() -> None:
     async with world() as w:
         owner = w.owner()
         w.server.grant("a", POD)
-        with pytest.raises(ForbiddenError):
-            await w.cache.open(owner, *KINDS)
-        scope = next(iter(w.cache._scopes))
-        scope.handle.release(DEPLOYMENT)
+        deployments = w.server.grant("a", DEPLOYMENT)
+        scope = await w.cache.open(owner, *KINDS)
+        w.server.revoke(deployments)
+        await w.until(lambda: w.state(owner) == "waiting")
+        scope.release(DEPLOYMENT)
 
         await w.until(lambda: w.state(owner) == "open")
 
-        assert w.causes(owner) == ["granted"]
+        assert w.causes(owner) == ["denied", "granted"]
 
 
 async def test_a_kind_released_while_it_syncs_does_not_fail_the_opening() -> None:
     async with world() as w:
         owner = w.owner()
         w.server.grant("a", *KINDS)
+        handle = await w.cache.open(owner, DEPLOYMENT)
         w.server.silent.add("a")
-        opening = asyncio.ensure_future(w.cache.open(owner, *KINDS))
+        opening = asyncio.ensure_future(w.cache.open(owner, POD))
         await after(1)
-        next(iter(w.cache._scopes)).handle.release(POD)
+        handle.release(POD)
         await after(1)
         w.server.silent.clear()
 

@@ -1,0 +1,146 @@
+"""What a scope really has: the informers it takes, the routes from them to its owner, and the handle it is read by.
+
+`Scope` decides what that is; a binding does it, in plain synchronous steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from ..informer import Informer
+from ..informer.store import Delta
+from ..kinds import GVK, Kind, ObjectKey, Resource
+from ..objects import Object
+from .bound_need import BoundNeed
+from .informer_pool import InformerPool
+from .owner import Denial, OwnerChanged
+from .resource_cache import ResourceCache
+from .scope import Scope
+from .scope_views import ScopeViews
+
+
+class BindingListener(Protocol):
+    """Hears of the informer of a scope that has one need."""
+
+    def take_informer(self, informer: Informer) -> None:
+        """There is an informer."""
+
+    def lose_informer(self) -> None:
+        """It was given up; another one may come."""
+
+    def end(self) -> None:
+        """None will come any more."""
+
+
+class Table(Protocol):
+    """What a binding asks of the table it stands in."""
+
+    def publish(self, change: OwnerChanged) -> None:
+        """Tell an owner."""
+
+    def release(self, binding: ScopeBinding, kind: Kind) -> None:
+        """Give up one kind of a scope."""
+
+    def missing_permissions(self, binding: ScopeBinding) -> Sequence[Denial]:
+        """Return what is missing of the verbs that a scope's needs declare."""
+
+
+class ScopeBinding:
+    """A scope and what it has. Informers know it as the owner they route to, the pool as a holder."""
+
+    def __init__(self, scope: Scope, pool: InformerPool, table: Table) -> None:
+        self.scope = scope
+        self.listener: BindingListener | None = None
+        self._pool = pool
+        self._table = table
+        self._informers: dict[Resource, Informer] = {}
+        self._views = ScopeViews(scope.namespace)
+        self.handle = ResourceCache(scope.owner, scope.generation, self._views, self)
+
+    # -- effects -------------------------------------------------------------------------------------------------
+
+    def bind(self, need: BoundNeed) -> None:
+        """Take the informer of a need; reads see it, and its events reach the owner."""
+        informer = self._informers[need.resource] = self._pool.acquire(need.informer_key, self)
+        self._show(need, informer)
+        if self.listener is not None:
+            self.listener.take_informer(informer)
+
+    def rebind(self, before: BoundNeed, after: BoundNeed) -> None:
+        """Let one need take the place of another that has the same informer."""
+        informer = self._informers[before.resource]
+        self._unroute(before, informer)
+        self._show(after, informer)
+
+    def unbind(self, need: BoundNeed, error: Denial | None) -> None:
+        """Give the informer of a need back; the last who does so closes it, for `error` where it was lost."""
+        informer = self._informers.pop(need.resource, None)
+        if informer is None:  # taking it failed
+            return
+        self._unroute(need, informer)
+        if self.listener is not None:
+            self.listener.lose_informer()
+        self._pool.release(need.informer_key, self, error)
+
+    def hide(self, resource: Resource, error: Exception | None) -> None:
+        self._views.hide(resource, error)
+
+    def invalidate(self, error: Exception) -> None:
+        self._views.invalidate(error)
+
+    def renew(self, generation: int, error: Exception) -> None:
+        """Begin with a new handle; the old one answers every read with `error`."""
+        self._views.invalidate(error)
+        self._views = ScopeViews(self.scope.namespace)
+        self.handle = ResourceCache(self.scope.owner, generation, self._views, self)
+
+    def end(self) -> None:
+        """The scope is closed: nothing leads here any more."""
+        self._pool.chain.drop(self)
+        if self.listener is not None:
+            self.listener.end()
+
+    # -- what it has ---------------------------------------------------------------------------------------------
+
+    def informer_of(self, need: BoundNeed) -> Informer | None:
+        """Return the informer of a need, None while it has none."""
+        return self._informers.get(need.resource)
+
+    # -- what a router asks of an owner --------------------------------------------------------------------------
+
+    @property
+    def uid(self) -> str:
+        return self.scope.uid
+
+    @property
+    def key(self) -> ObjectKey:
+        return self.scope.key
+
+    def concerned(self, gvk: GVK, delta: Delta, initial: bool) -> None:
+        change = self.scope.on_child(delta, initial)
+        if change is not None:
+            self._table.publish(change)
+
+    # -- what its handle asks ------------------------------------------------------------------------------------
+
+    def owned_in(self, informer: Informer) -> Sequence[Object]:
+        return informer.owned_by(self)
+
+    def missing_permissions(self) -> Sequence[Denial]:
+        return self._table.missing_permissions(self)
+
+    def release(self, kind: Kind) -> None:
+        self._table.release(self, kind)
+
+    def _show(self, need: BoundNeed, informer: Informer) -> None:
+        self._views.show(need.resource, informer, need.need)
+        if self.scope.owner is not None:
+            informer.router.add(self, selector=need.need.selector, route=need.need.route)
+
+    def _unroute(self, need: BoundNeed, informer: Informer) -> None:
+        if self.scope.owner is not None:
+            informer.router.remove(self, selector=need.need.selector, route=need.need.route)
+
+    def __repr__(self) -> str:
+        return f"<ScopeBinding {self.scope!r} informers={len(self._informers)}>"

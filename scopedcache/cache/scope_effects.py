@@ -1,0 +1,98 @@
+"""What a scope wants done. Values: `Scope` returns them, `ScopeTable` carries them out in their order, at once."""
+
+from __future__ import annotations
+
+import attrs
+
+from ..kinds import Resource
+from .bound_need import BoundNeed
+from .owner import Denial, OwnerChanged
+
+
+@attrs.frozen
+class Track:
+    """Keep the verdicts that a need takes."""
+
+    need: BoundNeed
+
+
+@attrs.frozen
+class Untrack:
+    """The need is gone for good; what nobody else needs is forgotten."""
+
+    need: BoundNeed
+
+
+@attrs.frozen
+class Bind:
+    """Take the informer of a need: reads see it, its events reach the owner."""
+
+    need: BoundNeed
+
+
+@attrs.frozen
+class Rebind:
+    """The informer of one need serves its successor as well: only what is read and routed changes."""
+
+    before: BoundNeed
+    after: BoundNeed
+
+
+@attrs.frozen
+class Release:
+    """Give the informer of a need back, its routes first; `error`: what it was lost for, None where it was not."""
+
+    need: BoundNeed
+    error: Denial | None
+
+
+@attrs.frozen
+class Hide:
+    """Answer reads of one kind with an error; None: nobody needs it any more."""
+
+    resource: Resource
+    error: Exception | None
+
+
+@attrs.frozen
+class Invalidate:
+    """Answer every read with an error."""
+
+    error: Exception
+
+
+@attrs.frozen
+class Renew:
+    """Give out a new handle; what the old one showed is history, and `error` says so."""
+
+    generation: int
+    error: Exception
+
+
+@attrs.frozen
+class Publish:
+    """Tell the owner."""
+
+    change: OwnerChanged
+
+
+@attrs.frozen
+class Reopen:
+    """Open in the background: nothing is known to stand against it any more."""
+
+
+@attrs.frozen
+class Forget:
+    """The scope is closed: take it out of the table, and end its opening."""
+
+
+@attrs.frozen
+class Log:
+    """Tell the operator of the process; `error`: what is missing."""
+
+    event: str
+    kinds: tuple[str, ...]
+    error: Denial | None = None
+
+
+Effect = Track | Untrack | Bind | Rebind | Release | Hide | Invalidate | Renew | Publish | Reopen | Forget | Log

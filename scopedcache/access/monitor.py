@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Final
 
@@ -90,6 +90,7 @@ class Monitor:
         self._attempt_flights = SingleFlight("attempt", self._attempt_all)
         self._judge_flights = SingleFlight("judge-refusals", self._judge_refusals)
         self._changes = ChangeNotifier()
+        self._yes_awaited: set[Permission] = set()
         self._supervisor: Supervisor | None = None
 
     def start(self, supervisor: Supervisor, listener: Listener) -> None:
@@ -117,6 +118,7 @@ class Monitor:
         for permission in permissions:
             if self._tracked.drop(permission):
                 self._schedule.drop(permission)
+                self._yes_awaited.discard(permission)
 
     def verdict(self, permission: Permission) -> Verdict | None:
         """Return what is believed about a tracked permission."""
@@ -141,6 +143,10 @@ class Monitor:
                 await asyncio.sleep(pause)
                 return
             await self._changes.wait()
+
+    def await_yes(self, permission: Permission) -> None:
+        """Let the listener hear of the next "yes" about a tracked permission as of a change, even where it is none."""
+        self._yes_awaited.add(permission)
 
     def hint(self, place: Place) -> None:
         """Something about permissions changed there (None: perhaps everywhere): review it at once, and twice again."""
@@ -176,8 +182,12 @@ class Monitor:
             if step.attempt:
                 self._attempt_flights.start(place, self._supervisor)
         if step.before is not None:
+            self._tracked.note(verdict)
             self._changes.verdict_changed(verdict, step.before)
             self._stretch(now)
+        elif signal in ("yes", "done") and verdict.granted and permission in self._yes_awaited:
+            self._yes_awaited.discard(permission)
+            self._changes.verdict_changed(verdict, verdict.state)
 
     @property
     def attempting(self) -> bool:
@@ -206,6 +216,11 @@ class Monitor:
     @property
     def verdicts(self) -> Mapping[Permission, Verdict]:
         return self._tracked.view
+
+    @property
+    def missing(self) -> Collection[Permission]:
+        """Return the tracked permissions that are missing for certain, in the order in which they were lost."""
+        return self._tracked.missing
 
     @property
     def places(self) -> int:

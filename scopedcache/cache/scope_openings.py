@@ -60,9 +60,9 @@ class ScopeOpenings:
         task = self._under_way(binding)
         if task is None:
             scope = binding.scope
-            refusal = scope.needs.refusal(self._monitor.verdicts)
-            if scope.is_waiting and refusal is not None:
-                raise refusal.error()
+            denial = scope.needs.denial(self._monitor.verdicts)
+            if scope.is_waiting and denial is not None:
+                raise denial
             task = self._supervisor.start(f"open {scope}", self._open(binding), quiet=True)
             self._tasks[binding] = task
         try:
@@ -88,10 +88,10 @@ class ScopeOpenings:
             await self._monitor.check(scope.needs.permissions)
             if scope.is_closed:
                 raise _closed_error(binding)
-            refusal = scope.needs.refusal(self._monitor.verdicts)
+            denial = scope.needs.denial(self._monitor.verdicts)
             self._runner.carry_out(binding, scope.on_reviewed(self._monitor.verdicts))
-            if refusal is not None:
-                raise refusal.error()
+            if denial is not None:
+                raise denial
             needs = list(scope.needs)
             for need in needs:
                 await self._wait_synced(binding, need)

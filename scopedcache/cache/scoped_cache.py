@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import MappingProxyType
 from typing import Any
@@ -36,7 +36,7 @@ from .file_descriptors import raise_descriptor_limit
 from .home_loop import HomeLoop
 from .informer_handle import InformerHandle
 from .informer_pool import InformerPool
-from .owner import OwnerChanged, OwnerId
+from .owner import Denial, OwnerChanged, OwnerId
 from .rbac_watch import RBAC_RESOURCES, RBACWatch, hinting_handler
 from .resource_cache import ResourceCache
 from .scope_opener import ScopeOpener
@@ -263,10 +263,21 @@ class ScopedCache:
     def await_grant(self, owner: Object | OwnerId, error: ForbiddenError) -> None:
         """Have the owner told (`granted`) once it may do what a call of its was refused; `close(owner)` ends that.
 
-        For verbs that no `Need.verbs` declares; the controller calls it for every refused reconcile.
+        The controller calls it for every refused reconcile. An owner has one wait for each verb, resource and place,
+        for the name that was refused last, and no more than 16 of them.
         """
         self._home.check_running()
-        self._table.await_grant(OwnerId.of(owner), permission_of(error), settled=error.by == "authorizer")
+        # A cached denial is an old answer: the right may be there by now.
+        settled = error.by == "authorizer" and not error.cached
+        self._table.await_grant(OwnerId.of(owner), permission_of(error), settled=settled)
+
+    def missing_permissions(self, owner: Object | OwnerId, *, namespace: str | None = None) -> Sequence[Denial]:
+        """Return everything that is missing now of what an owner declared, or waits for, in one namespace or in all.
+
+        What nothing is shown without comes first. A ForbiddenError that `open` raises carries the same (`missing`).
+        """
+        self._home.check()
+        return self._table.missing_of(OwnerId.of(owner).uid, namespace)
 
     def recheck(self, namespace: str | None = None) -> None:
         """Review rights now, in one namespace or in all in use, instead of at the next probe."""

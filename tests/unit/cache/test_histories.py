@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
 from scopedcache import ForbiddenError, Need, Object, ResourceCache, ScopedCacheError
+from scopedcache.informer.reflector import RECONNECT_SPREAD_SECONDS
 from scopedcache.kinds import Resource
 from tests.unit.cache.api_server import DEPLOYMENT, MEMCACHED, POD, RBAC, ApiServer, Grant
 from tests.unit.cache.world import World, world
@@ -174,6 +175,8 @@ async def live_through(mode: str, history: list[tuple[Any, ...]]) -> None:
                     past.do(what, *how)
                 past.nothing_is_shown_that_was_lost_too_long_ago()
             await after(2 * w.cache.bound + OUTAGE + 45)
+            if mode == "attempts" and not w.server.open(*KINDS):
+                await after(RECONNECT_SPREAD_SECONDS)  # all have just ended, as they do there every few seconds
             past.nothing_is_shown_that_was_lost_too_long_ago()
             past.everybody_has_what_is_granted()
             assert all(task.done() for task in past.opening)

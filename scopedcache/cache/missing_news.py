@@ -1,7 +1,8 @@
 """Owners whose scopes wait hear of it when more, or less, is missing: their status is to say what it is now.
 
 A binding that is taken away, or given back, changes several verdicts in one step: its owners hear of them once, when
-the step is over, and not at all where everything is back by then, or where they were told of a denial in it.
+the step is over, and not at all where everything is back by then, where they were told of a denial in it, or where an
+opening is under way, which raises what is missing.
 """
 
 from __future__ import annotations
@@ -17,8 +18,14 @@ from .scope_needs import Verdicts
 class MissingNews:
     """What is to be told when the step is over."""
 
-    def __init__(self, verdicts: Callable[[], Verdicts], publish: Callable[[OwnerChanged], None]) -> None:
+    def __init__(
+        self,
+        verdicts: Callable[[], Verdicts],
+        is_opening: Callable[[ScopeBinding], bool],
+        publish: Callable[[OwnerChanged], None],
+    ) -> None:
         self._verdicts = verdicts
+        self._is_opening = is_opening
         self._publish = publish
         self._news: dict[ScopeBinding, None] = {}
         self._told: set[ScopeBinding] = set()
@@ -42,8 +49,9 @@ class MissingNews:
         self._news, self._told = {}, set()
         verdicts = self._verdicts()
         for binding in news:
-            scope = binding.scope
-            denial = scope.needs.denial(verdicts) if scope.is_waiting and scope.owner is not None else None
-            if denial is not None and scope.owner is not None and binding not in told:
-                owner = scope.owner
+            scope, owner = binding.scope, binding.scope.owner
+            if owner is None or not scope.is_waiting or binding in told or self._is_opening(binding):
+                continue
+            denial = scope.needs.denial(verdicts)
+            if denial is not None:
                 self._publish(OwnerChanged(owner.kind, owner.key, owner.uid, "denied", denial))

@@ -76,6 +76,10 @@ class ScopeOpenings:
         """Open a scope in the background."""
         self._supervisor.start(f"reopen {binding.scope}", self._reopen(binding))
 
+    def is_under_way(self, binding: ScopeBinding) -> bool:
+        """Tell whether somebody waits for a scope to open."""
+        return self._under_way(binding) is not None
+
     def cancel(self, binding: ScopeBinding) -> None:
         """End the opening of a scope that was closed."""
         task = self._tasks.pop(binding, None)

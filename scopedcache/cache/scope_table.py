@@ -70,10 +70,10 @@ class ScopeTable:
         self._pool = pool
         self._cluster_wide = tuple(cluster_wide)
         self.pending_grants = PendingGrants(monitor, publish, timer=timer)
-        self._missing_news = MissingNews(lambda: monitor.verdicts, publish)
         self._waiting: dict[ScopeBinding, None] = {}
         self._needs = NeedRegistry(monitor, pool)
         self._openings = ScopeOpenings(monitor, pool, supervisor, self)
+        self._missing_news = MissingNews(lambda: monitor.verdicts, self._openings.is_under_way, publish)
         self._by_namespace: dict[str | None, dict[str, ScopeBinding]] = {}
         self._by_uid: dict[str, dict[ScopeBinding, None]] = {}
         self._of_nobody: dict[ScopeBinding, None] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 
-from ..errors import APIError
+from ..errors import APIError, where
 
 
 @attrs.frozen(cache_hash=True)
@@ -32,6 +32,10 @@ class Permission:
         """Return the resource as RBAC names it: `deployments.apps/scale`."""
         base = f"{self.resource}.{self.group}" if self.group else self.resource
         return f"{base}/{self.subresource}" if self.subresource else base
+
+    def __str__(self) -> str:
+        named = f' "{self.name}"' if self.name else ""
+        return f"{self.verb} {self.subject}{named} {where(self.namespace)}"
 
     @property
     def rbac_resource(self) -> str:

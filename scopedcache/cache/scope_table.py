@@ -71,6 +71,7 @@ class ScopeTable:
         self._cluster_wide = tuple(cluster_wide)
         self.pending_grants = PendingGrants(monitor, publish, timer=timer)
         self._waiting: dict[ScopeBinding, None] = {}
+        self.internal: dict[ScopeBinding, None] = {}  # what the cache watches for itself
         self._needs = NeedRegistry(monitor, pool)
         self._openings = ScopeOpenings(monitor, pool, supervisor, self)
         self._missing_news = MissingNews(lambda: monitor.verdicts, self._openings.is_under_way, publish)
@@ -98,6 +99,8 @@ class ScopeTable:
         """Return a new scope that belongs to no owner."""
         binding = self._new(Scope(None, namespace, cluster_wide=self._cluster_wide, internal=internal))
         self._of_nobody[binding] = None
+        if internal:
+            self.internal[binding] = None
         return binding
 
     def add(self, binding: ScopeBinding, needs: Needs) -> bool:
@@ -197,8 +200,17 @@ class ScopeTable:
     def missing(self) -> Iterator[Permission]:
         """Return every right that is missing for certain, and that somebody needs or waits for."""
         for permission in self._monitor.missing:
-            if self.pending_grants.has(permission) or self._needs.is_needed(permission):
+            if self._is_missed(permission):
                 yield permission
+
+    def count_missing(self) -> int:
+        """Return how many of those there are, without a look at each."""
+        own = {right for binding in self.internal for right in binding.scope.needs.permissions}
+        lacking = self._monitor.missing
+        return len(lacking) - sum(1 for right in own if right in lacking and not self._is_missed(right))
+
+    def _is_missed(self, permission: Permission) -> bool:
+        return self.pending_grants.has(permission) or self._needs.is_needed(permission)
 
     # -- look-ups ------------------------------------------------------------------------------------------------
 
@@ -273,6 +285,7 @@ class ScopeTable:
         self._openings.cancel(binding)
         binding.end()
         self._of_nobody.pop(binding, None)
+        self.internal.pop(binding, None)
         scope = binding.scope
         bindings = self._by_namespace.get(scope.namespace, {})
         if bindings.get(scope.uid) is binding:

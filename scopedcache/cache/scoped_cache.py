@@ -289,9 +289,13 @@ class ScopedCache:
         """Return the seconds within which a change of rights is noticed now."""
         return self.monitor.bound
 
-    def snapshot(self) -> Snapshot:
-        """Return what is held now, as plain values."""
-        return take_snapshot(self._table, self._pool, self.monitor, tasks=len(self._supervisor))
+    def snapshot(self, *, limit: int | None = None) -> Snapshot:
+        """Return what is held now, as plain values; with a `limit`, so many entries of each list at most.
+
+        What waits and what is missing goes first then, and `totals` says how many there are: cheap enough for a probe,
+        however much the cache holds.
+        """
+        return take_snapshot(self._table, self._pool, self.monitor, tasks=len(self._supervisor), limit=limit)
 
     def report(self, instrumentation: Instrumentation) -> None:
         """Set the gauges that are cheaper to count when somebody looks than to keep."""

@@ -15,7 +15,6 @@ import attrs
 from ..access import Monitor
 from ..access.refusals import is_tried
 from ..api.permission import Permission
-from ..clock import loop_time
 from .owner import OwnerChanged, OwnerId
 
 # Different rights that one owner waits for at once. A reconcile is refused one at a time; the oldest is given up.
@@ -38,7 +37,7 @@ class PendingGrants:
     """Who waits for which right. Each wait tracks its verdict, until a "yes", or `drop`."""
 
     def __init__(
-        self, monitor: Monitor, publish: Callable[[OwnerChanged], None], *, timer: Callable[[], float] = loop_time
+        self, monitor: Monitor, publish: Callable[[OwnerChanged], None], *, timer: Callable[[], float]
     ) -> None:
         self._monitor = monitor
         self._publish = publish

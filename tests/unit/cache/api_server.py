@@ -97,6 +97,7 @@ class ApiServer:
         self.restarting = False  # 403 for everything, reviews included
         self.ready = 200  # what `/readyz` says; 0: nothing at all
         self.contradicts = False  # list and watch are refused, whatever reviews say
+        self.vetoed_calls: set[str] = set()  # verbs that are refused, whatever reviews say
         self.swallowed = 0  # so many reviews are never answered
         self.starting = False  # reviews are answered, by somebody who knows no right
         self.streaming_lists = True
@@ -259,7 +260,7 @@ class ApiServer:
     def _refusal(self, verb: str, kind: Resource, place: str | None, name: str | None):
         if self.expired:
             return 401, status(401, "Unauthorized", "Unauthorized")
-        contradicted = self.contradicts and verb in READ
+        contradicted = (self.contradicts and verb in READ) or verb in self.vetoed_calls
         if self.restarting or self.starting or contradicted or not self.allowed(verb, kind, place, name):
             message = f'User "operator" cannot {verb} resource "{kind.gvr.resource}"'
             return 403, status(403, "Forbidden", message, group=kind.gvr.group, kind=kind.gvr.resource)

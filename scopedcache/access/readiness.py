@@ -1,7 +1,7 @@
 """Whether a server's "no" counts: not while it is still coming up.
 
 An API server that has just restarted refuses what it allows, in its answers to reviews too, until it has read the Roles
-and bindings; on a real one every such answer came while `/readyz` on the same connection was not 200 (decision 0011).
+and bindings; on a real one every such answer came while `/readyz` on the same connection was not 200 (decision 0013).
 So `/readyz` is asked after a "no" that would change something, on the connection that the "no" came by.
 """
 

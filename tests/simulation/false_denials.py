@@ -28,7 +28,7 @@ PLACES: Final = 20
 REVOCATIONS: Final = 40
 DOWN_SECONDS: Final = 2.0
 # How long a real server was seen to deny what it allows, and how much longer it was not ready; the last is worse than
-# anything seen (decision 0011).
+# anything seen (decision 0013).
 DENYING_SECONDS: Final = (0.1, 2.9)
 STARTING_SECONDS: Final = (0.0, 6.4)
 # A connection lasts for so long, unless its server goes down.

@@ -51,7 +51,8 @@ class ScopedCache:
     Args:
         client: the way to the server.
         detection_bound: seconds within which a change of rights is to be noticed; the probe period follows from it.
-            Without it a place in use is reviewed every 5 s, which bounds detection at 7.5 s for up to 100 places.
+            Without it a place in use is reviewed every 5 s, which bounds detection at 7.5 s for up to 100 places. It is
+            2 s more for half a minute after trouble: a lost connection, or a server that is not ready.
             Where RBAC objects are watched, changes are told by events in about a second; the period doubles then, and
             `bound` says what would hold without the events.
         review_rate: reviews per second, for all places together.

@@ -116,9 +116,9 @@ MUTANTS = (
         ),
     ),
     Mutant(
-        "one no of a review is enough for a denial",
+        "one no of a review is enough for a denial, whether the server is ready or not",
         ("B.restart", "B.ha"),
-        (ONE_NO,),
+        (ONE_NO, Edit(MONITOR, "ready = self._readiness.answered(answer, now)", "ready = True")),
     ),
     Mutant(
         "one refusal is enough for a denial",

@@ -3,12 +3,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Lines and branches of the library (without scopedcache.testing) that `make test` reaches, in percent.
+COVERED := 90
 
 # What `demo` and `acceptance` run on; each has a default of its own.
 $(if $(filter-out real embedded,$(CLUSTER)),$(error CLUSTER is $(CLUSTER); it is real or embedded))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-real acceptance mutants simulate bench bench-embedded contract-table control-plane lint types contracts changes servers setup clean
+.PHONY: help demo test test-wheel test-real acceptance mutants simulate bench bench-embedded contract-table control-plane lint types contracts changes servers setup clean
 
 help:  ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,8 +27,12 @@ $(STAMP): pyproject.toml .ci/constraints.txt
 demo: $(STAMP) $(if $(filter real,$(CLUSTER)),servers)  ## The main job in ten steps, on the embedded cluster; CLUSTER=real for a real one
 	@CLUSTER=$(or $(CLUSTER),embedded) $(BIN)/python -m tests.acceptance.demo
 
-test: $(STAMP)  ## All tests that need no Kubernetes binaries
-	@$(BIN)/python -m pytest -m "not real"
+test: $(STAMP)  ## All tests that need no Kubernetes binaries; COVERAGE=1 measures what they reach
+	@$(BIN)/python $(if $(COVERAGE),-m coverage run) -m pytest -m "not real"
+	@$(if $(COVERAGE),$(BIN)/python -m coverage report --skip-covered --fail-under=$(COVERED))
+
+test-wheel:  ## The unit tests against the built wheel, in an empty environment: PYTHON=python3.12
+	@.ci/test-wheel $(PYTHON)
 
 test-real: $(STAMP) control-plane  ## The tests that need Kubernetes binaries: a real kube-apiserver, kubectl
 	@$(BIN)/python -m pytest -m real --timeout=180
@@ -60,8 +66,9 @@ lint: $(STAMP)  ## ruff: style and format
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 
-types: $(STAMP)  ## mypy, strict
+types: $(STAMP)  ## mypy, strict; pyright on the public API (tests/typing)
 	@$(BIN)/mypy
+	@$(BIN)/pyright
 
 contracts: $(STAMP)  ## import-linter: imports go one way
 	@$(BIN)/lint-imports

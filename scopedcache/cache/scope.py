@@ -26,6 +26,7 @@ from .scope_effects import (
     Hide,
     Invalidate,
     Log,
+    LogEvent,
     Publish,
     PublishMissing,
     Rebind,
@@ -236,11 +237,11 @@ class Scope:
             case "log-created":
                 return self._log_once_created()
             case "log-synced" | "log-closed":
-                event = "cache.synced" if action == "log-synced" else "cache.removed"
-                return self._log(event) if self.owner else ()
+                return self._log("cache.synced" if action == "log-synced" else "cache.removed") if self.owner else ()
             case "log-denied" | "log-removed":
-                event = "cache.removed" if action == "log-removed" else "access.denied"
-                return () if self.internal else self._log(event, cause.error)
+                if self.internal:
+                    return ()
+                return self._log("cache.removed" if action == "log-removed" else "access.denied", cause.error)
         assert_never(action)
 
     def _add_need(self, cause: _Cause) -> Iterator[Effect]:
@@ -339,7 +340,7 @@ class Scope:
         due, self._log_created = self._log_created, False
         return self._log("cache.created") if due and self.owner else ()
 
-    def _log(self, event: str, error: Denial | None = None) -> Iterator[Effect]:
+    def _log(self, event: LogEvent, error: Denial | None = None) -> Iterator[Effect]:
         yield Log(event, tuple(resource.gvk.kind for resource in self._needs), error)
 
     def _denial_of(self, need: BoundNeed, permission: Permission) -> ScopeEvent:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import attrs
 
 from ..kinds import Resource
 from .bound_need import BoundNeed
 from .owner import Denial, OwnerChanged
+
+LogEvent = Literal["access.denied", "cache.created", "cache.removed", "cache.synced"]
 
 
 @attrs.frozen
@@ -95,7 +99,7 @@ class Forget:
 class Log:
     """Tell the operator of the process; `error`: what is missing."""
 
-    event: str
+    event: LogEvent
     kinds: tuple[str, ...]
     error: Denial | None = None
 

@@ -6,9 +6,9 @@ import pytest
 
 from scopedcache import ForbiddenError, Need
 from scopedcache.api.permission import Permission
-from tests.unit.cache.api_server import DEPLOYMENT, POD, RBAC
 from tests.unit.cache.world import World, world
 from tests.unit.clock import after
+from tests.unit.cluster import DEPLOYMENT, POD, RBAC
 
 NEEDS = (Need(DEPLOYMENT, verbs=("create", "update")), Need(POD, optional=True))
 PODS = ["list pods in namespace a", "watch pods in namespace a"]

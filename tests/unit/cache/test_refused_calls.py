@@ -7,9 +7,9 @@ import pytest
 from scopedcache import ForbiddenError, Need, Object
 from scopedcache.api.permission import Permission
 from scopedcache.cache.pending_grants import NAMES_AT_ONCE, TOLD_APART_SECONDS, WAITS_OF_OWNER
-from tests.unit.cache.api_server import POD
 from tests.unit.cache.world import World, world
 from tests.unit.clock import after, now
+from tests.unit.cluster import POD
 
 DELETE = ["delete"]
 
@@ -120,15 +120,15 @@ async def test_a_create_is_waited_for_without_a_name_that_no_review_would_allow(
 async def test_a_call_that_is_refused_for_a_moment_is_told_of_although_its_right_is_declared_and_never_was_lost() -> (
     None
 ):
-    """A server that lags, or has just started, refuses a declared verb: the reconcile waits for nothing else."""
+    """The right comes back before anybody has confirmed its loss: the reconcile waits for nothing else."""
     async with world() as w:
         owner = w.owner()
         w.server.grant("a", POD)
-        w.server.grant("a", POD, verbs=DELETE)
+        given = w.server.grant("a", POD, verbs=DELETE)
         await w.cache.open(owner, Need(POD, verbs=("delete",)))
-        w.server.starting = True
+        given.revoke()
         await refused(w, owner, "delete")
-        w.server.starting = False
+        given.restore()
 
         await w.until(lambda: w.causes(owner), limit=w.cache.bound)
 
@@ -170,7 +170,7 @@ async def test_a_server_that_contradicts_its_reviews_makes_no_hot_loop(verb: str
     async with world() as w:
         owner = w.owner()
         w.server.grant("a", POD, verbs=["get", "delete"])
-        w.server.vetoed_calls.add(verb)
+        w.server.trouble(POD, verb=verb, code=403)
         started, told = now(), 0
         error = ForbiddenError(verb=verb, resource="pods", namespace="a", name="one", by="authorizer")
         w.cache.await_grant(owner, error)

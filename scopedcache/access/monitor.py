@@ -286,8 +286,10 @@ class Monitor:
             self._answered(answers)
 
     def _is_worth_asking_ready(self, answers: Answers) -> bool:
-        """Tell whether the server must say that it is ready: a "no" would change something, or whether it may be asked
-        is to be found out."""
+        """Tell whether the server must say that it is ready: a "no" would change something.
+
+        Also while it is to be found out whether it says that to us at all.
+        """
         news = (permission for permission, allowed in answers.allowed.items() if not allowed)
         return self._readiness.in_question or any(verdict.state != "denied" for verdict in self._tracked.of(news))
 

@@ -48,6 +48,8 @@ class Reviewer:
         self._client = client
         self._timeout = timeout
         self._timer = timer
+        # Held across requests, on purpose: what waits for the connection must not use up its time-out meanwhile, and a
+        # `/readyz` that comes after somebody else's review is not the next one.
         self._lane = asyncio.Lock()
         # Rules carry no origin: the rules of a namespace nobody uses are the cluster-wide ones alone (semantics 2.1).
         self._unused = f"scopedcache-{secrets.token_hex(8)}"

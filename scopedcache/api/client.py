@@ -18,10 +18,11 @@ from .codec import ListPage, decode_object, decode_page, encode
 from .configuration import Configuration, load, of_client
 from .object_list import ObjectList
 from .permission import Permission
+from .ready_answer import ReadyAnswer
 from .request_info import Observer, RequestInfo
 from .request_query import FIELD_MANAGER, JSON, PAGE_OBJECTS, PatchType, Propagation
 from .session import Session, WriteListener, object_from
-from .transport import IDLE_TIMEOUT_SECONDS, Stream, Transport
+from .transport import IDLE_TIMEOUT_SECONDS, REQUEST_TIMEOUT_SECONDS, Stream, Transport
 from .watch.event_decoder import EventDecoder
 from .watch.watch_stream import INITIAL_EVENTS_END, WatchStream
 
@@ -133,13 +134,17 @@ class Client:
         """Return the server's version, e.g. `v1.36.2`: a cheap way to find out whether it is there and knows us."""
         return await self._session.version()
 
-    async def review_access(self, permission: Permission) -> bool:
+    async def review_access(self, permission: Permission, *, timeout: float = REQUEST_TIMEOUT_SECONDS) -> bool:
         """Ask whether we have one permission (SelfSubjectAccessReview)."""
-        return await self._session.review_access(permission)
+        return await self._session.review_access(permission, timeout=timeout)
 
-    async def review_rules(self, namespace: str) -> Rules:
+    async def review_rules(self, namespace: str, *, timeout: float = REQUEST_TIMEOUT_SECONDS) -> Rules:
         """Ask for all rules that hold for us in a namespace (SelfSubjectRulesReview)."""
-        return await self._session.review_rules(namespace)
+        return await self._session.review_rules(namespace, timeout=timeout)
+
+    async def ready(self, *, timeout: float = REQUEST_TIMEOUT_SECONDS) -> ReadyAnswer:
+        """Ask the server that answers our reviews whether it is ready (`/readyz`). One that says nothing is not."""
+        return await self._session.ready(timeout=timeout)
 
     # -- reads ---------------------------------------------------------------------------------------------------
 

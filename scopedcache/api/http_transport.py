@@ -1,7 +1,7 @@
 """HTTP/1.1 through aiohttp: connections, time-outs, credentials.
 
-Two sessions: one for requests, one for watches without a cap on connections, because a pool of 100 lets the 101st
-watch wait silently (docs/decisions/0003-transport.md). One TLS context, ours, for both. Imported only when a
+Three sessions: one for requests, one of a single connection for reviews, and one for watches without a cap, because a
+pool of 100 lets the 101st watch wait silently (docs/decisions/0003-transport.md). One TLS context, ours, for all. Imported only when a
 connection is made: aiohttp alone takes longer to import than everything else together.
 
 aiohttp's own errors never leave this module, not even as a cause: their reprs hold the headers of the request and the
@@ -29,7 +29,7 @@ from .identity.redaction import hide_bytes, without_password
 from .identity.rest_config import ClientCertificate, Endpoint
 from .identity.system_errors import words_of_system
 from .identity.tls import Stamps, tls_context
-from .transport import REQUEST_TIMEOUT_SECONDS, Query, Response, Stream
+from .transport import REQUEST_TIMEOUT_SECONDS, Lane, Query, Response, Stream
 
 logger = logging.getLogger("scopedcache.api")
 
@@ -102,6 +102,7 @@ class HTTPTransport:
         self._building = asyncio.Lock()
         headers = {"User-Agent": "scopedcache", "Accept-Encoding": "identity"}
         self._requests = self.session(limit=REQUEST_CONNECTIONS, headers=headers, auto_decompress=False)
+        self._reviews = self.session(limit=1, headers=headers, auto_decompress=False)
         self._watches = self.session(limit=0, headers=headers, auto_decompress=False, read_bufsize=2**18)
         self._streams: set[aiohttp.ClientResponse] = set()
 
@@ -121,6 +122,7 @@ class HTTPTransport:
         content_type: str = "application/json",
         accept: str = "application/json",
         timeout: float = REQUEST_TIMEOUT_SECONDS,
+        lane: Lane = "calls",
     ) -> Response:
         """Send one request and return its whole answer; a 401 is retried once if there are new credentials.
 
@@ -129,15 +131,17 @@ class HTTPTransport:
         headers = {"Accept": accept} | ({"Content-Type": content_type} if body is not None else {})
         deadline = asyncio.get_running_loop().time() + timeout
         connection = await self._connected(deadline)
-        response = await self._send(connection, method, path, query, body, headers, deadline)
+        session = self._reviews if lane == "reviews" else self._requests
+        response = await self._send(session, connection, method, path, query, body, headers, deadline)
         if response.status == 401:
             renewed = await self._connected(deadline, refused=connection)
             if renewed != connection:
-                response = await self._send(renewed, method, path, query, body, headers, deadline)
+                response = await self._send(session, renewed, method, path, query, body, headers, deadline)
         return response
 
     async def _send(
         self,
+        session: aiohttp.ClientSession,
         connection: Connection,
         method: str,
         path: str,
@@ -148,7 +152,7 @@ class HTTPTransport:
     ) -> Response:
         left = max(0.001, deadline - asyncio.get_running_loop().time())  # 0 would be no limit at all
         try:
-            async with self._requests.request(
+            async with session.request(
                 method,
                 connection.url(path, query),
                 data=body,
@@ -330,7 +334,9 @@ class HTTPTransport:
         """Close all connections, open streams included. Waits until they are closed."""
         for answer in self._streams:  # aiohttp would leave whoever reads one of them waiting for ever
             answer.content.set_exception(aiohttp.ClientConnectionError("this client is closed"))
-        await asyncio.gather(self._requests.close(), self._watches.close(), self.configuration.close())
+        await asyncio.gather(
+            self._requests.close(), self._reviews.close(), self._watches.close(), self.configuration.close()
+        )
 
 
 class _HTTPStream:

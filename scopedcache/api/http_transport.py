@@ -1,8 +1,8 @@
 """HTTP/1.1 through aiohttp: connections, time-outs, credentials.
 
 Three sessions: one for requests, one of a single connection for reviews, and one for watches without a cap, because a
-pool of 100 lets the 101st watch wait silently (docs/decisions/0003-transport.md). One TLS context, ours, for all. Imported only when a
-connection is made: aiohttp alone takes longer to import than everything else together.
+pool of 100 lets the 101st watch wait silently (docs/decisions/0003-transport.md). One TLS context, ours, for all.
+Imported only when a connection is made: aiohttp alone takes longer to import than everything else together.
 
 aiohttp's own errors never leave this module, not even as a cause: their reprs hold the headers of the request and the
 password of the proxy.

@@ -71,6 +71,7 @@ MUTANTS = (
                 "        reasons |= {str(scope.error) for scope in snapshot.waiting if scope.error is not None}\n",
                 "        reasons = {str(scope.error) for scope in snapshot.waiting if scope.error and scope.owner}\n",
             ),
+            Edit(MANAGER, "for permission in snapshot.missing)\n", "for permission in ())\n"),
         ),
     ),
     Mutant(

@@ -209,7 +209,7 @@ STATUSES = (
         (
             Edit(
                 STATUS,
-                'f"Forbidden: may not {error.subject}, which Memcached {memcached.name} needs (not permitted by RBAC)"',
+                'f"Forbidden: may not {missing}, which Memcached {memcached.name} needs (not permitted by RBAC)"',
                 '"not permitted"',
             ),
         ),
@@ -244,7 +244,7 @@ STATUSES = (
         (
             Edit(
                 STATUS,
-                "may not {error.subject}, which",
+                "may not {missing}, which",
                 "no permission to {error.resource} in {error.namespace}, which",
             ),
         ),

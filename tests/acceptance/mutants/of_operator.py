@@ -92,7 +92,7 @@ PASSES = (
             Swaps(
                 f"{STATUS}:success_status",
                 "deployment.name",
-                "f\"{deployment.name} at {__import__('asyncio').get_running_loop().time()}\"",
+                "f\"{deployment.name} at {__import__('asyncio').get_running_loop().time() // 1}\"",
             ),
             AGAIN_IN_TEN,
         ),
@@ -246,7 +246,16 @@ STATUSES = (
     Mutant(
         "the status names no verb",
         ("7", "9a.1", "9a.3", "O.9a.3", "N.9a.3"),
-        (Swaps(f"{STATUS}:refusal_status", "error.subject", 'f"touch {error.resource} in {error.namespace}"'),),
+        (
+            Body(
+                f"{STATUS}:_failure_status",
+                """
+                for verb in ("list", "watch", "create", "update"):
+                    text = text.replace(f" {verb} ", " touch ")
+                ...
+                """,
+            ),
+        ),
     ),
     Mutant(
         "the condition Stale gets a new time with every edit",

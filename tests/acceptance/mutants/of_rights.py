@@ -7,7 +7,6 @@ from .mutant import Mutant
 
 ATTEMPT_MODE = "scopedcache.access.attempt_mode"
 MONITOR = "scopedcache.access.monitor:Monitor"
-REVIEW = "scopedcache.access.reviewer:Reviewer.review"
 VERDICTS = "scopedcache.access.verdict:TABLE"
 INFORMER_POOL = "scopedcache.cache.informer_pool:InformerPool"
 HINTING_HANDLER = "scopedcache.cache.rbac_watch:hinting_handler"
@@ -111,7 +110,7 @@ MUTANTS = (
     Mutant(
         "every right is asked for by an access review of its own",
         ("9a.5",),
-        (Swaps(REVIEW, "allowed is None or (rules.incomplete and p in doubted)", "True"),),
+        (Returns("scopedcache.access.rule_matching:allows", "None"),),
     ),
     Mutant(
         "one no of a review is enough for a denial",

@@ -113,9 +113,9 @@ MUTANTS = (
         (Returns("scopedcache.access.rule_matching:allows", "None"),),
     ),
     Mutant(
-        "one no of a review is enough for a denial",
+        "one no of a review is enough for a denial, whether the server is ready or not",
         ("B.restart", "B.ha", "O.B.restart", "N.B.restart"),
-        (ONE_NO,),
+        (ONE_NO, Returns(f"{MONITOR}._is_ready", "True")),
     ),
     Mutant(
         "one refusal is enough for a denial",

@@ -43,8 +43,9 @@ class OwnerChanged:
     """Reconcile this owner.
 
     Attributes:
-        cause: `child`: an object of its changed; `denied`: a right was lost, `error` says which; `granted`: rights are
-            back, and where they were needed to see, everything is synced again.
+        cause: `child`: an object of its changed; `denied`: a right was lost, `error` says which, or what is missing is
+            not what it was, `error` says what it is now; `granted`: rights are back, and where they were needed to see,
+            everything is synced again.
         initial: the change was part of a first list: there is no hurry.
     """
 

@@ -28,6 +28,7 @@ from .scope_effects import (
     Log,
     LogEvent,
     Publish,
+    PublishMissing,
     Rebind,
     Release,
     Renew,
@@ -46,6 +47,7 @@ class _Cause:
     verdicts: Verdicts = attrs.field(factory=dict)
     need: BoundNeed | None = None
     error: Denial | None = None
+    news: bool = False  # it changes what is missing
 
 
 class Scope:
@@ -100,7 +102,10 @@ class Scope:
         refusal = self.needs.refusal(verdicts)
         if refusal is None:
             return self._take("permitted", _Cause(verdicts))
-        return self._take("denied" if refusal.denying else "doubted", _Cause(verdicts, error=refusal.error()))
+        return self._take(
+            "denied" if refusal.denying else "doubted",
+            _Cause(verdicts, error=self.needs.with_missing(refusal, verdicts)),
+        )
 
     def on_synced(self) -> Sequence[Effect]:
         """Take in that every informer of its needs is synced."""
@@ -114,11 +119,12 @@ class Scope:
         for need in self.needs.of(verdict.permission):
             if verdict.denying:
                 event = self._denial_of(need, verdict.permission)
-                effects += self._take(event, _Cause(verdicts, need, verdict.error()))
+                effects += self._take(event, _Cause(verdicts, need, verdict.error(), news=True))
             elif verdict.granted and verdict.permission in need.informer_key.permissions:
                 refusal = self.needs.refusal(verdicts)
                 error = None if refusal is None else refusal.error()
-                effects += self._take("regained" if error is None else "still-denied", _Cause(verdicts, need, error))
+                event = "regained" if error is None else "still-denied"
+                effects += self._take(event, _Cause(verdicts, need, error, news=before in DENYING))
             elif verdict.granted and before in DENYING:
                 effects += self._take("verb-regained", _Cause(verdicts, need))
         return sorted(effects, key=lambda effect: isinstance(effect, Publish))
@@ -218,6 +224,10 @@ class Scope:
                 return self._reopen_if_incomplete(cause.verdicts)
             case "tell-denied":
                 return self._tell("denied", cause.error)
+            case "tell-missing":
+                return (PublishMissing(),)
+            case "tell-missing-if-news":
+                return (PublishMissing(),) if cause.news else ()
             case "tell-denied-if-shown":
                 return self._tell("denied", cause.error) if cause.need in self._bound else ()
             case "tell-granted":

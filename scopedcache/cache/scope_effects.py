@@ -81,6 +81,11 @@ class Publish:
 
 
 @attrs.frozen
+class PublishMissing:
+    """What is missing changed while the scope waits: tell the owner what it is, once this step is over."""
+
+
+@attrs.frozen
 class Reopen:
     """Open in the background: nothing is known to stand against it any more."""
 
@@ -99,4 +104,18 @@ class Log:
     error: Denial | None = None
 
 
-Effect = Track | Untrack | Bind | Rebind | Release | Hide | Invalidate | Renew | Publish | Reopen | Forget | Log
+Effect = (
+    Track
+    | Untrack
+    | Bind
+    | Rebind
+    | Release
+    | Hide
+    | Invalidate
+    | Renew
+    | Publish
+    | PublishMissing
+    | Reopen
+    | Forget
+    | Log
+)

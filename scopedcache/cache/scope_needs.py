@@ -7,6 +7,7 @@ from collections.abc import Set as AbstractSet
 
 from ..access.verdict import Verdict
 from ..api.permission import Permission
+from ..errors import ForbiddenError
 from ..kinds import Kind, Resource, denotes
 from .bound_need import BoundNeed
 from .owner import Denial
@@ -65,6 +66,26 @@ class ScopeNeeds:
         lost = [verdict for right in self.required if (verdict := verdicts.get(right)) is not None and verdict.lost]
         return min(lost, key=lambda verdict: not verdict.denying, default=None)
 
+    def denial(self, verdicts: Verdicts) -> Denial | None:
+        """Return what is raised for what stands against opening; it names everything that is missing."""
+        refusal = self.refusal(verdicts)
+        return None if refusal is None else self.with_missing(refusal, verdicts)
+
+    def with_missing(self, verdict: Verdict, verdicts: Verdicts) -> Denial:
+        """Return the error of a verdict; it names everything that is missing."""
+        error = verdict.error()
+        if isinstance(error, ForbiddenError):
+            error.missing = tuple(other for other in self.missing(verdicts) if isinstance(other, ForbiddenError))
+        return error
+
+    def missing(self, verdicts: Verdicts) -> list[Denial]:
+        """Return everything that is missing for certain, what nothing is shown without first."""
+        needs = sorted(self, key=lambda need: need.need.optional)
+        rights = [right for need in needs for right in need.informer_key.permissions]
+        rights += [right for need in needs for right in need.verbs]
+        known = (verdicts.get(right) for right in dict.fromkeys(rights))
+        return [verdict.error() for verdict in known if verdict is not None and verdict.denying]
+
     def visible(self, verdicts: Verdicts) -> list[BoundNeed]:
         """Return the needs that may have their informers: all but optional ones whose permissions are lost."""
         return [need for need in self if not (need.need.optional and lost_verdict(need, verdicts))]
@@ -76,7 +97,8 @@ class ScopeNeeds:
     def missing_permissions(self, verdicts: Verdicts) -> list[Denial]:
         """Return what is missing for certain of the verbs that they declare beyond list and watch."""
         declared = (verdicts.get(permission) for need in self for permission in need.verbs)
-        return [verdict.error() for verdict in declared if verdict is not None and verdict.state == "denied"]
+        denied = [verdict for verdict in declared if verdict is not None and verdict.state == "denied"]
+        return [self.with_missing(verdict, verdicts) for verdict in denied]
 
     def __repr__(self) -> str:
         return f"<ScopeNeeds {','.join(str(resource) for resource in self._needs)} bound={len(self._bound)}>"

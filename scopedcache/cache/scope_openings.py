@@ -60,9 +60,9 @@ class ScopeOpenings:
         task = self._under_way(binding)
         if task is None:
             scope = binding.scope
-            refusal = scope.needs.refusal(self._monitor.verdicts)
-            if scope.is_waiting and refusal is not None:
-                raise refusal.error()
+            denial = scope.needs.denial(self._monitor.verdicts)
+            if scope.is_waiting and denial is not None:
+                raise denial
             task = self._supervisor.start(f"open {scope}", self._open(binding), quiet=True)
             self._tasks[binding] = task
         try:
@@ -76,6 +76,10 @@ class ScopeOpenings:
         """Open a scope in the background."""
         self._supervisor.start(f"reopen {binding.scope}", self._reopen(binding))
 
+    def is_under_way(self, binding: ScopeBinding) -> bool:
+        """Tell whether somebody waits for a scope to open."""
+        return self._under_way(binding) is not None
+
     def cancel(self, binding: ScopeBinding) -> None:
         """End the opening of a scope that was closed."""
         task = self._tasks.pop(binding, None)
@@ -88,10 +92,10 @@ class ScopeOpenings:
             await self._monitor.check(scope.needs.permissions)
             if scope.is_closed:
                 raise _closed_error(binding)
-            refusal = scope.needs.refusal(self._monitor.verdicts)
+            denial = scope.needs.denial(self._monitor.verdicts)
             self._runner.carry_out(binding, scope.on_reviewed(self._monitor.verdicts))
-            if refusal is not None:
-                raise refusal.error()
+            if denial is not None:
+                raise denial
             needs = list(scope.needs)
             for need in needs:
                 await self._wait_synced(binding, need)

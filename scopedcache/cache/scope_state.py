@@ -39,6 +39,8 @@ Action = Literal[
     "log-closed",
     "tell-denied",
     "tell-denied-if-shown",
+    "tell-missing",
+    "tell-missing-if-news",
     "tell-granted",
     "tell-granted-if-due",
     "reopen",
@@ -92,12 +94,13 @@ TABLE: Final[dict[tuple[ScopeState, ScopeEvent], tuple[ScopeState, tuple[Action,
     ("waiting", "released"): ("waiting", ("drop-need", "reopen-if-permitted")),
     ("waiting", "permitted"): ("opening", ("renew", "log-created", "bind")),
     ("waiting", "doubted"): ("waiting", ()),
-    ("waiting", "denied"): ("waiting", ()),
-    ("waiting", "optional-denied"): ("waiting", ()),
-    ("waiting", "verb-denied"): ("waiting", ()),
+    # Its owner's status says everything that is missing: it is told when that is more, or less, than it was.
+    ("waiting", "denied"): ("waiting", ("tell-missing-if-news",)),
+    ("waiting", "optional-denied"): ("waiting", ("tell-missing",)),
+    ("waiting", "verb-denied"): ("waiting", ("tell-missing",)),
     ("waiting", "regained"): ("waiting", ("reopen",)),
-    ("waiting", "still-denied"): ("waiting", ("invalidate",)),  # by what is missing now
-    ("waiting", "verb-regained"): ("waiting", ()),
+    ("waiting", "still-denied"): ("waiting", ("tell-missing-if-news", "invalidate")),  # by what is missing now
+    ("waiting", "verb-regained"): ("waiting", ("tell-missing",)),
     ("waiting", "close"): ("closed", ("log-closed", "drop-all", "forget")),
     ("closed", "close"): ("closed", ()),
 }

@@ -19,6 +19,7 @@ from ..needs import Need
 from ..supervisor import Supervisor
 from .deleted_owners import DeletedOwners
 from .informer_pool import InformerPool
+from .missing_news import MissingNews
 from .need_registry import NeedRegistry
 from .opening_guard import OpeningGuard
 from .owner import Denial, OwnerChanged, OwnerId
@@ -34,6 +35,7 @@ from .scope_effects import (
     Invalidate,
     Log,
     Publish,
+    PublishMissing,
     Rebind,
     Release,
     Renew,
@@ -67,9 +69,12 @@ class ScopeTable:
         self._monitor = monitor
         self._pool = pool
         self._cluster_wide = tuple(cluster_wide)
-        self._pending_grants = PendingGrants(monitor, publish)
+        self.pending_grants = PendingGrants(monitor, publish, timer=timer)
+        self._waiting: dict[ScopeBinding, None] = {}
+        self.internal: dict[ScopeBinding, None] = {}  # what the cache watches for itself
         self._needs = NeedRegistry(monitor, pool)
         self._openings = ScopeOpenings(monitor, pool, supervisor, self)
+        self._missing_news = MissingNews(lambda: monitor.verdicts, self._openings.is_under_way, publish)
         self._by_namespace: dict[str | None, dict[str, ScopeBinding]] = {}
         self._by_uid: dict[str, dict[ScopeBinding, None]] = {}
         self._of_nobody: dict[str | None, dict[ScopeBinding, None]] = {}  # by namespace
@@ -94,6 +99,8 @@ class ScopeTable:
         """Return a new scope that belongs to no owner."""
         binding = self._new(Scope(None, namespace, cluster_wide=self._cluster_wide, internal=internal))
         self._of_nobody.setdefault(namespace, {})[binding] = None
+        if internal:
+            self.internal[binding] = None
         return binding
 
     def add(self, binding: ScopeBinding, needs: Needs) -> bool:
@@ -115,11 +122,14 @@ class ScopeTable:
         return self._openings.open_at_once(binding) or await self._openings.open(binding)
 
     def await_grant(self, owner: OwnerId, permission: Permission, *, settled: bool) -> None:
-        """Tell an owner once it has a right that a call of its was refused and that no need of its declares."""
+        """Tell an owner once it has a right that a call of its was refused.
+
+        A scope that waits for it tells by itself, once everything is synced.
+        """
         scopes = [binding.scope for binding in self._by_uid.get(owner.uid, ())]
-        declared = any(scope.needs.of(permission) for scope in scopes)
-        if not declared and not self.deleted_owners.has(owner.uid):
-            self._pending_grants.add(owner, permission, settled=settled)
+        told = any(scope.is_waiting and scope.needs.of(permission) for scope in scopes)
+        if not told and not self.deleted_owners.has(owner.uid):
+            self.pending_grants.add(owner, permission, settled=settled)
 
     # -- what the monitor tells ----------------------------------------------------------------------------------
 
@@ -129,7 +139,7 @@ class ScopeTable:
         for binding in self._needs.of(verdict.permission):
             self.carry_out(binding, binding.scope.on_verdict(verdict, before, verdicts))
         if verdict.granted:
-            self._pending_grants.end(verdict.permission)
+            self.pending_grants.end(verdict.permission)
 
     def attempt_mode_changed(self, attempting: bool) -> None:
         """Give every watch the life that it is to have now."""
@@ -146,7 +156,7 @@ class ScopeTable:
         if deleted:
             self.deleted_owners.add(uid)
         self.opening_guard.close(uid)
-        self._pending_grants.drop(uid)
+        self.pending_grants.drop(uid)
         for binding in list(self._by_uid.get(uid, ())):
             self.close(binding)
 
@@ -155,7 +165,7 @@ class ScopeTable:
         self.opening_guard.close_all()
         for binding in self:
             self.close(binding)
-        self._pending_grants.clear()
+        self.pending_grants.clear()
 
     # -- what a handle asks --------------------------------------------------------------------------------------
 
@@ -166,6 +176,41 @@ class ScopeTable:
     def missing_permissions(self, binding: ScopeBinding) -> Sequence[Denial]:
         """Return what is missing for certain of the verbs that a scope's needs declare."""
         return binding.scope.needs.missing_permissions(self._monitor.verdicts)
+
+    def missing_of(self, uid: str, namespace: str | None = None) -> Sequence[Denial]:
+        """Return everything that is missing for certain of what an owner needs, or waits for; perhaps in one place."""
+        verdicts = self._monitor.verdicts
+        missing = [
+            error
+            for binding in self._by_uid.get(uid, ())
+            if namespace in (None, binding.scope.namespace)
+            for error in binding.scope.needs.missing(verdicts)
+        ]
+        waits = (verdicts[wait.permission] for wait in self.pending_grants.of_owner(uid))
+        missing += [verdict.error() for verdict in waits if verdict.denying]
+        found = {error.subject: error for error in missing if namespace in (None, error.namespace)}
+        return list(found.values())
+
+    @property
+    def waiting(self) -> Collection[ScopeBinding]:
+        """Return the scopes that wait for a right, the cache's own included."""
+        return self._waiting.keys()
+
+    @property
+    def missing(self) -> Iterator[Permission]:
+        """Return every right that is missing for certain, and that somebody needs or waits for."""
+        for permission in self._monitor.missing:
+            if self._is_missed(permission):
+                yield permission
+
+    def count_missing(self) -> int:
+        """Return how many of those there are, without a look at each."""
+        own = {right for binding in self.internal for right in binding.scope.needs.permissions}
+        lacking = self._monitor.missing
+        return len(lacking) - sum(1 for right in own if right in lacking and not self._is_missed(right))
+
+    def _is_missed(self, permission: Permission) -> bool:
+        return self.pending_grants.has(permission) or self._needs.is_needed(permission)
 
     # -- look-ups ------------------------------------------------------------------------------------------------
 
@@ -196,33 +241,44 @@ class ScopeTable:
     def carry_out(self, binding: ScopeBinding, effects: Sequence[Effect]) -> None:
         """Do what a scope wants done, in this step."""
         for effect in effects:
-            match effect:
-                case Track(need):
-                    self._needs.add(binding, need)
-                case Untrack(need):
-                    self._needs.drop(binding, need)
-                case Bind(need):
-                    binding.bind(need)
-                case Rebind(before, after):
-                    binding.rebind(before, after)
-                case Release(need, error):
-                    binding.unbind(need, error)
-                case Hide(resource, reason):
-                    binding.hide(resource, reason)
-                case Invalidate(reason):
-                    binding.invalidate(reason)
-                case Renew(generation, reason):
-                    binding.renew(generation, reason)
-                case Publish(change):
-                    self.publish(change)
-                case Reopen():
-                    self._openings.reopen(binding)
-                case Forget():
-                    self._forget(binding)
-                case Log():
-                    _log(binding.scope, effect)
-                case _:
-                    assert_never(effect)
+            self._carry_out(binding, effect)
+        if binding.scope.is_waiting:
+            self._waiting[binding] = None
+        else:
+            self._waiting.pop(binding, None)
+
+    def _carry_out(self, binding: ScopeBinding, effect: Effect) -> None:
+        match effect:
+            case Track(need):
+                self._needs.add(binding, need)
+            case Untrack(need):
+                self._needs.drop(binding, need)
+            case Bind(need):
+                binding.bind(need)
+            case Rebind(before, after):
+                binding.rebind(before, after)
+            case Release(need, error):
+                binding.unbind(need, error)
+            case Hide(resource, reason):
+                binding.hide(resource, reason)
+            case Invalidate(reason):
+                binding.invalidate(reason)
+            case Renew(generation, reason):
+                binding.renew(generation, reason)
+            case Publish(change):
+                self.publish(change)
+                if change.cause == "denied":
+                    self._missing_news.told(binding)
+            case PublishMissing():
+                self._missing_news.add(binding)
+            case Reopen():
+                self._openings.reopen(binding)
+            case Forget():
+                self._forget(binding)
+            case Log():
+                _log(binding.scope, effect)
+            case _:
+                assert_never(effect)
 
     def _new(self, scope: Scope) -> ScopeBinding:
         return ScopeBinding(scope, self._pool, self)
@@ -230,6 +286,7 @@ class ScopeTable:
     def _forget(self, binding: ScopeBinding) -> None:
         self._openings.cancel(binding)
         binding.end()
+        self.internal.pop(binding, None)
         scope = binding.scope
         of_nobody = self._of_nobody.get(scope.namespace, {})
         if binding in of_nobody:

@@ -43,6 +43,8 @@ STOP_TIMEOUT_SECONDS: Final = 30.0
 FLUSH_TIMEOUT_SECONDS: Final = 2.0
 # What is cancelled ends at once, unless it swallows that; workers give their reconciles a second.
 GRACE_SECONDS: Final = 1.5
+# How much of each list /readyz shows: a probe must not hold the loop, and `totals` says how many there are.
+SHOWN_ENTRIES: Final = 50
 
 
 @attrs.frozen
@@ -170,17 +172,20 @@ class Manager:
 
     def state(self) -> dict[str, Any]:
         """Return what /readyz shows."""
-        snapshot = self._cache.snapshot()
+        snapshot = self._cache.snapshot(limit=SHOWN_ENTRIES)
         reasons = {reason for controller in self.controllers for reason in controller.reasons}
         if self._elector is not None and self._elector.reason is not None:
             reasons.add(self._elector.reason)
         reasons |= {str(scope.error) for scope in snapshot.waiting if scope.error is not None}
+        named = tuple(reasons)  # with the date since when
+        missing = (f"may not {permission}" for permission in snapshot.missing)
+        reasons.update(reason for reason in missing if not any(other.startswith(reason) for other in named))
         return {
             "leader": self._elector.state() if self._elector else None,
             "controllers": {controller.name: controller.state() for controller in self.controllers},
             "effective_bound": round(self._cache.bound, 2),
             "open_watches": snapshot.open_watches,
-            "degraded": bool(snapshot.waiting or reasons),
+            "degraded": bool(snapshot.degraded or reasons),
             "reasons": sorted(reasons),
             "snapshot": snapshot.to_dict(),
         }

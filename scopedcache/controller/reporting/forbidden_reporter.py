@@ -121,12 +121,12 @@ class ForbiddenReporter:
             except ForbiddenError as refusal:
                 self._note_refused_status(owner)
                 logger.warning("denial.not_reported", extra=_fields(owner, refusal))
-        self._recorder.record(owner, FORBIDDEN, f"{WORDS_OF_REFUSAL}{error.subject}", type="Warning")
+        self._recorder.record(owner, FORBIDDEN, _words(error), type="Warning")
 
     async def _write_status(self, owner: Object, error: ForbiddenError) -> bool:
         """Write what is to be said into the status; tell whether there was room for it."""
         if self._on_forbidden is None:
-            return await self._set_permitted(owner, False, FORBIDDEN, f"{WORDS_OF_REFUSAL}{error.subject}")
+            return await self._set_permitted(owner, False, FORBIDDEN, _words(error))
         await self._patch(owner, lambda fresh: self._ask_author(fresh, error))
         return True
 
@@ -229,6 +229,11 @@ class ForbiddenReporter:
             if self._reports.end(owner.key, answer):
                 self._on_news(owner.key)
         return answer
+
+
+def _words(error: ForbiddenError) -> str:
+    """Return all that is missing, in words."""
+    return WORDS_OF_REFUSAL + ", ".join(error.subjects)
 
 
 def _level(trouble: BaseException) -> int | None:

@@ -238,7 +238,8 @@ async def test_a_thread_that_outlives_the_leadership_writes_nothing_more(w):
     )
     async with running(manager):
         await began.wait()
-        w.server.embedded.patch(str(LEASE), "lease", {"spec": {"holderIdentity": "thief"}}, "system")
+        thief = {"holderIdentity": "thief", "leaseDurationSeconds": 1_000_000}
+        w.server.embedded.patch(str(LEASE), "lease", {"spec": thief}, "system")
         await asyncio.sleep(5)
         assert not manager.leading
         lost.set()

@@ -228,15 +228,18 @@ class Controller:
         """Return why it cannot see everything it watches, in words; what owners opened is the cache's to tell."""
         return self._sources.reasons if self._sources is not None else []
 
-    def state(self) -> dict[str, Any]:
-        """Return what a person would ask about it, as plain data: informers with their denials, queue, workers."""
+    def state(self, *, limit: int | None = None) -> dict[str, Any]:
+        """Return what a person would ask about it, as plain data: informers with their denials, queue, workers.
+
+        With a limit it shows so many informers at most, those in trouble first.
+        """
         if self._sources is None or self._queue is None or self._workers is None:
             return {"running": False}
         return {
             "running": True,
             "ready": self.ready,
             "reasons": self._sources.reasons,
-            "informers": self._sources.state(),
+            "informers": self._sources.state(limit),
             "not_served": sorted(self._sources.not_served),
             "queue": {
                 "ready": self._queue.ready,

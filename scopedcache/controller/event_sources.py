@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from heapq import nsmallest
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -37,6 +39,7 @@ LOOK_EVERY_SECONDS: Final = 0.02
 # Keys enqueued in one step of the loop, where all of them are: about a millisecond.
 KEYS_PER_STEP: Final = 500
 EVERYWHERE: Final = ""
+REASONS_AT_MOST: Final = 20
 
 
 @attrs.frozen
@@ -168,12 +171,19 @@ class EventSources:
 
     @property
     def reasons(self) -> list[str]:
-        """Return why not everything can be seen, in words: what is denied, and what is not served."""
-        denials = {str(handle.denied) for handle in self._handles.values() if handle is not None and handle.denied}
+        """Return why not everything can be seen, in words: what is denied, and what is not served.
+
+        The first of many; words for five thousand denied places would hold the loop.
+        """
+        denied = (handle.denied for handle in self._handles.values() if handle is not None and handle.denied)
+        denials = {str(denial) for denial in islice(denied, REASONS_AT_MOST)}
         return [*sorted(denials), *(f"{kind} is not served" for kind in sorted(self.not_served))]
 
-    def state(self) -> list[dict[str, Any]]:
-        """Return each informer's kind, place and state."""
+    def state(self, limit: int | None = None) -> list[dict[str, Any]]:
+        """Return each informer's kind, place and state; so many at most, those in trouble first."""
+        shown = sorted(self._handles.items())
+        if limit is not None:
+            shown = sorted(nsmallest(limit, shown, key=lambda item: item[1] is not None and item[1].synced))
         return [
             {
                 "kind": kind,
@@ -181,7 +191,7 @@ class EventSources:
                 "synced": handle is not None and handle.synced,
                 "denied": str(handle.denied) if handle is not None and handle.denied else None,
             }
-            for (kind, place), handle in sorted(self._handles.items())
+            for (kind, place), handle in shown
         ]
 
     # -- informers -----------------------------------------------------------------------------------------------

@@ -1,5 +1,8 @@
 """Log lines for people and for machines: an event's constant name first, its data as fields; one record, one line.
 
+A line that was logged while a reconciler ran carries the id of that run, whoever logged it: `reconcile`. One about an
+exception of the author's own code says where it was raised: `at`.
+
 The library configures no logging; an operator's command calls `configure_logging` once.
 """
 
@@ -8,10 +11,20 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import sysconfig
+import traceback
+from pathlib import Path
 from typing import Any, Final, Literal
 
+from ..controller.reconcile_run import CURRENT_RUN
 from ..errors import ScopedCacheError
 
+# Code that is not the author's: ours, Python's and that of what was installed, and what has no file.
+_FOREIGN: Final = (
+    str(Path(__file__).parents[1]),
+    *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")),
+    "<",
+)
 # What every LogRecord has: everything else came in by `extra=`.
 _RECORD_FIELDS: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
@@ -62,7 +75,12 @@ def fields(record: logging.LogRecord) -> dict[str, Any]:
     A LogRecord has a `name` of its own, so an object's name is given as `object_name`, and shown as `name`.
     """
     extra = {name: value for name, value in vars(record).items() if name not in _RECORD_FIELDS}
+    run = CURRENT_RUN.get()
+    if run is not None:
+        extra.setdefault("reconcile", run.id)
     error = record.exc_info[1] if record.exc_info else None
+    if error is not None and (place := _place_of(error)) is not None:
+        extra.setdefault("at", place)
     if error is not None and extra.get("error", str(error)) == str(error):
         extra["error"] = str(error) if isinstance(error, ScopedCacheError) else f"{type(error).__name__}: {error}"
     return {"name" if name == "object_name" else name: value for name, value in extra.items()}
@@ -78,6 +96,17 @@ def configure_logging(format: Literal["text", "json"] = "text", *loggers: str, v
     root.setLevel(logging.WARNING)
     for name in ("scopedcache", *loggers):
         logging.getLogger(name).setLevel(logging.DEBUG if verbose else logging.INFO)
+
+
+def _place_of(error: BaseException) -> str | None:
+    """Return file and line of the last step in somebody's own code; None for an error of ours, which needs no code."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    if isinstance(error, ScopedCacheError):
+        return None
+    places = [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(error.__traceback__)]
+    own = [(path, line) for path, line in places if not path.startswith(_FOREIGN)]
+    return "{}:{}".format(*(own or places)[-1]) if places else None
 
 
 def _quote(value: Any) -> str:

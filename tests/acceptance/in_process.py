@@ -126,7 +126,8 @@ class OperatorInside(Operator):
             return Health(0, {})
         if path == "/healthz":
             return Health(200, {})
-        body = plain({"ready": self.manager.ready, **self.manager.state()})
+        state = self.manager.state() if path.endswith("?verbose") else self.manager.summary()
+        body = plain({"ready": self.manager.ready, **state})
         return Health(200 if self.manager.ready else 503, json.loads(json.dumps(body)))
 
     def metrics(self) -> dict[str, float]:

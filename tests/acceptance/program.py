@@ -114,7 +114,7 @@ class Operator(Program, ABC):
     @property
     def snapshot(self) -> dict[str, Any]:
         """Return what the cache holds, by namespace, owner and kind."""
-        found: dict[str, Any] = self.health().body.get("snapshot", {})
+        found: dict[str, Any] = self.health("/readyz?verbose").body.get("snapshot", {})
         return found
 
     @property

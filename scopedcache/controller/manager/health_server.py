@@ -1,12 +1,14 @@
 """Answers probes and scrapes over HTTP: /healthz, /readyz, /metrics.
 
-`/healthz` says that the loop turns. `/readyz` shows as JSON what a person would ask, 503 while not ready. Loopback
-unless told otherwise; the probes of a kubelet come from outside the Pod's loopback, so give `0.0.0.0:8081` there.
+`/healthz` says that the loop turns. `/readyz` shows as JSON what a person would ask first, 503 while not ready, and
+`/readyz?verbose` the details. Loopback unless told otherwise; the probes of a kubelet come from outside the Pod's
+loopback, so give `0.0.0.0:8081` there. Connections are few and short (`short_connections.py`).
 Imported only where something listens: it brings a web server along.
 """
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import json
 from collections.abc import Callable, Iterable, Mapping
@@ -19,6 +21,7 @@ from ...errors import ConfigurationError
 from ...metrics import Sample
 from .bind_address import BindAddress
 from .prometheus_text import CONTENT_TYPE, prometheus_text
+from .short_connections import CONNECTIONS_AT_MOST, ShortConnections
 
 
 class HealthServer:
@@ -28,6 +31,7 @@ class HealthServer:
         address: see `BindAddress.parse`.
         ready: tells whether the process does its work; gives /healthz and /readyz.
         state: what /readyz shows, as plain data; called for each request.
+        details: what /readyz?verbose shows instead; the same, unless told otherwise.
         samples: what /metrics shows.
     """
 
@@ -37,13 +41,16 @@ class HealthServer:
         *,
         ready: Callable[[], bool] | None = None,
         state: Callable[[], Mapping[str, Any]] | None = None,
+        details: Callable[[], Mapping[str, Any]] | None = None,
         samples: Iterable[Sample] | None = None,
     ) -> None:
         self._wanted = BindAddress.parse(address)
         self._ready = ready
         self._state = state
+        self._details = details or state
         self._samples = samples
         self._runner: web.AppRunner | None = None
+        self._server: asyncio.Server | None = None
 
     async def __aenter__(self) -> HealthServer:
         """Listen.
@@ -53,8 +60,12 @@ class HealthServer:
         """
         runner = web.AppRunner(self._application(), access_log=None, handle_signals=False, shutdown_timeout=1.0)
         await runner.setup()
+        serve = runner.server
+        assert serve is not None
         try:
-            await web.TCPSite(runner, self._wanted.host, self._wanted.port).start()
+            self._server = await asyncio.get_running_loop().create_server(
+                ShortConnections(serve), self._wanted.host, self._wanted.port, backlog=CONNECTIONS_AT_MOST
+            )
         except OSError as error:
             await runner.cleanup()
             raise ConfigurationError(_trouble(self._wanted, error)) from error
@@ -62,6 +73,9 @@ class HealthServer:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        if self._server is not None:
+            server, self._server = self._server, None
+            server.close()
         if self._runner is not None:
             runner, self._runner = self._runner, None
             await runner.cleanup()
@@ -69,9 +83,9 @@ class HealthServer:
     @property
     def address(self) -> BindAddress:
         """Return where it listens, with the port that port 0 became."""
-        if self._runner is None or not self._runner.addresses:
+        if self._server is None or not self._server.sockets:
             return self._wanted
-        host, port, *_ = self._runner.addresses[0]
+        host, port, *_ = self._server.sockets[0].getsockname()
         return BindAddress(host, port)
 
     def _application(self) -> web.Application:
@@ -86,9 +100,10 @@ class HealthServer:
     async def _healthz(self, _: web.Request) -> web.Response:
         return web.Response(text="ok\n")
 
-    async def _readyz(self, _: web.Request) -> web.Response:
+    async def _readyz(self, request: web.Request) -> web.Response:
         ready = self._ready is not None and self._ready()
-        body = {"ready": ready, **(self._state() if self._state else {})}
+        state = self._details if "verbose" in request.query else self._state
+        body = {"ready": ready, **(state() if state else {})}
         text = json.dumps(plain(body), indent=2) + "\n"
         return web.Response(text=text, status=200 if ready else 503, content_type="application/json")
 

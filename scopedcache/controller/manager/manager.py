@@ -32,7 +32,7 @@ from .leader_elector import LeaderElector
 from .write_fence import WriteFence, unfenced
 
 if TYPE_CHECKING:
-    from ...cache import ScopedCache
+    from ...cache import ScopedCache, Snapshot
     from .health_server import HealthServer
 
 logger = logging.getLogger("scopedcache.controller")
@@ -40,11 +40,13 @@ logger = logging.getLogger("scopedcache.controller")
 # A reconcile's default deadline: every run that keeps it may end.
 STOP_TIMEOUT_SECONDS: Final = 30.0
 # Events are a courtesy: they get this long at the end.
-FLUSH_TIMEOUT_SECONDS: Final = 2.0
+FLUSH_TIMEOUT_SECONDS: Final = 1.0
 # What is cancelled ends at once, unless it swallows that; workers give their reconciles a second.
 GRACE_SECONDS: Final = 1.5
-# How much of each list /readyz shows: a probe must not hold the loop, and `totals` says how many there are.
-SHOWN_ENTRIES: Final = 50
+# How much of each list /readyz?verbose shows, and /readyz: a probe must not hold the loop, and `totals` says how many
+# there are.
+SHOWN_ENTRIES: Final = 20
+SUMMARY_ENTRIES: Final = 10
 
 
 @attrs.frozen
@@ -171,8 +173,19 @@ class Manager:
         return tuple(server.address for server in self._servers)
 
     def state(self) -> dict[str, Any]:
-        """Return what /readyz shows."""
+        """Return what /readyz?verbose shows: the summary, each informer, and the first entries of all that is held."""
         snapshot = self._cache.snapshot(limit=SHOWN_ENTRIES)
+        return {
+            **self._summary(snapshot),
+            "controllers": {controller.name: controller.state(limit=SHOWN_ENTRIES) for controller in self.controllers},
+            "snapshot": snapshot.to_dict(),
+        }
+
+    def summary(self) -> dict[str, Any]:
+        """Return what /readyz shows: short, and cheap however much is held."""
+        return self._summary(self._cache.snapshot(limit=SUMMARY_ENTRIES))
+
+    def _summary(self, snapshot: Snapshot) -> dict[str, Any]:
         reasons = {reason for controller in self.controllers for reason in controller.reasons}
         if self._elector is not None and self._elector.reason is not None:
             reasons.add(self._elector.reason)
@@ -182,12 +195,17 @@ class Manager:
         reasons.update(reason for reason in missing if not any(other.startswith(reason) for other in named))
         return {
             "leader": self._elector.state() if self._elector else None,
-            "controllers": {controller.name: controller.state() for controller in self.controllers},
+            "controllers": {controller.name: controller.state(limit=0) for controller in self.controllers},
             "effective_bound": round(self._cache.bound, 2),
             "open_watches": snapshot.open_watches,
             "degraded": bool(snapshot.degraded or reasons),
             "reasons": sorted(reasons),
-            "snapshot": snapshot.to_dict(),
+            "totals": snapshot.totals,
+            "waiting": [
+                {"owner": scope.owner, "namespace": scope.namespace, "missing": scope.missing}
+                for scope in snapshot.waiting
+            ]
+            + [{"owner": wait.owner, "missing": (wait.permission,)} for wait in snapshot.pending],
         }
 
     async def _listen(self, stack: AsyncExitStack) -> None:
@@ -198,7 +216,11 @@ class Manager:
         servers = []
         if self._health is not None:
             shared = samples if self._metrics == self._health else None
-            servers.append(HealthServer(self._health, ready=lambda: self.ready, state=self.state, samples=shared))
+            servers.append(
+                HealthServer(
+                    self._health, ready=lambda: self.ready, state=self.summary, details=self.state, samples=shared
+                )
+            )
         if self._metrics is not None and self._metrics != self._health:
             servers.append(HealthServer(self._metrics, samples=samples))
         for server in servers:

@@ -1,6 +1,7 @@
 """Probes and scrapes over HTTP."""
 
 import asyncio
+import contextlib
 import json
 
 import aiohttp
@@ -9,6 +10,12 @@ import pytest
 
 from scopedcache.controller.manager.bind_address import BindAddress
 from scopedcache.controller.manager.health_server import HealthServer, plain
+from scopedcache.controller.manager.short_connections import (
+    CONNECTIONS_AT_MOST,
+    LIFE_SECONDS,
+    RECEIVED_BYTES_AT_MOST,
+    ShortConnections,
+)
 from scopedcache.errors import ConfigurationError
 from scopedcache.kinds import ObjectKey
 from scopedcache.metrics import Counters
@@ -56,6 +63,99 @@ async def test_readiness_shows_the_state_as_json(ready, status):
 
     assert (answered, content_type) == (status, "application/json")
     assert json.loads(text) == {"ready": ready, **state}
+
+
+@real
+async def test_details_are_shown_to_who_asks_for_them():
+    async with HealthServer(0, ready=lambda: True, state=lambda: {"short": 1}, details=lambda: {"long": 2}) as server:
+        short = json.loads((await get(server, "/readyz"))[2])
+        long = json.loads((await get(server, "/readyz?verbose"))[2])
+
+    assert (short, long) == ({"ready": True, "short": 1}, {"ready": True, "long": 2})
+
+
+# -- who holds a connection ----------------------------------------------------------------------------------------
+
+
+class Wired(asyncio.Transport):
+    """A transport that says whether it was cut."""
+
+    def __init__(self):
+        super().__init__()
+        self.is_cut = False
+
+    def abort(self):
+        self.is_cut = True
+
+
+def connect(connections):
+    """Open a connection that serves nobody; return its protocol and its transport."""
+    protocol, transport = connections(), Wired()
+    protocol.connection_made(transport)
+    return protocol, transport
+
+
+async def test_a_connection_ends_after_some_seconds_whatever_it_does():
+    connections = ShortConnections(asyncio.Protocol)
+    protocol, transport = connect(connections)
+    for _ in range(int(LIFE_SECONDS) - 1):
+        await asyncio.sleep(1)
+        protocol.data_received(b"X-A: b\r\n")
+    assert not transport.is_cut
+    await asyncio.sleep(1)
+
+    assert (transport.is_cut, len(connections)) == (True, 0)
+
+
+async def test_the_oldest_of_too_many_connections_makes_room():
+    connections = ShortConnections(asyncio.Protocol)
+    transports = [connect(connections)[1] for _ in range(CONNECTIONS_AT_MOST + 3)]
+
+    assert [one.is_cut for one in transports] == [True] * 3 + [False] * CONNECTIONS_AT_MOST
+
+
+async def test_a_connection_that_sends_more_than_a_request_is_long_is_cut():
+    protocol, transport = connect(ShortConnections(asyncio.Protocol))
+    for _ in range(RECEIVED_BYTES_AT_MOST // 1024):
+        protocol.data_received(b"x" * 1024)
+    assert not transport.is_cut
+    protocol.data_received(b"x")
+
+    assert transport.is_cut
+
+
+async def test_nothing_is_left_of_a_connection_that_ended_by_itself():
+    connections = ShortConnections(asyncio.Protocol)
+    protocol, transport = connect(connections)
+    protocol.connection_lost(None)
+    await asyncio.sleep(2 * LIFE_SECONDS)
+
+    assert (transport.is_cut, len(connections)) == (False, 0)
+
+
+@real
+async def test_a_probe_is_answered_while_others_hold_half_requests():
+    async with HealthServer(0, ready=lambda: True) as server:
+        held = []
+        for _ in range(CONNECTIONS_AT_MOST + 10):
+            reader, writer = await asyncio.open_connection(server.address.host, server.address.port)
+            writer.write(b"GET /healthz HTTP/1.1\r\nX-A: ")
+            held.append((reader, writer))
+        assert (await get(server, "/healthz"))[0] == 200
+        assert await held[0][0].read() == b""  # the oldest was cut
+        for _, writer in held:
+            writer.close()
+
+
+@real
+async def test_a_body_that_does_not_end_is_cut():
+    async with HealthServer(0, ready=lambda: True) as server:
+        reader, writer = await asyncio.open_connection(server.address.host, server.address.port)
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000\r\n\r\n")
+        writer.write(b"x" * 2 * RECEIVED_BYTES_AT_MOST)
+        with contextlib.suppress(ConnectionError):
+            await reader.read()
+        assert (await get(server, "/healthz"))[0] == 200
 
 
 @real

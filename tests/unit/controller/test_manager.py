@@ -1,6 +1,7 @@
 """The order in which an operator begins and ends."""
 
 import asyncio
+import json
 import os
 import signal
 from contextlib import asynccontextmanager, suppress
@@ -11,11 +12,13 @@ import pytest
 from scopedcache import Need, ObjectKey, OwnerId
 from scopedcache.controller.controller import Controller
 from scopedcache.controller.manager.election_rules import LeaderElection
+from scopedcache.controller.manager.health_server import plain
 from scopedcache.controller.manager.manager import SHOWN_ENTRIES, Manager, Runnable
 from scopedcache.controller.manager.stop_signals import stop_signals
-from scopedcache.errors import ConfigurationError
+from scopedcache.errors import ConfigurationError, ForbiddenError
 from scopedcache.metrics import LEADING, Counters
 from tests.unit.cluster import CONFIG_MAP, DEPLOYMENT, LEASE, MEMCACHED, NEVER_SECONDS, POD, manifest
+from tests.unit.work import instructions
 
 real = pytest.mark.asyncio(loop_factories=["real"])
 
@@ -327,6 +330,36 @@ async def test_what_a_probe_is_told_does_not_grow_with_the_number_of_owners(w, d
     shown = Manager(w.cache).state()["snapshot"]
 
     assert (len(shown["scopes"]), shown["totals"]["scopes"]) == (SHOWN_ENTRIES, 3 * SHOWN_ENTRIES)
+
+
+async def opened(w, count):
+    """Let so many owners open what they may not see, and what they may."""
+    for number in range(count):
+        owner = OwnerId(MEMCACHED.gvk, ObjectKey("a", f"m{number}"), f"uid-{number}")
+        with suppress(ForbiddenError):
+            await w.cache.open(owner, CONFIG_MAP, DEPLOYMENT if number % 2 else POD)
+
+
+async def test_what_a_probe_is_shown_costs_the_same_however_many_owners_there_are(w):
+    manager = Manager(w.cache)
+    await opened(w, 100)
+    few = instructions(lambda: json.dumps(plain(manager.summary())))
+    for number in range(100, 1000):
+        with suppress(ForbiddenError):
+            await w.cache.open(OwnerId(MEMCACHED.gvk, ObjectKey("a", f"m{number}"), f"uid-{number}"), DEPLOYMENT)
+
+    assert instructions(lambda: json.dumps(plain(manager.summary()))) < 1.2 * few
+    assert len(json.dumps(plain(manager.summary()))) < 8_192
+
+
+async def test_what_somebody_waits_for_is_in_the_summary(w):
+    manager = Manager(w.cache)
+    await opened(w, 2)
+    summary = manager.summary()
+
+    assert (summary["degraded"], summary["totals"].waiting) == (True, 1)
+    assert [wait["namespace"] for wait in summary["waiting"]] == ["a"]
+    assert any("deployments.apps" in reason for reason in summary["reasons"])
 
 
 # -- outside -------------------------------------------------------------------------------------------------------

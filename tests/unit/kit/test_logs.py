@@ -7,6 +7,7 @@ import sys
 import pytest
 
 import scopedcache as sc
+from scopedcache.controller.reconcile_run import CURRENT_RUN, ReconcileRun
 from scopedcache.kit import configure_logging
 from scopedcache.kit.logs import JSONFormatter, TextFormatter
 from scopedcache.testing import eventually
@@ -104,7 +105,39 @@ def test_what_JSON_does_not_know_is_its_text():
 def test_an_exception_is_a_field_with_its_type_where_it_is_not_ours(error, words, named):
     made = _named(error) if named else record(error=raised(error))
 
-    assert (parsed(made)["error"], text(made).partition("error=")[2].strip('"')) == (words, words)
+    shown = text(made).partition("error=")[2].partition(" at=")[0]
+    assert (parsed(made)["error"], shown.strip('"')) == (words, words)
+
+
+def test_an_authors_exception_shows_where_it_was_raised_and_an_error_of_ours_does_not():
+    bug, refusal = record(error=raised(ValueError("x"))), record(error=raised(sc.TransportError("x")))
+
+    assert parsed(bug)["at"] == f"{__file__}:{raised.__code__.co_firstlineno + 2}"
+    assert f"at={__file__}:" in text(bug)
+    assert "at" not in parsed(refusal)
+
+
+def test_what_the_authors_code_calls_is_not_where_to_look():
+    try:
+        json.loads("{")
+    except ValueError as error:
+        made = record(error=error)
+
+    assert parsed(made)["at"].startswith(f"{__file__}:")
+
+
+def test_of_a_group_the_first_exception_is_located():
+    made = record(error=ExceptionGroup("several", [raised(ValueError("x"))]))
+
+    assert parsed(made)["at"].startswith(f"{__file__}:")
+
+
+def test_a_line_of_somebody_elses_logger_carries_the_run_it_was_logged_in():
+    token = CURRENT_RUN.set(ReconcileRun("memcached", sc.ObjectKey("a", "m"), id="c0ffee00"))
+    shown = parsed(record())
+    CURRENT_RUN.reset(token)
+
+    assert (shown["reconcile"], "reconcile" in parsed(record())) == ("c0ffee00", False)
 
 
 def _named(error):

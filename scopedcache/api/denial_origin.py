@@ -7,6 +7,7 @@ from typing import Final
 
 from ..errors import ForbiddenError, Refuser, ScopedCacheError
 from .codec import Status, decode_status
+from .impersonation_denial import IMPERSONATE
 from .permission import Permission
 from .ready_answer import ReadyAnswer
 from .request_info import RequestInfo
@@ -60,6 +61,8 @@ def permissions_in_question(info: RequestInfo, *, apply: bool = False) -> tuple[
 
 def is_impersonation(error: ForbiddenError) -> bool:
     """Tell whether a 403 is about whom we may impersonate, not about the resource asked for (semantics 1.3)."""
+    if error.verb == IMPERSONATE:
+        return True
     kind = error.details.get("kind")
     plural = error.resource.partition("/")[0].partition(".")[0]
     return kind in _IMPERSONATED and kind != plural

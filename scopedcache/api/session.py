@@ -16,7 +16,7 @@ from ..kinds import GVK, GVR, Kind, ObjectKey, Resource
 from ..objects import Object
 from . import access_reviews
 from .codec import decode_object, decode_status
-from .denial_origin import ask_origin, origin_at_a_glance
+from .denial_origin import ask_origin, is_impersonation, origin_at_a_glance
 from .discovery import Discovery
 from .permission import Permission
 from .ready_answer import ReadyAnswer, read_ready_answer
@@ -144,7 +144,8 @@ class Session:
         try:
             return await self.send(info, method, query=query, body=body, content_type=content_type)
         except ForbiddenError as error:
-            error.by = await ask_origin(info, self.review_access, self.ready, apply=content_type == APPLY)
+            if not is_impersonation(error):
+                error.by = await ask_origin(info, self.review_access, self.ready, apply=content_type == APPLY)
             raise
 
     async def write_object(
@@ -247,7 +248,7 @@ class Session:
         return (await self.send(info, "POST", body=body, timeout=timeout, lane="reviews")).body
 
     def _refused(self, info: RequestInfo, error: ScopedCacheError) -> ScopedCacheError:
-        if isinstance(error, ForbiddenError):
+        if isinstance(error, ForbiddenError) and not is_impersonation(error):
             error.by = origin_at_a_glance(info)
         self._tell(info, error)
         return error

@@ -58,7 +58,7 @@ class World:
 
     @property
     def edges(self) -> list[str]:
-        """Return the causes, those in a row once: where only trying tells, each verb is found to be missing by itself."""
+        """Return the causes, those in a row once: where only trying tells, each verb is found missing by itself."""
         return [cause for cause, _ in groupby(self.causes)]
 
     @property

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Sequence
 from typing import Protocol
@@ -167,7 +166,9 @@ class ScopeBinding:
         subject = new or old
         try:
             return subject is None or passes(predicates, Change(old, new, subject))
-        except (Exception, asyncio.CancelledError) as error:
+        except BaseException as error:  # the cancellation of something of its own is no cancellation of ours
+            if isinstance(error, KeyboardInterrupt):
+                raise
             logger.error("predicate.failed", extra={"kind": str(gvk), "key": str(self.key)}, exc_info=error)
             return True
 

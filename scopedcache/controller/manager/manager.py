@@ -234,7 +234,7 @@ class Manager:
             for runnable in self._runnables:
                 if not runnable.leader_only:
                     tasks.start(runnable.name, runnable)
-        stopped = tasks.start("stop", lambda: _wait(stop))
+        stopped = tasks.start("stop", partial(self._wait_stop, stop))
         try:
             await tasks.wait_unless_failed(stopped)
             self._stopping.set()
@@ -243,6 +243,9 @@ class Manager:
             await tasks.end([leading])
             await tasks.end()
         tasks.raise_failures()
+
+    async def _wait_stop(self, stop: asyncio.Event) -> None:
+        await stop.wait()
 
     async def _lead(self) -> None:
         """Work while we lead, until stopped."""
@@ -291,7 +294,7 @@ class Manager:
             if runnable.leader_only:
                 tasks.start(runnable.name, runnable)
         working = [tasks.start(f"work {c.name}", partial(self._work_of, c)) for c in self.controllers]
-        stopped = tasks.start("stop", lambda: _wait(self._stopping))
+        stopped = tasks.start("stop", partial(self._wait_stop, self._stopping))
         try:
             await tasks.wait_unless_failed(stopped)
             for controller in self.controllers:
@@ -344,10 +347,6 @@ class _Scrape:
     def __iter__(self) -> Iterator[metrics.Sample]:
         self.cache.report(self.counters)
         return iter(self.counters)
-
-
-async def _wait(event: asyncio.Event) -> None:
-    await event.wait()
 
 
 def _check_names(controllers: Iterable[Controller]) -> None:

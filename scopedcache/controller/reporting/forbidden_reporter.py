@@ -85,8 +85,7 @@ class ForbiddenReporter:
             async with asyncio.timeout(PATCH_TIMEOUT_SECONDS):
                 await self._report(owner, error)
         except (Exception, asyncio.CancelledError) as trouble:
-            if (level := _level(trouble)) is not None:
-                logger.log(level, "denial.not_reported", extra=_fields(owner, trouble), exc_info=level >= logging.ERROR)
+            _log_not_reported(owner, trouble)
 
     async def take_back(self, owner: Object) -> None:
         """Take the default report back, where there is one."""
@@ -120,7 +119,7 @@ class ForbiddenReporter:
                     return
             except ForbiddenError as refusal:
                 self._note_refused_status(owner)
-                logger.warning("denial.not_reported", extra=_fields(owner, refusal))
+                _log_not_reported(owner, refusal)
         self._recorder.record(owner, FORBIDDEN, _words(error), type="Warning")
 
     async def _write_status(self, owner: Object, error: ForbiddenError) -> bool:
@@ -234,6 +233,11 @@ class ForbiddenReporter:
 def _words(error: ForbiddenError) -> str:
     """Return all that is missing, in words."""
     return WORDS_OF_REFUSAL + ", ".join(error.subjects)
+
+
+def _log_not_reported(owner: Object, trouble: BaseException) -> None:
+    if (level := _level(trouble)) is not None:
+        logger.log(level, "denial.not_reported", extra=_fields(owner, trouble), exc_info=level >= logging.ERROR)
 
 
 def _level(trouble: BaseException) -> int | None:

@@ -80,7 +80,7 @@ MUTANTS = (
         ("S1.22", "O.X1"),
         (
             Statement(
-                f"{MANAGER}._run_all",
+                f"{MANAGER}._wait_stop",
                 "stop.wait",
                 """
                 saw = False

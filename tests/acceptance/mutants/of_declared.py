@@ -8,7 +8,7 @@ from .mutant import Mutant
 AWAIT_GRANT = "scopedcache.cache.scoped_cache:ScopedCache.await_grant"
 EVENT_SOURCES = "scopedcache.controller.event_sources:EventSources"
 FORBIDDEN_REQUEUE = "scopedcache.controller.outcome:FORBIDDEN_REQUEUE_SECONDS"
-MANAGER_STATE = "scopedcache.controller.manager.manager:Manager.state"
+MANAGER_STATE = "scopedcache.controller.manager.manager:Manager._summary"
 RECONCILE = "tests.acceptance.declaring_operator:DeclaringReconciler.reconcile"
 SCOPE_TABLE = "scopedcache.cache.scope_table:ScopeTable"
 

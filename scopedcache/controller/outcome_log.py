@@ -5,7 +5,7 @@
     the reconciler (its own exception, an object that is invalid)  → ERROR: a person must look at it
 
 Each is said once for each key, until that succeeds; what an error says counts as the same whatever numbers are in it.
-Plain and synchronous.
+A denial (WARNING) is said for each run, as those are few, but not for each of many in a row. Plain and synchronous.
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ RACES_AT_MOST: Final = 4
 LASTING_FAILURES: Final = 12
 # What a person has to change in the reconciler, or in the object.
 MISTAKES: Final = (ConfigurationError, InvalidError, NoSuchIndexError, NotWatchedError, TerminalError)
+# Denials of one key with less than a minute between them: more of them are the same one.
+DENIALS_IN_A_ROW: Final = 3
 # Different words for one key, until it succeeds: beyond these it says something else each time.
 REMEMBERED_WORDS: Final = 8
 
@@ -55,7 +57,10 @@ class OutcomeLog:
         """
         if outcome.error is None:
             return logging.DEBUG if self._said.pop(key, None) is None else logging.INFO
-        level = _loudness(outcome, failures)
+        if outcome.ending == "forbidden":
+            self._said.setdefault(key, {})
+            return logging.WARNING if failures <= DENIALS_IN_A_ROW else logging.DEBUG
+        level = _loudness(outcome.error, failures)
         if level == logging.DEBUG:
             return level
         said = self._said.setdefault(key, {})
@@ -73,11 +78,7 @@ class OutcomeLog:
         return len(self._said)
 
 
-def _loudness(outcome: Outcome, failures: int) -> int:
-    error = outcome.error
-    assert error is not None
-    if outcome.ending == "forbidden":
-        return logging.WARNING
+def _loudness(error: BaseException, failures: int) -> int:
     leaves = list(leaves_of(error))
     if all(isinstance(leaf, RACES) for leaf in leaves) and failures <= RACES_AT_MOST:
         return logging.DEBUG

@@ -152,8 +152,7 @@ class WorkQueue(Generic[K]):
         What events ask for until then waits, longer with each refused run in a row, until `forget`; so does what was
         asked for while it ran, except for what was asked for `at_once`.
         """
-        now, before = self._timer(), self._refused.get(key)
-        times = 1 if before is None or now - before.at > REFUSED_QUIET_SECONDS else before.times + 1
+        now, times = self._timer(), self.refusals(key) + 1
         self._start_anew(key)
         self._refused[key] = _Refused(times, now, now + REFUSED_BACKOFF.delay(times))
         if key in self._again and key not in self._hurried:
@@ -256,6 +255,11 @@ class WorkQueue(Generic[K]):
         """Return how many rate-limited adds the key has had since it was last forgotten."""
         return self._failures.get(key, 0)
 
+    def refusals(self, key: K) -> int:
+        """Return how often in a row the key was refused; a quiet minute ends a row."""
+        refused = self._refused.get(key)
+        return 0 if refused is None or self._timer() - refused.at > REFUSED_QUIET_SECONDS else refused.times
+
     def __contains__(self, key: K) -> bool:
         return key in self._running or self._waiting_priority(key) is not None
 
@@ -354,6 +358,11 @@ class _Lane(Generic[K]):
     def clear(self) -> None:
         self._groups.clear()
         self._size = 0
+
+    def refusals(self, key: K) -> int:
+        """Return how often in a row the key was refused; a quiet minute ends a row."""
+        refused = self._refused.get(key)
+        return 0 if refused is None or self._timer() - refused.at > REFUSED_QUIET_SECONDS else refused.times
 
     def __contains__(self, key: K) -> bool:
         return key in self._groups.get(self._group(key), ())

@@ -185,7 +185,8 @@ class Workers:
             await self._reporter.take_back(owner)
 
     def _log(self, run: ReconcileRun, outcome: Outcome) -> None:
-        failures = self._queue.failures(run.key) + 1
+        row = self._queue.refusals if outcome.ending == "forbidden" else self._queue.failures
+        failures = row(run.key) + 1
         level = self._outcome_log.level(run.key, outcome, failures)
         extra = self._fields(run)
         error = outcome.error

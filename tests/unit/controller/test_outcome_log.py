@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from scopedcache.controller.outcome import Outcome, judge_error, judge_result
-from scopedcache.controller.outcome_log import LASTING_FAILURES, RACES_AT_MOST, OutcomeLog
+from scopedcache.controller.outcome_log import DENIALS_IN_A_ROW, LASTING_FAILURES, RACES_AT_MOST, OutcomeLog
 from scopedcache.errors import (
     ConflictError,
     ForbiddenError,
@@ -75,8 +75,17 @@ def test_a_key_that_says_something_else_each_time_is_not_listened_to_for_ever(lo
     assert said.count(logging.ERROR) < 10
 
 
-def test_a_denial_is_a_warning_once(log):
-    assert levels(log, [DENIED, DENIED]) == [logging.WARNING, logging.DEBUG]
+def test_a_denial_is_a_warning_and_many_in_a_row_are_the_same_one(log):
+    said = levels(log, [DENIED] * 10)
+
+    assert said == [logging.WARNING] * DENIALS_IN_A_ROW + [logging.DEBUG] * (10 - DENIALS_IN_A_ROW)
+    assert levels(log, [DENIED]) == [logging.WARNING]
+
+
+def test_the_end_of_a_denial_is_news(log):
+    levels(log, [DENIED])
+
+    assert log.level(KEY, SUCCESS, 1) == logging.INFO
 
 
 def test_what_admission_refuses_is_a_warning_once(log):

@@ -168,7 +168,15 @@ class CacheError(ScopedCacheError):
 
 
 class NotSyncedError(CacheError):
-    """The first list of this kind in this place has not ended yet: nothing can be said about it."""
+    """The first list of this kind in this place has not ended yet: nothing can be said about it.
+
+    Attributes:
+        awaited: the owner is told when it has (`OwnerChanged`); nobody needs to try again.
+    """
+
+    def __init__(self, message: str = "", *, awaited: bool = False) -> None:
+        super().__init__(message)
+        self.awaited = awaited
 
 
 class NotWatchedError(CacheError):
@@ -180,7 +188,7 @@ class ScopeClosedError(CacheError):
 
 
 class UnknownKindError(CacheError):
-    """The server's discovery does not name this kind."""
+    """The server does not serve this kind, or not so that it can be listed and watched."""
 
 
 class NoSuchIndexError(CacheError):

@@ -81,10 +81,13 @@ class Discovery:
         """Return what is remembered, without asking."""
         return kind if isinstance(kind, Resource) else self._known.get(kind)
 
-    def forget(self) -> None:
-        """Ask anew for everything from now on (a CRD was installed, changed or removed)."""
-        self._answers.clear()
-        self._known.clear()
+    def forget(self, group: str) -> None:
+        """Ask anew for the kinds of a group from now on (a CRD was installed, changed or removed)."""
+        path = f"/apis/{group}" if group else "/api/v1"
+        for known in [known for known in self._answers if known == path or known.startswith(f"{path}/")]:
+            self._answers.pop(known, None)
+        for kind in [kind for kind, resource in self._known.items() if resource.gvr.group == group]:
+            self._known.pop(kind, None)
 
     def end(self) -> None:
         """Pause no more: there is no transport any longer, and whoever waits is to hear that at once."""

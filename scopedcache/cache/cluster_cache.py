@@ -24,7 +24,9 @@ EVERYTHING: Final = LabelSelector()
 class Opener(Protocol):
     """Opens scopes."""
 
-    async def open(self, owner: OwnerId, needs: Iterable[Kind | Need], namespace: str | None) -> ResourceCache:
+    async def open(
+        self, owner: OwnerId, needs: Iterable[Kind | Need], namespace: str | None, wait: float | None
+    ) -> ResourceCache:
         """Open what an owner needs in a namespace, None for the whole cluster."""
 
 
@@ -35,9 +37,11 @@ class ClusterCache(Lister):
         super().__init__(_ClusterViews(table))
         self._opener = opener
 
-    async def open(self, owner: Object | OwnerId, *needs: Kind | Need) -> ResourceCache:
+    async def open(
+        self, owner: Object | OwnerId, *needs: Kind | Need, sync_timeout: float | None = None
+    ) -> ResourceCache:
         """Open cluster-scoped kinds, or namespaced ones over all namespaces, for an owner. See `ScopedCache.open`."""
-        return await self._opener.open(OwnerId.of(owner), needs, None)
+        return await self._opener.open(OwnerId.of(owner), needs, None, sync_timeout)
 
 
 class _ClusterViews:

@@ -11,6 +11,8 @@ from ..api.permission import Permission
 from ..kinds import Kind, Resource, denotes
 from ..needs import Need
 
+Place = tuple[str, str | None, str | None, bool]
+
 
 @attrs.frozen(cache_hash=True)
 class InformerKey:
@@ -20,6 +22,11 @@ class InformerKey:
     namespace: str | None
     name: str | None = None
     metadata_only: bool = False
+
+    @property
+    def place(self) -> Place:
+        """Return what it is about, whatever version serves it."""
+        return str(self.resource), self.namespace, self.name, self.metadata_only
 
     @cached_property
     def permissions(self) -> tuple[Permission, Permission]:

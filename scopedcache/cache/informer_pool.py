@@ -24,7 +24,7 @@ from ..kinds import Kind, ObjectKey, Resource, denotes
 from ..objects import Entry, Object
 from ..selectors import LabelSelector
 from ..supervisor import Supervisor
-from .informer_plan import InformerKey
+from .informer_plan import InformerKey, Place
 
 T = TypeVar("T")
 
@@ -70,8 +70,9 @@ class InformerPool:
         self._server = ServerFeatures()
         self._initial_lists = InitialListLimiter()
         self._informers: dict[InformerKey, Informer] = {}
+        self._started: dict[InformerKey, float] = {}
         self._holders: dict[InformerKey, set[Hashable]] = {}
-        self._purged_keys: dict[InformerKey, PurgedKeys] = {}
+        self._purged_keys: dict[Place, PurgedKeys] = {}
         self._closing: set[asyncio.Task[Any]] = set()
         self._indexes: list[tuple[Kind, str, IndexFunc]] = []
 
@@ -79,7 +80,8 @@ class InformerPool:
         """Return the informer, started if it was not running; `holder` keeps it until it releases it."""
         informer = self._informers.get(informer_key)
         if informer is None:
-            informer = self._start(informer_key, self._purged_keys.pop(informer_key, None))
+            informer = self._start(informer_key, self._purged_keys.pop(informer_key.place, None))
+            self._started[informer_key] = self._timer()
             self._informers[informer_key] = informer
             self._holders[informer_key] = set()
         self._holders[informer_key].add(holder)
@@ -98,6 +100,7 @@ class InformerPool:
         if holders:
             return
         del self._holders[informer_key]
+        del self._started[informer_key]
         informer = self._informers.pop(informer_key)
         task = informer.task
         if task is not None and not task.done():
@@ -105,11 +108,15 @@ class InformerPool:
             task.add_done_callback(self._closing.discard)
         purged_keys = informer.close(error)
         if error is not None and purged_keys:
-            self._purged_keys[informer_key] = purged_keys
+            self._purged_keys[informer_key.place] = purged_keys
 
-    def forget(self, informer_key: InformerKey) -> None:
+    def forget(self, place: Place) -> None:
         """Nobody needs this any more: forget what it held."""
-        self._purged_keys.pop(informer_key, None)
+        self._purged_keys.pop(place, None)
+
+    def started(self, informer_key: InformerKey) -> float:
+        """Return when a running informer was started, in the cache's seconds."""
+        return self._started[informer_key]
 
     def running(self, informer_key: InformerKey) -> Informer | None:
         return self._informers.get(informer_key)

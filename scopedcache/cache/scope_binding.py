@@ -14,7 +14,7 @@ from ..kinds import GVK, Kind, ObjectKey, Resource
 from ..objects import Object
 from .bound_need import BoundNeed
 from .informer_pool import InformerPool
-from .owner import Denial, OwnerChanged
+from .owner import Denial, Obstacle, OwnerChanged
 from .resource_cache import ResourceCache
 from .scope import Scope
 from .scope_views import ScopeViews
@@ -73,7 +73,7 @@ class ScopeBinding:
         self._unroute(before, informer)
         self._show(after, informer)
 
-    def unbind(self, need: BoundNeed, error: Denial | None) -> None:
+    def unbind(self, need: BoundNeed, error: Obstacle | None) -> None:
         """Give the informer of a need back; the last who does so closes it, for `error` where it was lost."""
         informer = self._informers.pop(need.resource, None)
         if informer is None:  # taking it failed
@@ -83,8 +83,8 @@ class ScopeBinding:
             self.listener.lose_informer()
         self._pool.release(need.informer_key, self, error)
 
-    def hide(self, resource: Resource, error: Exception | None) -> None:
-        self._views.hide(resource, error)
+    def hide(self, kind: Kind, error: Exception | None) -> None:
+        self._views.hide(kind, error)
 
     def invalidate(self, error: Exception) -> None:
         self._views.invalidate(error)

@@ -7,27 +7,34 @@ is called for it, and its owners have been told. Connections close after that.
 from __future__ import annotations
 
 import logging
+import random
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from math import inf
 from typing import Final, assert_never
 
 from ..access import Monitor, Verdict
 from ..access.verdict import VerdictState
+from ..api.discovery import Discovery
 from ..api.permission import Permission
 from ..clock import loop_time
+from ..errors import APIError, UnknownKindError
 from ..kinds import Kind, Resource
 from ..needs import Need
 from ..supervisor import Supervisor
+from .bound_need import BoundNeed
 from .deleted_owners import DeletedOwners
 from .informer_pool import InformerPool
 from .need_registry import NeedRegistry
-from .opening_guard import OpeningGuard
 from .owner import Denial, OwnerChanged, OwnerId
 from .pending_grants import PendingGrants
 from .resource_cache import ResourceCache
 from .scope import Scope
 from .scope_binding import ScopeBinding
 from .scope_effects import (
+    AwaitKind,
     Bind,
+    DropKeys,
+    DropKind,
     Effect,
     Forget,
     Hide,
@@ -42,10 +49,11 @@ from .scope_effects import (
     Untrack,
 )
 from .scope_openings import ScopeOpenings
+from .served_kinds import ServedKinds
 
 logger: Final = logging.getLogger("scopedcache.cache")
 
-Needs = Sequence[tuple[Resource, Need]]
+Needs = Iterable[Need]
 
 
 class ScopeTable:
@@ -55,21 +63,23 @@ class ScopeTable:
         self,
         monitor: Monitor,
         pool: InformerPool,
+        discovery: Discovery,
         supervisor: Supervisor,
         *,
         cluster_wide: Collection[Kind],
         publish: Callable[[OwnerChanged], None],
         timer: Callable[[], float] = loop_time,
+        chance: Callable[[], float] = random.random,
     ) -> None:
         self.publish = publish
         self.deleted_owners = DeletedOwners(pool, timer=timer)
-        self.opening_guard = OpeningGuard()
         self._monitor = monitor
         self._pool = pool
         self._cluster_wide = tuple(cluster_wide)
         self._pending_grants = PendingGrants(monitor, publish)
         self._needs = NeedRegistry(monitor, pool)
-        self._openings = ScopeOpenings(monitor, pool, supervisor, self)
+        self._kinds = ServedKinds(discovery, supervisor, self, timer=timer, chance=chance)
+        self._openings = ScopeOpenings(monitor, pool, self._kinds, supervisor, self)
         self._by_namespace: dict[str | None, dict[str, ScopeBinding]] = {}
         self._by_uid: dict[str, dict[ScopeBinding, None]] = {}
         self._of_nobody: dict[ScopeBinding, None] = {}
@@ -96,23 +106,38 @@ class ScopeTable:
         self._of_nobody[binding] = None
         return binding
 
-    def add(self, binding: ScopeBinding, needs: Needs) -> bool:
-        """Add what a scope lacks; tell whether it lacked something."""
-        effects = binding.scope.on_needs(needs)
+    def add(self, binding: ScopeBinding, needs: Needs, resource: Resource | None = None) -> bool:
+        """Add what a scope lacks; tell whether it lacked something. `resource`: of whatever they need."""
+        known = [(resource or self._kinds.known(need.kind), need) for need in needs]
+        effects = binding.scope.on_needs(known)
         self.carry_out(binding, effects)
+        for unserved in list(binding.scope.needs.unserved):
+            error = self._kinds.error(unserved.need.kind)
+            if error is not None and unserved.error is None:  # others asked for it before
+                self.carry_out(binding, binding.scope.on_unserved(unserved.need.kind, error))
         return bool(effects)
 
-    async def open(self, binding: ScopeBinding, needs: Needs = ()) -> ResourceCache:
-        """Add what a scope lacks, and open it; waits unless everything is there already.
+    async def resolve(self, kind: Kind) -> Resource:
+        """Return the resource of a kind that can be cached.
+
+        Raises:
+            UnknownKindError: the server does not serve it, or offers no list or watch of it.
+        """
+        return self._kinds.known(kind) or await self._kinds.resolve(kind)
+
+    async def open(self, binding: ScopeBinding, needs: Needs = (), *, wait: float = inf) -> ResourceCache:
+        """Add what a scope lacks, and open it; waits at most `wait` seconds, not at all if everything is there.
 
         Raises:
             ForbiddenError, UnauthorizedError: a required right is missing. The scope waits for it.
+            UnknownKindError: a required kind is not served. The scope waits for it.
+            NotSyncedError: it takes longer. The opening goes on, and the owner is told.
             ScopeClosedError: it was closed meanwhile.
         """
         added = self.add(binding, needs)
-        if not added and binding.scope.is_open and binding.scope.needs.is_complete(self._monitor.verdicts):
+        if not added and self._openings.is_open(binding):
             return binding.handle
-        return self._openings.open_at_once(binding) or await self._openings.open(binding)
+        return self._openings.open_at_once(binding) or await self._openings.open(binding, wait)
 
     def await_grant(self, owner: OwnerId, permission: Permission, *, settled: bool) -> None:
         """Tell an owner once it has a right that a call of its was refused and that no need of its declares."""
@@ -124,16 +149,43 @@ class ScopeTable:
     # -- what the monitor tells ----------------------------------------------------------------------------------
 
     def verdict_changed(self, verdict: Verdict, before: VerdictState) -> None:
-        """Close what was lost, open what came back."""
-        verdicts = self._monitor.verdicts
-        for binding in self._needs.of(verdict.permission):
-            self.carry_out(binding, binding.scope.on_verdict(verdict, before, verdicts))
+        """Close what was lost, open what came back; who is told can read of no scope what was lost."""
+        verdicts, bindings = self._monitor.verdicts, self._needs.of(verdict.permission)
+        self._carry_out_all((binding, binding.scope.on_verdict(verdict, before, verdicts)) for binding in bindings)
         if verdict.granted:
             self._pending_grants.end(verdict.permission)
+        if verdict.unserved:
+            for resource in {need.resource for b in bindings for need in b.scope.needs.of(verdict.permission)}:
+                self._kinds.doubt(resource)
 
     def attempt_mode_changed(self, attempting: bool) -> None:
         """Give every watch the life that it is to have now."""
         self._pool.renew()
+
+    # -- what discovery tells ------------------------------------------------------------------------------------
+
+    def kind_served(self, kind: Kind, resource: Resource) -> None:
+        """Open what waited for a kind."""
+        verdicts = self._monitor.verdicts
+        self._carry_out_all((binding, binding.scope.on_served(kind, resource, verdicts)) for binding in self)
+
+    def kind_unserved(self, kind: Kind, error: UnknownKindError) -> None:
+        """Close what needs a kind that is not served."""
+        self._carry_out_all((binding, binding.scope.on_unserved(kind, error)) for binding in self)
+
+    def is_doubted(self, resource: Resource) -> bool:
+        """Tell whether requests for a resource meet a 404."""
+        verdicts = (self._monitor.verdict(right) for need in self._of(resource) for right in need.permissions)
+        return any(verdict is not None and verdict.unserved for verdict in verdicts)
+
+    def is_shown(self, resource: Resource) -> bool:
+        """Tell whether somebody can read objects of a resource."""
+        informers = (self._pool.running(need.informer_key) for need in self._of(resource))
+        return any(informer is not None and informer.synced for informer in informers)
+
+    def _of(self, resource: Resource) -> Iterator[BoundNeed]:
+        needs = (binding.scope.needs.of_resource.get(resource) for binding in self)
+        return (need for need in needs if need is not None)
 
     # -- closing -------------------------------------------------------------------------------------------------
 
@@ -145,14 +197,12 @@ class ScopeTable:
         """Close all scopes of an owner; `deleted`: it may not open any more."""
         if deleted:
             self.deleted_owners.add(uid)
-        self.opening_guard.close(uid)
         self._pending_grants.drop(uid)
         for binding in list(self._by_uid.get(uid, ())):
             self.close(binding)
 
     def close_all(self) -> None:
         """Close everything."""
-        self.opening_guard.close_all()
         for binding in self:
             self.close(binding)
         self._pending_grants.clear()
@@ -192,35 +242,57 @@ class ScopeTable:
     # -- effects -------------------------------------------------------------------------------------------------
 
     def carry_out(self, binding: ScopeBinding, effects: Sequence[Effect]) -> None:
-        """Do what a scope wants done, in this step."""
-        for effect in effects:
-            match effect:
-                case Track(need):
-                    self._needs.add(binding, need)
-                case Untrack(need):
-                    self._needs.drop(binding, need)
-                case Bind(need):
-                    binding.bind(need)
-                case Rebind(before, after):
-                    binding.rebind(before, after)
-                case Release(need, error):
-                    binding.unbind(need, error)
-                case Hide(resource, reason):
-                    binding.hide(resource, reason)
-                case Invalidate(reason):
-                    binding.invalidate(reason)
-                case Renew(generation, reason):
-                    binding.renew(generation, reason)
-                case Publish(change):
-                    self.publish(change)
-                case Reopen():
-                    self._openings.reopen(binding)
-                case Forget():
-                    self._forget(binding)
-                case Log():
-                    _log(binding.scope, effect)
-                case _:
-                    assert_never(effect)
+        """Do what a scope wants done, in this step; its owner is told last."""
+        self._carry_out_all([(binding, effects)])
+
+    def _carry_out_all(self, effects_of: Iterable[tuple[ScopeBinding, Sequence[Effect]]]) -> None:
+        """Do what several scopes want done; only then is anybody told."""
+        changes: list[OwnerChanged] = []
+        for binding, effects in effects_of:
+            for effect in effects:
+                if isinstance(effect, Publish):
+                    changes.append(effect.change)
+                else:
+                    self._carry_out(binding, effect)
+        for change in changes:
+            self.publish(change)
+
+    def _carry_out(self, binding: ScopeBinding, effect: Effect) -> None:
+        match effect:
+            case Track(need):
+                self._needs.add(binding, need)
+            case Untrack(need, for_good=True):
+                self._needs.drop(binding, need)
+            case Untrack(need):
+                self._needs.drop_rights(binding, need)
+            case DropKeys(need):
+                self._needs.drop_place(need)
+            case AwaitKind(kind):
+                self._kinds.add(kind)
+            case DropKind(kind):
+                self._kinds.drop(kind)
+            case Bind(need):
+                binding.bind(need)
+            case Rebind(before, after):
+                binding.rebind(before, after)
+            case Release(need, error):
+                binding.unbind(need, error)
+            case Hide(kind, reason):
+                binding.hide(kind, reason)
+            case Invalidate(reason):
+                binding.invalidate(reason)
+            case Renew(generation, reason):
+                binding.renew(generation, reason)
+            case Publish():
+                raise AssertionError("told last")
+            case Reopen():
+                self._openings.reopen(binding)
+            case Forget():
+                self._forget(binding)
+            case Log():
+                _log(binding.scope, effect)
+            case _:
+                assert_never(effect)
 
     def _new(self, scope: Scope) -> ScopeBinding:
         return ScopeBinding(scope, self._pool, self)
@@ -247,5 +319,7 @@ class ScopeTable:
 
 def _log(scope: Scope, effect: Log) -> None:
     error = effect.error
-    about = {} if error is None else {"error": str(error), "verb": error.verb, "resource": error.resource}
+    about = {} if error is None else {"error": str(error)}
+    if isinstance(error, APIError):
+        about |= {"verb": error.verb, "resource": error.resource}
     logger.info(effect.event, extra=scope.log_fields() | {"kinds": list(effect.kinds)} | about)

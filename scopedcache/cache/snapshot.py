@@ -13,7 +13,7 @@ from ..access.verdict import SEVERITY
 from ..informer import Informer
 from .informer_plan import InformerKey
 from .informer_pool import InformerPool
-from .owner import Denial
+from .owner import Obstacle
 from .scope_binding import ScopeBinding
 
 
@@ -23,7 +23,8 @@ class ScopeSnapshot:
 
     Attributes:
         error: what is missing while it waits.
-        verdict: the worst of the verdicts about its rights; `missing` names those that are lost.
+        verdict: the worst of the verdicts about its rights; `missing` names those that are lost, and the kinds that are
+            not served.
         evidence: seconds since its rights were last confirmed, None where one never was.
         age: seconds since the server was last heard about its objects.
     """
@@ -33,7 +34,7 @@ class ScopeSnapshot:
     namespace: str | None
     state: str
     kinds: tuple[str, ...]
-    error: Denial | None
+    error: Obstacle | None
     verdict: str
     missing: tuple[str, ...]
     evidence: float | None
@@ -126,7 +127,12 @@ def _scope(binding: ScopeBinding, monitor: Monitor) -> ScopeSnapshot:
         kinds=tuple(sorted(need.resource.gvk.kind for need in shown)),
         error=scope.error,
         verdict=max((verdict.state for verdict in verdicts), key=SEVERITY.index, default="probing"),
-        missing=tuple(sorted({f"{v.permission.verb} {v.permission.subject}" for v in verdicts if v.lost})),
+        missing=tuple(
+            sorted(
+                {f"{v.permission.verb} {v.permission.subject}" for v in verdicts if v.lost}
+                | {f"the kind {unserved.need.kind}" for unserved in scope.needs.unserved if unserved.error is not None}
+            )
+        ),
         evidence=round(evidence, 3) if evidence < inf else None,
         age=round(max(ages), 3) if ages else None,
     )

@@ -3,13 +3,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-ASSETS = $(or $(KUBEBUILDER_ASSETS),$(CURDIR)/control-plane/bin)
+# Lines and branches of the library (without scopedcache.testing) that `make test` reaches, in percent.
+COVERED := 90
 
 # What `demo` and `acceptance` run on; each has a default of its own.
 $(if $(filter-out real embedded,$(CLUSTER)),$(error CLUSTER is $(CLUSTER); it is real or embedded))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-real acceptance mutants simulate bench bench-embedded contract-table control-plane lint types contracts changes servers setup clean
+.PHONY: help demo test test-wheel test-real acceptance mutants simulate bench bench-embedded contract-table control-plane lint types contracts changes servers setup clean
 
 help:  ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,19 +25,23 @@ $(STAMP): pyproject.toml .ci/constraints.txt
 	@touch $@
 
 demo: $(STAMP) $(if $(filter real,$(CLUSTER)),servers)  ## The main job in ten steps, on the embedded cluster; CLUSTER=real for a real one
-	@CLUSTER=$(or $(CLUSTER),embedded) KUBEBUILDER_ASSETS=$(ASSETS) $(BIN)/python -m tests.acceptance.demo
+	@CLUSTER=$(or $(CLUSTER),embedded) $(BIN)/python -m tests.acceptance.demo
 
-test: $(STAMP)  ## All tests that need no Kubernetes binaries
-	@$(BIN)/python -m pytest -m "not real"
+test: $(STAMP)  ## All tests that need no Kubernetes binaries; COVERAGE=1 measures what they reach
+	@$(BIN)/python $(if $(COVERAGE),-m coverage run) -m pytest -m "not real"
+	@$(if $(COVERAGE),$(BIN)/python -m coverage report --skip-covered --fail-under=$(COVERED))
+
+test-wheel:  ## The unit tests against the built wheel, in an empty environment: PYTHON=python3.12
+	@.ci/test-wheel $(PYTHON)
 
 test-real: $(STAMP) control-plane  ## The tests that need Kubernetes binaries: a real kube-apiserver, kubectl
-	@KUBEBUILDER_ASSETS=$(ASSETS) $(BIN)/python -m pytest -m real --timeout=180
+	@$(BIN)/python -m pytest -m real --timeout=180
 
 contract-table: $(STAMP) servers  ## The contract suite on both servers, and its table in docs/embedded.md
-	@KUBEBUILDER_ASSETS=$(ASSETS) $(BIN)/python -m pytest tests/contract --contract-table=docs/embedded.md
+	@$(BIN)/python -m pytest tests/contract --contract-table=docs/embedded.md
 
 acceptance: $(STAMP) $(if $(filter embedded,$(CLUSTER)),,servers)  ## Every row of the acceptance table, on the real control plane; CLUSTER=embedded takes seconds
-	@KUBEBUILDER_ASSETS=$(ASSETS) CLUSTER=$(or $(CLUSTER),real) $(BIN)/python -m tests.acceptance
+	@CLUSTER=$(or $(CLUSTER),real) $(BIN)/python -m tests.acceptance
 
 mutants: $(STAMP)  ## Defects put into copies of the tree: every acceptance row must turn red under one of them
 	@$(BIN)/python -m tests.acceptance.mutants
@@ -48,20 +53,21 @@ bench: $(STAMP)  ## Benchmarks beside other clients in the same run; prints targ
 	@$(BIN)/python -m tests.benchmarks
 
 bench-embedded: $(STAMP)  ## The embedded cluster's speed, beside a real kube-apiserver where there is one
-	@KUBEBUILDER_ASSETS=$(ASSETS) $(BIN)/python -m tests.benchmarks.embedded
+	@$(BIN)/python -m tests.benchmarks.embedded
 
-control-plane: $(STAMP)  ## Build etcd, kube-apiserver, kube-controller-manager and kubectl (minutes; nothing when they are there)
-	@$(BIN)/python control-plane/build.py
+control-plane: $(STAMP)  ## Build etcd, kube-apiserver, kube-controller-manager and kubectl into ~/.cache (minutes, once)
+	@$(BIN)/python -m scopedcache.testing build
 
 servers: $(STAMP)
-	@$(BIN)/python control-plane/build.py etcd kube-apiserver kube-controller-manager
+	@$(BIN)/python -m scopedcache.testing build etcd kube-apiserver kube-controller-manager
 
 lint: $(STAMP)  ## ruff: style and format
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 
-types: $(STAMP)  ## mypy, strict
+types: $(STAMP)  ## mypy, strict; pyright on the public API (tests/typing)
 	@$(BIN)/mypy
+	@$(BIN)/pyright
 
 contracts: $(STAMP)  ## import-linter: imports go one way
 	@$(BIN)/lint-imports
@@ -70,4 +76,4 @@ changes: $(STAMP)  ## The changelog's next page, out of docs/changes
 	@$(BIN)/towncrier build --draft --version next
 
 clean:  ## Remove what the other targets made
-	rm -rf $(VENV) .out control-plane/bin .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) .out .mypy_cache .ruff_cache .import_linter_cache

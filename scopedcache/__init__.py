@@ -1,36 +1,63 @@
 """A cache and a small runtime for Kubernetes controllers whose permissions may change at any time."""
 
-from .api import Client
-from .cache import InformerHandle, Lister, OwnerChanged, OwnerId, ResourceCache, ScopedCache, Snapshot
-from .controller import Controller, LeaderElection, Manager, Request, Result, Watch
-from .errors import (
-    AlreadyExistsError,
-    APIError,
-    CacheError,
-    ConfigurationError,
-    ConflictError,
-    ForbiddenError,
-    GoneError,
-    InvalidError,
-    NoSuchIndexError,
-    NotFoundError,
-    NotSyncedError,
-    NotWatchedError,
-    ProtocolError,
-    ScopeClosedError,
-    ScopedCacheError,
-    ServerError,
-    TerminalError,
-    TooManyRequestsError,
-    TransportError,
-    UnauthorizedError,
-    UnknownKindError,
-)
-from .informer import EventHandler, Informer, InformerOptions
-from .kinds import GVK, GVR, ObjectKey, Resource
-from .needs import Need
-from .objects import Metadata, Object, OwnerReference
-from .selectors import LabelSelector
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .lazy_names import lazy_names
+
+if TYPE_CHECKING:
+    from .api import Client
+    from .cache import InformerHandle, Lister, OwnerChanged, OwnerId, ResourceCache, ScopedCache, Snapshot
+    from .controller import Controller, LeaderElection, Manager, Request, Result, Watch
+    from .errors import (
+        AlreadyExistsError,
+        APIError,
+        CacheError,
+        ConfigurationError,
+        ConflictError,
+        ForbiddenError,
+        GoneError,
+        InvalidError,
+        NoSuchIndexError,
+        NotFoundError,
+        NotSyncedError,
+        NotWatchedError,
+        ProtocolError,
+        ScopeClosedError,
+        ScopedCacheError,
+        ServerError,
+        TerminalError,
+        TooManyRequestsError,
+        TransportError,
+        UnauthorizedError,
+        UnknownKindError,
+    )
+    from .informer import EventHandler, Informer, InformerOptions
+    from .kinds import GVK, GVR, ObjectKey, Resource
+    from .needs import Need
+    from .objects import Metadata, Object, OwnerReference
+    from .selectors import LabelSelector
+else:
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "api": "Client",
+            "cache": "InformerHandle Lister OwnerChanged OwnerId ResourceCache ScopedCache Snapshot",
+            "controller": "Controller LeaderElection Manager Request Result Watch",
+            "errors": (
+                "AlreadyExistsError APIError CacheError ConfigurationError ConflictError ForbiddenError GoneError "
+                "InvalidError NoSuchIndexError NotFoundError NotSyncedError NotWatchedError ProtocolError "
+                "ScopeClosedError ScopedCacheError ServerError TerminalError TooManyRequestsError TransportError "
+                "UnauthorizedError UnknownKindError"
+            ),
+            "informer": "EventHandler Informer InformerOptions",
+            "kinds": "GVK GVR ObjectKey Resource",
+            "needs": "Need",
+            "objects": "Metadata Object OwnerReference",
+            "selectors": "LabelSelector",
+        },
+    )
 
 __all__ = [
     "GVK",

@@ -100,6 +100,10 @@ class LabelSelector:
         return ",".join(map(str, self.requirements))
 
 
+# How a selector may be written wherever one is asked for; None selects everything.
+Labels = str | Mapping[str, str] | LabelSelector | None
+
+
 def _terms(text: str) -> list[Requirement]:
     terms, position = [], 0
     while True:

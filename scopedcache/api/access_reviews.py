@@ -11,10 +11,6 @@ from ..errors import ProtocolError
 from .codec import encode
 from .permission import Permission
 
-_PATH = "/apis/authorization.k8s.io/v1"
-ACCESS_REVIEW_PATH = f"{_PATH}/selfsubjectaccessreviews"
-RULES_REVIEW_PATH = f"{_PATH}/selfsubjectrulesreviews"
-
 
 class Rule(msgspec.Struct, frozen=True, rename="camel"):
     """One resource rule of a rules review."""
@@ -57,7 +53,7 @@ _access_review = msgspec.json.Decoder(_AccessReview).decode
 _rules_review = msgspec.json.Decoder(_RulesReview).decode
 
 
-def access_review(permission: Permission) -> bytes:
+def access_review_body(permission: Permission) -> bytes:
     """Return the body of a SelfSubjectAccessReview."""
     attributes: dict[str, Any] = {"verb": permission.verb, "group": permission.group, "resource": permission.resource}
     for field in ("namespace", "subresource", "name"):
@@ -72,7 +68,7 @@ def access_review(permission: Permission) -> bytes:
     )
 
 
-def rules_review(namespace: str) -> bytes:
+def rules_review_body(namespace: str) -> bytes:
     """Return the body of a SelfSubjectRulesReview."""
     return encode(
         {
@@ -83,7 +79,7 @@ def rules_review(namespace: str) -> bytes:
     )
 
 
-def allowed(body: bytes) -> bool:
+def read_access_review(body: bytes) -> bool:
     """Read the answer to an access review."""
     try:
         status = _access_review(body).status
@@ -92,7 +88,7 @@ def allowed(body: bytes) -> bool:
     return status.allowed and not status.denied
 
 
-def rules(body: bytes) -> Rules:
+def read_rules_review(body: bytes) -> Rules:
     """Read the answer to a rules review."""
     try:
         status = _rules_review(body).status

@@ -5,64 +5,46 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Literal, TypeVar, overload
+from typing import Any, Final, Self, TypeVar, overload
 
 import attrs
 
-from ..errors import ScopedCacheError, TransportError
-from ..kinds import Kind, ObjectKey, Resource
+from ..kinds import Kind, ObjectKey
 from ..objects import Object
-from ..selectors import LabelSelector
-from .codec import ListPage, decode_error, decode_event, decode_object, decode_page, decode_status, encode
+from ..selectors import Labels
+from . import request_query
+from .access_reviews import Rules
+from .codec import ListPage, decode_object, decode_page, encode
 from .configuration import Configuration, load, of_client
-from .request_info import RequestInfo
-from .session import APPLY, Session, not_json
-from .status_errors import error_of, of_status
-from .transport import Query, Response, Stream, Transport
-from .watch.line_splitter import LineSplitter
+from .object_list import ObjectList
+from .permission import Permission
+from .request_info import Observer, RequestInfo
+from .request_query import FIELD_MANAGER, JSON, PAGE_OBJECTS, PatchType, Propagation
+from .session import Session, WriteListener, object_from
+from .transport import IDLE_TIMEOUT_SECONDS, Stream, Transport
+from .watch.event_decoder import EventDecoder
+from .watch.watch_stream import INITIAL_EVENTS_END, WatchStream
 
 T = TypeVar("T")
-Labels = str | Mapping[str, str] | LabelSelector | None
-PatchType = Literal["merge", "json", "strategic", "apply"]
-Propagation = Literal["Background", "Foreground", "Orphan"]
-
-FIELD_MANAGER = "scopedcache"
-# Small enough that decoding one page does not hold the loop for more than a few milliseconds.
-PAGE_OBJECTS = 250
-METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
-METADATA_WATCH = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
-_PATCH_TYPES: dict[PatchType, str] = {
-    "merge": "application/merge-patch+json",
-    "json": "application/json-patch+json",
-    "strategic": "application/strategic-merge-patch+json",
-    "apply": APPLY,
-}
 
 
-@attrs.frozen
-class ObjectList(Sequence[Object]):
-    """What a list returned, and the resource version it stands for."""
-
-    items: tuple[Object, ...]
-    resource_version: str
-
-    def __len__(self) -> int:
-        return len(self.items)
-
-    def __getitem__(self, index: Any) -> Any:
-        return self.items[index]
-
-
-class Client(Session):
+class Client:
     """A client of one API server, belonging to the running loop; use it with `async with`.
 
     Every method waits for the server, and raises `APIError` (the server said no), `TransportError` (nobody answered)
     or `ProtocolError` (the answer could not be read).
+
+    Attributes:
+        transport: the way to the server.
+        discovery: what is known about the kinds the server serves.
+        namespace: the namespace of the context, None where it names none.
     """
 
     def __init__(self, transport: Transport, *, namespace: str | None = None) -> None:
-        super().__init__(transport)
         self.namespace = namespace
+        self.transport: Final = transport
+        self._session: Final = Session(transport)
+        self.discovery: Final = self._session.discovery
 
     @classmethod
     def connect(
@@ -87,6 +69,44 @@ class Client(Session):
         from .http_transport import HTTPTransport
 
         return cls(HTTPTransport(configuration), namespace=configuration.namespace)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._session.close()
+
+    # -- its session ---------------------------------------------------------------------------------------------
+
+    def add_observer(self, observer: Observer) -> None:
+        """Let `observer` hear how every request ends."""
+        self._session.add_observer(observer)
+
+    def remove_observer(self, observer: Observer) -> None:
+        self._session.remove_observer(observer)
+
+    def add_write_listener(self, listener: WriteListener) -> None:
+        """Let `listener` see the answers to our writes, before their caller does."""
+        self._session.add_write_listener(listener)
+
+    def remove_write_listener(self, listener: WriteListener) -> None:
+        self._session.remove_write_listener(listener)
+
+    async def version(self) -> str:
+        """Return the server's version, e.g. `v1.36.2`: a cheap way to find out whether it is there and knows us."""
+        return await self._session.version()
+
+    async def review_access(self, permission: Permission) -> bool:
+        """Ask whether we have one permission (SelfSubjectAccessReview)."""
+        return await self._session.review_access(permission)
+
+    async def review_rules(self, namespace: str) -> Rules:
+        """Ask for all rules that hold for us in a namespace (SelfSubjectRulesReview)."""
+        return await self._session.review_rules(namespace)
 
     # -- reads ---------------------------------------------------------------------------------------------------
 
@@ -119,9 +139,9 @@ class Client(Session):
         Raises:
             NotFoundError: it is not there.
         """
-        info = await self._info("get", kind, name, namespace, subresource)
-        found = _object(info.resource, await self._send(info, "GET"))
-        return found.to_model(model) if model else found
+        info = await self._session.request_info("get", kind, name, namespace, subresource)
+        obj = object_from(info.resource, await self._session.send(info, "GET"))
+        return obj.to_model(model) if model else obj
 
     async def list(
         self,
@@ -135,9 +155,9 @@ class Client(Session):
         """List from the server, page by page; None is all namespaces."""
         items: list[Object] = []
         version = ""
-        async for listed, info in self.pages(kind, namespace=namespace, labels=labels, fields=fields, page=page):
-            version = listed.metadata.resource_version
-            for raw in listed.items or ():
+        async for list_page, info in self.pages(kind, namespace=namespace, labels=labels, fields=fields, page=page):
+            version = list_page.metadata.resource_version
+            for raw in list_page.items or ():
                 entry, _ = decode_object(bytes(raw))
                 items.append(Object(entry.metadata, entry.raw, info.resource.gvk))
         return ObjectList(tuple(items), version)
@@ -154,18 +174,18 @@ class Client(Session):
         resource_version: str | None = None,
     ) -> AsyncIterator[tuple[ListPage, RequestInfo]]:
         """Yield the pages of a consistent list; their items are undecoded bytes."""
-        info = attrs.evolve(await self._info("list", kind, None, namespace), name=_named(fields))
-        query = [*_selectors(labels, fields), ("limit", str(page))]
-        if resource_version:
-            query += [("resourceVersion", resource_version), ("resourceVersionMatch", "NotOlderThan")]
+        info = attrs.evolve(
+            await self._session.request_info("list", kind, None, namespace), name=request_query.selected_name(fields)
+        )
+        accept = request_query.METADATA_LIST if metadata_only else JSON
         token: str | None = None
         while True:
-            # A continue token stands for the snapshot it began with, so it goes without a version.
-            asked = [*_selectors(labels, fields), ("limit", str(page)), ("continue", token)] if token else query
-            accept = METADATA_LIST if metadata_only else "application/json"
-            listed = decode_page((await self._send(info, "GET", query=asked, accept=accept)).body)
-            yield listed, info
-            token = listed.metadata.continue_
+            query = request_query.page_query(
+                labels, fields, page=page, resource_version=resource_version, continue_token=token
+            )
+            list_page = decode_page((await self._session.send(info, "GET", query=query, accept=accept)).body)
+            yield list_page, info
+            token = list_page.metadata.continue_
             if not token:
                 return
 
@@ -180,42 +200,20 @@ class Client(Session):
         resource_version: str = "",
         initial_events: bool = False,
         timeout: float | None = None,
-        idle_timeout: float = 75.0,
+        idle_timeout: float = IDLE_TIMEOUT_SECONDS,
         metadata_only: bool = False,
     ) -> AsyncIterator[Stream]:
         """Open a watch and hand out its byte stream: what the informer reads.
 
         `timeout` is what the server is asked for (`timeoutSeconds`); a stream silent for `idle_timeout` is cut.
         """
-        info = attrs.evolve(await self._info("watch", kind, None, namespace), name=_named(fields))
-        query = [*_selectors(labels, fields), ("watch", "true"), ("allowWatchBookmarks", "true")]
-        if initial_events:
-            query += [("sendInitialEvents", "true"), ("resourceVersionMatch", "NotOlderThan")]
-        if resource_version:
-            query.append(("resourceVersion", resource_version))
-        if timeout:
-            query.append(("timeoutSeconds", str(max(1, round(timeout)))))
-        accept = METADATA_WATCH if metadata_only else "application/json"
-        try:
-            opened = self.transport.stream(info.path, query, accept=accept, idle_timeout=idle_timeout)
-            stream = await opened.__aenter__()
-        except TransportError as error:
-            self._observed(info, error)
-            raise
-        try:
-            refusal = await _refusal(info, stream)
-            if refusal is not None:
-                raise refusal if isinstance(refusal, TransportError) else self._refused(info, refusal)
-            self._observed(info, None)
+        info = await self._watch_info(kind, namespace, fields)
+        query = request_query.watch_query(
+            labels, fields, resource_version=resource_version, initial_events=initial_events, timeout=timeout
+        )
+        accept = request_query.METADATA_WATCH if metadata_only else JSON
+        async with self._session.open_stream(info, query, accept=accept, idle_timeout=idle_timeout) as stream:
             yield stream
-        except TransportError as error:
-            # Cut in the middle: the server may be restarting. One that we cut for its silence says no such thing, and a
-            # quiet kind whose bookmarks are late would otherwise keep the longer hold-off in force.
-            if not isinstance(error.__cause__, TimeoutError):
-                self._observed(info, error)
-            raise
-        finally:
-            await opened.__aexit__(None, None, None)
 
     async def watch(
         self,
@@ -232,25 +230,24 @@ class Client(Session):
         One plain stream, without resuming: an `Informer` is what keeps a view up to date. Who leaves the loop early
         closes the stream with `contextlib.aclosing`.
         """
-        resource = await self.discovery.resolve(kind)
-        splitter = LineSplitter()
+        info = await self._watch_info(kind, namespace, fields)
         opened = self.open_watch(
-            resource,
+            info.resource,
             namespace=namespace,
             labels=labels,
             fields=fields,
             resource_version=resource_version,
             timeout=timeout,
         )
-        async with opened as stream:
-            async for chunk in stream.chunks():
-                for line in splitter.feed(chunk):
-                    event = decode_event(line)
-                    if event.type == "ERROR":
-                        said = decode_error(line)
-                        raise of_status(RequestInfo("watch", resource, namespace), said.code or 500, said)
-                    if event.type != "BOOKMARK":
-                        yield event.type, Object(event.entry.metadata, event.entry.raw, resource.gvk)
+        async with opened as stream, WatchStream(stream, info, EventDecoder()) as batches:
+            async for events in batches:
+                for type_, entry in events:
+                    if type_ not in ("BOOKMARK", INITIAL_EVENTS_END):
+                        yield type_, Object(entry.metadata, entry.raw, info.resource.gvk)
+
+    async def _watch_info(self, kind: Kind, namespace: str | None, fields: str | None) -> RequestInfo:
+        info = await self._session.request_info("watch", kind, None, namespace)
+        return attrs.evolve(info, name=request_query.selected_name(fields))
 
     # -- writes --------------------------------------------------------------------------------------------------
 
@@ -268,9 +265,11 @@ class Client(Session):
             AlreadyExistsError: an object of this name is there.
         """
         wanted = _as_object(obj)
-        info = await self._info("create", wanted.gvk, wanted.name or None, wanted.namespace or namespace)
-        query = _write_query(field_manager, dry_run)
-        return await self._write(info, "POST", query, wanted.to_json())
+        info = await self._session.request_info(
+            "create", wanted.gvk, wanted.name or None, wanted.namespace or namespace
+        )
+        query = request_query.write_query(field_manager, dry_run=dry_run)
+        return await self._session.write_object(info, "POST", query, wanted.to_json())
 
     async def update(
         self,
@@ -294,8 +293,9 @@ class Client(Session):
             raise ValueError(
                 f"{wanted.kind} {wanted.key} is not whole (metadata only, or transformed): patch it instead"
             )
-        info = await self._info("update", kind or wanted.gvk, wanted.key, None, subresource)
-        return await self._write(info, "PUT", _write_query(field_manager, dry_run), wanted.to_json())
+        info = await self._session.request_info("update", kind or wanted.gvk, wanted.key, None, subresource)
+        query = request_query.write_query(field_manager, dry_run=dry_run)
+        return await self._session.write_object(info, "PUT", query, wanted.to_json())
 
     async def patch(
         self,
@@ -311,11 +311,11 @@ class Client(Session):
         dry_run: bool = False,
     ) -> Object:
         """Patch an object: `merge`, `json` (a list of operations), `strategic` (built-in kinds), `apply`."""
-        info = await self._info("patch", kind, name, namespace, subresource)
-        query = _write_query(field_manager, dry_run)
-        if force is not None:
-            query.append(("force", "true" if force else "false"))
-        return await self._write(info, "PATCH", query, encode(patch), _PATCH_TYPES[type])
+        info = await self._session.request_info("patch", kind, name, namespace, subresource)
+        query = request_query.write_query(field_manager, dry_run=dry_run, force=force)
+        return await self._session.write_object(
+            info, "PATCH", query, encode(patch), request_query.PATCH_CONTENT_TYPES[type]
+        )
 
     async def apply(
         self,
@@ -355,76 +355,19 @@ class Client(Session):
         wanted, key = (kind.gvk, kind.key) if isinstance(kind, Object) else (kind, name)
         if key is None:
             raise ValueError("delete needs the name of the object; delete_collection takes many")
-        info = await self._info("delete", wanted, key, namespace)
-        options: dict[str, Any] = {"apiVersion": "v1", "kind": "DeleteOptions"}
-        if propagation:
-            options["propagationPolicy"] = propagation
-        if uid:
-            options["preconditions"] = {"uid": uid}
-        answer = await self._change(info, "DELETE", body=encode(options))
-        status = decode_status(answer.body)
-        if status is not None:
-            gone = str((status.details or {}).get("uid", ""))
-        else:
-            remaining = _object(info.resource, answer)
-            # Some kinds (Services, ServiceAccounts …) answer with the object although it is gone: it carries no
-            # deletion then, for that is only marked on what has to wait.
-            if remaining.deletion_timestamp is not None:
-                for listener in self._write_listeners:
-                    listener.written(info.resource, remaining)
-                return remaining
-            gone = remaining.uid
-        for listener in self._write_listeners:
-            listener.deleted(info.resource, ObjectKey(info.namespace or "", info.name or ""), gone)
-        return None
+        info = await self._session.request_info("delete", wanted, key, namespace)
+        return await self._session.delete_object(info, request_query.delete_options(propagation, uid))
 
     async def delete_collection(
         self, kind: Kind, *, namespace: str | None = None, labels: Labels = None, fields: str | None = None
     ) -> None:
         """Delete everything that the selectors match in one namespace, or everywhere for cluster-scoped kinds."""
-        info = await self._info("deletecollection", kind, None, namespace)
-        await self._change(info, "DELETE", query=_selectors(labels, fields))
+        info = await self._session.request_info("deletecollection", kind, None, namespace)
+        await self._session.send_write(info, "DELETE", query=request_query.selector_query(labels, fields))
 
-    async def _write(
-        self, info: RequestInfo, method: str, query: Query, body: bytes, content_type: str = "application/json"
-    ) -> Object:
-        answer = await self._change(info, method, query=query, body=body, content_type=content_type)
-        written = _object(info.resource, answer)
-        if info.subresource in (None, "status") and ("dryRun", "All") not in query:
-            for listener in self._write_listeners:
-                listener.written(info.resource, written)
-        return written
-
-
-def _object(resource: Resource, response: Response) -> Object:
-    entry, gvk = decode_object(response.body)
-    return Object(entry.metadata, entry.raw, gvk if gvk.kind else resource.gvk)
+    def __repr__(self) -> str:
+        return f"<Client over {self._session.transport!r}>"
 
 
 def _as_object(obj: Object | Mapping[str, Any]) -> Object:
     return obj if isinstance(obj, Object) else Object.from_dict(obj)
-
-
-def _selectors(labels: Labels, fields: str | None) -> list[tuple[str, str]]:
-    chosen = str(LabelSelector.parse(labels))
-    query = [("labelSelector", chosen)] if chosen else []
-    return query + ([("fieldSelector", fields)] if fields else [])
-
-
-def _named(fields: str | None) -> str | None:
-    """Return the one name a field selector asks for: RBAC's `resourceNames` may then allow the list."""
-    prefix = "metadata.name="
-    return fields.removeprefix(prefix) if fields and fields.startswith(prefix) and "," not in fields else None
-
-
-def _write_query(field_manager: str, dry_run: bool) -> list[tuple[str, str]]:
-    return [("fieldManager", field_manager)] + ([("dryRun", "All")] if dry_run else [])
-
-
-async def _refusal(info: RequestInfo, stream: Stream) -> ScopedCacheError | None:
-    """Return the error a stream stands for that is no watch, None where it is one."""
-    if stream.status != 200:
-        return error_of(info, stream.status, stream.content_type, stream.headers, await stream.read())
-    if not stream.content_type.endswith("json"):
-        return not_json(info, stream.content_type, await stream.read())
-    return None

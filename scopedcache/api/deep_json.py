@@ -9,21 +9,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Final
 
 import msgspec
 
-_TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[][{},:]', re.DOTALL)
+_TOKEN: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[][{},:]', re.DOTALL)
 _OPEN, _CLOSE = frozenset(b"[{"), frozenset(b"]}")
 
 
 def members(body: bytes) -> dict[str, bytes]:
     """Return the members of a JSON object, their values as they are written."""
-    found: dict[str, bytes] = {}
+    values: dict[str, bytes] = {}
     for part in _parts(body):
         name = _TOKEN.match(part)
         if name is not None:
-            found[msgspec.json.decode(name.group())] = part[part.index(b":", name.end()) + 1 :].strip()
-    return found
+            values[msgspec.json.decode(name.group())] = part[part.index(b":", name.end()) + 1 :].strip()
+    return values
 
 
 def elements(body: bytes) -> list[bytes]:

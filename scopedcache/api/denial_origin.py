@@ -2,11 +2,67 @@
 
 from __future__ import annotations
 
-from ..errors import ForbiddenError
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from ..errors import ForbiddenError, Refuser, ScopedCacheError
+from .codec import Status, decode_status
+from .permission import Permission
+from .request_info import RequestInfo
+
+# Asks whether we have a permission (a SelfSubjectAccessReview).
+Review = Callable[[Permission], Awaitable[bool]]
+
+# No admission plugin sees these.
+READ_VERBS: Final = frozenset({"get", "list", "watch"})
+_IMPERSONATED: Final = frozenset({"users", "groups", "serviceaccounts", "userextras", "uids"})
+
+
+def status_of_api_server(content_type: str, body: bytes) -> Status | None:
+    """Return the Status in an answer; None where it does not speak for the API server (a proxy's page)."""
+    return decode_status(body) if content_type.endswith("json") else None
+
+
+def origin_at_a_glance(info: RequestInfo) -> Refuser:
+    """Return who refused a request, as far as its verb alone tells."""
+    return "authorizer" if info.verb in READ_VERBS else "unknown"
+
+
+async def ask_origin(info: RequestInfo, review: Review, *, apply: bool = False) -> Refuser:
+    """Find out who refused a write: quota, PodSecurity and webhooks answer 403 as the authoriser does.
+
+    Waits for as many reviews as there are permissions in question; `unknown` where one of them gets no answer.
+    """
+    try:
+        for permission in permissions_in_question(info, apply=apply):
+            if not await review(permission):
+                return "authorizer"
+    except ScopedCacheError:
+        return "unknown"
+    return "admission"
+
+
+def permissions_in_question(info: RequestInfo, *, apply: bool = False) -> tuple[Permission, ...]:
+    """Return the permissions a write needs: where all are held, it was not the authoriser who refused it.
+
+    An apply may also need to create, and the authoriser sees no name in a create: the name stands in the body.
+    """
+    gvr = info.resource.gvr
+    return tuple(
+        Permission(
+            verb,
+            gvr.group,
+            gvr.resource,
+            info.namespace,
+            info.subresource,
+            None if verb == "create" and not info.subresource else info.name,
+        )
+        for verb in (info.verb, *(("create",) if apply else ()))
+    )
 
 
 def is_impersonation(error: ForbiddenError) -> bool:
     """Tell whether a 403 is about whom we may impersonate, not about the resource asked for (semantics 1.3)."""
     kind = error.details.get("kind")
     plural = error.resource.partition("/")[0].partition(".")[0]
-    return kind in ("users", "groups", "serviceaccounts", "userextras", "uids") and kind != plural
+    return kind in _IMPERSONATED and kind != plural

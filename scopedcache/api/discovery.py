@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import attrs
 import cachetools
@@ -19,11 +19,11 @@ from ..errors import ForbiddenError, NotFoundError, ProtocolError, UnknownKindEr
 from ..kinds import GVK, GVR, Kind, Resource
 
 # New versions of a group appear rarely; kubectl keeps its discovery for six hours, client-go's mapper until a miss.
-TTL_SECONDS = 600.0
-RETRY_SECONDS = 2.0
+TTL_SECONDS: Final = 600.0
+RETRY_SECONDS: Final = 2.0
 # Pauses after which a refused document is asked for again: a server that has just started refuses everybody for about
 # a second (semantics §7), and there is no right on a kind behind this that could be awaited.
-REFUSED_PAUSES_SECONDS = (1.0, 2.0)
+REFUSED_PAUSES_SECONDS: Final = (1.0, 2.0)
 
 # Fetches a discovery document by path; raises NotFoundError where there is none.
 Fetch = Callable[[str], Awaitable[bytes]]
@@ -109,10 +109,10 @@ class Discovery:
 
     async def _resolve(self, kind: Kind) -> Resource:
         try:
-            for group, version, name in _readings(kind):
-                found = await self._search(group, version, name)
-                if found is not None:
-                    return found
+            for group, version, name in _interpretations(kind):
+                resource = await self._search(group, version, name)
+                if resource is not None:
+                    return resource
         except ForbiddenError as error:
             raise UnknownKindError(
                 f"cannot find out whether the API server serves {kind}: {error}; "
@@ -126,9 +126,9 @@ class Discovery:
     async def _search(self, group: str, version: str, name: str) -> Resource | None:
         for again in (False, True):
             for candidate in [version] if version else await self._versions(group, again):
-                found = await self._served(group, candidate, name, again)
-                if found is not None:
-                    return found
+                resource = await self._search_version(group, candidate, name, again)
+                if resource is not None:
+                    return resource
         return None
 
     async def _versions(self, group: str, again: bool) -> list[str]:
@@ -137,17 +137,17 @@ class Discovery:
         body = await self._document(f"/apis/{group}", again)
         if body is None:
             return []
-        found = _read(body, _group)
-        preferred = [found.preferred_version.version] if found.preferred_version else []
-        return preferred + [v.version for v in found.versions if v.version not in preferred]
+        api_group = _read(body, _group)
+        preferred = [api_group.preferred_version.version] if api_group.preferred_version else []
+        return preferred + [v.version for v in api_group.versions if v.version not in preferred]
 
-    async def _served(self, group: str, version: str, name: str, again: bool) -> Resource | None:
+    async def _search_version(self, group: str, version: str, name: str, again: bool) -> Resource | None:
         body = await self._document(f"/apis/{group}/{version}" if group else f"/api/{version}", again)
         if body is None:
             return None
         served = _read(body, _resource_list).resources or []
-        found = _find(served, name)
-        return _resource(group, version, found, served) if found is not None else None
+        entry = _find(served, name)
+        return _resource(group, version, entry, served) if entry is not None else None
 
     async def _document(self, path: str, again: bool) -> bytes | None:
         """Return a document, None where there is none.
@@ -163,7 +163,7 @@ class Discovery:
         flight = self._flights.get(path)
         if flight is None:
             flight = self._flights[path] = asyncio.ensure_future(self._fetch_now(path))
-            flight.add_done_callback(lambda done: self._landed(path, done))
+            flight.add_done_callback(lambda done: self._forget_flight(path, done))
         return await asyncio.shield(flight)
 
     async def _fetch_now(self, path: str) -> _Answer:
@@ -184,14 +184,14 @@ class Discovery:
         answer = self._answers[path] = _Answer(body, self._timer())
         return answer
 
-    def _landed(self, path: str, done: asyncio.Task[Any]) -> None:
+    def _forget_flight(self, path: str, done: asyncio.Task[Any]) -> None:
         self._flights.pop(path, None)
         if not done.cancelled():
             done.exception()  # each waiter has it; nobody may be left to hear it
 
 
-def _readings(kind: Kind) -> Iterable[tuple[str, str, str]]:
-    """Yield (group, version, name) for every way a kind can be read, likeliest first."""
+def _interpretations(kind: Kind) -> Iterable[tuple[str, str, str]]:
+    """Yield (group, version, name) for every way a kind can be understood, likeliest first."""
     match kind:
         case GVK():
             yield kind.group, kind.version, kind.kind
@@ -225,12 +225,12 @@ def _find(served: list[_APIResource], name: str) -> _APIResource | None:
     )
 
 
-def _resource(group: str, version: str, found: _APIResource, served: list[_APIResource]) -> Resource:
-    prefix = f"{found.name}/"
+def _resource(group: str, version: str, entry: _APIResource, served: list[_APIResource]) -> Resource:
+    prefix = f"{entry.name}/"
     return Resource(
-        gvr=GVR(group, version, found.name),
-        gvk=GVK(group, version, found.kind),
-        namespaced=found.namespaced,
-        verbs=frozenset(found.verbs or ()),
+        gvr=GVR(group, version, entry.name),
+        gvk=GVK(group, version, entry.kind),
+        namespaced=entry.namespaced,
+        verbs=frozenset(entry.verbs or ()),
         subresources=frozenset(e.name.removeprefix(prefix) for e in served if e.name.startswith(prefix)),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Final, Protocol
 from urllib.parse import quote
 
 import attrs
@@ -11,7 +11,7 @@ from ..errors import ScopedCacheError
 from ..kinds import Resource
 
 # What may stand in a segment of a path as it is (RFC 3986, pchar): names of RBAC objects hold colons.
-_SAFE = "!$&'()*+,;=:@"
+_SAFE: Final = "!$&'()*+,;=:@"
 
 
 @attrs.frozen

@@ -1,24 +1,30 @@
-"""A request and its answer: sends calls over a Transport, tells who listens, and finds out who refused a write."""
+"""A request and its answer: sends requests over a Transport, and tells who listens how they ended and what was written.
+
+A client *has* one session; everything that goes to the server goes through it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Protocol, Self
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final, Protocol
 
 import msgspec
 
-from ..errors import ForbiddenError, ProtocolError, Refuser, ScopedCacheError, TransportError
+from ..errors import ForbiddenError, ProtocolError, ScopedCacheError, TransportError
 from ..kinds import GVK, GVR, Kind, ObjectKey, Resource
 from ..objects import Object
 from . import access_reviews
+from .codec import decode_object, decode_status
+from .denial_origin import ask_origin, origin_at_a_glance
 from .discovery import Discovery
 from .permission import Permission
 from .request_info import Observer, RequestInfo
-from .status_errors import error_of
-from .transport import REQUEST_TIMEOUT_SECONDS, Query, Response, Transport
+from .request_query import APPLY, JSON
+from .status_errors import error_from_answer, error_not_json
+from .transport import REQUEST_TIMEOUT_SECONDS, Query, Response, Stream, Transport
 
-APPLY = "application/apply-patch+yaml"
-_NAMED_VERBS = ("get", "update", "patch", "delete")
+_NAMED_VERBS: Final = frozenset({"get", "update", "patch", "delete"})
 
 
 class WriteListener(Protocol):
@@ -32,24 +38,20 @@ class WriteListener(Protocol):
 
 
 class Session:
-    """What every request of a client goes through; used with `async with`."""
+    """What every request of a client goes through: discovery, the transport, and those who listen."""
 
     def __init__(self, transport: Transport) -> None:
         self.transport = transport
-        self.discovery = Discovery(self._document)
+        self.discovery = Discovery(self.fetch_document)
         self._observers: list[Observer] = []
         self._write_listeners: list[WriteListener] = []
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
 
     async def close(self) -> None:
         """Close all connections."""
         self.discovery.end()
         await self.transport.close()
+
+    # -- who listens ---------------------------------------------------------------------------------------------
 
     def add_observer(self, observer: Observer) -> None:
         """Let `observer` hear how every request ends."""
@@ -65,31 +67,9 @@ class Session:
     def remove_write_listener(self, listener: WriteListener) -> None:
         self._write_listeners.remove(listener)
 
-    async def version(self) -> str:
-        """Return the server's version, e.g. `v1.36.2`: a cheap way to find out whether it is there and knows us."""
-        body = await self._document("/version")
-        try:
-            return str(msgspec.json.decode(body, type=dict[str, Any]).get("gitVersion", ""))
-        except msgspec.DecodeError as error:
-            raise ProtocolError(f"the answer is not a version: {error}") from error
+    # -- requests ------------------------------------------------------------------------------------------------
 
-    # -- rights --------------------------------------------------------------------------------------------------
-
-    async def review_access(self, permission: Permission) -> bool:
-        """Ask whether we have one right (SelfSubjectAccessReview)."""
-        info = RequestInfo("create", _REVIEWS["selfsubjectaccessreviews"])
-        return access_reviews.allowed(
-            (await self._send(info, "POST", body=access_reviews.access_review(permission))).body
-        )
-
-    async def review_rules(self, namespace: str) -> access_reviews.Rules:
-        """Ask for all rules that hold for us in a namespace (SelfSubjectRulesReview)."""
-        info = RequestInfo("create", _REVIEWS["selfsubjectrulesreviews"])
-        return access_reviews.rules((await self._send(info, "POST", body=access_reviews.rules_review(namespace))).body)
-
-    # -- the way there and back ----------------------------------------------------------------------------------
-
-    async def _info(
+    async def request_info(
         self,
         verb: str,
         kind: Kind,
@@ -97,6 +77,12 @@ class Session:
         namespace: str | None,
         subresource: str | None = None,
     ) -> RequestInfo:
+        """Return what a request asks for; waits for discovery where the kind is not remembered.
+
+        Raises:
+            UnknownKindError: the server does not serve it.
+            ValueError: a name or a namespace is missing.
+        """
         resource = self.discovery.known(kind) or await self.discovery.resolve(kind)
         if isinstance(name, tuple):
             namespace, name = name.namespace or namespace, name.name
@@ -109,97 +95,168 @@ class Session:
             raise ValueError(f"{verb} {resource} needs a namespace: it is a namespaced kind")
         return RequestInfo(verb, resource, namespace or None, name or None, subresource)
 
-    async def _change(
+    async def send(
         self,
         info: RequestInfo,
         method: str,
         *,
         query: Query = (),
         body: bytes | None = None,
-        content_type: str = "application/json",
-    ) -> Response:
-        """Send a write. Where it is refused, find out by whom: quota, PodSecurity and webhooks answer 403 as well."""
-        try:
-            return await self._send(info, method, query=query, body=body, content_type=content_type)
-        except ForbiddenError as error:
-            verbs = [info.verb, "create"] if content_type == APPLY else [info.verb]
-            error.by = await self._refuser(info, verbs)
-            raise
-
-    async def _refuser(self, info: RequestInfo, verbs: Sequence[str]) -> Refuser:
-        """Return `authorizer` where one of these verbs is denied; an apply may also need to create."""
-        gvr = info.resource.gvr
-        try:
-            for verb in verbs:
-                # The authoriser sees no name in a create: the name stands in the body.
-                name = None if verb == "create" and not info.subresource else info.name
-                permission = Permission(verb, gvr.group, gvr.resource, info.namespace, info.subresource, name)
-                if not await self.review_access(permission):
-                    return "authorizer"
-        except ScopedCacheError:
-            return "unknown"
-        return "admission"
-
-    async def _send(
-        self,
-        info: RequestInfo,
-        method: str,
-        *,
-        query: Query = (),
-        body: bytes | None = None,
-        content_type: str = "application/json",
-        accept: str = "application/json",
+        content_type: str = JSON,
+        accept: str = JSON,
         timeout: float = REQUEST_TIMEOUT_SECONDS,
     ) -> Response:
+        """Send a request, and return its answer if it is a success in JSON."""
         try:
             response = await self.transport.request(
                 method, info.path, query, body=body, content_type=content_type, accept=accept, timeout=timeout
             )
         except TransportError as error:
-            self._observed(info, error)
+            self._tell(info, error)
             raise
         if response.status >= 300:
-            headers = response.headers
-            raise self._refused(info, error_of(info, response.status, response.content_type, headers, response.body))
+            headers, kind = response.headers, response.content_type
+            raise self._refused(info, error_from_answer(info, response.status, kind, headers, response.body))
         if not response.content_type.endswith("json"):
-            raise self._refused(info, not_json(info, response.content_type, response.body))
-        self._observed(info, None)
+            raise self._refused(info, error_not_json(info, response.content_type, response.body))
+        self._tell(info, None)
         return response
 
-    async def _document(self, path: str) -> bytes:
-        """Fetch a discovery document."""
+    async def send_write(
+        self,
+        info: RequestInfo,
+        method: str,
+        *,
+        query: Query = (),
+        body: bytes | None = None,
+        content_type: str = JSON,
+    ) -> Response:
+        """Send a write. Where it is refused, the error says by whom."""
+        try:
+            return await self.send(info, method, query=query, body=body, content_type=content_type)
+        except ForbiddenError as error:
+            error.by = await ask_origin(info, self.review_access, apply=content_type == APPLY)
+            raise
+
+    async def write_object(
+        self, info: RequestInfo, method: str, query: Query, body: bytes, content_type: str = JSON
+    ) -> Object:
+        """Send a write whose answer is the object, and show that to the listeners."""
+        written = object_from(
+            info.resource, await self.send_write(info, method, query=query, body=body, content_type=content_type)
+        )
+        if info.subresource in (None, "status") and ("dryRun", "All") not in query:
+            for listener in self._write_listeners:
+                listener.written(info.resource, written)
+        return written
+
+    async def delete_object(self, info: RequestInfo, options: bytes) -> Object | None:
+        """Send a deletion; return the object where something holds it, None where it is gone."""
+        answer = await self.send_write(info, "DELETE", body=options)
+        status = decode_status(answer.body)
+        if status is not None:
+            uid = str((status.details or {}).get("uid", ""))
+        else:
+            remaining = object_from(info.resource, answer)
+            # Some kinds (Services, ServiceAccounts …) answer with the object although it is gone: it carries no
+            # deletion then, for that is only marked on what has to wait.
+            if remaining.deletion_timestamp is not None:
+                for listener in self._write_listeners:
+                    listener.written(info.resource, remaining)
+                return remaining
+            uid = remaining.uid
+        for listener in self._write_listeners:
+            listener.deleted(info.resource, ObjectKey(info.namespace or "", info.name or ""), uid)
+        return None
+
+    @asynccontextmanager
+    async def open_stream(
+        self, info: RequestInfo, query: Query, *, accept: str, idle_timeout: float
+    ) -> AsyncIterator[Stream]:
+        """Open a watch and hand out its byte stream; one that is silent for `idle_timeout` seconds is cut."""
+        try:
+            opened = self.transport.stream(info.path, query, accept=accept, idle_timeout=idle_timeout)
+            stream = await opened.__aenter__()
+        except TransportError as error:
+            self._tell(info, error)
+            raise
+        try:
+            refusal = await _refusal(info, stream)
+            if refusal is not None:
+                raise refusal if isinstance(refusal, TransportError) else self._refused(info, refusal)
+            self._tell(info, None)
+            yield stream
+        except TransportError as error:
+            # Cut in the middle: the server may be restarting. One that we cut for its silence says no such thing, and a
+            # quiet kind whose bookmarks are late would otherwise keep the longer hold-off in force.
+            if not isinstance(error.__cause__, TimeoutError):
+                self._tell(info, error)
+            raise
+        finally:
+            await opened.__aexit__(None, None, None)
+
+    # -- what is not about objects -------------------------------------------------------------------------------
+
+    async def fetch_document(self, path: str) -> bytes:
+        """Fetch a document by its path (discovery, `/version`)."""
         info = RequestInfo("get", _DISCOVERY, name=path)
         response = await self.transport.request("GET", path)
         if response.status != 200:
-            raise error_of(info, response.status, response.content_type, response.headers, response.body)
+            raise error_from_answer(info, response.status, response.content_type, response.headers, response.body)
         if not response.content_type.endswith("json"):
-            raise not_json(info, response.content_type, response.body)
+            raise error_not_json(info, response.content_type, response.body)
         return response.body
 
+    async def version(self) -> str:
+        """Return the server's version, e.g. `v1.36.2`: a cheap way to find out whether it is there and knows us."""
+        body = await self.fetch_document("/version")
+        try:
+            return str(msgspec.json.decode(body, type=dict[str, Any]).get("gitVersion", ""))
+        except msgspec.DecodeError as error:
+            raise ProtocolError(f"the answer is not a version: {error}") from error
+
+    async def review_access(self, permission: Permission) -> bool:
+        """Ask whether we have one permission (SelfSubjectAccessReview)."""
+        info = RequestInfo("create", _ACCESS_REVIEWS)
+        response = await self.send(info, "POST", body=access_reviews.access_review_body(permission))
+        return access_reviews.read_access_review(response.body)
+
+    async def review_rules(self, namespace: str) -> access_reviews.Rules:
+        """Ask for all rules that hold for us in a namespace (SelfSubjectRulesReview)."""
+        info = RequestInfo("create", _RULES_REVIEWS)
+        response = await self.send(info, "POST", body=access_reviews.rules_review_body(namespace))
+        return access_reviews.read_rules_review(response.body)
+
     def _refused(self, info: RequestInfo, error: ScopedCacheError) -> ScopedCacheError:
-        if isinstance(error, ForbiddenError) and info.verb in ("get", "list", "watch"):
-            error.by = "authorizer"  # no admission plugin sees reads
-        self._observed(info, error)
+        if isinstance(error, ForbiddenError):
+            error.by = origin_at_a_glance(info)
+        self._tell(info, error)
         return error
 
-    def _observed(self, info: RequestInfo, error: ScopedCacheError | None) -> None:
+    def _tell(self, info: RequestInfo, error: ScopedCacheError | None) -> None:
         for observer in self._observers:
             observer.observed(info, error)
 
 
-def not_json(info: RequestInfo, content_type: str, body: bytes) -> ScopedCacheError:
-    words = body[:120].decode(errors="replace").strip()
-    return ProtocolError(
-        f"{info.verb} {info.subject}: the answer is {content_type}, not JSON ({words!r}); is the server address right?"
-    )
+def object_from(resource: Resource, response: Response) -> Object:
+    """Return the object in an answer."""
+    entry, gvk = decode_object(response.body)
+    return Object(entry.metadata, entry.raw, gvk if gvk.kind else resource.gvk)
+
+
+async def _refusal(info: RequestInfo, stream: Stream) -> ScopedCacheError | None:
+    """Return the error a stream stands for that is no watch, None where it is one."""
+    if stream.status != 200:
+        return error_from_answer(info, stream.status, stream.content_type, stream.headers, await stream.read())
+    if not stream.content_type.endswith("json"):
+        return error_not_json(info, stream.content_type, await stream.read())
+    return None
 
 
 def _builtin(group: str, resource: str, kind: str) -> Resource:
     return Resource(GVR(group, "v1", resource), GVK(group, "v1", kind), namespaced=False)
 
 
-_DISCOVERY = _builtin("", "discovery", "APIResourceList")
-_REVIEWS = {
-    "selfsubjectaccessreviews": _builtin("authorization.k8s.io", "selfsubjectaccessreviews", "SelfSubjectAccessReview"),
-    "selfsubjectrulesreviews": _builtin("authorization.k8s.io", "selfsubjectrulesreviews", "SelfSubjectRulesReview"),
-}
+_DISCOVERY: Final = _builtin("", "discovery", "APIResourceList")
+_ACCESS_REVIEWS: Final = _builtin("authorization.k8s.io", "selfsubjectaccessreviews", "SelfSubjectAccessReview")
+_RULES_REVIEWS: Final = _builtin("authorization.k8s.io", "selfsubjectrulesreviews", "SelfSubjectRulesReview")

@@ -1,6 +1,6 @@
 """The seam between the client and a way to the API server: bytes, and nothing about what they mean.
 
-`api/http.py` is the way over the network; the testing kit has one in process.
+`api/http_transport.py` is the way over the network; the testing kit has one in process.
 Every failure to get an answer is a `TransportError`; any answer at all is handed on.
 """
 
@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from typing import Final, Protocol
 
 import attrs
 
 Query = Sequence[tuple[str, str]]
 
-REQUEST_TIMEOUT_SECONDS = 30.0
+REQUEST_TIMEOUT_SECONDS: Final = 30.0
+# Bookmarks come about once a minute: a watch silent for longer than this is dead (design §2, informer).
+IDLE_TIMEOUT_SECONDS: Final = 75.0
 
 
 @attrs.frozen

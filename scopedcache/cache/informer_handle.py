@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from ..api.client import Labels
 from ..errors import ScopeClosedError, ScopedCacheError
 from ..informer import EventHandler, Informer
 from ..kinds import Resource
 from ..needs import Need
 from ..objects import Object
+from ..selectors import Labels
 from ..supervisor import Supervisor
 from .lister import Name
 from .owner import Obstacle

@@ -7,12 +7,11 @@ from typing import Any, Protocol, TypeVar, overload
 
 import attrs
 
-from ..api.client import Labels
 from ..errors import NotSyncedError, NotWatchedError
 from ..informer import Informer
 from ..kinds import Kind, ObjectKey, Resource
 from ..objects import Object
-from ..selectors import LabelSelector
+from ..selectors import Labels, LabelSelector
 
 T = TypeVar("T")
 # A key, or the bare name of an object in the lister's own namespace.

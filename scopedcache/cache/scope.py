@@ -14,7 +14,7 @@ import attrs
 from ..access.verdict import DENYING, Verdict, VerdictState
 from ..api.permission import Permission
 from ..errors import NotSyncedError, ScopeClosedError, UnknownKindError, where
-from ..informer.store import Delta
+from ..informer.delta import Delta
 from ..kinds import Kind, ObjectKey, Resource
 from ..needs import Need
 from .bound_need import BoundNeed

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from ..informer import Informer
-from ..informer.store import Delta
+from ..informer.delta import Delta
 from ..kinds import GVK, Kind, ObjectKey, Resource
 from ..objects import Object
 from .bound_need import BoundNeed

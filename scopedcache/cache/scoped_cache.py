@@ -19,7 +19,7 @@ from typing import Any, Final
 from ..access import Monitor
 from ..access.detection_bound import PERIOD_SECONDS, period_for
 from ..access.review_budget import REVIEWS_PER_SECOND
-from ..api.client import Client, Labels
+from ..api.client import Client
 from ..api.codec import Transform
 from ..api.permission import permission_of
 from ..clock import loop_time
@@ -29,7 +29,7 @@ from ..kinds import Kind, Resource
 from ..metrics import BACKGROUND_TASKS, CACHED_OBJECTS, EVENT_HANDLERS, NULL, OPEN_WATCHES, Instrumentation
 from ..needs import Need
 from ..objects import Object
-from ..selectors import LabelSelector
+from ..selectors import Labels, LabelSelector
 from ..supervisor import Supervisor
 from .cluster_cache import ClusterCache
 from .file_descriptors import raise_descriptor_limit

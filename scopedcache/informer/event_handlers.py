@@ -6,19 +6,19 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final
 
 import attrs
 
 from ..kinds import GVK
 from ..objects import Entry, Object
-from .missed_deletes import Key
-from .store import Delta
+from .delta import Delta, Key
+from .indexed_store import ChangeHandler
 
 logger = logging.getLogger("scopedcache.informer")
 
 # A handler holds the loop; past this many seconds it is reported.
-SLOW_SECONDS = 0.010
+SLOW_SECONDS: Final = 0.010
 
 
 @attrs.frozen
@@ -40,30 +40,31 @@ class EventHandler:
     coalesce: bool = attrs.field(default=False, kw_only=True)
 
 
-class Registered(Protocol):
-    """A handler as the informer holds it."""
-
-    def handle(self, delta: Delta, initial: bool) -> None: ...
-    def close(self) -> None: ...
-
-
 class DirectHandler:
     """Calls an EventHandler for each delta."""
 
-    def __init__(self, handler: EventHandler, gvk: GVK, *, partial: bool = False) -> None:
+    def __init__(
+        self,
+        handler: EventHandler,
+        gvk: GVK,
+        *,
+        partial: bool = False,
+        timer: Callable[[], float] = time.perf_counter,
+    ) -> None:
         self._handler = handler
         self._gvk = gvk
         self._partial = partial
+        self._timer = timer
 
     def handle(self, delta: Delta, initial: bool) -> None:
-        started = time.perf_counter()
+        started = self._timer()
         try:
             self._call(delta, initial)
         except Exception as error:
             logger.error(
                 "handler.failed", extra={"kind": self._gvk.kind, "handler": repr(self._handler)}, exc_info=error
             )
-        took = time.perf_counter() - started
+        took = self._timer() - started
         if took > SLOW_SECONDS:
             logger.warning("handler.slow", extra={"kind": self._gvk.kind, "seconds": round(took, 4)})
 
@@ -74,9 +75,9 @@ class DirectHandler:
                 handler.on_add(self._object(new), initial)
         elif new is None:
             if handler.on_delete is not None:
-                handler.on_delete(self._object(delta.final or old), delta.unknown)
+                handler.on_delete(self._object(delta.final or old), delta.final_state_unknown)
         elif old.metadata.uid != new.metadata.uid:
-            self._call(Delta(old, None, unknown=True), initial)
+            self._call(Delta(old, None, final_state_unknown=True), initial)
             self._call(Delta(None, new), initial)
         elif handler.on_update is not None:
             handler.on_update(self._object(old), self._object(new))
@@ -109,6 +110,10 @@ class CoalescingHandler:
             self._pending[key] = (delta, initial)
             self._wake.set()
 
+    def __len__(self) -> int:
+        """Return how many objects wait for a call."""
+        return len(self._pending)
+
     async def _run(self) -> None:
         while True:
             await self._wake.wait()
@@ -124,7 +129,7 @@ class CoalescingHandler:
         self._task.cancel()
 
 
-def registered(handler: EventHandler, gvk: GVK, *, partial: bool) -> Registered:
-    """Return a handler in the form the informer calls."""
+def change_handler(handler: EventHandler, gvk: GVK, *, partial: bool) -> ChangeHandler:
+    """Return a handler in the form that is called for each change."""
     direct = DirectHandler(handler, gvk, partial=partial)
     return CoalescingHandler(direct) if handler.coalesce else direct

@@ -1,51 +1,66 @@
 """What an informer holds: a store, its indexes, its routes and its handlers, changed together and read from memory.
 
-Plain and synchronous. A change goes through store, indexes, routes and handlers between two awaits of whoever applies
-it, so that a reader never sees half of it.
+Plain and synchronous. A change goes through store, indexes, routes and handlers in one call, so that a reader never
+sees half of it. Whether reads are answered is the informer's to say: `allow_reads`, `refuse_reads`, `close`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from typing import Protocol
 
-from ..api.client import Labels
+from ..api.codec import Transform, apply_transform
 from ..errors import NotSyncedError, where
 from ..kinds import Resource
 from ..objects import Entry, Object
-from ..selectors import LabelSelector
-from .event_handlers import EventHandler, Registered, registered
+from ..selectors import Labels, LabelSelector
+from .delta import Delta, Key
 from .indexer import Indexer, IndexFunc
 from .missed_deletes import PurgedKeys
 from .owner_router import OwnerRouter
 from .ownership_chain import Owner, OwnershipChain
-from .store import Delta, Store
+from .store import Store
 
 Objects = list[Object]
 
 
+class ChangeHandler(Protocol):
+    """Who hears of every change, directly: it raises nothing and does not wait."""
+
+    def handle(self, delta: Delta, initial: bool) -> None: ...
+    def close(self) -> None: ...
+
+
 class IndexedStore:
-    """The objects of one kind in one place, and who is told of changes."""
+    """The objects of one kind in one place, and who is told of changes.
+
+    Attributes:
+        closed: whether it was closed; whoever feeds it looks after each change, for a handler may have done it.
+    """
 
     def __init__(
         self,
         resource: Resource,
         *,
         namespace: str | None,
-        partial: bool,
-        chain: OwnershipChain | None,
-        purged_keys: PurgedKeys | None,
+        partial: bool = False,
+        transform: Transform | None = None,
+        chain: OwnershipChain | None = None,
+        purged_keys: PurgedKeys | None = None,
     ) -> None:
         self.resource = resource
         self.namespace = namespace
+        self.partial = partial or transform is not None
         self.router = OwnerRouter(resource.gvk, chain)
-        self.partial = partial
+        self._transform = transform
         self._store = Store(purged_keys)
         self._indexer = Indexer(resource.gvk)
-        self._handlers: list[Registered] = []
+        self._indexes_torn = False  # a change stopped half way through them
+        self._handlers: list[ChangeHandler] = []
         self._readable = False
-        self._closed: Exception | None = None
-        self._fault: Exception | None = None  # our own side failed: reads raise it until the next complete list
+        self._refusal: Exception | None = None  # why reads are refused, where it is not that there was no list yet
+        self.closed = False
 
     def __len__(self) -> int:
         return len(self._store)
@@ -56,15 +71,15 @@ class IndexedStore:
         """Raise unless reads may be answered."""
         if self._readable:
             return
-        self._check_open()
-        if self._fault is not None:
-            raise self._fault.with_traceback(None)
+        if self._refusal is not None:
+            # Raised again and again: without this, each time would add to its traceback, which keeps frames alive.
+            raise self._refusal.with_traceback(None)
         raise NotSyncedError(f"{self.resource} {where(self.namespace)}: the first list is not complete yet")
 
-    def _check_open(self) -> None:
-        if self._closed is not None:
-            # Raised again and again: without this, each time would add to its traceback, which keeps frames alive.
-            raise self._closed.with_traceback(None)
+    def check_open(self) -> None:
+        """Raise what it was closed for."""
+        if self.closed:
+            self.check()
 
     def get(self, key: tuple[str, str]) -> Object | None:
         """Return a private Object, None where it is not there. Never waits.
@@ -98,8 +113,7 @@ class IndexedStore:
         for uid in self.router.chained(owner):
             keys.update(dict.fromkeys(self._indexer.by_owner(uid)))
         if self.router.by_content:
-            routed = (key for key, entry in entries.items() if owner in self.router.owners_of(entry))
-            keys.update(dict.fromkeys(routed))
+            keys.update(dict.fromkeys(key for key, entry in entries.items() if owner in self.router.owners_of(entry)))
         return self._objects(entries[key] for key in keys)
 
     def by_index(self, name: str, value: str) -> Objects:
@@ -132,27 +146,46 @@ class IndexedStore:
         gvk, partial = self.resource.gvk, self.partial
         return [Object(entry.metadata, entry.raw, gvk, partial=partial) for entry in entries]
 
+    # -- whether reads are answered ------------------------------------------------------------------------------
+
+    def allow_reads(self) -> None:
+        """Answer reads from here on."""
+        self._readable, self._refusal = True, None
+
+    def refuse_reads(self, error: Exception) -> None:
+        """Let every read raise `error`, until they are allowed again."""
+        self._readable, self._refusal = False, error
+
+    def close(self, error: Exception) -> PurgedKeys:
+        """End it: no handler is called from here on, nothing is held, reads raise `error`.
+
+        Returns what was held, by key and UID.
+        """
+        self.closed = True
+        self.refuse_reads(error)
+        for handler in self._handlers:
+            handler.close()
+        self._handlers = []
+        self._indexer.clear()
+        return self._store.purge()
+
     # -- who hears of it -----------------------------------------------------------------------------------------
 
-    def add_handler(self, handler: EventHandler) -> Callable[[], None]:
-        """Call `handler` for what is held now and every change after that. Returns the way to end it (idempotent).
-
-        Raises:
-            CacheError: it is closed.
-        """
-        self._check_open()
-        entry = registered(handler, self.resource.gvk, partial=self.partial)
-        for held in list(self._store.entries.values()):
-            entry.handle(Delta(None, held), True)
+    def add_handler(self, handler: ChangeHandler) -> None:
+        """Call `handler` for what is held now and every change after that."""
+        for entry in list(self._store.entries.values()):
+            handler.handle(Delta(None, entry), True)
+        if self.closed:  # by the handler
+            handler.close()
+            return
         # A new list each time: whoever is being told of a change right now goes through the old one to its end.
-        self._handlers = [*self._handlers, entry]
+        self._handlers = [*self._handlers, handler]
 
-        def remove() -> None:
-            if entry in self._handlers:
-                self._handlers = [other for other in self._handlers if other is not entry]
-                entry.close()
-
-        return remove
+    def remove_handler(self, handler: ChangeHandler) -> None:
+        """Call a handler no more; safe to call twice."""
+        if handler in self._handlers:
+            self._handlers = [other for other in self._handlers if other is not handler]
+            handler.close()
 
     @property
     def handlers(self) -> int:
@@ -160,16 +193,66 @@ class IndexedStore:
 
     # -- changes -------------------------------------------------------------------------------------------------
 
-    def _notify(self, delta: Delta | None, initial: bool) -> None:
-        if delta is None or self._closed is not None:
+    def kept(self, entry: Entry) -> Entry:
+        """Return an entry in the form in which it is kept: the user's transform changes its bytes."""
+        return entry if self._transform is None else apply_transform(entry, self._transform)
+
+    def put(self, entry: Entry) -> None:
+        """Take an ADDED or MODIFIED entry."""
+        if self._transform is not None:
+            entry = apply_transform(entry, self._transform)
+        delta = self._store.put(entry)
+        if delta is not None:
+            self._pass_on(delta, False)
+
+    def remove(self, entry: Entry) -> None:
+        """Take a DELETED entry."""
+        if self._transform is not None:
+            entry = apply_transform(entry, self._transform)
+        delta = self._store.remove(entry)
+        if delta is not None:
+            self._pass_on(delta, False)
+
+    def put_own(self, entry: Entry, seen: str) -> None:
+        """Take the answer to our own write; `seen` is the version that the events have come to."""
+        delta = self._store.put_own(entry, seen)
+        if delta is not None:
+            self._pass_on(delta, False)
+
+    def remove_own(self, key: Key, uid: str) -> None:
+        """Take note that our own DELETE removed an object."""
+        delta = self._store.remove_own(key, uid)
+        if delta is not None:
+            self._pass_on(delta, False)
+
+    def replace(self, snapshot: Mapping[Key, Entry], version: str, seen: str) -> Iterator[None]:
+        """Bring it to a complete list taken at `version`, one change with each step, so that the caller may pause.
+
+        `seen` is the version before the list. Reads are the caller's to allow afterwards.
+        """
+        initial = not self._readable
+        self._mend_indexes()
+        for delta in self._store.replace(snapshot, version, seen):
+            self._pass_on(delta, initial)
+            yield
+        self._mend_indexes()
+
+    def _pass_on(self, delta: Delta, initial: bool) -> None:
+        if self.closed:
             return
         try:
             self._indexer.update(delta)
             self.router.route(delta, initial)
         except Exception:
             self._store.revert(delta)  # so that the list which heals it brings this change again
+            self._indexes_torn = True
             with suppress(Exception):
                 self._indexer.update(Delta(delta.new, delta.old))
             raise
         for handler in self._handlers:
             handler.handle(delta, initial)
+
+    def _mend_indexes(self) -> None:
+        if self._indexes_torn:
+            self._indexer.rebuild(self._store.entries.values())
+            self._indexes_torn = False

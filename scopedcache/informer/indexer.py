@@ -6,19 +6,18 @@ An index is made when it is first asked for, from what the store holds then, and
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Final
 
 from ..errors import NoSuchIndexError
 from ..kinds import GVK
 from ..objects import Entry, Object
 from ..selectors import LabelSelector
-from .missed_deletes import Key
-from .store import Delta
+from .delta import Delta, Key
 
 # Returns the values an object is found under: none, one or several strings.
 IndexFunc = Callable[[Object], str | Iterable[str] | None]
 # An index entry for more values than this is a mistake in the function (requirements D8).
-MAX_INDEX_VALUES = 64
+MAX_INDEX_VALUES: Final = 64
 
 _Extract = Callable[[Entry], Iterable[str]]
 
@@ -62,21 +61,21 @@ class _Index:
 class _FunctionIndex(_Index):
     """value → keys, by a user's function.
 
-    What an object was found under is remembered: the function is asked once per state of an object, and an answer that
-    changes with the weather leaves nothing behind.
+    What an object was found under is remembered, because the function may answer differently each time: it is asked
+    once for each state of an object, and what it said then is what is removed later.
     """
 
-    __slots__ = ("_found",)
+    __slots__ = ("_values_by_key",)
 
     def __init__(self, extract: _Extract) -> None:
         super().__init__(extract, None)
-        self._found: dict[Key, tuple[str, ...]] = {}
+        self._values_by_key: dict[Key, tuple[str, ...]] = {}
 
     def values_of(self, entry: Entry | None) -> tuple[str, ...]:
         return () if entry is None else tuple(dict.fromkeys(self._extract(entry)))
 
     def set(self, key: Key, values: tuple[str, ...]) -> None:
-        for value in self._found.pop(key, ()):
+        for value in self._values_by_key.pop(key, ()):
             keys = self._values[value]
             del keys[key]
             if not keys:
@@ -84,11 +83,11 @@ class _FunctionIndex(_Index):
         for value in values:
             self._values.setdefault(value, {})[key] = None
         if values:
-            self._found[key] = values
+            self._values_by_key[key] = values
 
     def clear(self) -> None:
         super().clear()
-        self._found = {}
+        self._values_by_key = {}
 
 
 class Indexer:
@@ -125,8 +124,8 @@ class Indexer:
     def _update_functions(self, subject: Entry | None, new: Entry | None) -> None:
         assert subject is not None
         key = (subject.metadata.namespace, subject.metadata.name)
-        found = [(index, index.values_of(new)) for index in self._functions.values()]
-        for index, values in found:
+        new_values = [(index, index.values_of(new)) for index in self._functions.values()]
+        for index, values in new_values:
             index.set(key, values)
 
     def rebuild(self, entries: Iterable[Entry]) -> None:
@@ -220,12 +219,14 @@ def _same_label(label: str) -> Callable[[Entry, Entry], bool]:
 
 def _by(function: IndexFunc, gvk: GVK, name: str) -> _Extract:
     def extract(entry: Entry) -> Iterable[str]:
-        values: Any = function(Object(entry.metadata, entry.raw, gvk))
-        if values is None:
+        returned: Any = function(Object(entry.metadata, entry.raw, gvk))
+        if returned is None:
             return ()
-        found = (values,) if isinstance(values, str) else tuple(values)
-        if len(found) > MAX_INDEX_VALUES or not all(isinstance(value, str) for value in found):
-            raise TypeError(f"index {name!r} returned {found!r:.80} for {gvk.kind}: at most {MAX_INDEX_VALUES} strings")
-        return found
+        values = (returned,) if isinstance(returned, str) else tuple(returned)
+        if len(values) > MAX_INDEX_VALUES or not all(isinstance(value, str) for value in values):
+            raise TypeError(
+                f"index {name!r} returned {values!r:.80} for {gvk.kind}: at most {MAX_INDEX_VALUES} strings"
+            )
+        return values
 
     return extract

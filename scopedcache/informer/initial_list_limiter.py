@@ -10,11 +10,12 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Final
 
 # Enough to fill the server's concurrency share for lists, few enough not to exhaust it.
-INITIAL_LISTS_AT_ONCE = 20
+INITIAL_LISTS_AT_ONCE: Final = 20
 # Seconds after which a list lends its slot. A guess: ten thousand objects of 5 KB take well under one.
-LEND_AFTER_SECONDS = 5.0
+LEND_AFTER_SECONDS: Final = 5.0
 
 
 class InitialListLimiter:
@@ -23,6 +24,16 @@ class InitialListLimiter:
     def __init__(self, initial_lists: int = INITIAL_LISTS_AT_ONCE) -> None:
         self._free = self._loans = initial_lists
         self._waiting: dict[str | None, deque[asyncio.Future[None]]] = {}
+
+    @property
+    def free(self) -> int:
+        """Return how many lists may begin at once now."""
+        return self._free
+
+    @property
+    def loans(self) -> int:
+        """Return how many more slots may be lent."""
+        return self._loans
 
     @asynccontextmanager
     async def take(self, namespace: str | None) -> AsyncIterator[None]:
@@ -51,12 +62,12 @@ class InitialListLimiter:
         if self._free > 0:
             self._free -= 1
             return
-        turn = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(namespace, deque()).append(turn)
+        granted = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(namespace, deque()).append(granted)
         try:
-            await turn
+            await granted
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
+            if granted.done() and not granted.cancelled():
                 self._release()  # the slot was handed to us as we left
             raise
 
@@ -64,10 +75,10 @@ class InitialListLimiter:
         while self._waiting:
             namespace = next(iter(self._waiting))
             line = self._waiting.pop(namespace)
-            turn = line.popleft()
+            granted = line.popleft()
             if line:
                 self._waiting[namespace] = line  # to the back of the round
-            if not turn.done():
-                turn.set_result(None)
+            if not granted.done():
+                granted.set_result(None)
                 return
         self._free += 1

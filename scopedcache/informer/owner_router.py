@@ -14,8 +14,8 @@ from ..kinds import GVK, ObjectKey
 from ..needs import Route
 from ..objects import Entry, Object
 from ..selectors import LabelSelector
+from .delta import Delta
 from .ownership_chain import Owner, OwnershipChain
-from .store import Delta
 
 logger = logging.getLogger("scopedcache.informer")
 
@@ -83,38 +83,38 @@ class OwnerRouter:
 
     def owners_of(self, entry: Entry) -> tuple[Owner, ...] | list[Owner]:
         """Return the owners an object belongs to."""
-        found: list[Owner] = []
+        owners: list[Owner] = []
         metadata = entry.metadata
         for reference in metadata.owner_references or ():
-            owners = self._by_uid.get(reference.uid, ())
-            if not owners and self._chain is not None:
-                owners = self._chain.find(reference.uid)
-            for owner in owners:
-                if owner not in found:
-                    found.append(owner)
+            by_reference = self._by_uid.get(reference.uid, ())
+            if not by_reference and self._chain is not None:
+                by_reference = self._chain.find(reference.uid)
+            for owner in by_reference:
+                if owner not in owners:
+                    owners.append(owner)
         if self._pairs or self._loose:
-            self._by_labels(metadata.labels or {}, found)
+            self._by_labels(metadata.labels or {}, owners)
         if self._routes:
-            self._by_route(entry, found)
-        return found
+            self._by_route(entry, owners)
+        return owners
 
-    def _by_labels(self, labels: Mapping[str, str], found: list[Owner]) -> None:
+    def _by_labels(self, labels: Mapping[str, str], owners: list[Owner]) -> None:
         for label, values in self._pairs.items():
             value = labels.get(label)
             if value is None:
                 continue
             for selector, owner in values.get(value, ()):
-                if owner not in found and (len(selector.requirements) == 1 or selector.matches(labels)):
-                    found.append(owner)
+                if owner not in owners and (len(selector.requirements) == 1 or selector.matches(labels)):
+                    owners.append(owner)
         for selector, owner in self._loose:
-            if owner not in found and selector.matches(labels):
-                found.append(owner)
+            if owner not in owners and selector.matches(labels):
+                owners.append(owner)
 
-    def _by_route(self, entry: Entry, found: list[Owner]) -> None:
+    def _by_route(self, entry: Entry, owners: list[Owner]) -> None:
         for route in self._routes:
             for owner in self._routed(route, entry):
-                if owner not in found:
-                    found.append(owner)
+                if owner not in owners:
+                    owners.append(owner)
 
     def _routed(self, route: Route, entry: Entry) -> tuple[Owner, ...]:
         """Ask a user's function. A failing one names nobody, which is said once: others use this informer too."""

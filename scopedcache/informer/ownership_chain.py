@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Protocol
+from typing import Final, Protocol
 
 from ..kinds import GVK, ObjectKey
-from .store import Delta
+from .delta import Delta
 
 # Deleted objects whose owner is remembered, because their own children may outlive them.
-GONE_REMEMBERED = 1024
+GONE_REMEMBERED: Final = 1024
 
 
 class Owner(Protocol):
@@ -60,6 +60,11 @@ class OwnershipChain:
             self._gone[uid] = None
             if len(self._gone) > GONE_REMEMBERED:
                 self.unlink(next(iter(self._gone)))
+
+    @property
+    def gone_uids(self) -> frozenset[str]:
+        """Return the UIDs of deleted objects whose owners are still remembered."""
+        return frozenset(self._gone)
 
     def drop(self, owner: Owner) -> None:
         """Forget everything that leads to an owner."""

@@ -1,6 +1,6 @@
 """What to ask the server next, and what each answer means: the state machine of one list+watch.
 
-Plain and synchronous: `next` says what to do, the other methods take in what came of it. The driver is informer.py.
+Plain and synchronous: `next` says what to do, the other methods take in what came of it. reflector_loop.py drives it.
 
     listing ──complete──▶ watching ──410──▶ listing
        │  ▲                  │  ▲
@@ -10,9 +10,8 @@ Plain and synchronous: `next` says what to do, the other methods take in what ca
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
-from typing import Literal
+from typing import Final, Literal
 
 import attrs
 
@@ -31,15 +30,15 @@ from ..errors import (
 )
 
 # A streaming list without its end mark is given up after this long, and a paged list is tried instead.
-LIST_DEADLINE_SECONDS = 60.0
+LIST_DEADLINE_SECONDS: Final = 60.0
 # A watch that lasted this long was healthy: the next failure starts with the smallest pause again.
-HEALTHY_SECONDS = 5.0
+HEALTHY_SECONDS: Final = 5.0
 # Watches of one kind end together (a CRD edit closes them all); reconnects spread over this many seconds.
-RECONNECT_SPREAD_SECONDS = 1.0
+RECONNECT_SPREAD_SECONDS: Final = 1.0
 # Retries of a resource version from the future before it is given up (another replica, or a restored etcd).
-TOO_NEW_RETRIES = 3
+TOO_NEW_RETRIES: Final = 3
 # Times that a watch may be unreadable at the same version: an event that stays unreadable is passed by with a list.
-GARBLED_RETRIES = 2
+GARBLED_RETRIES: Final = 2
 
 
 @attrs.define
@@ -88,8 +87,8 @@ class Reflector:
         self,
         server: ServerFeatures | None = None,
         *,
+        chance: Callable[[], float],
         backoff: Backoff | None = None,
-        chance: Callable[[], float] = random.random,
     ) -> None:
         self.state: ReflectorState = "listing"
         self.version = ""

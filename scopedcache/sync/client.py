@@ -9,10 +9,12 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, overload
 
 from .. import api
 from ..api.access_reviews import Rules
-from ..api.client import FIELD_MANAGER, PAGE_OBJECTS, Labels, ObjectList, PatchType, Propagation
+from ..api.object_list import ObjectList
 from ..api.permission import Permission
+from ..api.request_query import FIELD_MANAGER, PAGE_OBJECTS, PatchType, Propagation
 from ..kinds import Kind, ObjectKey
 from ..objects import Object
+from ..selectors import Labels
 from .portal import Portal
 
 P = ParamSpec("P")

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from .. import cache
-from ..api.client import Labels
 from ..cache.lister import Name
 from ..cache.owner import Obstacle
 from ..informer import EventHandler
 from ..kinds import Resource
 from ..objects import Object
+from ..selectors import Labels
 from .portal import Portal
 
 

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import TypeVar, overload
 
 from .. import cache
-from ..api.client import Labels
 from ..cache.lister import Name
 from ..cache.owner import Denial
 from ..kinds import Kind
 from ..objects import Object
+from ..selectors import Labels
 from .portal import Portal
 
 T = TypeVar("T")

@@ -12,7 +12,6 @@ from typing import Any, overload
 
 from .. import api, cache
 from ..access.review_budget import REVIEWS_PER_SECOND
-from ..api.client import Labels
 from ..api.codec import Transform
 from ..cache import OwnerChanged, OwnerId, Snapshot
 from ..cache.cluster_cache import ClusterCache as AsyncClusterCache
@@ -24,6 +23,7 @@ from ..kinds import Kind
 from ..metrics import NULL, Instrumentation
 from ..needs import Need
 from ..objects import Object
+from ..selectors import Labels
 from .client import Client
 from .informer_handle import InformerHandle
 from .lister import Lister, ResourceCache

@@ -1,4 +1,4 @@
-"""`python -m scopedcache.testing cluster` (or `control-plane`, the real one): runs in the foreground, to try things."""
+"""`python -m scopedcache.testing`: a cluster in the foreground, to try things, and the build of the real one."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ import argparse
 import signal
 import sys
 import time
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from ..errors import ScopedCacheError
-from .control_plane import ControlPlane
+from .control_plane import ControlPlane, builder
+from .control_plane.build_targets import TARGETS
 from .embedded import EmbeddedCluster
 
-PEOPLE = ("alice", "bob")
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
-HELP = """\
+PEOPLE: Final = ("alice", "bob")
+SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+BINARIES: Final = ", ".join(target.name for target in TARGETS)
+HELP: Final = """\
 {ready}
 
   export KUBECONFIG={kubeconfig}
@@ -30,10 +32,12 @@ Identities (a kubeconfig each; alice and bob have no rights until you grant some
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run until Ctrl-C or SIGTERM. Return 0, or 1 after having said why it did not start."""
+    """Run until Ctrl-C or SIGTERM, or build. Return 0, or 1 after having said why it did not start."""
     options = parse(arguments)
     for number in SIGNALS:
         signal.signal(number, interrupt)
+    if options.command == "build":
+        return builder.main(names=options.names)
     try:
         if options.command == "cluster":
             embedded(options)
@@ -76,7 +80,20 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
             "--kubelet", action=argparse.BooleanOptionalAction, default=True, help="let pods become ready (the default)"
         )
     command.add_argument("--ha", action="store_true", help="run two API servers on the same etcd")
+    build = commands.add_parser(
+        "build", help="build the binaries of the control plane with Go, once; the last line names their folder"
+    )
+    build.add_argument(
+        "names", nargs="*", metavar="BINARY", type=binary, help=f"only these; by default all: {BINARIES}"
+    )
     return parser.parse_args(arguments)
+
+
+def binary(name: str) -> str:
+    """Return the name of a binary that can be built; refuse any other."""
+    if name not in [target.name for target in TARGETS]:
+        raise argparse.ArgumentTypeError(f"{name} is none of {BINARIES}")
+    return name
 
 
 def interrupt(*_: object) -> NoReturn:

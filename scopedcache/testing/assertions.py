@@ -19,10 +19,10 @@ from .virtual_time import VirtualTimeLoop, idle, moment
 T = TypeVar("T")
 
 # Where time is ordinary there is no telling when something may have changed: ask again after so many seconds.
-INTERVAL: Final = 0.02
+INTERVAL_SECONDS: Final = 0.02
 # A world in which Deployments make Pods at once needs three.
-RUNS: Final = 5
-_WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
+RUNS_LIMIT: Final = 5
+_WRITES: Final = frozenset({"create", "update", "patch", "delete", "deletecollection"})
 
 
 @overload
@@ -62,7 +62,7 @@ class Twice:
     """A reconciler that runs everything twice: a second run over the same world has nothing left to write.
 
     The world may have moved in between, because of what the first run wrote; then the second run may write too, and is
-    followed by another. Who still writes at the last of `RUNS` never comes to rest.
+    followed by another. Who still writes at the last of `RUNS_LIMIT` never comes to rest.
 
     `Controller(…, reconcile=Twice(reconciler, client))`, and `check()` at the end. The fixture `twice` does both.
 
@@ -83,7 +83,7 @@ class Twice:
         """Run the reconciler, and again; return what it returned at first."""
         run = getattr(self._reconciler, "reconcile", self._reconciler)
         result: Result | None = await run(request)
-        for _ in range(RUNS - 1):
+        for _ in range(RUNS_LIMIT - 1):
             if isinstance(asyncio.get_running_loop(), VirtualTimeLoop):
                 await idle()
             written: list[str] = []
@@ -126,7 +126,7 @@ async def _watch(check: Callable[[], Any], within: float) -> tuple[Any, bool]:
             answer = await answer
         if answer or loop.time() >= deadline:
             return answer, bool(answer)
-        await (moment(deadline) if virtual else asyncio.sleep(min(INTERVAL, deadline - loop.time())))
+        await (moment(deadline) if virtual else asyncio.sleep(min(INTERVAL_SECONDS, deadline - loop.time())))
 
 
 def _name(check: Any) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
@@ -13,9 +13,9 @@ from ..errors import AlreadyExistsError, NotFoundError, ScopedCacheError
 from .identities import Identity
 from .resources import Requester, WaitTimeoutError
 
-API = "rbac.authorization.k8s.io"
-ROOT = f"/apis/{API}/v1"
-REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
+API: Final = "rbac.authorization.k8s.io"
+ROOT: Final = f"/apis/{API}/v1"
+REVIEWS: Final = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
 
 Manifest = dict[str, Any]
 

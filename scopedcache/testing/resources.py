@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 import yaml
 
@@ -17,9 +17,9 @@ T = TypeVar("T")
 Manifest = dict[str, Any]
 ManifestList = list[Manifest]  # named outside of the class, where `list` is a method
 Manifests = str | Path | Manifest | Iterable[str | Path | Manifest]
-FIELD_MANAGER = "scopedcache-testing"
+FIELD_MANAGER: Final = "scopedcache-testing"
 # The same as `yaml.safe_load`, five times as fast where libyaml is there: a third of a short test was reading a CRD.
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class WaitTimeoutError(ScopedCacheError):
@@ -156,11 +156,11 @@ class Resources:
 
     def _find(self, root: str, fits: Callable[[Served], bool], what: str) -> Served:
         def look() -> Served:
-            if found := next(filter(fits, self._served.get(root, [])), None):
-                return found
+            if served := next(filter(fits, self._served.get(root, [])), None):
+                return served
             self._served[root] = read_served(root, self._request("GET", root))
-            if found := next(filter(fits, self._served[root]), None):
-                return found
+            if served := next(filter(fits, self._served[root]), None):
+                return served
             raise NotFoundError(f"the server serves no {what}", status=404)
 
         return patiently(look)
@@ -185,8 +185,8 @@ def load_manifests(manifests: Manifests) -> list[Manifest]:
     if isinstance(manifests, str | Path):
         path = Path(manifests)
         files = sorted(path.glob("*.y*ml")) if path.is_dir() else [path]
-        return [found for file in files for found in yaml.load_all(file.read_text(), LOADER) if found]
-    return [found for manifest in manifests for found in load_manifests(manifest)]
+        return [document for file in files for document in yaml.load_all(file.read_text(), LOADER) if document]
+    return [one for several in manifests for one in load_manifests(several)]
 
 
 def patiently(ask: Callable[[], T], timeout: float = 5.0) -> T:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlencode
 
 import attrs
@@ -24,11 +24,11 @@ from ..errors import (
     UnauthorizedError,
 )
 
-JSON = "application/json"
-MERGE_PATCH = "application/merge-patch+json"
-APPLY_PATCH = "application/apply-patch+yaml"
+JSON: Final = "application/json"
+MERGE_PATCH: Final = "application/merge-patch+json"
+APPLY_PATCH: Final = "application/apply-patch+yaml"
 
-_BY_STATUS: dict[int, type[APIError]] = {
+_BY_STATUS: Final[dict[int, type[APIError]]] = {
     400: InvalidError,
     401: UnauthorizedError,
     403: ForbiddenError,

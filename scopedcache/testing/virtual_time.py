@@ -12,17 +12,17 @@ import selectors
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
 
 # Real seconds after which a loop that waits for nothing but a thread is taken for stuck.
-STUCK = 10.0
+STUCK_SECONDS: Final = 10.0
 # Virtual time at which a loop that only ever waits for its own timers is taken for stuck: about a day.
-NEVER = 100_000.0
+NEVER_SECONDS: Final = 100_000.0
 # Seconds of this thread's work at one moment of virtual time after which whoever works is taken for somebody who never
 # waits. A thousand custom resources that are reconciled in one instant take about three.
-BUSY = 60.0
+BUSY_SECONDS: Final = 60.0
 
 
 class _JumpingSelector(selectors.SelectSelector):
@@ -45,10 +45,10 @@ class _JumpingSelector(selectors.SelectSelector):
             _wake(idlers)
             return []
         if timeout is None:
-            events = super().select(STUCK)
+            events = super().select(STUCK_SECONDS)
             if events:
                 return events
-        elif self.now < NEVER:
+        elif self.now < NEVER_SECONDS:
             self.now += timeout
             self._since = time.thread_time()
             travellers, self.travellers = self.travellers, []
@@ -57,9 +57,9 @@ class _JumpingSelector(selectors.SelectSelector):
         raise RuntimeError("the test waits for something that never happens")
 
     def _check_busy(self) -> None:
-        if time.thread_time() - self._since > BUSY:
+        if time.thread_time() - self._since > BUSY_SECONDS:
             self._since = time.thread_time()  # so that cleaning up is still possible
-            raise RuntimeError(f"{BUSY:g} s of work and no virtual time has passed: somebody never waits")
+            raise RuntimeError(f"{BUSY_SECONDS:g} s of work and no virtual time has passed: somebody never waits")
 
 
 def _wake(waiting: list[asyncio.Future[None]]) -> None:
@@ -137,9 +137,9 @@ def _virtual() -> VirtualTimeLoop:
 
 
 async def _turn(queue: list[asyncio.Future[None]]) -> None:
-    turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    queue.append(turn)
-    await turn
+    woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    queue.append(woken)
+    await woken
 
 
 def _nothing() -> None:

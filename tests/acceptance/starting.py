@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from scopedcache.testing import ControlPlane, EmbeddedCluster
-from scopedcache.testing.binaries import find_binaries
+from scopedcache.testing.control_plane.binaries import find_binaries
 from scopedcache.testing.embedded import Fault
 
 from .clock import LoopTime, going_by

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import attrs
 
 from scopedcache.testing import AuditRequest, ControlPlane, EmbeddedCluster, Identity
-from scopedcache.testing.processes import free_ports
+from scopedcache.testing.control_plane.processes import free_ports
 
 from .clock import now
 from .in_process import Inside

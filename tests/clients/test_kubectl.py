@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from scopedcache.testing import ControlPlane, EmbeddedCluster
-from scopedcache.testing.binaries import find_kubectl
+from scopedcache.testing.control_plane.binaries import find_kubectl
 from tests.contract.objects import WIDGETS, deployment, widget
 
 pytestmark = pytest.mark.real  # kubectl is one of the binaries

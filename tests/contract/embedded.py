@@ -12,9 +12,9 @@ from urllib3 import HTTPHeaderDict
 
 from scopedcache.testing import Identity, WaitTimeoutError
 from scopedcache.testing.embedded import EmbeddedCluster
-from scopedcache.testing.embedded import watches as core
-from scopedcache.testing.embedded.messages import Answer as CoreAnswer
-from scopedcache.testing.embedded.messages import Request
+from scopedcache.testing.embedded.server import watches as core
+from scopedcache.testing.embedded.wire.messages import Answer as CoreAnswer
+from scopedcache.testing.embedded.wire.messages import Request
 from tests.contract.server import Answer, Server, Watch
 
 T = TypeVar("T")

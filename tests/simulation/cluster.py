@@ -16,7 +16,7 @@ from scopedcache import Object
 from scopedcache.errors import NotFoundError
 from scopedcache.testing import EmbeddedCluster, Grant, Identity
 from scopedcache.testing.embedded import Fault, FrontEnd
-from scopedcache.testing.embedded.frontends import Meanwhile
+from scopedcache.testing.embedded.front_ends import Meanwhile
 
 CONFIG_MAP, POD = "configmaps", "pods"
 KINDS: Final = (CONFIG_MAP, POD)

@@ -27,8 +27,8 @@ class Attrs:
 POD = b'{"kind":"Pod","apiVersion":"v1","metadata":{"name":"a","ownerReferences":[{"kind":"b","name":"c","uid":"d"}]}}'
 RULE = b'{"verbs":["get"],"apiGroups":[""],"resources":["pods"]}'
 FIRST = {
-    "rules": lambda: access_reviews.rules(b'{"status":{"resourceRules":[' + RULE + b']}}'),
-    "allowed": lambda: access_reviews.allowed(b'{"status":{"allowed":true}}'),
+    "rules": lambda: access_reviews.read_rules_review(b'{"status":{"resourceRules":[' + RULE + b']}}'),
+    "allowed": lambda: access_reviews.read_access_review(b'{"status":{"allowed":true}}'),
     "group": lambda: discovery._group(b'{"versions":[{"groupVersion":"a/v1","version":"v1"}]}'),
     "resources": lambda: discovery._resource_list(b'{"resources":[]}'),
     "page": lambda: codec.decode_page(b'{"kind":"PodList","metadata":{},"items":[' + POD + b']}'),

@@ -1,36 +1,44 @@
-"""Read the lines of one watch as cheaply as they can be read: the hot path.
+"""Read the lines of one watch as cheaply as they can be read (the hot path), and every odd one slowly and certainly.
 
-Three savings over `codec.decode_event`, which is the slow and certain way (docs/decisions/0002-records.md):
+Three savings over the slow way (docs/decisions/0002-records.md):
 - Only the head of a line, up to `"spec"`, is decoded. A successful decode of the head, closed by three braces, proves
   that it ended where metadata ends. The tail is kept unread: that it is JSON shows when somebody reads the object.
 - Labels, owner references and namespaces repeat from object to object; they are looked up by their bytes and shared.
 - A line is a span of the buffer it came in, and is copied once, without its managedFields.
+
+The slow way is one typed pass over `{type, object: {metadata}}`; the object's own bytes are sliced out of the line.
 """
 
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
+from ...errors import ProtocolError
 from ...objects import NOTHING, Entry, Metadata, OwnerReference
-from ..codec import decode_event
+from ..codec import UNREADABLE, Status, decode_object, entry_of
+from ..deep_json import members
+from ..strip_managed_fields import strip_span
 from .line_splitter import Line
 
+# The type of an event (`ADDED`, `MODIFIED`, `DELETED`, `BOOKMARK`, `ERROR`, or one not invented yet), and what
+# it is about. The entry of a BOOKMARK or an ERROR carries no bytes worth keeping.
+WatchEvent = tuple[str, Entry]
+
 # Distinct label sets and owner references that one watch remembers; beyond that it starts anew.
-REMEMBERED_VALUES = 8192
+REMEMBERED_VALUES: Final = 8192
+# Marks the BOOKMARK that ends the list with which a streaming watch begins (KEP-3157).
+INITIAL_EVENTS_END_ANNOTATION: Final = "k8s.io/initial-events-end"
 
-_MANAGED = b'"managedFields":'
-_METADATA = b'"metadata":{'
-_SPEC = b'},"spec":{'
-_OBJECT = b'","object":{'
-_COMMA = ord(",")
-_BEFORE_TYPE = len(b'{"type":"')
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError)
+_SPEC: Final = b'},"spec":{'
+_OBJECT: Final = b'","object":{'
+_BEFORE_TYPE: Final = len(b'{"type":"')
+_BEFORE_OBJECT: Final = len(_OBJECT) - 1
 
 
-class _Wire(msgspec.Struct, gc=False, rename="camel"):
+class _HeadMetadata(msgspec.Struct, gc=False, rename="camel"):
     """Metadata as it comes: what repeats stays bytes until it was looked up."""
 
     name: str = ""
@@ -46,20 +54,52 @@ class _Wire(msgspec.Struct, gc=False, rename="camel"):
     managed_fields: msgspec.Raw = NOTHING
 
 
-class _WireObject(msgspec.Struct, gc=False, rename="camel"):
-    metadata: _Wire
+class _HeadObject(msgspec.Struct, gc=False, rename="camel"):
+    metadata: _HeadMetadata
     api_version: str
     kind: str
 
 
-class _WireLine(msgspec.Struct, gc=False):
+class _Head(msgspec.Struct, gc=False):
     type: str
-    object: _WireObject
+    object: _HeadObject
 
 
-_line = msgspec.json.Decoder(_WireLine).decode
+class _Partial(msgspec.Struct, gc=False, rename="camel"):
+    metadata: Metadata
+    api_version: str = ""
+    kind: str = ""
+
+
+class _Line(msgspec.Struct, gc=False):
+    type: str
+    object: _Partial
+
+
+class _ErrorLine(msgspec.Struct):
+    object: Status
+
+
+class _BookmarkMetadata(msgspec.Struct, frozen=True):
+    annotations: dict[str, str] | None = None
+
+
+class _BookmarkObject(msgspec.Struct, frozen=True):
+    metadata: _BookmarkMetadata
+
+
+class _BookmarkLine(msgspec.Struct, frozen=True):
+    object: _BookmarkObject
+
+
+_head = msgspec.json.Decoder(_Head).decode
 _labels = msgspec.json.Decoder(dict[str, str] | None).decode
 _owners = msgspec.json.Decoder(tuple[OwnerReference, ...] | None).decode
+_line = msgspec.json.Decoder(_Line).decode
+_error_line = msgspec.json.Decoder(_ErrorLine).decode
+_bookmark_line = msgspec.json.Decoder(_BookmarkLine).decode
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_string = msgspec.json.Decoder(str).decode
 
 
 class EventDecoder:
@@ -70,69 +110,118 @@ class EventDecoder:
         self._owners: dict[bytes, tuple[OwnerReference, ...] | None] = {b"": None}
         self._namespaces: dict[str, str] = {}
 
-    def read(self, line: Line) -> tuple[str, Entry]:
+    def read(self, line: Line) -> WatchEvent:
         """Return the type of an event and its entry.
 
         Raises:
             ProtocolError: the line is not a watch event.
         """
         buffer, start, stop = line
-        end = buffer.find(_SPEC, start, stop)
-        if end >= 0:
+        head_end = buffer.find(_SPEC, start, stop)
+        if head_end >= 0:
             try:
-                event = _line(buffer[start:end] + b"}}}")
-                body = _body(buffer, start, end, stop, event)
-                if body is not None:
-                    return event.type, Entry(self._record(event.object.metadata), body)
-            except _UNREADABLE:
+                event = _head(buffer[start:head_end] + b"}}}")
+                metadata = event.object.metadata
+                first = start + _BEFORE_TYPE + len(event.type) + _BEFORE_OBJECT
+                if buffer.startswith(_OBJECT, first - _BEFORE_OBJECT) and buffer.endswith(b"}}", start, stop):
+                    managed = metadata.managed_fields
+                    if managed is NOTHING:
+                        body: bytes | None = buffer[first : stop - 1]
+                    else:
+                        body = strip_span(buffer, first, head_end, stop - 1, bytes(managed))
+                    if body is not None:
+                        return event.type, Entry(self._record(metadata), body)
+            except UNREADABLE:
                 pass  # not in the form it is usually written in
-        slow = decode_event(buffer[start:stop])
-        return slow.type, slow.entry
+        return decode_event(buffer[start:stop])
 
-    def _record(self, wire: _Wire) -> Metadata:
-        labels, owners = bytes(wire.labels), bytes(wire.owner_references)
+    def _record(self, head: _HeadMetadata) -> Metadata:
+        labels, owners = bytes(head.labels), bytes(head.owner_references)
         if labels not in self._labels:
             if len(self._labels) >= REMEMBERED_VALUES:
                 self._labels = {b"": None}
-            found = _labels(labels)
-            self._labels[labels] = MappingProxyType(found) if found is not None else None
+            decoded = _labels(labels)
+            self._labels[labels] = MappingProxyType(decoded) if decoded is not None else None
         if owners not in self._owners:
             if len(self._owners) >= REMEMBERED_VALUES:
                 self._owners = {b"": None}
             self._owners[owners] = _owners(owners)
         return Metadata(
-            wire.name,
-            self._namespaces.setdefault(wire.namespace, wire.namespace),
-            wire.uid,
-            wire.resource_version,
-            wire.generation,
-            wire.creation_timestamp,
-            wire.deletion_timestamp,
+            head.name,
+            self._namespaces.setdefault(head.namespace, head.namespace),
+            head.uid,
+            head.resource_version,
+            head.generation,
+            head.creation_timestamp,
+            head.deletion_timestamp,
             self._labels[labels],
             self._owners[owners],
-            wire.finalizers,
+            head.finalizers,
         )
 
+    def __len__(self) -> int:
+        """Return how many values are remembered."""
+        return len(self._labels) + len(self._owners)
 
-def _body(buffer: bytes, start: int, end: int, stop: int, event: _WireLine) -> bytes | None:
-    """Return the object's bytes without managedFields; None where they do not stand where they usually do."""
-    first = start + _BEFORE_TYPE + len(event.type) + len(_OBJECT) - 1
-    if not (buffer.startswith(_OBJECT, first - len(_OBJECT) + 1) and buffer.endswith(b"}}", start, stop)):
-        return None
-    managed = event.object.metadata.managed_fields
-    if managed is NOTHING:
-        return buffer[first : stop - 1]
-    # The same reasoning as in codec._without: the first managedFields with these bytes, metadata being the first
-    # object within the object.
-    cut = buffer.find(_MANAGED, first, end)
-    after = cut + len(_MANAGED)
-    fields = bytes(managed)
-    metadata_first = buffer.startswith(_METADATA, buffer.find(b"{", first + 1) - len(_METADATA) + 1)
-    if cut < 0 or not metadata_first or not buffer.startswith(fields, after):
-        return None
-    after += len(fields)
-    if buffer[cut - 1] == _COMMA:
-        cut -= 1
-    elif buffer[after] == _COMMA:
-        after += 1
-    return buffer[first:cut] + buffer[after : stop - 1]
+
+def decode_event(line: bytes) -> WatchEvent:
+    """Read one line of a watch, the slow and certain way.
+
+    Raises:
+        ProtocolError: the line is not a watch event.
+    """
+    try:
+        event = _line(line)
+    except msgspec.ValidationError:
+        return _unusual(line)
+    except UNREADABLE as error:
+        raise ProtocolError(f"a line of the watch is not JSON: {error}") from error
+    except RecursionError:
+        return _deep_event(line)
+    return event.type, entry_of(event.object.metadata, _object_bytes(line, event.type))
+
+
+def decode_error(line: bytes) -> Status:
+    """Read the Status that an ERROR line carries."""
+    try:
+        return _error_line(line).object
+    except UNREADABLE as error:
+        raise ProtocolError(f"an ERROR line of the watch is not readable: {error}") from error
+
+
+def ends_initial_events(line: bytes) -> bool:
+    """Tell whether this BOOKMARK line is the marked end of a streaming list."""
+    if INITIAL_EVENTS_END_ANNOTATION.encode() not in line:
+        return False
+    try:
+        return (_bookmark_line(line).object.metadata.annotations or {}).get(INITIAL_EVENTS_END_ANNOTATION) == "true"
+    except UNREADABLE:
+        return False
+
+
+def _deep_event(line: bytes) -> WatchEvent:
+    """Read an event whose object is nested deeper than the typed pass goes, though it only passes over it."""
+    fields = members(line)
+    try:
+        type_ = _string(fields.get("type", b""))
+    except UNREADABLE as error:
+        raise ProtocolError(f"a line of the watch is not a watch event: {error}") from error
+    return type_, decode_object(fields.get("object", b""))[0]
+
+
+def _unusual(line: bytes) -> WatchEvent:
+    """Read what the typed pass refused: an ERROR line (its Status has list metadata), or nonsense."""
+    try:
+        if _string(_fields(line)["type"]) == "ERROR":
+            return "ERROR", Entry(Metadata(), b"")
+    except (*UNREADABLE, KeyError, RecursionError):
+        pass
+    raise ProtocolError(f"a line of the watch is not a watch event: {line[:120]!r}")
+
+
+def _object_bytes(line: bytes, type_: str) -> bytes:
+    """Slice the object out of `{"type":"ADDED","object":{…}}`, which is how every API server writes it."""
+    start = _BEFORE_TYPE + len(type_) + _BEFORE_OBJECT
+    if line.startswith(_OBJECT, start - _BEFORE_OBJECT) and line.endswith(b"}}"):
+        return line[start:-1]
+    return bytes(_fields(line)["object"])

@@ -1,9 +1,11 @@
 """Cut a byte stream into lines, over any chunking, in one linear pass.
 
-A watch is one JSON document per line. A half line at the end of a stream is never an event: it is dropped and said.
+A watch is one JSON document per line. A half line at the end of a stream is never an event; `rest` tells of it.
 """
 
 from __future__ import annotations
+
+from typing import Final
 
 from ...errors import ProtocolError
 
@@ -11,11 +13,11 @@ from ...errors import ProtocolError
 Line = tuple[bytes, int, int]
 
 # An object may be 1.5 MiB in etcd (its default limit) and a few times that as JSON; 64 MiB only stops nonsense.
-LINE_LIMIT_BYTES = 64 * 2**20
+LINE_LIMIT_BYTES: Final = 64 * 2**20
 
 
 class LineSplitter:
-    """Feed it chunks, take whole lines (without their newline).
+    """Give it chunks, take whole lines (without their newline).
 
     A long line that comes in many chunks is joined once, at its end, so its cost stays linear.
     """
@@ -25,39 +27,31 @@ class LineSplitter:
         self._pending: list[bytes] = []
         self._size = 0
 
-    def feed(self, chunk: bytes) -> list[bytes]:
-        """Return the lines this chunk completes; empty lines are left out.
-
-        Raises:
-            ProtocolError: a line is longer than the limit.
-        """
-        return [buffer[start:stop] for buffer, start, stop in self.spans(chunk)]
-
     def spans(self, chunk: bytes) -> list[Line]:
-        """Return the same as spans: only a line that came in pieces is copied.
+        """Return the lines this chunk completes; empty ones are left out, and only what came in pieces is copied.
 
         Raises:
             ProtocolError: a line is longer than the limit.
         """
-        found: list[Line] = []
+        lines: list[Line] = []
         start, stop = 0, chunk.find(b"\n")
         if stop >= 0 and self._pending:
             self._pending.append(chunk[:stop])
             line = b"".join(self._pending)
             self._pending, self._size = [], 0
             self._check(len(line))
-            found.append((line, 0, len(line)))
+            lines.append((line, 0, len(line)))
             start, stop = stop + 1, chunk.find(b"\n", stop + 1)
         while stop >= 0:
             if stop > start:
-                found.append((chunk, start, stop))
+                lines.append((chunk, start, stop))
             start, stop = stop + 1, chunk.find(b"\n", stop + 1)
         if len(chunk) > self._limit:  # only then can a line that came whole be too long
-            for _, begin, end in found:
+            for _, begin, end in lines:
                 self._check(end - begin)
         if start < len(chunk):
             self._keep(chunk[start:])
-        return found
+        return lines
 
     @property
     def rest(self) -> int:

@@ -1,74 +1,132 @@
-"""The lines of one stream, in the bunches they came in, and giving the loop back while they are worked on."""
+"""One open watch as batches of events: what everybody who watches reads.
+
+What is no event is raised, after the events before it were given: an ERROR line as the error it stands for (a 410 is
+`GoneError`, whether the server calls it Expired or Gone), a line that cannot be read and a half line at the end as
+`ProtocolError`. `EventBatches` decides that, plainly; `WatchStream` feeds it from a connection.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import time
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncGenerator
+from typing import Final, Self
 
+from ...errors import ProtocolError, ScopedCacheError, where
+from ..request_info import RequestInfo
+from ..status_errors import error_from_status
 from ..transport import Stream
-from .line_splitter import Line, LineSplitter
+from .event_decoder import EventDecoder, WatchEvent, decode_error, ends_initial_events
+from .line_splitter import LINE_LIMIT_BYTES, Line, LineSplitter
+from .pace import Pace
 
-logger = logging.getLogger("scopedcache.informer")
-
-# The loop is given back after this many seconds of work on one stream.
-SLICE_SECONDS = 0.001
-
-Lines = list[Line]
-
-
-def bytes_of(line: Line) -> bytes:
-    """Return a line on its own."""
-    buffer, start, stop = line
-    return buffer[start:stop]
+# The type given to the BOOKMARK that ends the list with which a streaming watch begins; it is the last of its batch.
+INITIAL_EVENTS_END: Final = "INITIAL_EVENTS_END"
+# Events in a batch: less than a slice of work, so that the clock is looked at often enough and rarely enough.
+BATCH_EVENTS: Final = 32
 
 
-class Pace:
-    """Gives the loop back when a slice of time is used up."""
+class EventBatches:
+    """From the chunks of one watch to batches of events: `feed` it, `take` until nothing comes, `end` it."""
 
-    def __init__(self) -> None:
-        self._until = time.perf_counter() + SLICE_SECONDS
-
-    async def checkpoint(self) -> None:
-        if time.perf_counter() >= self._until:
-            await asyncio.sleep(0)
-            self._until = time.perf_counter() + SLICE_SECONDS
-
-
-class LineReader:
-    """The whole lines of a stream, in the bunches they came in."""
-
-    def __init__(self, stream: Stream, line_limit: int) -> None:
-        self._chunks = stream.chunks()
+    def __init__(self, info: RequestInfo, decoder: EventDecoder, *, line_limit: int = LINE_LIMIT_BYTES) -> None:
+        self._info = info
+        self._read = decoder.read
         self._splitter = LineSplitter(line_limit)
+        self._lines: list[Line] = []
+        self._next = 0
+        self._error: ScopedCacheError | None = None
 
-    async def close(self) -> None:
-        """End the iteration now; left to the garbage collector, it would end as a task of its own."""
+    def feed(self, chunk: bytes) -> None:
+        """Take in what came.
+
+        Raises:
+            ProtocolError: a line is longer than the limit.
+        """
+        self._lines = self._lines[self._next :] + self._splitter.spans(chunk)
+        self._next = 0
+
+    def take(self) -> list[WatchEvent]:
+        """Return the next events, at most BATCH_EVENTS of them; none where more has to come first.
+
+        Raises:
+            APIError: the server ended the watch with an ERROR line.
+            ProtocolError: a line is not a watch event.
+        """
+        if self._error is not None:
+            raise self._error
+        events: list[WatchEvent] = []
+        first, read = self._next, self._read
+        try:
+            for line in self._lines[first : first + BATCH_EVENTS]:
+                event = read(line)
+                type_ = event[0]
+                if type_ == "BOOKMARK" or type_ == "ERROR":
+                    event = self._mark(line, event)
+                    if event[0] == INITIAL_EVENTS_END:
+                        events.append(event)
+                        break
+                events.append(event)
+        except ScopedCacheError as error:
+            self._error = error
+            if not events:
+                raise
+        self._next = first + len(events)
+        return events
+
+    def end(self) -> None:
+        """Take in that nothing more comes.
+
+        Raises:
+            ProtocolError: the stream ended in the middle of a line, which is never an event.
+        """
+        if self._splitter.rest:
+            info = self._info
+            raise ProtocolError(
+                f"the watch of {info.subject} {where(info.namespace)} ended in the middle of a line: "
+                f"{self._splitter.rest} bytes of it are dropped"
+            )
+
+    def _mark(self, line: Line, event: WatchEvent) -> WatchEvent:
+        """Tell a BOOKMARK that ends a list from others, and raise what an ERROR line stands for."""
+        buffer, start, stop = line
+        if event[0] == "ERROR":
+            status = decode_error(buffer[start:stop])
+            raise error_from_status(self._info, status.code or 500, status)
+        return (INITIAL_EVENTS_END, event[1]) if ends_initial_events(buffer[start:stop]) else event
+
+
+class WatchStream:
+    """The batches of one open watch; use it with `async with`, and iterate. Gives the loop back between batches."""
+
+    def __init__(
+        self, stream: Stream, info: RequestInfo, decoder: EventDecoder, *, line_limit: int = LINE_LIMIT_BYTES
+    ) -> None:
+        self._chunks = stream.chunks()
+        self._batches = EventBatches(info, decoder, line_limit=line_limit)
+        self._pace = Pace()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        # End the iteration now; left to the garbage collector, it would end as a task of its own.
         if isinstance(self._chunks, AsyncGenerator):
             await self._chunks.aclose()
 
-    def __aiter__(self) -> LineReader:
+    def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> Lines:
-        try:
-            while True:
-                lines = self._splitter.spans(await anext(self._chunks))
-                if lines:
-                    return lines
-        except StopAsyncIteration:
-            if self._splitter.rest:
-                logger.info("watch.half_line_dropped", extra={"bytes": self._splitter.rest})
-            raise
+    async def __anext__(self) -> list[WatchEvent]:
+        """Return the next events; waits until some come.
 
-
-@asynccontextmanager
-async def reading(opened: AbstractAsyncContextManager[Stream], line_limit: int) -> AsyncIterator[LineReader]:
-    async with opened as stream:
-        reader = LineReader(stream, line_limit)
-        try:
-            yield reader
-        finally:
-            await reader.close()
+        Raises:
+            APIError, ProtocolError: see `EventBatches`.
+            TransportError: the connection was lost.
+        """
+        await self._pace.checkpoint()
+        while not (events := self._batches.take()):
+            chunk = await anext(self._chunks, None)
+            if chunk is None:
+                self._batches.end()
+                raise StopAsyncIteration
+            self._batches.feed(chunk)
+        return events

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from .clock import Clock
 from .cluster import EmbeddedCluster
 from .faults import Fault
-from .frontends import FrontEnd
-from .storage import Event, Storage, Stored
+from .front_ends import FrontEnd
+from .storage.storage import Event, Storage, Stored
 
-__all__ = ["EmbeddedCluster", "Event", "Fault", "FrontEnd", "Storage", "Stored"]
+__all__ = ["Clock", "EmbeddedCluster", "Event", "Fault", "FrontEnd", "Storage", "Stored"]

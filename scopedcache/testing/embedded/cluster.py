@@ -21,21 +21,21 @@ from ..identities import Identity, make_identity, service_account_groups
 from ..rbac import Rights
 from ..resources import Resources, wait_for
 from ..rest import JSON, read_answer
-from .bootstrap import bootstrap
+from .auth.bootstrap_roles import bootstrap
+from .auth.rbac_authorizer import MASTERS
 from .clock import Clock
-from .controllers import Controller, chosen, standard
+from .controllers.controller import Controller, chosen, standard
+from .controllers.controller_rounds import ControllerRounds
+from .doors.in_process_transport import EmbeddedTransport
 from .faults import Fault, Faults
-from .frontends import FrontEnd, Meanwhile
-from .messages import Answer, Request
-from .rbac import MASTERS
-from .records import Audit
-from .registry import Registry
-from .replica import Replica
-from .rounds import Rounds
-from .server import Question, Server
-from .storage import Storage
-from .transport import EmbeddedTransport
-from .watches import Watch
+from .front_ends import FrontEnd, Meanwhile
+from .kinds.kind_registry import Registry
+from .server.api_server import Question, Server
+from .server.audit_log import Audit
+from .server.watches import Watch
+from .storage.replica import Replica
+from .storage.storage import Storage
+from .wire.messages import Answer, Request
 
 ADMIN: Final = "admin"
 
@@ -78,7 +78,7 @@ class EmbeddedCluster(Resources, Rights):
         self._identities: dict[str, Identity] = {}
         self.front_ends = [FrontEnd(self, 0, self.server)]
         running = chosen(standard(self.storage, self.registry), controllers, kubelet=kubelet)
-        self._rounds = Rounds(self.clock, self._run_due, [self.server.definitions, *running])
+        self._rounds = ControllerRounds(self.clock, self._run_due, [self.server.definitions, *running])
         self.storage.subscribe(self._rounds.observe)
         bootstrap(self.storage, self.registry, self.clock.now())
         self.admin = self.user(ADMIN, (MASTERS,))
@@ -106,6 +106,9 @@ class EmbeddedCluster(Resources, Rights):
             controllers: the names of those that run; all by default.
             seed: for names, uids and faults.
             folder: where kubeconfigs are kept; a temporary folder by default.
+
+        Raises:
+            ScopedCacheError: `http` needs a certificate, and the extra `scopedcache[testing]` is not installed.
         """
         cluster = cls(folder, controllers, kubelet=kubelet, seed=seed)
         try:
@@ -125,7 +128,7 @@ class EmbeddedCluster(Resources, Rights):
         known = self._identities.get(name)
         if known is None:
             groups = tuple(groups)
-            known = self._identities[name] = self._identity(name, groups, self.server.accounts.add(name, groups))
+            known = self._identities[name] = self._identity(name, groups, self.server.authenticator.add(name, groups))
         return known
 
     def service_account(self, namespace: str, name: str, *, expiration_seconds: int = 3600) -> Identity:
@@ -330,8 +333,8 @@ class EmbeddedCluster(Resources, Rights):
 
     def _open_door(self) -> None:
         from ...sync import Portal
-        from .certificate import server_context
-        from .http import HTTPDoor
+        from .doors.http_door import HTTPDoor
+        from .doors.server_certificate import server_context
 
         atexit.register(self.stop)
         if self._folder is None:

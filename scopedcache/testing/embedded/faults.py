@@ -6,16 +6,19 @@ import asyncio
 import random
 from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
+from typing import Final
 
 import attrs
 
-from .messages import Answer, of_refusal
-from .rbac import refusal_words
-from .refusals import Refusal, forbidden
-from .server import Question
+from .auth.rbac_authorizer import forbidden_message
+from .server.api_server import Question
+from .wire.messages import Answer, of_status_error
+from .wire.status_errors import StatusError, forbidden
 
-_REASONS = {401: "Unauthorized", 403: "Forbidden", 404: "NotFound", 409: "Conflict", 410: "Expired"}
-_REASONS |= {429: "TooManyRequests", 500: "InternalError", 503: "ServiceUnavailable", 504: "Timeout"}
+_REASONS: Final = {
+    401: "Unauthorized", 403: "Forbidden", 404: "NotFound", 409: "Conflict", 410: "Expired",
+    429: "TooManyRequests", 500: "InternalError", 503: "ServiceUnavailable", 504: "Timeout",
+}  # fmt: skip
 
 
 class Lost(Exception):
@@ -68,7 +71,7 @@ class Fault:
     def fits(self, question: Question) -> bool:
         """Tell whether the rule is for a request."""
         asked, user = question.asked, question.user
-        found = {
+        actual = {
             "user": user.name if user is not None else "",
             "verb": asked.verb,
             "resource": asked.subject,
@@ -76,7 +79,7 @@ class Fault:
             "name": asked.name,
             "server": question.request.server,
         }
-        return all(getattr(self, field) in (None, value) for field, value in found.items())
+        return all(getattr(self, field) in (None, value) for field, value in actual.items())
 
     def is_over(self, now: float) -> bool:
         """Tell whether the rule strikes no more."""
@@ -96,16 +99,16 @@ class Fault:
         refusal = self._refusal()
         if self.retry_after:
             refusal.headers["Retry-After"] = str(self.retry_after)
-        return of_refusal(refusal)
+        return of_status_error(refusal)
 
-    def _refusal(self) -> Refusal:
+    def _refusal(self) -> StatusError:
         question = self._question
         if self.code == 403 and not self.message and question is not None and question.user is not None:
             asked = question.asked
-            return forbidden(asked.group, asked.resource, asked.name, refusal_words(question.user, asked))
+            return forbidden(asked.group, asked.resource, asked.name, forbidden_message(question.user, asked))
         about = {"retryAfterSeconds": self.retry_after} if self.retry_after else None
         reason = self.reason or _REASONS.get(self.code, "InternalError")
-        return Refusal(self.code, reason, self.message or "a fault was asked for", about)
+        return StatusError(self.code, reason, self.message or "a fault was asked for", about)
 
 
 class Faults:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .mutant import Edit, Mutant
 
 FEED = "scopedcache/controller/event_sources.py"
-INFORMER = "scopedcache/informer/informer.py"
+INDEXED_STORE = "scopedcache/informer/indexed_store.py"
 MANAGER = "scopedcache/controller/manager/manager.py"
 OUTCOME = "scopedcache/controller/outcome.py"
 PLAN = "scopedcache/cache/informer_plan.py"
@@ -41,12 +41,8 @@ MUTANTS = (
         ("9a.2",),
         (
             Edit(SCOPE_VIEWS, "        self.views.clear()\n        self._shown.clear()\n", ""),
-            Edit(
-                INFORMER,
-                '        self._state = "closed"\n        self._readable = False\n',
-                '        self._state = "closed"\n',
-            ),
-            Edit(INFORMER, "purged_keys = self._store.purge()", "purged_keys: PurgedKeys = {}"),
+            Edit(INDEXED_STORE, "        self.refuse_reads(error)\n", ""),
+            Edit(INDEXED_STORE, "return self._store.purge()", "return {}"),
         ),
     ),
     Mutant(

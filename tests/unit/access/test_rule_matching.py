@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from scopedcache.access.rule_matching import allows
 from scopedcache.api.access_reviews import Rule, Rules
-from scopedcache.api.access_reviews import rules as rules_of
+from scopedcache.api.access_reviews import read_rules_review as rules_of
 from scopedcache.api.permission import Permission
 
 VERBS = ("get", "list", "watch", "create")

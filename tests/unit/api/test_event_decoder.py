@@ -1,20 +1,26 @@
 """The fast way to read watch lines says the same as the slow and certain one."""
 
+import contextlib
 import json
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scopedcache.api import codec
-from scopedcache.api.watch.event_decoder import REMEMBERED_VALUES, EventDecoder
+from scopedcache.api.watch.event_decoder import (
+    REMEMBERED_VALUES,
+    EventDecoder,
+    decode_error,
+    decode_event,
+    ends_initial_events,
+)
 from scopedcache.errors import ProtocolError
-from tests.unit.api.test_codec import _encodings, _strings, _text, objects
+from tests.unit.api.odd_objects import encodings, objects, strings, text, without_managed_fields
 
 
 def as_line(body, type_="MODIFIED", written=None):
-    text = (written or (lambda found: json.dumps(found, separators=(",", ":"))))(body)
-    return f'{{"type":"{type_}","object":{text}}}'.encode("utf-8", "surrogatepass")
+    body_text = (written or (lambda found: json.dumps(found, separators=(",", ":"))))(body)
+    return f'{{"type":"{type_}","object":{body_text}}}'.encode("utf-8", "surrogatepass")
 
 
 def read(line, reader=None):
@@ -22,13 +28,11 @@ def read(line, reader=None):
     return (reader or EventDecoder()).read((padded, 2, 2 + len(line)))
 
 
-@given(objects(), _encodings, st.sampled_from(["ADDED", "MODIFIED", "DELETED", "BOOKMARK"]))
+@given(objects(), encodings, st.sampled_from(["ADDED", "MODIFIED", "DELETED", "BOOKMARK"]))
 def test_whatever_an_object_looks_like_both_ways_read_the_same(body, written, type_):
     line = as_line(body, type_, written)
 
-    slow = codec.decode_event(line)
-
-    assert read(line) == (slow.type, slow.entry)
+    assert read(line) == decode_event(line)
 
 
 usual = st.fixed_dictionaries(
@@ -36,17 +40,17 @@ usual = st.fixed_dictionaries(
         "kind": st.just("Odd"),
         "apiVersion": st.just("v1"),
         "metadata": st.fixed_dictionaries(
-            {"name": _text, "namespace": _text, "uid": _text, "resourceVersion": st.just("7")},
+            {"name": text, "namespace": text, "uid": text, "resourceVersion": st.just("7")},
             optional={
-                "labels": _strings,
-                "annotations": _strings,
+                "labels": strings,
+                "annotations": strings,
                 "ownerReferences": st.lists(
-                    st.fixed_dictionaries({"uid": _text, "controller": st.booleans()}), max_size=2
+                    st.fixed_dictionaries({"uid": text, "controller": st.booleans()}), max_size=2
                 ),
-                "managedFields": st.lists(st.fixed_dictionaries({"manager": _text, "fieldsV1": _strings}), max_size=2),
+                "managedFields": st.lists(st.fixed_dictionaries({"manager": text, "fieldsV1": strings}), max_size=2),
             },
         ),
-        "spec": _strings,
+        "spec": strings,
     }
 )
 
@@ -57,8 +61,7 @@ def test_what_objects_share_is_remembered_and_never_mixed_up(bodies):
 
     for body in bodies:
         line = as_line(body)
-        slow = codec.decode_event(line)
-        assert read(line, reader) == (slow.type, slow.entry)
+        assert read(line, reader) == decode_event(line)
 
 
 def test_equal_labels_are_one_object_for_all_who_carry_them():
@@ -84,7 +87,7 @@ def test_what_is_remembered_is_bounded():
         _, entry = read(as_line(body), reader)
         assert entry.metadata.labels == labels
 
-    assert len(reader._labels) <= REMEMBERED_VALUES
+    assert len(reader) <= REMEMBERED_VALUES + 1
 
 
 @pytest.mark.parametrize(
@@ -98,3 +101,93 @@ def test_what_is_remembered_is_bounded():
 def test_an_unreadable_line_is_said_to_be_one(line):
     with pytest.raises(ProtocolError):
         read(line)
+
+
+# -- the slow and certain way ----------------------------------------------------------------------------------------
+
+
+@given(objects(), encodings, st.sampled_from(["ADDED", "MODIFIED", "DELETED"]), st.booleans())
+def test_an_event_is_its_type_and_its_object(body, written, type_, object_first):
+    parts = [f'"type":"{type_}"', f'"object":{written(body)}']
+    line = "{" + ",".join(reversed(parts) if object_first else parts) + "}"
+
+    kind, entry = decode_event(line.encode("utf-8", "surrogatepass"))
+
+    assert kind == type_
+    assert json.loads(entry.raw) == without_managed_fields(body)
+
+
+# -- lines that are no ordinary events -------------------------------------------------------------------------------
+
+BOOKMARK = '{"type":"BOOKMARK","object":{"kind":"Pod","apiVersion":"v1","metadata":{"resourceVersion":"9"%s}}}'
+
+
+def test_a_bookmark_moves_the_version():
+    type_, entry = decode_event((BOOKMARK % "").encode())
+    assert (type_, entry.metadata.resource_version) == ("BOOKMARK", "9")
+
+
+@pytest.mark.parametrize(
+    ("annotations", "expected"),
+    [
+        ("", False),
+        (',"annotations":null', False),
+        (',"annotations":{"k8s.io/initial-events-end":"true"}', True),
+        (',"annotations":{"other":"x","k8s.io/initial-events-end":"true"}', True),
+        (',"annotations":{"k8s.io/initial-events-end":"false"}', False),
+        (',"annotations":{"note":"k8s.io/initial-events-end"}', False),
+        (',"labels":{"k8s.io/initial-events-end":"true"}', False),
+        (',"annotations":["k8s.io/initial-events-end"]', False),
+    ],
+)
+def test_only_the_marked_bookmark_ends_the_initial_events(annotations, expected):
+    assert ends_initial_events((BOOKMARK % annotations).encode()) is expected
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        '{"kind":"Status","metadata":{},"status":"Failure","message":"too old","reason":"Expired","code":410}',
+        '{"kind":"Status","status":"Failure","message":"too old","reason":"Expired","code":410}',
+    ],
+)
+def test_an_ERROR_line_carries_a_status(status):
+    line = f'{{"type":"ERROR","object":{status}}}'.encode()
+    assert decode_event(line)[0] == "ERROR"
+    read_status = decode_error(line)
+    assert (read_status.code, read_status.reason, read_status.message) == (410, "Expired", "too old")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b'"ADDED"',
+        b"{}",
+        b'{"type":"ADDED"}',
+        b'{"type":"ADDED","object":{}}',
+        b'{"type":"ADDED","object":{"metadata":{"name":1}}}',
+        b'{"type":1,"object":{"metadata":{}}}',
+        b'{"type":"ADDED","object":{"metadata":{"name":"x"}}',
+        b'{"type":"ADDED","object":{"metadata":{"name":"x"}}}trailing',
+        b"<html>busy</html>",
+        b'{"type":"ADDED","object":{"metadata":{"name":"\xff"}}}',
+    ],
+)
+def test_a_line_that_is_no_event_is_a_ProtocolError(line):
+    with pytest.raises(ProtocolError, match="a line of the watch is not"):
+        decode_event(line)
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_are_an_event_or_a_ProtocolError(line):
+    with contextlib.suppress(ProtocolError):
+        decode_event(line)
+
+
+def test_an_ERROR_line_without_a_readable_status_is_a_ProtocolError():
+    with pytest.raises(ProtocolError, match="ERROR line"):
+        decode_error(b'{"type":"ERROR","object":{"code":"x"}}')

@@ -6,7 +6,7 @@ import pytest
 
 from scopedcache.api.client import Client
 from scopedcache.errors import AlreadyExistsError, ForbiddenError, NotFoundError, ProtocolError, TransportError
-from tests.unit.informer.events import NODES, PODS, pod
+from tests.unit.informer.events import NODES, PODS, learn, pod
 from tests.unit.informer.fake_transport import FakeTransport, status
 
 
@@ -18,7 +18,7 @@ async def server():
 @pytest.fixture
 async def client(server):
     async with Client(server) as made:
-        made.discovery._known[PODS.gvk] = PODS
+        await learn(made, server, PODS)
         yield made
 
 

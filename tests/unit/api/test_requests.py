@@ -5,11 +5,12 @@ import json
 
 import pytest
 
-from scopedcache.api.client import METADATA_LIST, Client
+from scopedcache.api.client import Client
+from scopedcache.api.request_query import METADATA_LIST
 from scopedcache.errors import GoneError, ProtocolError
 from scopedcache.kinds import GVK, GVR, ObjectKey, Resource
 from scopedcache.objects import Object
-from tests.unit.informer.events import NODES, PODS, pod, pods
+from tests.unit.informer.events import NODES, PODS, learn, pod, pods
 from tests.unit.informer.fake_transport import FakeTransport, status
 
 DEPLOYMENTS = Resource(GVR("apps", "v1", "deployments"), GVK("apps", "v1", "Deployment"), namespaced=True)
@@ -118,17 +119,9 @@ async def test_create_posts_to_the_collection(client, server):
     assert (request.body["metadata"]["name"], made.name) == ("x", "x")
 
 
-@pytest.fixture
-async def known(client):
-    """Let the client know the kinds without asking."""
-    for resource in (PODS, NODES, DEPLOYMENTS):
-        client.discovery._known[resource.gvk] = resource
-    return client
-
-
 @pytest.fixture(autouse=True)
-async def _kinds_are_known(known):
-    return known
+async def _kinds_are_known(client, server):
+    await learn(client, server, PODS, NODES, DEPLOYMENTS)
 
 
 async def test_update_puts_to_the_object_and_names_its_kind(client, server):

@@ -8,7 +8,7 @@ import pytest
 from scopedcache.api.client import Client
 from scopedcache.errors import ForbiddenError, GoneError, NotFoundError, ProtocolError, TransportError
 from tests.unit.clock import idle
-from tests.unit.informer.events import PODS, added, bookmark, deleted
+from tests.unit.informer.events import PODS, added, bookmark, deleted, learn, line, pod
 from tests.unit.informer.events import error as error_line
 from tests.unit.informer.fake_transport import FakeTransport, status
 
@@ -21,7 +21,7 @@ async def server():
 @pytest.fixture
 async def client(server):
     async with Client(server) as made:
-        made.discovery._known[PODS.gvk] = PODS
+        await learn(made, server, PODS)
         yield made
 
 
@@ -69,6 +69,28 @@ async def test_an_ERROR_line_ends_a_watch_with_its_error(client, server):
     with pytest.raises(GoneError, match="words of 410"):
         await first
     assert not server.open
+
+
+async def test_a_watch_that_ends_in_the_middle_of_a_line_did_not_end_well(client, server):
+    events = client.watch(PODS)
+    first = asyncio.ensure_future(anext(events))
+    watch = await server.watched()
+    watch.accept(added("x", 7))
+    assert (await first)[1].name == "x"
+    watch.send_chunk(line("DELETED", pod("x", 8)))
+    watch.end()
+    with pytest.raises(ProtocolError, match="ended in the middle of a line"):
+        await anext(events)
+    assert not server.open
+
+
+async def test_the_end_of_the_initial_events_is_no_event_for_who_watches(client, server):
+    events = client.watch(PODS)
+    first = asyncio.ensure_future(anext(events))
+    watch = await server.watched()
+    watch.accept(bookmark(6, end=True), added("x", 7))
+    assert (await first)[0] == "ADDED"
+    await events.aclose()
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from typing import Any, Literal
 import attrs
 
 from scopedcache import GVK, Client, Object
-from scopedcache.api.codec import INITIAL_EVENTS_END
+from scopedcache.api.watch.event_decoder import INITIAL_EVENTS_END_ANNOTATION
 from scopedcache.kinds import GVR, Resource
 from scopedcache.selectors import LabelSelector
 from tests.unit.informer.fake_transport import FakeTransport, Request, Watch, bytes_of, status
@@ -328,7 +328,12 @@ class ApiServer:
         self._watches[watch] = (kind, place, LabelSelector.parse(watch.query.get("labelSelector")), name)
         if "sendInitialEvents" in watch.query:
             first = [body for body in self._held(kind).values() if _selects(watch.query, place, body)]
-            mark = {"metadata": {"resourceVersion": str(self.version), "annotations": {INITIAL_EVENTS_END: "true"}}}
+            mark = {
+                "metadata": {
+                    "resourceVersion": str(self.version),
+                    "annotations": {INITIAL_EVENTS_END_ANNOTATION: "true"},
+                }
+            }
             watch.send(*(_line("ADDED", body) for body in first), _line("BOOKMARK", mark))
         else:
             for version, changed, type_, body in self._history:

@@ -36,7 +36,7 @@ from scopedcache.cache.scope_effects import (
     Untrack,
 )
 from scopedcache.cache.scope_state import EVENTS, TABLE, Action, IllegalMoveError, ScopeEvent, ScopeState
-from scopedcache.informer.store import Delta
+from scopedcache.informer.delta import Delta
 from scopedcache.kinds import Kind, Resource
 from scopedcache.objects import Entry, Metadata
 from tests.unit.cache.scope_picture import picture

@@ -1,6 +1,7 @@
 """What the documentation shows, runs."""
 
 import re
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -35,3 +36,56 @@ def test_a_fragment_on_a_page_is_python(name):
 @pytest.mark.parametrize(("page", "link"), LINKS)
 def test_a_link_on_a_page_leads_somewhere(page, link):
     assert (page.parent / link).exists()
+
+
+# -- what the pages name is there ----
+
+# Files as text are searched for names; pages are not among them, or every name would vouch for itself.
+SOURCES = [
+    path
+    for folder in ("scopedcache", "tests", "examples", ".ci", ".github")
+    for path in sorted((ROOT / folder).rglob("*"))
+    if path.suffix in {".py", ".yaml", ".yml", ".mod", ""} and path.is_file() and "__pycache__" not in path.parts
+]
+WORDS = set(
+    re.findall(r"\w+", "\n".join(path.read_text() for path in [*SOURCES, ROOT / "pyproject.toml", ROOT / "Makefile"]))
+)
+FILES = [
+    path.relative_to(ROOT).as_posix()
+    for folder in ("scopedcache", "tests", "examples", "docs", ".ci", ".github")
+    for path in (ROOT / folder).rglob("*")
+    if "__pycache__" not in path.parts
+] + [path.name for path in ROOT.iterdir()]
+CODE = sorted(
+    {
+        (page, span)
+        for page in [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md"]
+        if page.parent.name not in ("decisions", "changes")  # they tell of their time
+        for span in re.findall(r"(?<!`)`([^`\n]+)`(?!`)", re.sub(r"```.*?```", "", page.read_text(), flags=re.S))
+    }
+)
+PATHS = [
+    (page, span)
+    for page, span in CODE
+    if re.fullmatch(r"[\w.-]+(/[\w.*-]+)*/?", span) and ("/" in span or re.search(r"\.(py|md|toml|yaml|sh|mod)$", span))
+]
+NAMES = [(page, name) for page, span in CODE for name in re.findall(r"\b(?:[A-Z]+[a-z]\w*|\w+(?=\())", span)]
+
+
+@pytest.mark.parametrize(("page", "path"), PATHS, ids=lambda value: getattr(value, "name", value))
+def test_a_path_on_a_page_is_there(page, path):
+    wanted = path.strip("/")
+    known = any(fnmatch(f"/{file}", f"*/{wanted}") for file in FILES)
+    assert known, f"{page.name} names {path}, which is not there"
+
+
+@pytest.mark.parametrize(("page", "name"), sorted(set(NAMES)), ids=lambda value: getattr(value, "name", value))
+def test_a_name_on_a_page_is_one_of_the_code(page, name):
+    assert name in WORDS, f"{page.name} names {name}, which no source does"
+
+
+@pytest.mark.parametrize(
+    "target", sorted({name for page in PAGES for name in re.findall(r"`make ([a-z-]+)", page.read_text())})
+)
+def test_a_target_on_a_page_is_one_of_the_makefile(target):
+    assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.M), f"make {target} is no target"

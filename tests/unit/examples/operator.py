@@ -15,7 +15,7 @@ from typing import Any
 import attrs
 import urllib3
 
-from scopedcache.testing.processes import free_ports
+from scopedcache.testing.control_plane.processes import free_ports
 
 ROOT = Path(__file__).resolve().parents[3]
 # Far more than anything here takes; a test that waits so long has failed.

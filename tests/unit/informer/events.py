@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
-from scopedcache.api.codec import INITIAL_EVENTS_END, decode_object
+from scopedcache.api.client import Client
+from scopedcache.api.codec import decode_object
+from scopedcache.api.watch.event_decoder import INITIAL_EVENTS_END_ANNOTATION
 from scopedcache.kinds import GVK, GVR, Resource
 from scopedcache.objects import Entry
-from tests.unit.informer.fake_transport import bytes_of, status
+from tests.unit.informer.fake_transport import FakeTransport, bytes_of, status
 
 PODS = Resource(GVR("", "v1", "pods"), GVK("", "v1", "Pod"), namespaced=True)
 NODES = Resource(GVR("", "v1", "nodes"), GVK("", "v1", "Node"), namespaced=False)
@@ -53,7 +56,7 @@ def deleted(name: str, version: int | str, **rest: Any) -> bytes:
 
 def bookmark(version: int | str, *, end: bool = False) -> bytes:
     """Return a BOOKMARK; `end` marks the end of the initial events."""
-    annotations = {"annotations": {INITIAL_EVENTS_END: "true"}} if end else {}
+    annotations = {"annotations": {INITIAL_EVENTS_END_ANNOTATION: "true"}} if end else {}
     return line(
         "BOOKMARK", {"kind": "Pod", "apiVersion": "v1", "metadata": {"resourceVersion": str(version), **annotations}}
     )
@@ -68,3 +71,21 @@ def pods(version: int | str, *items: dict[str, Any], token: str = "") -> dict[st
     bare = [{key: value for key, value in item.items() if key not in ("kind", "apiVersion")} for item in items]
     metadata = {"resourceVersion": str(version), **({"continue": token} if token else {})}
     return {"kind": "PodList", "apiVersion": "v1", "metadata": metadata, "items": bare}
+
+
+async def learn(client: Client, server: FakeTransport, *resources: Resource) -> None:
+    """Let a client find out what the server serves, so that no later request is for that."""
+    for version in dict.fromkeys(resource.gvk.api_version for resource in resources):
+        served = [resource for resource in resources if resource.gvk.api_version == version]
+        learning = asyncio.ensure_future(client.discovery.resolve(served[0].gvk))
+        (await server.asked()).answer(
+            {
+                "resources": [
+                    {"name": one.gvr.resource, "kind": one.gvk.kind, "namespaced": one.namespaced} for one in served
+                ]
+            }
+        )
+        await learning
+        for resource in served:
+            await client.discovery.resolve(resource.gvk)
+    server.log.clear()

@@ -2,8 +2,9 @@
 
 import pytest
 
+from scopedcache.informer import EventHandler
 from tests.unit.clock import idle, now
-from tests.unit.informer.events import added, entry
+from tests.unit.informer.events import added, entry, error, pod, pods
 from tests.unit.informer.world import World
 
 
@@ -81,6 +82,53 @@ async def test_a_write_never_fails_because_of_what_listens_to_it(world, caplog):
     strict.mended = True
     await world.list(added("x", 1, labels={"colour": "red"}), added("y", 11), version=20)
     assert world.held == {"x": "1", "y": "11"}
+
+
+async def test_a_defect_between_a_list_and_its_watch_is_healed_by_a_list_and_not_by_the_end_of_that_watch(world):
+    strict = Strict()
+    world.informer.add_index("colour", strict)
+    world.start()
+    (await world.server.watched()).refuse(500, "InternalError")
+    (await world.server.asked()).answer(pods(10, pod("x", 1, labels={"colour": "red"})))
+    watch = await world.server.watched()
+    world.informer.written(entry("y", 11))
+    watch.accept()
+    await idle()
+    assert (world.informer.state, watch.closed.is_set()) == ("broken", True)
+
+    strict.mended = True
+    await world.list(added("x", 1, labels={"colour": "red"}), added("y", 11), version=20)
+
+    assert (world.held, world.informer.state) == ({"x": "1", "y": "11"}, "synced")
+
+
+async def test_a_write_that_breaks_an_index_while_a_list_is_applied_leaves_no_index_half_way():
+    """The list heals what it was applied over, and the indexes are made anew before reads are answered again."""
+    world = World()
+    colours = {"x": "red", "y": "red"}
+
+    def colour(obj):
+        return colours[obj.name]
+
+    world.informer.add_index("colour", colour)
+    watch = await world.begin(added("x", 1), added("y", 2))
+    written: list[str] = []
+
+    def write(old, new):
+        if not written:
+            written.append(new.name)
+            del colours["y"]
+            world.informer.written(entry("y", 30, labels={"new": "label"}))
+            colours["y"] = "blue"
+
+    world.informer.add_handler(EventHandler(on_update=write))
+    watch.send(error(410, "Expired"))
+    await world.list(added("x", 15), added("y", 16), version=20)
+
+    assert (world.informer.state, world.held) == ("synced", {"x": "15", "y": "16"})
+    assert [obj.name for obj in world.informer.by_index("colour", "blue")] == ["y"]
+    assert [obj.name for obj in world.informer.by_index("colour", "red")] == ["x"]
+    await world.end()
 
 
 class Owner:

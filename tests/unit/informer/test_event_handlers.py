@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scopedcache.informer import event_handlers as handlers
-from scopedcache.informer.event_handlers import DirectHandler, EventHandler, registered
-from scopedcache.informer.store import Delta
+from scopedcache.informer.delta import Delta
+from scopedcache.informer.event_handlers import SLOW_SECONDS, DirectHandler, EventHandler, change_handler
 from scopedcache.kinds import GVK
 from tests.unit.clock import idle
 from tests.unit.informer.events import entry
@@ -45,7 +44,7 @@ def test_each_kind_of_change_has_its_function():
     told.handle(Delta(None, X1), True)
     told.handle(Delta(X1, X2), False)
     told.handle(Delta(X2, None, X3), False)
-    told.handle(Delta(X2, None, unknown=True), False)
+    told.handle(Delta(X2, None, final_state_unknown=True), False)
     assert heard.calls == [("add", "1", True), ("update", "1", "2"), ("delete", "3", False), ("delete", "2", True)]
 
 
@@ -75,10 +74,12 @@ def test_a_handler_that_fails_is_reported_and_no_more(caplog):
     assert [(record.levelname, record.message) for record in caplog.records] == [("ERROR", "handler.failed")]
 
 
-def test_a_slow_handler_is_reported(caplog, monkeypatch):
-    monkeypatch.setattr(handlers, "SLOW_SECONDS", -1.0)
-    direct(EventHandler()).handle(Delta(None, X1), False)
-    assert [(record.levelname, record.message) for record in caplog.records] == [("WARNING", "handler.slow")]
+@pytest.mark.parametrize(("seconds", "reported"), [(SLOW_SECONDS, False), (SLOW_SECONDS * 1.01, True)])
+def test_only_a_slow_handler_is_reported(caplog, seconds, reported):
+    clock = iter([0.0, seconds])
+    direct(EventHandler(), timer=lambda: next(clock)).handle(Delta(None, X1), False)
+    logged = [(record.levelname, record.message) for record in caplog.records]
+    assert logged == ([("WARNING", "handler.slow")] if reported else [])
 
 
 def test_a_closed_handler_hears_nothing_not_even_the_rest_of_a_change():
@@ -95,7 +96,7 @@ def test_a_closed_handler_hears_nothing_not_even_the_rest_of_a_change():
 @pytest.fixture
 async def coalescing():
     heard = Heard(coalesce=True)
-    told = registered(heard.handler, POD, partial=False)
+    told = change_handler(heard.handler, POD, partial=False)
     yield heard, told
     told.close()
 
@@ -131,7 +132,7 @@ async def test_what_waits_is_bounded_by_objects_and_not_by_events(coalescing):
     _, told = coalescing
     for version in range(1, 1000):
         told.handle(Delta(entry("x", version), entry("x", version + 1)), False)
-    assert len(told._pending) == 1
+    assert len(told) == 1
 
 
 async def test_a_coalescing_handler_that_fails_goes_on(caplog):
@@ -141,7 +142,7 @@ async def test_a_coalescing_handler_that_fails_goes_on(caplog):
         calls.append(obj.name)
         raise RuntimeError
 
-    told = registered(EventHandler(on_add=fail, coalesce=True), POD, partial=False)
+    told = change_handler(EventHandler(on_add=fail, coalesce=True), POD, partial=False)
     told.handle(Delta(None, X1), False)
     await idle()
     told.handle(Delta(None, entry("y", 1)), False)
@@ -152,7 +153,7 @@ async def test_a_coalescing_handler_that_fails_goes_on(caplog):
 
 async def test_closing_drops_what_waits_and_ends_the_task():
     heard = Heard(coalesce=True)
-    told = registered(heard.handler, POD, partial=False)
+    told = change_handler(heard.handler, POD, partial=False)
     told.handle(Delta(None, X1), False)
     told.close()
     await idle()
@@ -176,7 +177,7 @@ def test_coalesced_calls_lead_to_the_same_state_as_all_of_them(states, data):
             on_delete=lambda obj, _: told_state.pop(obj.name),
             coalesce=True,
         )
-        told = registered(handler, POD, partial=False)
+        told = change_handler(handler, POD, partial=False)
         old = None
         for version, state in enumerate(states):
             new = None if state is None else entry("x", version + 1)

@@ -65,7 +65,8 @@ async def test_half_a_line_is_never_an_event(world, end, caplog):
     getattr(watch, end)()
     again = await resumed(world, "10")
     assert (world.held, world.heard.take()) == ({"x": "1", "y": "2"}, [])
-    assert ("watch.half_line_dropped" in caplog.messages) is (end == "end")
+    (interrupted,) = [record for record in caplog.records if record.message == "watch.interrupted"]
+    assert ("in the middle of a line" in interrupted.__dict__["error"]) is (end == "end")
     again.send(half)
     await idle()
     assert world.heard.take() == ["-x@11"]

@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scopedcache.errors import NoSuchIndexError
+from scopedcache.informer.delta import Delta
 from scopedcache.informer.indexer import MAX_INDEX_VALUES, Indexer
-from scopedcache.informer.store import Delta, Store
+from scopedcache.informer.store import Store
 from scopedcache.kinds import GVK
 from scopedcache.selectors import LabelSelector
 from tests.unit.informer.events import entry

@@ -97,7 +97,7 @@ def test_lists_that_hang_lend_their_slots_after_a_while_and_each_of_them_once():
         for name in ("hangs", "hangs too", "waits too", "waits on"):
             await line.release(name)
         await asyncio.gather(*tasks)
-        assert (line.initial_lists._free, line.initial_lists._loans) == (2, 2)
+        assert (line.initial_lists.free, line.initial_lists.loans) == (2, 2)
 
     virtual_time.run(run())
 
@@ -140,6 +140,6 @@ def test_no_interleaving_loses_a_slot(steps):
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        assert line.initial_lists._free == 2
+        assert line.initial_lists.free == 2
 
     asyncio.run(run())

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scopedcache.informer.delta import Delta
 from scopedcache.informer.owner_router import OwnerRouter
 from scopedcache.informer.ownership_chain import GONE_REMEMBERED, OwnershipChain
-from scopedcache.informer.store import Delta
 from scopedcache.kinds import GVK, ObjectKey
 from scopedcache.objects import Object
 from scopedcache.selectors import LabelSelector
@@ -306,7 +306,7 @@ def test_dropping_an_owner_forgets_all_that_leads_to_it(sets, pods, a, chain):
     sets.route(Delta(SET, None), False)
     chain.drop(a)
     chain.drop(a)
-    assert (len(chain), list(chain.owned(a)), chain._gone) == (0, [], {})
+    assert (len(chain), list(chain.owned(a)), chain.gone_uids) == (0, [], set())
 
 
 def test_dropping_one_of_two_leaves_the_other(chain, a):
@@ -321,7 +321,7 @@ def test_only_so_many_of_the_deleted_are_remembered(sets, a, chain):
         one = entry("set", number + 1, uid=f"rs{number}", owner="ua")
         sets.route(Delta(None, one), False)
         sets.route(Delta(one, None), False)
-    assert (len(chain), len(chain._gone), chain.find("rs0"), chain.find(f"rs{GONE_REMEMBERED + 9}")) == (
+    assert (len(chain), len(chain.gone_uids), chain.find("rs0"), chain.find(f"rs{GONE_REMEMBERED + 9}")) == (
         GONE_REMEMBERED,
         GONE_REMEMBERED,
         (),
@@ -352,4 +352,4 @@ def test_both_directions_of_a_chain_always_agree(steps):
         forward = {(uid, owner.uid) for uid in "xyz" for owner in chain.find(uid)}
         backward = {(uid, owner.uid) for owner in owners for uid in chain.owned(owner)}
         assert forward == backward
-        assert set(chain._gone) <= {uid for uid, _ in forward}
+        assert chain.gone_uids <= {uid for uid, _ in forward}

@@ -8,7 +8,20 @@ from scopedcache.errors import NoSuchIndexError
 from scopedcache.kinds import ObjectKey
 from scopedcache.objects import Object
 from tests.unit.clock import after, idle
-from tests.unit.informer.events import NODES, PODS, added, bookmark, deleted, entry, error, line, modified, pod, pods
+from tests.unit.informer.events import (
+    NODES,
+    PODS,
+    added,
+    bookmark,
+    deleted,
+    entry,
+    error,
+    learn,
+    line,
+    modified,
+    pod,
+    pods,
+)
 from tests.unit.informer.world import World
 
 RED, BLUE = {"colour": "red", "app": "x"}, {"colour": "blue", "app": "x"}
@@ -248,7 +261,7 @@ async def test_what_is_not_whole_cannot_be_put_back(options):
 
 async def test_what_is_whole_can_be_put_back(world):
     await world.begin(added("x", 1))
-    world.client.discovery._known[PODS.gvk] = PODS
+    await learn(world.client, world.server, PODS)
     updating = asyncio.ensure_future(world.client.update(held(world, "x")))
     request = await world.server.asked()
     request.answer(pod("x", 2))

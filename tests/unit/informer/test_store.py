@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scopedcache.informer.missed_deletes import Key
-from scopedcache.informer.store import OWN_WRITES_REMEMBERED, Delta, Store
+from scopedcache.informer.delta import Delta, Key
+from scopedcache.informer.own_writes import OWN_WRITES_REMEMBERED
+from scopedcache.informer.store import Store
 from scopedcache.kinds import ObjectKey
 from scopedcache.objects import Entry, is_newer
 from tests.unit.informer.events import entry
@@ -31,7 +32,7 @@ def word(delta):
     if old is None:
         return f"+{new.name}@{new.resource_version}"
     if new is None:
-        return f"-{old.name}@{old.resource_version}" + "?" * delta.unknown
+        return f"-{old.name}@{old.resource_version}" + "?" * delta.final_state_unknown
     return f"{old.name}@{old.resource_version}→{new.resource_version}"
 
 
@@ -99,7 +100,7 @@ def test_no_order_of_events_brings_an_object_back_in_time(steps):
         if step == "put":
             store.put(entry(name, version))
         elif step == "write":
-            store.write(entry(name, version), "10")
+            store.put_own(entry(name, version), "10")
         else:
             store.remove(entry(name, version))
         after = store.get(("a", name))
@@ -137,7 +138,7 @@ def test_our_own_write_is_seen_at_once_and_its_event_brings_nothing_new():
     store = Store()
     store.put(entry("x", 5))
     deltas = [
-        store.write(entry("x", 7), "5"),
+        store.put_own(entry("x", 7), "5"),
         store.put(entry("x", 6)),
         store.put(entry("x", 7)),
         store.put(entry("x", 8)),
@@ -151,7 +152,7 @@ def test_the_late_answer_to_a_write_does_not_bring_back_what_was_deleted_after_i
     store.put(entry("x", 5))
     store.put(entry("x", 6))
     store.remove(entry("x", 7))
-    assert (store.write(entry("x", 6), seen="7"), len(store)) == (None, 0)
+    assert (store.put_own(entry("x", 6), seen="7"), len(store)) == (None, 0)
 
 
 def test_the_answer_to_a_write_that_comes_while_a_list_is_applied_brings_back_nothing_that_the_list_shows_as_gone():
@@ -161,7 +162,7 @@ def test_the_answer_to_a_write_that_comes_while_a_list_is_applied_brings_back_no
     applying = store.replace(snapshot(entry("y", version=9)), "10", "2")
     assert word(next(applying)) == "-x@1?"
 
-    assert store.write(entry("x", version=5), "2") is None  # written at 5, gone by 10: its event came before the list
+    assert store.put_own(entry("x", version=5), "2") is None  # written at 5, gone by 10: its event came before the list
 
     assert words(applying) == ["y@2→9"]
     assert held(store) == {"y": "9"}
@@ -173,8 +174,8 @@ def test_the_answer_to_a_write_that_comes_while_a_list_is_applied_is_read_at_onc
     applying = store.replace(snapshot(entry("y", version=9)), "10", "2")
     next(applying)
 
-    assert word(store.write(entry("y", version=5), "2")) == "+y@5"
-    assert word(store.write(entry("z", version=11), "2")) == "+z@11"
+    assert word(store.put_own(entry("y", version=5), "2")) == "+y@5"
+    assert word(store.put_own(entry("z", version=11), "2")) == "+z@11"
 
     assert words(applying) == ["y@5→9"]
     assert held(store) == {"y": "9", "z": "11"}
@@ -183,13 +184,13 @@ def test_the_answer_to_a_write_that_comes_while_a_list_is_applied_is_read_at_onc
 def test_after_a_list_was_applied_writes_are_measured_by_events_again():
     store = Store()
     replace(store, version="10")
-    assert word(store.write(entry("x", version=11), "10")) == "+x@11"
+    assert word(store.put_own(entry("x", version=11), "10")) == "+x@11"
 
 
 def test_what_our_own_delete_removed_no_late_event_brings_back():
     store = Store()
     store.put(entry("x", 5))
-    gone = store.delete_own(ObjectKey("a", "x"), "uid-x")
+    gone = store.remove_own(ObjectKey("a", "x"), "uid-x")
     late = store.put(entry("x", 6))
     told = store.remove(entry("x", 7))
     again = store.put(entry("x", 9, uid="second"))
@@ -200,14 +201,14 @@ def test_what_our_own_delete_removed_no_late_event_brings_back():
 def test_a_delete_of_something_else_removes_nothing(key, uid):
     store = Store()
     store.put(entry("x", 5))
-    assert (store.delete_own(key, uid), held(store), store.put(entry("x", 6)) is not None) == (None, {"x": "5"}, True)
+    assert (store.remove_own(key, uid), held(store), store.put(entry("x", 6)) is not None) == (None, {"x": "5"}, True)
 
 
 def test_writes_that_events_have_passed_are_forgotten():
     store = Store()
     for number in range(1, 3 * OWN_WRITES_REMEMBERED):
-        store.write(entry(f"x{number}", number), str(number - 1))
-    assert len(store._own) <= OWN_WRITES_REMEMBERED
+        store.put_own(entry(f"x{number}", number), str(number - 1))
+    assert len(store.own_writes) <= OWN_WRITES_REMEMBERED
 
 
 # -- lists -----------------------------------------------------------------------------------------------------------
@@ -253,8 +254,8 @@ def test_a_list_of_a_restored_server_is_right_although_it_is_older():
 def test_what_we_wrote_after_a_list_was_taken_stays():
     store = Store()
     replace(store, entry("x", 5), version="10")
-    store.write(entry("x", 12), "10")
-    store.write(entry("new", 13), "10")
+    store.put_own(entry("x", 12), "10")
+    store.put_own(entry("new", 13), "10")
     deltas = replace(store, entry("x", 5), version="11", seen="10")
     assert (words(deltas), held(store)) == ([], {"x": "12", "new": "13"})
 
@@ -262,22 +263,22 @@ def test_what_we_wrote_after_a_list_was_taken_stays():
 def test_what_we_wrote_before_a_list_was_taken_is_as_the_list_says():
     store = Store()
     replace(store, entry("x", 5), version="10")
-    store.write(entry("x", 12), "10")
-    store.write(entry("new", 13), "10")
+    store.put_own(entry("x", 12), "10")
+    store.put_own(entry("new", 13), "10")
     assert words(replace(store, entry("x", 14), version="20", seen="10")) == ["-new@13?", "x@12→14"]
 
 
 def test_what_we_wrote_before_a_server_was_restored_does_not_stay():
     store = Store()
     replace(store, entry("x", 5), version="10")
-    store.write(entry("x", 12), "10")
+    store.put_own(entry("x", 12), "10")
     assert words(replace(store, entry("x", 5), version="7", seen="12")) == ["x@12→5"]
 
 
 def test_a_list_taken_before_our_delete_does_not_show_the_object_again():
     store = Store()
     replace(store, entry("x", 5), entry("y", 6), version="10")
-    store.delete_own(A, "uid-x")
+    store.remove_own(A, "uid-x")
     deltas = replace(store, entry("x", 5), entry("y", 6), version="11", seen="10")
     told = store.remove(entry("x", 12))
     assert (words([*deltas, told]), held(store)) == ([], {"y": "6"})
@@ -286,9 +287,9 @@ def test_a_list_taken_before_our_delete_does_not_show_the_object_again():
 def test_a_list_without_it_ends_what_a_delete_left():
     store = Store()
     replace(store, entry("x", 5), version="10")
-    store.delete_own(A, "uid-x")
+    store.remove_own(A, "uid-x")
     replace(store, version="20")
-    assert store._own_deletes == set()
+    assert store.own_writes.deleted == set()
 
 
 def test_what_is_written_and_deleted_between_the_slices_of_a_list_stays_so():
@@ -296,8 +297,8 @@ def test_what_is_written_and_deleted_between_the_slices_of_a_list_stays_so():
     replace(store, entry("x", 5), entry("y", 6), version="10")
     slices = store.replace(snapshot(entry("x", 11), entry("y", 12), entry("z", 13)), "20", "10")
     first = next(slices)
-    store.write(entry("y", 21), "10")
-    store.write(entry("new", 22), "10")
+    store.put_own(entry("y", 21), "10")
+    store.put_own(entry("new", 22), "10")
     rest = list(slices)
     assert words([first, *rest]) == ["x@5→11", "+z@13"]
     assert held(store) == {"x": "11", "y": "21", "z": "13", "new": "22"}
@@ -316,7 +317,7 @@ def test_a_purge_keeps_only_who_was_there():
 def test_what_does_not_come_back_after_a_loss_is_told_as_deleted_with_its_name_alone():
     store = Store({A: "uid-x", B: "first", C: "uid-z"})
     deltas = replace(store, entry("z", 3), entry("y", 9, uid="second"))
-    purged_keys = [delta for delta in deltas if delta.unknown]
+    purged_keys = [delta for delta in deltas if delta.final_state_unknown]
     assert sorted(words(deltas)) == ["+y@9", "+z@3", "-x@?", "-y@?"]
     assert {(ghost.old.metadata.name, ghost.old.metadata.uid) for ghost in purged_keys} == {
         ("x", "uid-x"),
@@ -359,4 +360,4 @@ def test_a_reverted_change_comes_again_with_the_next_list(change):
 
     assert held(store) == before
     again = replace(store, *listed)
-    assert [one._replace(final=None, unknown=False) for one in again] == [delta._replace(final=None)]
+    assert [one._replace(final=None, final_state_unknown=False) for one in again] == [delta._replace(final=None)]

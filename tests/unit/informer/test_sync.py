@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from scopedcache.api.client import METADATA_LIST, METADATA_WATCH
+from scopedcache.api.request_query import METADATA_LIST, METADATA_WATCH
 from scopedcache.errors import ForbiddenError, NotSyncedError
 from scopedcache.informer import EventHandler, InformerOptions
 from scopedcache.informer.initial_list_limiter import InitialListLimiter
@@ -224,7 +224,7 @@ async def test_those_who_wait_are_shielded_from_each_others_cancellation(world):
     waiting[0].cancel()
     await world.begin()
     await asyncio.gather(*waiting[1:])
-    assert ([task.cancelled() for task in waiting], world.informer._waiters) == ([True, False, False], set())
+    assert ([task.cancelled() for task in waiting], world.informer.waiters) == ([True, False, False], 0)
 
 
 async def test_who_asks_once_it_is_synced_does_not_wait(world):
@@ -298,7 +298,7 @@ async def test_first_lists_take_turns_and_watches_do_not_hold_a_turn():
     assert (second.path, first.closed.is_set()) == ("/api/v1/namespaces/b/pods", False)
     other.close()
     await world.end()
-    assert initial_lists._free == 1
+    assert initial_lists.free == 1
 
 
 @pytest.mark.parametrize("when", ["waiting", "opening", "listing", "paging"])
@@ -321,7 +321,7 @@ async def test_an_informer_that_closes_gives_its_turn_back(when):
             await idle()
         world.informer.close()
         await idle()
-    assert (initial_lists._free, world.server.open) == (1, set())
+    assert (initial_lists.free, world.server.open) == (1, set())
     await world.end()
 
 

@@ -40,7 +40,7 @@ def test_on_an_ordinary_loop_and_without_one_the_date_is_that_of_the_machine() -
 
 
 def test_work_that_never_waits_ends_the_test_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(virtual_time, "BUSY", 0.05)
+    monkeypatch.setattr(virtual_time, "BUSY_SECONDS", 0.05)
 
     async def main() -> None:
         for _ in itertools.count():
@@ -51,7 +51,7 @@ def test_work_that_never_waits_ends_the_test_with_the_reason(monkeypatch: pytest
 
 
 def test_work_that_waits_in_between_may_take_as_long_as_it_likes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(virtual_time, "BUSY", 0.05)
+    monkeypatch.setattr(virtual_time, "BUSY_SECONDS", 0.05)
 
     async def main() -> str:
         for _ in range(2_000):

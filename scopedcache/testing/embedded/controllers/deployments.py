@@ -7,21 +7,23 @@ from __future__ import annotations
 
 import hashlib
 import math
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
-from ..refusals import Body
-from ..registry import Registry
-from ..storage import Storage, Stored
-from .objects import conditions, place_of, reference_to, said, with_metadata, with_status
-from .workloads import Workloads
+from ..kinds.kind_registry import Registry
+from ..storage.storage import Storage, Stored
+from ..wire.status_errors import Body
+from .objects import conditions, new_condition, place_of, reference_to, with_metadata, with_status
+from .workload_controller import Workloads
 
-REVISION = "deployment.kubernetes.io/revision"
-HASH = "pod-template-hash"
-_AVAILABLE = said("Available", True, "MinimumReplicasAvailable", "Deployment has minimum availability.")
-_UNAVAILABLE = said("Available", False, "MinimumReplicasUnavailable", "Deployment does not have minimum availability.")
-_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
+REVISION: Final = "deployment.kubernetes.io/revision"
+HASH: Final = "pod-template-hash"
+_AVAILABLE: Final = new_condition("Available", True, "MinimumReplicasAvailable", "Deployment has minimum availability.")
+_UNAVAILABLE: Final = new_condition(
+    "Available", False, "MinimumReplicasUnavailable", "Deployment does not have minimum availability."
+)
+_LETTERS: Final = "bcdfghjklmnpqrstvwxz2456789"
 
 
 class Deployments(Workloads):
@@ -48,10 +50,10 @@ class Deployments(Workloads):
             sets.append(current)
         self._note_revision(deployment, current, now)
         wanted = targets(deployment, current, sets)
-        for found in sets:
-            replicas = wanted.get(found.name, _replicas(found))
-            spec = {**found.body["spec"], "replicas": replicas}
-            self._storage.update(self._controlled, {**found.body, "spec": spec}, now)
+        for replica_set in sets:
+            replicas = wanted.get(replica_set.name, _replicas(replica_set))
+            spec = {**replica_set.body["spec"], "replicas": replicas}
+            self._storage.update(self._controlled, {**replica_set.body, "spec": spec}, now)
 
     def _create(self, deployment: Stored, sets: list[Stored], now: float) -> Stored:
         spec = deployment.body["spec"]
@@ -83,21 +85,21 @@ class Deployments(Workloads):
 def targets(deployment: Stored, current: Stored, sets: list[Stored]) -> dict[str, int]:
     """Return how many replicas each ReplicaSet gets in the next move of a roll-out."""
     wanted = _replicas(deployment)
-    old = [found for found in sets if found.name != current.name and (_count(found) or _terminating(found))]
+    old = [each for each in sets if each.name != current.name and (_count(each) or _terminating(each))]
     if deployment.body["spec"]["strategy"]["type"] == "Recreate":
-        return {**{found.name: 0 for found in old}, current.name: 0 if old else wanted}
+        return {**{each.name: 0 for each in old}, current.name: 0 if old else wanted}
     if not any(map(_count, old)):
         return {current.name: wanted}
     surge, missing = leeway(deployment)
     room = wanted + surge - sum(map(_count, old))
-    found = {current.name: min(wanted, max(_replicas(current), room))}
+    replicas = {current.name: min(wanted, max(_replicas(current), room))}
     # What is not available may go at once; of the rest, as many as the others can stand in for.
     spare = sum(map(_available, sets)) - (wanted - missing)
     for entry in old:
         going = min(_available(entry), max(0, spare))
         spare -= going
-        found[entry.name] = _available(entry) - going
-    return found
+        replicas[entry.name] = _available(entry) - going
+    return replicas
 
 
 def leeway(deployment: Stored) -> tuple[int, int]:
@@ -133,8 +135,8 @@ def status_of(deployment: Stored, current: Stored | None, sets: list[Stored], no
 def _progress(done: bool, name: str) -> Body:
     if done:
         words = f'ReplicaSet "{name}" has successfully progressed.'
-        return said("Progressing", True, "NewReplicaSetAvailable", words)
-    return said("Progressing", True, "ReplicaSetUpdated", f'ReplicaSet "{name}" is progressing.')
+        return new_condition("Progressing", True, "NewReplicaSetAvailable", words)
+    return new_condition("Progressing", True, "ReplicaSetUpdated", f'ReplicaSet "{name}" is progressing.')
 
 
 def portion(amount: Any, of: int, *, up: bool) -> int:
@@ -161,7 +163,7 @@ def with_label(template: Body, key: str, value: str) -> Body:
 def _current(deployment: Stored, sets: list[Stored]) -> Stored | None:
     """Return the ReplicaSet of the template as it is now."""
     template = deployment.body["spec"]["template"]
-    return next((found for found in sets if _template_of(found) == template), None)
+    return next((replica_set for replica_set in sets if _template_of(replica_set) == template), None)
 
 
 def _template_of(replica_set: Stored) -> Body:
@@ -194,4 +196,4 @@ def _available(replica_set: Stored) -> int:
 
 
 def _sum(sets: list[Stored], field: str) -> int:
-    return sum(int((found.body.get("status") or {}).get(field, 0)) for found in sets)
+    return sum(int((replica_set.body.get("status") or {}).get(field, 0)) for replica_set in sets)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from typing import Final
 
 import msgspec
 
-from ...kubelet import Pod, node_manifest, node_status, running_status
-from ..refusals import Body
-from ..registry import Registry
-from ..storage import Event, Storage, Stored, timestamp
+from ...fake_node import Pod, node_manifest, node_status, running_status
+from ..kinds.kind_registry import Registry
+from ..storage.storage import Event, Storage, Stored, timestamp
+from ..wire.status_errors import Body
 from .objects import Place, place_of
 
-NODE = "fake-node"
+NODE: Final = "fake-node"
 
 
 class Kubelet:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from ..kinds import Kind
-from ..refusals import Body
-from ..storage import Stored, timestamp
+from ..kinds.kind import Kind
+from ..storage.storage import Stored, timestamp
+from ..wire.status_errors import Body
 
 
 class Place(NamedTuple):
@@ -35,8 +35,8 @@ def reference_to(owner: Stored) -> Body:
 
 def condition(stored: Stored, type_: str) -> Body | None:
     """Return a condition of the status."""
-    found = (stored.body.get("status") or {}).get("conditions") or []
-    return next((entry for entry in found if entry["type"] == type_), None)
+    entries = (stored.body.get("status") or {}).get("conditions") or []
+    return next((entry for entry in entries if entry["type"] == type_), None)
 
 
 def is_ready(pod: Stored) -> bool:
@@ -54,7 +54,7 @@ def with_metadata(stored: Stored, **fields: Any) -> Body:
     return {**stored.body, "metadata": {k: v for k, v in metadata.items() if v is not None}}
 
 
-def said(type_: str, true: bool, reason: str, message: str) -> Body:
+def new_condition(type_: str, true: bool, reason: str, message: str) -> Body:
     """Return a condition, without its times."""
     return {"type": type_, "status": "True" if true else "False", "reason": reason, "message": message}
 

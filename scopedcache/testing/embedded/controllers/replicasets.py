@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ..refusals import Body
-from ..registry import Registry
-from ..storage import Storage, Stored
+from ..kinds.kind_registry import Registry
+from ..storage.storage import Storage, Stored
+from ..wire.status_errors import Body
 from .objects import is_ready, reference_to, with_status
-from .workloads import Workloads
+from .workload_controller import Workloads
 
 
 class ReplicaSets(Workloads):

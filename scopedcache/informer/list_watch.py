@@ -1,0 +1,90 @@
+"""How the objects of one informer are asked for: the same kind, place and selection in pages and in watches."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from ..api.client import Client
+from ..api.codec import decode_object
+from ..api.request_info import RequestInfo
+from ..api.request_query import selected_name
+from ..api.watch.event_decoder import EventDecoder
+from ..api.watch.watch_stream import WatchStream
+from ..kinds import Resource
+from ..objects import Entry
+from ..selectors import Labels, LabelSelector
+from .informer_options import InformerOptions
+
+
+class ListWatch:
+    """One kind in one place, narrowed by selectors, and the server to ask for it.
+
+    Attributes:
+        watch_timeout: seconds a watch may last before we end it by ourselves; None leaves that to the server.
+        asked_timeout: seconds the last watch was asked to last.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        resource: Resource,
+        *,
+        namespace: str | None,
+        labels: Labels,
+        fields: str | None,
+        metadata_only: bool,
+        options: InformerOptions,
+        chance: Callable[[], float],
+    ) -> None:
+        self.resource = resource
+        self.namespace = namespace
+        self.watch_timeout: float | None = None
+        self.asked_timeout = 0.0
+        self._client = client
+        self._labels = LabelSelector.parse(labels)
+        self._fields = fields
+        self._metadata_only = metadata_only
+        self._options = options
+        self._chance = chance
+        self._decoder = EventDecoder()
+        self._info = RequestInfo("watch", resource, namespace, selected_name(fields))
+
+    def selects(self, entry: Entry) -> bool:
+        """Tell whether an object is certainly among those that are asked for."""
+        here = self.namespace is None or entry.metadata.namespace == self.namespace
+        return here and not self._fields and self._labels.matches(entry.metadata.labels or {})
+
+    async def pages(self) -> AsyncIterator[tuple[list[Entry], str]]:
+        """Yield the pages of a consistent list, each with its version; waits for the server between them."""
+        async for page, _ in self._client.pages(
+            self.resource,
+            namespace=self.namespace,
+            labels=self._labels,
+            fields=self._fields,
+            metadata_only=self._metadata_only,
+        ):
+            yield [decode_object(bytes(raw))[0] for raw in page.items or ()], page.metadata.resource_version
+
+    @asynccontextmanager
+    async def watch(self, version: str, *, initial_events: bool) -> AsyncIterator[WatchStream]:
+        """Open a watch at a version; with `initial_events` it begins with the whole list, and lasts long enough for it.
+
+        Raises:
+            ScopedCacheError: it was refused, or nobody answered.
+        """
+        self.asked_timeout = self.watch_timeout or self._options.watch_timeout * (1 + self._chance())
+        opened = self._client.open_watch(
+            self.resource,
+            namespace=self.namespace,
+            labels=self._labels,
+            fields=self._fields,
+            resource_version=version,
+            initial_events=initial_events,
+            timeout=max(self.asked_timeout, self._options.list_deadline) if initial_events else self.asked_timeout,
+            idle_timeout=self._options.idle_timeout,
+            metadata_only=self._metadata_only,
+        )
+        async with opened as stream:
+            async with WatchStream(stream, self._info, self._decoder, line_limit=self._options.line_limit) as batches:
+                yield batches

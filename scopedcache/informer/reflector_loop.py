@@ -1,0 +1,253 @@
+"""Carry out what the reflector says to ask, and feed what comes to the indexed store: a shell around plain parts.
+
+The loop is given back every few milliseconds, whatever the server sends. What happens is told as the signals of
+`informer_state` to the life of the informer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
+from typing import Final, Literal, Protocol
+
+from ..api.watch.event_decoder import WatchEvent
+from ..api.watch.pace import Pace
+from ..api.watch.watch_stream import INITIAL_EVENTS_END, WatchStream
+from ..errors import ProtocolError, ScopedCacheError, where
+from ..objects import Entry
+from .delta import Key
+from .indexed_store import IndexedStore
+from .informer_life import InformerLife
+from .initial_list_limiter import InitialListLimiter
+from .list_watch import ListWatch
+from .reflector import PagedList, Reflector, StreamingList, Watch
+from .silence_watchdog import SilenceWatchdog
+
+logger = logging.getLogger("scopedcache.informer")
+
+# Changes of a list applied before the clock is looked at.
+CHANGES_PER_CHECKPOINT: Final = 64
+
+Outcome = Literal["ended", "renewed", "overdue"]
+
+
+class Gate(Protocol):
+    """Says when an informer may ask the server."""
+
+    async def permitted(self) -> None:
+        """Wait until list and watch are not known to be refused."""
+
+
+class ReflectorLoop:
+    """Lists and watches for one indexed store until that is closed.
+
+    Attributes:
+        streaming: whether a watch is open.
+        events: how many events were taken.
+        error: the last trouble, None once it is over.
+    """
+
+    def __init__(
+        self,
+        life: InformerLife,
+        list_watch: ListWatch,
+        objects: IndexedStore,
+        reflector: Reflector,
+        watchdog: SilenceWatchdog,
+        *,
+        gate: Gate | None,
+        initial_lists: InitialListLimiter | None,
+        list_deadline: float,
+        on_stream: Callable[[bool], None] | None,
+        timer: Callable[[], float],
+    ) -> None:
+        self.streaming = False
+        self.events = 0
+        self.error: Exception | None = None
+        self._life = life
+        self._list_watch = list_watch
+        self._objects = objects
+        self._reflector = reflector
+        self._watchdog = watchdog
+        self._gate = gate
+        self._initial_lists = initial_lists
+        self._list_deadline = list_deadline
+        self._on_stream = on_stream
+        self._timer = timer
+        self._renewal: asyncio.Timeout | None = None
+
+    async def run(self) -> None:
+        """List and watch until closed. What is not an error of ours or the server's leaves, and may be run again."""
+        while not self._objects.closed:
+            step = self._reflector.next()
+            self._life.take("ask")
+            if step.pause:
+                self._life.take("pause")
+                await asyncio.sleep(step.pause)
+            if self._gate is not None:
+                await self._gate.permitted()
+            started = self._timer()
+            try:
+                outcome = await self._ask(step.ask)
+            except ScopedCacheError as error:
+                self._reflector.failed(error, self._timer() - started)
+                self._note(error)
+                continue
+            match outcome:
+                case "ended":
+                    self._reflector.ended(self._timer() - started, self._list_watch.asked_timeout)
+                case "overdue":
+                    self._reflector.overdue()
+                    logger.warning("list.overdue", extra={"informer": repr(self._life)})
+                case "renewed":
+                    pass
+
+    def renew(self) -> None:
+        """Cut an open watch and resume it at once, so that the server authorises it again."""
+        if self._renewal is not None and not self._renewal.expired():
+            self._renewal.reschedule(asyncio.get_running_loop().time())
+
+    def fail(self, error: Exception) -> None:
+        """Take note that our own side failed: reads raise `error`, and the next thing to ask for is a list."""
+        self.error = error
+        self._reflector.broken()
+        self._life.take("defect", error)
+
+    async def _ask(self, ask: StreamingList | PagedList | Watch) -> Outcome:
+        match ask:
+            case StreamingList():
+                return await self._watch("", initial=True)
+            case Watch(version):
+                return await self._watch(version, initial=False)
+            case PagedList():
+                async with self._list_slot():
+                    await self._list()
+                if self._objects.closed:  # by a handler of ours
+                    return "ended"
+                return await self._watch(self._reflector.version, initial=False)
+
+    def _list_slot(self) -> AbstractAsyncContextManager[None]:
+        return nullcontext() if self._initial_lists is None else self._initial_lists.take(self._list_watch.namespace)
+
+    # -- lists ---------------------------------------------------------------------------------------------------
+
+    async def _list(self) -> None:
+        """Take over a paged list. It stands for the version of its first page."""
+        snapshot: dict[Key, Entry] = {}
+        first_version = ""
+        async for entries, version in self._list_watch.pages():
+            self._watchdog.heard()
+            first_version = first_version or version
+            for entry in entries:
+                snapshot[(entry.metadata.namespace, entry.metadata.name)] = self._objects.kept(entry)
+            await asyncio.sleep(0)
+        await self._replace(snapshot, first_version)
+
+    async def _list_from(self, stream: WatchStream) -> None:
+        """Take over the list that a watch begins with."""
+        snapshot: dict[Key, Entry] = {}
+        kept = self._objects.kept
+        async for events in stream:
+            self._watchdog.heard()
+            for type_, entry in events:
+                metadata = entry.metadata
+                if type_ == "ADDED" or type_ == "MODIFIED":
+                    snapshot[(metadata.namespace, metadata.name)] = kept(entry)
+                elif type_ == "DELETED":
+                    snapshot.pop((metadata.namespace, metadata.name), None)
+                elif type_ == INITIAL_EVENTS_END:
+                    return await self._replace(snapshot, metadata.resource_version)
+        list_watch = self._list_watch
+        raise ProtocolError(
+            f"the streaming list of {list_watch.resource} {where(list_watch.namespace)} ended before its end mark"
+        )
+
+    async def _replace(self, snapshot: dict[Key, Entry], version: str) -> None:
+        """Bring the store to a complete list, in slices; only then it is synced."""
+        pace = Pace()
+        for number, _ in enumerate(self._objects.replace(snapshot, version, self._reflector.seen)):
+            if self._objects.closed:  # by a handler of ours
+                return
+            if number % CHANGES_PER_CHECKPOINT == CHANGES_PER_CHECKPOINT - 1:
+                await pace.checkpoint()
+        self.error = None
+        self._reflector.listed(version)
+        self._life.take("listed")
+
+    # -- watches -------------------------------------------------------------------------------------------------
+
+    async def _watch(self, version: str, *, initial: bool) -> Outcome:
+        """Read one watch to its end. `initial`: it begins with the whole list, with a slot and a deadline for that."""
+        async with AsyncExitStack() as slot:
+            if initial:
+                await slot.enter_async_context(self._list_slot())
+            try:
+                async with asyncio.timeout(self._list_deadline if initial else None) as deadline:
+                    async with self._list_watch.watch(version, initial_events=initial) as stream:
+                        self._set_streaming(True)
+                        self._watchdog.heard()
+                        if initial:
+                            await self._list_from(stream)
+                            await slot.aclose()
+                            # The stream was asked to last long enough for the list; now it lasts as long as others.
+                            deadline.reschedule(self._end_of_watch())
+                        if self._reflector.state == "listing":  # a defect of ours came in between
+                            return "renewed"
+                        self._life.take("streaming")
+                        self.error = None
+                        self._renewal = deadline
+                        await self._read_events(stream)
+            except TimeoutError:
+                if not deadline.expired():  # somebody else's: a handler's, a transform's
+                    raise
+                return "overdue" if self._renewal is None else "renewed"
+            finally:
+                self._set_streaming(False)
+                self._renewal = None
+        return "ended"
+
+    def _end_of_watch(self) -> float | None:
+        """Return when to end a watch by ourselves, in the loop's time; None where the server does it in time."""
+        seconds = self._list_watch.watch_timeout
+        return None if seconds is None else asyncio.get_running_loop().time() + seconds
+
+    async def _read_events(self, stream: WatchStream) -> None:
+        async for events in stream:
+            self._watchdog.heard()
+            self._apply(events)
+            if self._objects.closed:
+                return
+
+    def _apply(self, events: Sequence[WatchEvent]) -> None:
+        """Apply events, each of them through store, indexes, routes and handlers, before the next."""
+        objects, version = self._objects, ""
+        try:
+            for type_, entry in events:
+                if type_ == "ADDED" or type_ == "MODIFIED":
+                    objects.put(entry)
+                elif type_ == "DELETED":
+                    objects.remove(entry)
+                version = entry.metadata.resource_version
+                if objects.closed:  # by a handler of ours
+                    return
+        finally:
+            self._reflector.progressed(version)
+        self.events += len(events)
+
+    def _note(self, error: ScopedCacheError) -> None:
+        if _news(error) != _news(self.error):
+            logger.info("watch.interrupted", extra={"informer": repr(self._life), "error": str(error)})
+        self.error = error
+
+    def _set_streaming(self, streaming: bool) -> None:
+        if self.streaming != streaming:
+            self.streaming = streaming
+            if self._on_stream is not None:
+                self._on_stream(streaming)
+
+
+def _news(error: Exception | None) -> tuple[str, str]:
+    """Return what makes two errors the same news: not the time they are stamped with."""
+    return type(error).__name__, str(getattr(error, "message", error))

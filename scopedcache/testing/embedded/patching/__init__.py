@@ -1,0 +1,1 @@
+"""How a body becomes another one: patches, server-side apply, and the scale."""

@@ -1,0 +1,111 @@
+"""The public API as type checkers see it; mypy and pyright read this file, nothing runs it.
+
+A line that ends with two ignore comments must be an error to both: an ignore that nothing needs is an error itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import assert_type
+
+import scopedcache as sc
+from scopedcache import sync
+from scopedcache.controller import Controller, Manager, generation_changed
+from scopedcache.kit import Change, create_or_update, patch_status, set_condition
+
+POD = sc.GVK("", "v1", "Pod")
+
+
+class Model:
+    """What somebody decodes into."""
+
+
+async def a_cache_is_connected_with_options_that_exist() -> None:
+    async with sc.ScopedCache.connect(context="kind", detection_bound=10.0, cluster_wide={POD}) as cache:
+        assert_type(cache, sc.ScopedCache)
+    sc.ScopedCache.connect(detection_bund=3.0)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    sc.ScopedCache.connect(detection_bound="3")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    sync.ScopedCache.connect(detection_bund=3.0)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    sync.Client.connect(contxt="kind")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+
+async def what_is_read_has_a_type(cache: sc.ScopedCache, owner: sc.Object) -> None:
+    scope = await cache.open(owner, "pods", sc.Need(POD, verbs=("create",)))
+    assert_type(scope, sc.ResourceCache)
+    assert_type(scope.get(POD, "name"), sc.Object | None)
+    assert_type(scope.get(POD, sc.ObjectKey("a", "b"), model=Model), Model | None)
+    assert_type(scope.list(POD, labels="app=web"), Sequence[sc.Object])
+    assert_type(scope.list(POD, model=Model), Sequence[Model])
+    assert_type(scope.list(POD)[0], sc.Object)
+    assert_type(scope.owned(POD)[0].labels, Mapping[str, str])
+    assert_type(cache.namespaces["a"]["uid"], sc.ResourceCache)
+    scope.get(POD)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    str(scope.get(POD, "name").name)  # type: ignore[union-attr]  # pyright: ignore[reportOptionalMemberAccess]
+    scope.list(POD, label="app=web")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+
+
+async def what_the_server_answers_has_a_type(client: sc.Client) -> None:
+    pods = await client.list("pods", namespace="a")
+    assert_type(pods[0], sc.Object)
+    assert_type(pods[1:], tuple[sc.Object, ...])
+    assert_type(pods.resource_version, str)
+    assert_type(await client.get(POD, "a", namespace="b"), sc.Object)
+    assert_type(await client.get(POD, "a", namespace="b", model=Model), Model)
+    assert_type(await client.patch(POD, "a", {"metadata": {}}, namespace="b"), sc.Object)
+    assert_type(await client.delete(POD, "a", namespace="b"), sc.Object | None)
+    async for change, pod in client.watch(POD):
+        assert_type(change, str)
+        assert_type(pod, sc.Object)
+    await client.patch(POD, "a", {}, type="strategc")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await client.get("pods", "a", propagation="Orphan")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+
+
+async def reconcile(request: sc.Request) -> sc.Result:
+    assert_type(request.key, sc.ObjectKey)
+    return sc.Result(requeue_after=1.0)
+
+
+def plain(request: sc.Request) -> None:
+    sc.Result(requeue_after="1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+class Reconciler:
+    """An object with a reconcile method."""
+
+    async def reconcile(self, request: sc.Request) -> sc.Result | None:
+        return None
+
+
+def a_controller_takes_every_form_of_reconciler(client: sc.Client, cache: sc.ScopedCache) -> None:
+    controllers = [
+        Controller(for_=POD, reconcile=reconcile, predicates=[generation_changed()]),
+        Controller(for_=POD, reconcile=plain, owns=["pods"], namespaces=["a"]),
+        Controller(for_=POD, reconcile=Reconciler(), deadline=None),
+    ]
+    Manager(cache, controllers=controllers)
+    Controller(for_=POD, reconcile=1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    Controller(for_=POD, reconcile=reconcile, worker=2)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+
+async def helpers_of_the_kit_have_types(client: sc.Client, pod: sc.Object) -> None:
+    assert_type(await patch_status(client, pod, {"phase": "Running"}), sc.Object)
+    set_condition([], "Ready", True, reason="Here", message="")
+    obj, change = await create_or_update(client, pod, lambda wanted: None)
+    assert_type(obj, sc.Object)
+    assert_type(change, Change)
+    await create_or_update(client, pod, print, reed=None)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+
+def errors_carry_what_a_program_wants(error: sc.ForbiddenError) -> None:
+    assert_type(error.verb, str)
+    assert_type(error.resource, str)
+    assert_type(error.namespace, str | None)
+    assert_type(error.cached, bool)
+    str(error.verbs)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownArgumentType]
+
+
+def the_blocking_twins_have_the_same_types(cache: sync.ScopedCache, owner: sc.Object) -> None:
+    scope = cache.open(owner, POD)
+    assert_type(scope.get(POD, "name"), sc.Object | None)
+    assert_type(scope.list(POD)[0], sc.Object)
+    scope.get(POD)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]

@@ -19,7 +19,7 @@ import argparse
 import asyncio
 import logging
 import sys
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from scopedcache import (
     APIError,
@@ -37,20 +37,20 @@ from scopedcache.metrics import Counters
 
 from .operand import MEMCACHED
 from .reconciler import MemcachedReconciler
-from .status import refused
+from .status import refusal_status
 
-LEASE = "86f835c3.example.com"
-SYSTEM = "scoped-memcached-operator-system"
+LEASE: Final = "86f835c3.example.com"
+SYSTEM: Final = "scoped-memcached-operator-system"
 # Together with releasing the Lease, 2 s at most, it ends within 5 s whatever the server does.
-STOP_TIMEOUT_SECONDS = 2.0
+STOP_TIMEOUT_SECONDS: Final = 2.0
 # What to do where the error itself does not say so, by who must act.
-ADVICE: dict[type[ScopedCacheError], str] = {
+ADVICE: Final[dict[type[ScopedCacheError], str]] = {
     UnauthorizedError: "these credentials are expired or unknown: put a new token or certificate into the kubeconfig",
     APIError: "the server is there and refuses: look at its log, or at the address in the kubeconfig",
     TransportError: "check that the server runs, and its address and CA in the kubeconfig",
     ProtocolError: "this is no Kubernetes API server: check the address in the kubeconfig",
 }
-LOGGER = "memcached-operator"
+LOGGER: Final = "memcached-operator"
 logger = logging.getLogger(LOGGER)
 
 
@@ -62,8 +62,8 @@ def main() -> int:
         asyncio.run(_run(options))
     except ScopedCacheError as error:
         advice = next((words for kind, words in ADVICE.items() if isinstance(error, kind)), None)
-        said = {"error": str(error)} | ({"advice": advice} if advice else {})
-        logger.critical("operator.failed", extra=said, exc_info=options.verbose)
+        fields = {"error": str(error)} | ({"advice": advice} if advice else {})
+        logger.critical("operator.failed", extra=fields, exc_info=options.verbose)
         return 3
     except KeyboardInterrupt:  # before anything was begun
         pass
@@ -77,13 +77,13 @@ async def _run(options: argparse.Namespace) -> None:
         except ValueError as error:
             parser().error(str(error))
         with stop_signals() as stop:
-            if await _answers(client, stop):
+            if await _wait_answer(client, stop):
                 async with cache:
                     logger.info("operator.starting", extra={"workers": options.workers, "bound": round(cache.bound, 1)})
                     await manager.run(stop)
 
 
-async def _answers(client: Client, stop: asyncio.Event) -> bool:
+async def _wait_answer(client: Client, stop: asyncio.Event) -> bool:
     """Ask whether the server is there and knows us; False where we are asked to stop before it answered."""
     asking, stopping = asyncio.create_task(client.version()), asyncio.create_task(stop.wait())
     try:
@@ -109,7 +109,9 @@ def assemble(client: Client, options: argparse.Namespace) -> tuple[ScopedCache, 
     reconciler = MemcachedReconciler(cache, client)
     manager = Manager(
         cache,
-        controllers=[Controller(for_=MEMCACHED, reconcile=reconciler, on_forbidden=refused, workers=options.workers)],
+        controllers=[
+            Controller(for_=MEMCACHED, reconcile=reconciler, on_forbidden=refusal_status, workers=options.workers)
+        ],
         leader_election=LeaderElection(LEASE, namespace=SYSTEM) if options.leader_elect else None,
         health_address=options.health_address,
         metrics_address=options.metrics_address,
@@ -128,21 +130,21 @@ class _Parser(argparse.ArgumentParser):
 
 def parser() -> argparse.ArgumentParser:
     """Return the command line."""
-    wanted = _Parser(
+    result = _Parser(
         prog="python -m examples.memcached_operator",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    wanted.add_argument("--kubeconfig", help="the kubeconfig; without it KUBECONFIG, the Pod's account, ~/.kube/config")
-    wanted.add_argument("--context", help="a context of the kubeconfig")
-    wanted.add_argument("--leader-elect", action=argparse.BooleanOptionalAction, default=True)
-    wanted.add_argument("--health-address", default="127.0.0.1:8081", help="for /healthz and /readyz")
-    wanted.add_argument("--metrics-address", default="127.0.0.1:8080", help="for /metrics")
-    wanted.add_argument("--detection-bound", type=float, default=10.0, help="seconds to notice a change of rights in")
-    wanted.add_argument("--workers", type=int, default=4, help="custom resources reconciled at the same time")
-    wanted.add_argument("--log-format", choices=("text", "json"), default="text")
-    wanted.add_argument("-v", "--verbose", action="store_true", help="more lines, and tracebacks")
-    return wanted
+    result.add_argument("--kubeconfig", help="the kubeconfig; without it KUBECONFIG, the Pod's account, ~/.kube/config")
+    result.add_argument("--context", help="a context of the kubeconfig")
+    result.add_argument("--leader-elect", action=argparse.BooleanOptionalAction, default=True)
+    result.add_argument("--health-address", default="127.0.0.1:8081", help="for /healthz and /readyz")
+    result.add_argument("--metrics-address", default="127.0.0.1:8080", help="for /metrics")
+    result.add_argument("--detection-bound", type=float, default=10.0, help="seconds to notice a change of rights in")
+    result.add_argument("--workers", type=int, default=4, help="custom resources reconciled at the same time")
+    result.add_argument("--log-format", choices=("text", "json"), default="text")
+    result.add_argument("-v", "--verbose", action="store_true", help="more lines, and tracebacks")
+    return result
 
 
 if __name__ == "__main__":

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Final
 
 from scopedcache import GVK, Object, ObjectKey
 from scopedcache.kit import set_controller_reference
 
-MEMCACHED = GVK("cache.example.com", "v1alpha1", "Memcached")
-DEPLOYMENT = GVK("apps", "v1", "Deployment")
-POD = GVK("", "v1", "Pod")
+MEMCACHED: Final = GVK("cache.example.com", "v1alpha1", "Memcached")
+DEPLOYMENT: Final = GVK("apps", "v1", "Deployment")
+POD: Final = GVK("", "v1", "Pod")
 
-IMAGE = "docker.io/library/memcached:1.6-alpine"
-CONTAINER = "memcached"
-PORT = 11211
-LABEL_LIMIT = 63
+IMAGE: Final = "docker.io/library/memcached:1.6-alpine"
+CONTAINER: Final = "memcached"
+PORT: Final = 11211
+LABEL_LIMIT_CHARACTERS: Final = 63
 
 
 def labels_of(memcached: Object) -> dict[str, str]:
@@ -29,10 +30,10 @@ def selector_of(memcached: Object) -> dict[str, str]:
 
 def label_value(text: str) -> str:
     """Return a text as a label value: as it is, or, beyond 63 characters, its beginning and a hash of the whole."""
-    if len(text) <= LABEL_LIMIT:
+    if len(text) <= LABEL_LIMIT_CHARACTERS:
         return text
     digest = hashlib.sha256(text.encode()).hexdigest()[:12]
-    return f"{text[: LABEL_LIMIT - len(digest) - 1].rstrip('-._')}-{digest}"
+    return f"{text[: LABEL_LIMIT_CHARACTERS - len(digest) - 1].rstrip('-._')}-{digest}"
 
 
 def namesake(deployment: Object) -> ObjectKey:

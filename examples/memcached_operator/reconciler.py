@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
+from typing import Final
 
 from scopedcache import Client, Need, Request, Result, ScopedCache
 from scopedcache.kit import add_finalizer, create_or_update, patch_status, remove_finalizer
 
 from .operand import DEPLOYMENT, MEMCACHED, POD, is_foreign, namesake, new_deployment, selector_of, shape
-from .status import name_taken, succeeded
+from .status import name_taken_status, success_status
 
-FINALIZER = "cache.example.com/finalizer"
+FINALIZER: Final = "cache.example.com/finalizer"
 logger = logging.getLogger("memcached-operator")
 
 
@@ -22,13 +23,13 @@ class MemcachedReconciler:
         self.client = client
 
     async def reconcile(self, request: Request) -> Result:
-        said = {"namespace": request.namespace, "object_name": request.name}
+        fields = {"namespace": request.namespace, "object_name": request.name}
         memcached = self.cache.cluster.get(MEMCACHED, request.key)
         if memcached is None:
-            logger.info("cr.gone", extra=said)
+            logger.info("cr.gone", extra=fields)
             return Result()
         if memcached.deletion_timestamp:
-            logger.info("cr.deleting", extra=said)
+            logger.info("cr.deleting", extra=fields)
             self.cache.close(memcached)
             await remove_finalizer(self.client, memcached, FINALIZER)
             return Result()
@@ -40,16 +41,16 @@ class MemcachedReconciler:
             Need(POD, selector=selector_of(memcached)),
         )
         scope.check()
-        logger.info("child.get", extra=said)
-        found = scope.get(DEPLOYMENT, request.key)
-        if found is not None and is_foreign(memcached, found):
-            await patch_status(self.client, memcached, name_taken(memcached))
+        logger.info("child.get", extra=fields)
+        existing = scope.get(DEPLOYMENT, request.key)
+        if existing is not None and is_foreign(memcached, existing):
+            await patch_status(self.client, memcached, name_taken_status(memcached))
             return Result()
         deployment, change = await create_or_update(
-            self.client, new_deployment(memcached), lambda wanted: shape(memcached, wanted), read=scope.get
+            self.client, new_deployment(memcached), lambda draft: shape(memcached, draft), read=scope.get
         )
         if change != "unchanged":
-            logger.info("child.create" if change == "created" else "child.update", extra=said)
+            logger.info("child.create" if change == "created" else "child.update", extra=fields)
         nodes = sorted(pod.name for pod in scope.list(POD) if not pod.deletion_timestamp)
-        await patch_status(self.client, memcached, succeeded(memcached, deployment, nodes))
+        await patch_status(self.client, memcached, success_status(memcached, deployment, nodes))
         return Result()

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from scopedcache import ForbiddenError, Object
 from scopedcache.kit import find_condition, set_condition
 
-SUCCESSFUL = "Successful"
-STALE = "Stale"
+SUCCESSFUL: Final = "Successful"
+STALE: Final = "Stale"
 # The reasons that only a Memcached gets whose Deployment could be seen: losing that is news.
-HAD_THE_RIGHT = ("ReconcileSucceeded", "Progressing", "NameTaken", "PermissionRevoked")
+REASONS_WITH_RIGHTS: Final = ("ReconcileSucceeded", "Progressing", "NameTaken", "PermissionRevoked")
 
 Status = dict[str, Any]
 
 
-def succeeded(memcached: Object, deployment: Object, nodes: Sequence[str]) -> Status:
+def success_status(memcached: Object, deployment: Object, nodes: Sequence[str]) -> Status:
     """The Deployment is there, and so many of its servers are available."""
     size, available = memcached.at("spec", "size", default=0), deployment.at("status", "availableReplicas", default=0)
     # Right after our own update, what the Deployment says of itself is about the one before.
-    seen = deployment.at("status", "observedGeneration", default=0) >= deployment.generation
-    done = seen and available == size == len(nodes)
+    is_current = deployment.at("status", "observedGeneration", default=0) >= deployment.generation
+    done = is_current and available == size == len(nodes)
     text = f"Deployment {deployment.name} has {available} of {size} servers available"
     status, reason = (True, "ReconcileSucceeded") if done else ("Unknown", "Progressing")
     conditions = _successful(memcached, status, reason, text)
@@ -31,25 +31,25 @@ def succeeded(memcached: Object, deployment: Object, nodes: Sequence[str]) -> St
     return {"observedGeneration": memcached.generation, "nodes": list(nodes), "state": state, "conditions": conditions}
 
 
-def name_taken(memcached: Object) -> Status:
+def name_taken_status(memcached: Object) -> Status:
     """A Deployment of this name belongs to somebody else: it is neither adopted nor changed."""
     text = f"Deployment {memcached.name} exists and is not this Memcached's: rename one of the two, or delete it"
-    return _failed(memcached, "NameTaken", text)
+    return _failure_status(memcached, "NameTaken", text)
 
 
-def refused(memcached: Object, error: ForbiddenError) -> Status:
+def refusal_status(memcached: Object, error: ForbiddenError) -> Status:
     """A right is missing: say which, and whether it was there before. The nodes stay, marked as stale."""
     before = find_condition(memcached.at("status", "conditions"), SUCCESSFUL) or {}
-    revoked = before.get("reason") in HAD_THE_RIGHT
+    revoked = before.get("reason") in REASONS_WITH_RIGHTS
     text = f"Forbidden: may not {error.subject}, which Memcached {memcached.name} needs (not permitted by RBAC)"
-    status = _failed(memcached, "PermissionRevoked" if revoked else "NotPermitted", text)
+    status = _failure_status(memcached, "PermissionRevoked" if revoked else "NotPermitted", text)
     if revoked:
-        told = "status.nodes is as it was when the right was lost"
-        status["conditions"] = _condition(memcached, status["conditions"], STALE, True, "PermissionRevoked", told)
+        note = "status.nodes is as it was when the right was lost"
+        status["conditions"] = _condition(memcached, status["conditions"], STALE, True, "PermissionRevoked", note)
     return status
 
 
-def _failed(memcached: Object, reason: str, text: str) -> Status:
+def _failure_status(memcached: Object, reason: str, text: str) -> Status:
     return {
         "observedGeneration": memcached.generation,
         "state": {"status": "Failed", "message": text},

@@ -35,7 +35,8 @@ class InformerHandle:
         self._table = table
         self._supervisor = supervisor
         self._binding = binding
-        self._handlers = _Handlers()
+        self._denied = asyncio.Event()
+        self._handlers = _Handlers(self._note_denial)
 
     def begin(self) -> None:
         """Ask for the informer; it syncs in the background."""
@@ -46,10 +47,18 @@ class InformerHandle:
     def end(self) -> None:
         """Give the informer back, in one synchronous step."""
         self._table.close(self._binding)
+        self._denied.set()  # who waits for a denial hears that none will come
 
     async def _open(self) -> None:
         with suppress(ScopedCacheError):  # it waits; a grant opens it again
             await self._table.open(self._binding)
+        self._note_denial()
+
+    def _note_denial(self) -> None:
+        if self.denied is not None:
+            self._denied.set()
+        else:
+            self._denied.clear()
 
     @property
     def resource(self) -> Resource:
@@ -104,6 +113,21 @@ class InformerHandle:
             except ScopedCacheError:
                 await asyncio.sleep(0)  # closed meanwhile: wait for the next one
 
+    async def wait_denied(self) -> Denial:
+        """Wait until a right is missing, and return which; at once while one is.
+
+        Raises:
+            ScopeClosedError: the handle has ended.
+        """
+        while True:
+            await self._denied.wait()
+            if self._binding.scope.is_closed:
+                raise ScopeClosedError(f"the handle of {self.resource} has ended")
+            denial = self.denied
+            if denial is not None:
+                return denial
+            self._denied.clear()
+
     # -- reads ---------------------------------------------------------------------------------------------------
 
     def get(self, key: Name) -> Object | None:
@@ -113,6 +137,10 @@ class InformerHandle:
             ForbiddenError, CacheError: see `Lister.get`.
         """
         return self._binding.handle.get(self._need.kind, key)
+
+    def list_keys(self) -> Sequence[tuple[str, str]]:
+        """Return the keys of all objects, at a fraction of the cost of the objects."""
+        return self._binding.view_of(self.resource).informer.list_keys()
 
     def list(self, *, labels: Labels = None) -> Sequence[Object]:
         """Return all objects, or those that the labels select."""
@@ -134,9 +162,10 @@ class InformerHandle:
 
 
 class _Handlers:
-    """The handlers of a handle, added to whatever informer there is."""
+    """The handlers of a handle, added to whatever informer there is; `on_change` is told when that changes."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_change: Callable[[], None]) -> None:
+        self._on_change = on_change
         self.informer: Informer | None = None
         self._handlers: dict[object, tuple[EventHandler, Callable[[], None] | None]] = {}
         self._settled = asyncio.Event()  # there is an informer, or none will come any more
@@ -162,12 +191,14 @@ class _Handlers:
     def take_informer(self, informer: Informer) -> None:
         self.informer = informer
         self._settled.set()
+        self._on_change()
         for token, (handler, _) in list(self._handlers.items()):
             self._attach(token, handler, informer)
 
     def lose_informer(self) -> None:
         self.informer = None
         self._settled.clear()
+        self._on_change()
         for token, (handler, detach) in list(self._handlers.items()):
             if detach is not None:
                 detach()

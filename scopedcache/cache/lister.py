@@ -57,8 +57,11 @@ class Views(Protocol):
     def views(self) -> Mapping[Kind, View]:
         """Return those that need no search. The mapping stays the same one, whatever it holds."""
 
-    def find(self, kind: Kind) -> View:
-        """Return the view of a kind; raises what a read is to raise where there is none."""
+    def find(self, kind: Kind, namespace: str | None = None) -> View:
+        """Return the view of a kind; raises what a read is to raise where there is none.
+
+        `namespace` is where what is read lies, if the reader says so.
+        """
 
 
 class Lister:
@@ -90,7 +93,7 @@ class Lister:
             ForbiddenError: the right to see this kind here is gone.
             CacheError: nothing can be said: not watched, not synced, closed, or older than `max_age`.
         """
-        view = self._views.get(kind) or self._find(kind)
+        view = self._views.get(kind) or self._find(kind, None if isinstance(key, str) else key[0] or None)
         # The usual key needs no second look: this is the path every reconcile takes.
         usual = type(key) is ObjectKey and key[0] == view.namespace
         obj = view.informer.get(key if usual else view.key(key))  # type: ignore[arg-type]  # narrowed by `usual`

@@ -19,7 +19,10 @@ class PendingGrants:
         self._permissions: dict[str, dict[Permission, None]] = {}
 
     def add(self, owner: OwnerId, permission: Permission, *, settled: bool) -> None:
-        """Let an owner wait for a right; `settled`: a review said that the authoriser denies it."""
+        """Let an owner wait for a right; `settled`: the authoriser has just denied it.
+
+        Where it has not, the right may be there already: then the owner is told at once.
+        """
         owners = self._owners.setdefault(permission, {})
         if owner not in owners:
             owners[owner] = None
@@ -27,6 +30,8 @@ class PendingGrants:
             self._monitor.track([permission])
             if settled:
                 self._monitor.take(permission, "no")
+            elif (verdict := self._monitor.verdict(permission)) is not None and verdict.granted:
+                self.end(permission)
 
     def end(self, permission: Permission) -> None:
         """A right is there: tell who waited for it."""

@@ -29,6 +29,7 @@ from .scope_effects import (
     Hide,
     Invalidate,
     Log,
+    LogEvent,
     Publish,
     Rebind,
     Release,
@@ -280,8 +281,7 @@ class Scope:
             case "log-created":
                 return self._log_once_created()
             case "log-synced" | "log-closed":
-                event = "cache.synced" if action == "log-synced" else "cache.removed"
-                return self._log(event) if self.owner else ()
+                return self._log("cache.synced" if action == "log-synced" else "cache.removed") if self.owner else ()
             case "log-denied" | "log-removed":
                 return self._log_lost("cache.removed" if action == "log-removed" else "access.denied", cause.error)
         assert_never(action)
@@ -491,10 +491,10 @@ class Scope:
         due, self._log_created = self._log_created, False
         return self._log("cache.created") if due and self.owner else ()
 
-    def _log(self, event: str, error: Obstacle | None = None) -> Iterator[Effect]:
+    def _log(self, event: LogEvent, error: Obstacle | None = None) -> Iterator[Effect]:
         yield Log(event, self._kinds, error)
 
-    def _log_lost(self, event: str, error: Obstacle | None) -> Iterable[Effect]:
+    def _log_lost(self, event: LogEvent, error: Obstacle | None) -> Iterable[Effect]:
         said = event == "access.denied" and isinstance(error, UnknownKindError)  # once, by who asked discovery
         return () if self.internal or said else self._log(event, error)
 

@@ -14,6 +14,7 @@ from ..kinds import GVK, Kind, ObjectKey, Resource
 from ..objects import Object
 from .bound_need import BoundNeed
 from .informer_pool import InformerPool
+from .lister import View
 from .owner import Denial, Obstacle, OwnerChanged
 from .resource_cache import ResourceCache
 from .scope import Scope
@@ -106,6 +107,10 @@ class ScopeBinding:
     def informer_of(self, need: BoundNeed) -> Informer | None:
         """Return the informer of a need, None while it has none."""
         return self._informers.get(need.resource)
+
+    def view_of(self, kind: Kind) -> View:
+        """Return how a kind is seen; raises what a read of it would."""
+        return self._views.find(kind)
 
     # -- what a router asks of an owner --------------------------------------------------------------------------
 

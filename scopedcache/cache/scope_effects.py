@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import attrs
 
 from ..kinds import Kind
 from .bound_need import BoundNeed
 from .owner import Obstacle, OwnerChanged
+
+LogEvent = Literal["access.denied", "cache.created", "cache.removed", "cache.synced"]
 
 
 @attrs.frozen
@@ -115,7 +119,7 @@ class Forget:
 class Log:
     """Tell the operator of the process; `error`: what is missing."""
 
-    event: str
+    event: LogEvent
     kinds: tuple[str, ...]
     error: Obstacle | None = None
 

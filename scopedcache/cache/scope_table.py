@@ -82,7 +82,7 @@ class ScopeTable:
         self._openings = ScopeOpenings(monitor, pool, self._kinds, supervisor, self)
         self._by_namespace: dict[str | None, dict[str, ScopeBinding]] = {}
         self._by_uid: dict[str, dict[ScopeBinding, None]] = {}
-        self._of_nobody: dict[ScopeBinding, None] = {}
+        self._of_nobody: dict[str | None, dict[ScopeBinding, None]] = {}  # by namespace
 
     # -- opening -------------------------------------------------------------------------------------------------
 
@@ -103,7 +103,7 @@ class ScopeTable:
     def of_nobody(self, namespace: str | None, *, internal: bool = False) -> ScopeBinding:
         """Return a new scope that belongs to no owner."""
         binding = self._new(Scope(None, namespace, cluster_wide=self._cluster_wide, internal=internal))
-        self._of_nobody[binding] = None
+        self._of_nobody.setdefault(namespace, {})[binding] = None
         return binding
 
     def add(self, binding: ScopeBinding, needs: Needs, resource: Resource | None = None) -> bool:
@@ -222,22 +222,24 @@ class ScopeTable:
     def __iter__(self) -> Iterator[ScopeBinding]:
         for bindings in list(self._by_namespace.values()):
             yield from list(bindings.values())
-        yield from list(self._of_nobody)
+        for of_nobody in list(self._of_nobody.values()):
+            yield from list(of_nobody)
 
     def __len__(self) -> int:
-        return sum(len(bindings) for bindings in self._by_namespace.values()) + len(self._of_nobody)
+        owned = sum(len(bindings) for bindings in self._by_namespace.values())
+        return owned + sum(len(bindings) for bindings in self._of_nobody.values())
 
     @property
     def namespaces(self) -> int:
         """Return the number of places where an owner has a scope."""
         return len(self._by_namespace)
 
-    def in_cluster(self) -> Iterable[ScopeBinding]:
-        """Return the scopes that see the whole cluster, those of nobody first."""
-        for binding in self._of_nobody:
-            if binding.scope.namespace is None and not binding.scope.internal:
-                yield binding
+    def of_everybody(self, namespace: str | None) -> Iterable[ScopeBinding]:
+        """Return the scopes that see the whole cluster, those of nobody first; then nobody's in a namespace."""
+        yield from (binding for binding in self._of_nobody.get(None, ()) if not binding.scope.internal)
         yield from self._by_namespace.get(None, {}).values()
+        if namespace is not None:
+            yield from self._of_nobody.get(namespace, ())
 
     # -- effects -------------------------------------------------------------------------------------------------
 
@@ -300,8 +302,12 @@ class ScopeTable:
     def _forget(self, binding: ScopeBinding) -> None:
         self._openings.cancel(binding)
         binding.end()
-        self._of_nobody.pop(binding, None)
         scope = binding.scope
+        of_nobody = self._of_nobody.get(scope.namespace, {})
+        if binding in of_nobody:
+            del of_nobody[binding]
+            if not of_nobody:
+                del self._of_nobody[scope.namespace]
         bindings = self._by_namespace.get(scope.namespace, {})
         if bindings.get(scope.uid) is binding:
             del bindings[scope.uid]

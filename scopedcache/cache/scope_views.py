@@ -55,7 +55,7 @@ class ScopeViews:
         self._shown.clear()
         self.error = error
 
-    def find(self, kind: Kind) -> View:
+    def find(self, kind: Kind, namespace: str | None = None) -> View:
         """Return how a kind is seen, whichever of its names is used; raises why it is not."""
         view = self.views.get(kind)
         if view is None:

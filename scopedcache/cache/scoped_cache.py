@@ -292,7 +292,9 @@ class ScopedCache:
         For verbs that no `Need.verbs` declares; the controller calls it for every refused reconcile.
         """
         self._home.check_running()
-        self._table.await_grant(OwnerId.of(owner), permission_of(error), settled=error.by == "authorizer")
+        # A cached denial is an old answer: the right may be there by now.
+        settled = error.by == "authorizer" and not error.cached
+        self._table.await_grant(OwnerId.of(owner), permission_of(error), settled=settled)
 
     def recheck(self, namespace: str | None = None) -> None:
         """Review rights now, in one namespace or in all in use, instead of at the next probe."""

@@ -1,7 +1,7 @@
 """Turns what changes into runs of a reconciler: mapping ▸ predicates ▸ queue ▸ controller, and a manager of them."""
 
 from .controller import Controller
-from .manager.leadership import LeaderElection
+from .manager.election_rules import LeaderElection
 from .manager.manager import Manager, Runnable
 from .manager.stop_signals import stop_signals
 from .mapping import Mapper, Watch

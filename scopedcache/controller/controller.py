@@ -15,14 +15,14 @@ import logging
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
-from .. import metrics as metrics
+from .. import metrics
 from ..kinds import GVK, GVR, Kind, ObjectKey, Resource
 from ..supervisor import Supervisor
 from .event_sources import EventSources, SourceOptions
 from .mapping import Watch
 from .namespaces import Namespaces, WatchedNamespaces
 from .predicates import Predicate
-from .reconciler import Reconcile, ReconcilerCall
+from .reconciler import Reconcile, ReconcilerRunner
 from .reporting.event_recorder import EventRecorder
 from .reporting.forbidden_reporter import ForbiddenReporter, OnForbidden
 from .request import Request
@@ -80,22 +80,22 @@ class Controller:
             raise ValueError(f"workers= is at least 1, not {workers}")
         if deadline is not None and deadline <= 0:
             raise ValueError(f"deadline= is in seconds and above zero, not {deadline}; None for no limit")
-        self.name = name or _name_of(for_)
+        self.name = name or _default_name(for_)
         self.for_ = for_
-        self._feeding = SourceOptions(
-            name=self.name,
+        self._source_options = SourceOptions(
+            controller=self.name,
             kind=for_,
-            placement=WatchedNamespaces(namespaces),
+            namespaces=WatchedNamespaces(namespaces),
             predicates=tuple(predicates),
             owns=tuple(owns),
             watches=tuple(watches),
         )
-        self._workers_wanted = workers
-        self._invoker = ReconcilerCall(reconcile, deadline=deadline, on_overdue=self._overdue)
+        self._worker_count = workers
+        self._runner = ReconcilerRunner(reconcile, deadline=deadline, on_overdue=self._on_overdue)
         self._on_forbidden = on_forbidden
         self._instrumentation: metrics.Instrumentation = metrics.NULL
         self._queue: WorkQueue[ObjectKey] | None = None
-        self._feed: EventSources | None = None
+        self._sources: EventSources | None = None
         self._workers: Workers | None = None
 
     async def run(self, cache: ScopedCache, *, instrumentation: metrics.Instrumentation = metrics.NULL) -> None:
@@ -105,8 +105,8 @@ class Controller:
         self.prepare(cache, recorder=recorder, instrumentation=instrumentation)
         try:
             supervisor.start_guarded("events", recorder.run)
-            supervisor.start_guarded("feed", self.watch)
-            await self.settled()
+            supervisor.start_guarded("sources", self.watch)
+            await self.wait_settled()
             await self.work()
         finally:
             await supervisor.close()
@@ -130,31 +130,31 @@ class Controller:
             raise RuntimeError(f"{self!r} runs already")
         self._instrumentation = instrumentation
         self._queue = WorkQueue(timer=asyncio.get_running_loop().time)
-        self._feed = EventSources(self._feeding, cache, self._queue)
+        self._sources = EventSources(self._source_options, cache, self._queue)
         self._workers = Workers(
             name=self.name,
-            count=self._workers_wanted,
-            feed=self._feed,
+            count=self._worker_count,
+            sources=self._sources,
             queue=self._queue,
-            invoker=self._invoker,
-            denials=ForbiddenReporter(cache.client, recorder, self._on_forbidden),
+            runner=self._runner,
+            reporter=ForbiddenReporter(cache.client, recorder, self._on_forbidden),
             instrumentation=instrumentation,
         )
 
     async def watch(self) -> None:
         """Hold the informers and fill the queue until cancelled; waits for kinds that are not served yet."""
-        assert self._feed is not None, "prepare() comes first"
-        await self._feed.run()
+        assert self._sources is not None, "prepare() comes first"
+        await self._sources.run()
 
-    async def settled(self, limit: float = WARM_UP_SECONDS) -> None:
+    async def wait_settled(self, limit: float = WARM_UP_SECONDS) -> None:
         """Wait until each informer has synced, was found denied, or not served; `limit` seconds at most."""
-        assert self._feed is not None, "prepare() comes first"
-        await self._feed.settled(limit)
+        assert self._sources is not None, "prepare() comes first"
+        await self._sources.wait_settled(limit)
 
     async def work(self) -> None:
         """Run reconciles until cancelled, or drained."""
         assert self._workers is not None, "prepare() comes first"
-        logger.info("controller.working", extra={"controller": self.name, "workers": self._workers_wanted})
+        logger.info("controller.working", extra={"controller": self.name, "workers": self._worker_count})
         await self._workers.run()
 
     def drain(self) -> None:
@@ -166,41 +166,47 @@ class Controller:
         """Drop what is queued; the controller may be prepared again."""
         if self._queue is not None:
             self._queue.shutdown()
-        self._queue = self._feed = self._workers = None
+        self._queue = self._sources = self._workers = None
 
     @property
     def ready(self) -> bool:
-        """Tell whether the primary kind can be seen in all of the controller's places."""
-        return self._feed is not None and self._feed.ready
+        """Tell whether the primary kind can be seen: in some of the controller's places, and wherever not denied."""
+        return self._sources is not None and self._sources.ready
+
+    @property
+    def reasons(self) -> list[str]:
+        """Return why it cannot see everything it watches, in words; what owners opened is the cache's to tell."""
+        return self._sources.reasons if self._sources is not None else []
 
     def state(self) -> dict[str, Any]:
         """Return what a person would ask about it, as plain data: informers with their denials, queue, workers."""
-        if self._feed is None or self._queue is None or self._workers is None:
+        if self._sources is None or self._queue is None or self._workers is None:
             return {"running": False}
         return {
             "running": True,
             "ready": self.ready,
-            "informers": self._feed.state(),
-            "not_served": sorted(self._feed.missing),
+            "reasons": self._sources.reasons,
+            "informers": self._sources.state(),
+            "not_served": sorted(self._sources.not_served),
             "queue": {
                 "ready": self._queue.ready,
                 "delayed": self._queue.delayed,
                 "running": self._queue.running,
             },
-            "workers": {"busy": self._workers.busy, "of": self._workers_wanted},
+            "workers": {"busy": self._workers.busy, "of": self._worker_count},
         }
 
-    def _overdue(self, request: Request) -> None:
+    def _on_overdue(self, request: Request) -> None:
         self._instrumentation.increment(metrics.RECONCILES_OVERDUE, controller=self.name)
-        if self._invoker.threaded:  # a coroutine was ended, and its time-out is logged like any other failure
+        if self._runner.threaded:  # a coroutine was ended, and its time-out is logged like any other failure
             logger.error("reconcile.overdue", extra={"controller": self.name, "key": str(request)})
 
     def __repr__(self) -> str:
-        busy = f" busy={self._workers.busy}/{self._workers_wanted}" if self._workers else ""
-        return f"<Controller {self.name} in {self._feeding.placement}{busy}>"
+        busy = f" busy={self._workers.busy}/{self._worker_count}" if self._workers else ""
+        return f"<Controller {self.name} in {self._source_options.namespaces}{busy}>"
 
 
-def _name_of(kind: Kind) -> str:
+def _default_name(kind: Kind) -> str:
     match kind:
         case GVK():
             return kind.kind.lower()

@@ -19,8 +19,8 @@ from .request import Request
 Mapper = Callable[[Object], Iterable[ObjectKey | Request]]
 
 
-def _predicates(given: Iterable[Predicate]) -> tuple[Predicate, ...]:
-    return tuple(given)
+def _as_tuple(predicates: Iterable[Predicate]) -> tuple[Predicate, ...]:
+    return tuple(predicates)
 
 
 @attrs.frozen
@@ -38,7 +38,7 @@ class Watch:
 
     kind: Kind
     mapper: Mapper
-    predicates: tuple[Predicate, ...] = attrs.field(default=(), kw_only=True, converter=_predicates)
+    predicates: tuple[Predicate, ...] = attrs.field(default=(), kw_only=True, converter=_as_tuple)
     namespace: str | None = attrs.field(default=None, kw_only=True)
     metadata_only: bool = attrs.field(default=False, kw_only=True)
 
@@ -46,8 +46,8 @@ class Watch:
         """Return the keys a change concerns, each once, in the mapper's order."""
         if not passes(self.predicates, change):
             return ()
-        found = (_key(target) for view in change.views for target in self.mapper(view))
-        return tuple(dict.fromkeys(found))
+        keys = (_key(target) for view in change.views for target in self.mapper(view))
+        return tuple(dict.fromkeys(keys))
 
 
 def owner_mapper(owner: Resource) -> Mapper:

@@ -39,10 +39,10 @@ class WatchedNamespaces:
             if not self.names or "" in self.names:
                 raise ValueError("namespaces= names no namespace; leave it out (None) for all of them")
 
-    async def run(self, cache: ScopedCache, hold: Hold, left: Callable[[str], None]) -> None:
+    async def run(self, cache: ScopedCache, hold: Hold, leave: Callable[[str], None]) -> None:
         """Run `hold` for each place, all at the same time; a failing one is started again and disturbs no other.
 
-        A namespace that no longer matches is told to `left`, then its `hold` is cancelled. A selector needs the right
+        A namespace that no longer matches is told to `leave`, then its `hold` is cancelled. A selector needs the right
         to list and watch Namespaces. Returns only by cancellation.
         """
         supervisor = Supervisor(f"places ({self})")
@@ -51,41 +51,41 @@ class WatchedNamespaces:
                 for place in (None,) if self.names is None else self.names:
                     supervisor.start_guarded(place or "everywhere", lambda place=place: hold(place))  # type: ignore[misc]  # mypy cannot infer a lambda with a default
             else:
-                supervisor.start_guarded("namespaces", lambda: self._follow(cache, supervisor, hold, left))
+                supervisor.start_guarded("namespaces", lambda: self._follow(cache, supervisor, hold, leave))
             await asyncio.Event().wait()
         finally:
             await supervisor.close()
 
     async def _follow(
-        self, cache: ScopedCache, supervisor: Supervisor, hold: Hold, left: Callable[[str], None]
+        self, cache: ScopedCache, supervisor: Supervisor, hold: Hold, leave: Callable[[str], None]
     ) -> None:
-        held: dict[str, asyncio.Task[None]] = {}
+        places: dict[str, asyncio.Task[None]] = {}
 
-        def seen(namespace: Object) -> None:
+        def select(namespace: Object) -> None:
             name = namespace.name
             if self.selector is None or not self.selector.matches(namespace.labels):
-                gone(namespace)
-            elif name not in held:
-                held[name] = supervisor.start_guarded(name, lambda: hold(name))
+                drop(namespace)
+            elif name not in places:
+                places[name] = supervisor.start_guarded(name, lambda: hold(name))
 
-        def gone(namespace: Object) -> None:
-            task = held.pop(namespace.name, None)
+        def drop(namespace: Object) -> None:
+            task = places.pop(namespace.name, None)
             if task is not None:
-                left(namespace.name)
+                leave(namespace.name)
                 task.cancel()
 
         try:
             async with cache.informer(NAMESPACE) as namespaces:
                 namespaces.add_handler(
                     EventHandler(
-                        on_add=lambda obj, initial: seen(obj),
-                        on_update=lambda old, new: seen(new),
-                        on_delete=lambda obj, unknown: gone(obj),
+                        on_add=lambda obj, initial: select(obj),
+                        on_update=lambda old, new: select(new),
+                        on_delete=lambda obj, unknown: drop(obj),
                     )
                 )
                 await asyncio.Event().wait()
         finally:
-            for task in held.values():
+            for task in places.values():
                 task.cancel()
 
     def __str__(self) -> str:

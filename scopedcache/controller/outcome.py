@@ -43,19 +43,19 @@ class Outcome:
     rate_limited: bool = False
 
 
-def succeeded(answer: object) -> Outcome:
+def judge_result(answer: object) -> Outcome:
     """Judge what a reconcile returned; None is as good as an empty Result."""
     if answer is None:
         return Outcome("success")
     if not isinstance(answer, Result):
-        wrong = TypeError(f"a reconcile returns a Result or None, not {type(answer).__name__}")
-        return Outcome("error", wrong, rate_limited=True)
+        error = TypeError(f"a reconcile returns a Result or None, not {type(answer).__name__}")
+        return Outcome("error", error, rate_limited=True)
     if answer.requeue_after is None:
         return Outcome("success")
     return Outcome("requeue_after", after=answer.requeue_after)
 
 
-def failed(error: BaseException) -> Outcome:
+def judge_error(error: BaseException) -> Outcome:
     """Judge what a reconcile raised; a group counts as what all of its members are."""
     leaves = list(_leaves(error))
     refusals = [leaf for leaf in leaves if isinstance(leaf, ForbiddenError) and leaf.by == "authorizer"]
@@ -66,7 +66,7 @@ def failed(error: BaseException) -> Outcome:
     return Outcome("error", error, rate_limited=True)
 
 
-def timed_out(deadline: float) -> Outcome:
+def judge_timeout(deadline: float) -> Outcome:
     """Judge a reconcile that we ended at its deadline."""
     return Outcome("timeout", TimeoutError(f"the deadline of {deadline:g} s passed"), rate_limited=True)
 

@@ -93,8 +93,8 @@ def by_annotation(name: str, value: str | None = None) -> Predicate:
     """Pass objects that carry the annotation; with a value, exactly this one."""
 
     def test(change: Change) -> bool:
-        found = change.object.annotations.get(name)
-        return found is not None and value in (None, found)
+        current = change.object.annotations.get(name)
+        return current is not None and value in (None, current)
 
     return Predicate(test, f"annotated {name}" if value is None else f"annotated {name}={value}")
 

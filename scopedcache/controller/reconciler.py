@@ -1,4 +1,4 @@
-"""Calls a reconciler, whatever its shape, and turns every way it can end into an `Outcome`.
+"""Runs a reconciler, whatever its shape, and turns every way it can end into an `Outcome`.
 
 An `async def` runs on the loop and is cancelled at its deadline. A plain `def` runs in a thread of its own, where it
 uses the twins that `scopedcache.sync.of` makes of the cache; a thread cannot be stopped, so past its deadline it is
@@ -18,7 +18,7 @@ import threading
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, cast
 
-from .outcome import Outcome, failed, succeeded, timed_out
+from .outcome import Outcome, judge_error, judge_result, judge_timeout
 from .request import Request, Result
 
 logger = logging.getLogger("scopedcache.controller")
@@ -36,13 +36,13 @@ class Reconciler(Protocol):
 Reconcile = AsyncReconcile | PlainReconcile | Reconciler
 
 
-class ReconcilerCall:
-    """Calls one controller's reconciler.
+class ReconcilerRunner:
+    """Runs one controller's reconciler.
 
     Args:
         reconcile: an async function, a plain function, or an object with such a `reconcile` method.
-        deadline: seconds a call may take; None for no limit.
-        on_overdue: told of each call that passes its deadline.
+        deadline: seconds a run may take; None for no limit.
+        on_overdue: told of each run that passes its deadline.
 
     Raises:
         TypeError: `reconcile` is none of these.
@@ -51,17 +51,17 @@ class ReconcilerCall:
     def __init__(
         self, reconcile: Reconcile, *, deadline: float | None, on_overdue: Callable[[Request], None] | None = None
     ) -> None:
-        call = getattr(reconcile, "reconcile", reconcile)
-        if not callable(call):
+        function = getattr(reconcile, "reconcile", reconcile)
+        if not callable(function):
             raise TypeError(f"reconcile is a function, or an object with a reconcile method, not {reconcile!r}")
-        self._call: Callable[[Request], Any] = call
+        self._call: Callable[[Request], Any] = function
         self._deadline = deadline
         self._on_overdue = on_overdue or (lambda request: None)
         self.threaded = not (
-            inspect.iscoroutinefunction(call) or inspect.iscoroutinefunction(getattr(call, "__call__", None))  # noqa: B004
+            inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
         )
 
-    async def call(self, request: Request, on_left_behind: Callable[[asyncio.Future[Any]], None]) -> Outcome:
+    async def run(self, request: Request, on_left_behind: Callable[[asyncio.Future[Any]], None]) -> Outcome:
         """Reconcile once.
 
         Where the caller is cancelled while a thread still runs, `on_left_behind` is given the thread's future.
@@ -74,15 +74,15 @@ class ReconcilerCall:
         limit = asyncio.timeout(self._deadline)
         try:
             async with limit:
-                return succeeded(await call(request))
+                return judge_result(await call(request))
         except asyncio.CancelledError as error:
             if _is_cancelled():
                 raise
-            return failed(error)  # it cancelled something of its own, and let that out
+            return judge_error(error)  # it cancelled something of its own, and let that out
         except (Exception, SystemExit) as error:
             if limit.expired():
-                return timed_out(cast("float", self._deadline))
-            return failed(error)
+                return judge_timeout(cast("float", self._deadline))
+            return judge_error(error)
         finally:
             if limit.expired():
                 self._on_overdue(request)
@@ -100,11 +100,11 @@ class ReconcilerCall:
             raise
         error = running.exception()
         if error is not None:
-            return failed(error)
+            return judge_error(error)
         answer = running.result()
         if inspect.isawaitable(answer):
             return await self._on_loop(request, lambda _: answer)
-        return succeeded(answer)
+        return judge_result(answer)
 
 
 def in_thread(call: Callable[[], Any], *, name: str) -> asyncio.Future[Any]:

@@ -16,38 +16,40 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("scopedcache.controller")
 
-# Discovery itself asks the server no more than every two seconds (`discovery.RETRY`), a document or two each time.
+# Discovery itself asks the server no more than every two seconds, a document or two each time.
 PAUSE_SECONDS: Final = 2.5
 JITTER_FRACTION: Final = 0.8
 
 
-async def served(
+async def wait_until_served(
     discovery: Discovery,
     kind: Kind,
     *,
     controller: str,
-    missing: set[str],
+    not_served: set[str],
     chance: Callable[[], float] = random.random,
 ) -> Resource:
     """Return the resource of a kind; waits until the server serves it, asking every few seconds.
 
-    What stands in the way is logged once, not at each attempt; so is that it is over. Meanwhile the kind is one of
-    `missing`.
+    What stands in the way is logged once, not at each attempt; so is that it is over. Meanwhile the kind is in
+    `not_served`.
     """
-    said = {"controller": controller, "kind": str(kind)}
-    told: str | None = None
+    fields = {"controller": controller, "kind": str(kind)}
+    logged: str | None = None
     while True:
         try:
-            found = await discovery.resolve(kind)
+            resource = await discovery.resolve(kind)
         except ScopedCacheError as error:
-            missing.add(str(kind))
-            if str(error) != told:
-                told = str(error)
-                event = "kind.not_served" if isinstance(error, UnknownKindError) else "kind.discovery_failed"
-                logger.warning(event, extra={**said, "error": told})
+            not_served.add(str(kind))
+            if str(error) != logged:
+                logged = str(error)
+                logger.warning(
+                    "kind.not_served" if isinstance(error, UnknownKindError) else "kind.discovery_failed",
+                    extra={**fields, "error": logged},
+                )
         else:
-            missing.discard(str(kind))
-            if told is not None:
-                logger.info("kind.served", extra=said)
-            return found
+            not_served.discard(str(kind))
+            if logged is not None:
+                logger.info("kind.served", extra=fields)
+            return resource
         await asyncio.sleep(PAUSE_SECONDS * (1 + JITTER_FRACTION * chance()))

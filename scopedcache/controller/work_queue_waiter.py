@@ -21,8 +21,8 @@ class WorkQueueWaiter(Generic[K]):
         self._queue = queue
         self._loop = asyncio.get_running_loop()
         self._waiters: set[asyncio.Future[None]] = set()
-        self._alarm: asyncio.TimerHandle | None = None
-        queue.on_change = self._changed
+        self._timer: asyncio.TimerHandle | None = None
+        queue.on_change = self._on_change
 
     async def get(self) -> K | None:
         """Wait for the next key and mark it running; None once the queue is shut down."""
@@ -41,8 +41,8 @@ class WorkQueueWaiter(Generic[K]):
                 self._waiters.discard(waiter)
                 self._disarm_if_idle()
 
-    def _changed(self) -> None:
-        # All of them: idle workers are few, and one that is cancelled as it wakes then takes nobody's turn with it.
+    def _on_change(self) -> None:
+        # All of them: idle workers are few, and one that is cancelled as it wakes then takes nobody's key with it.
         if self._waiters and (self._queue.closed or self._queue.ready):
             self._wake()
         elif self._waiters:
@@ -55,17 +55,21 @@ class WorkQueueWaiter(Generic[K]):
 
     def _arm(self) -> None:
         due = self._queue.next_due
-        if self._alarm is not None and (due is None or self._alarm.when() != due):
-            self._alarm.cancel()
-            self._alarm = None
-        if due is not None and self._alarm is None:
-            self._alarm = self._loop.call_at(due, self._ring)
+        if self._timer is not None and (due is None or self._timer.when() != due):
+            self._timer.cancel()
+            self._timer = None
+        if due is not None and self._timer is None:
+            self._timer = self._loop.call_at(due, self._on_due)
 
-    def _ring(self) -> None:
-        self._alarm = None
+    def _on_due(self) -> None:
+        self._timer = None
         self._wake()
 
     def _disarm_if_idle(self) -> None:
-        if self._alarm is not None and not self._waiters:
-            self._alarm.cancel()
-            self._alarm = None
+        if self._timer is not None and not self._waiters:
+            self._timer.cancel()
+            self._timer = None
+
+    def __repr__(self) -> str:
+        due = "-" if self._timer is None else f"{self._timer.when():.3f}"
+        return f"<WorkQueueWaiter waiting={len(self._waiters)} due={due}>"

@@ -8,13 +8,13 @@ import random
 from collections.abc import Callable
 from typing import Any, Final
 
-from .. import metrics as metrics
+from .. import metrics
 from ..errors import ForbiddenError
 from ..kinds import ObjectKey
 from ..supervisor import Supervisor
 from .event_sources import EventSources
 from .outcome import Outcome
-from .reconciler import ReconcilerCall
+from .reconciler import ReconcilerRunner
 from .reporting.forbidden_reporter import ForbiddenReporter
 from .request import Request
 from .work_queue import Priority, WorkQueue
@@ -34,20 +34,21 @@ class Workers:
         *,
         name: str,
         count: int,
-        feed: EventSources,
+        sources: EventSources,
         queue: WorkQueue[ObjectKey],
-        invoker: ReconcilerCall,
-        denials: ForbiddenReporter,
+        runner: ReconcilerRunner,
+        reporter: ForbiddenReporter,
         instrumentation: metrics.Instrumentation,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._name = name
         self._count = count
-        self._feed = feed
+        self._sources = sources
+        self._primaries = sources.primaries
         self._queue = queue
-        self._picker = WorkQueueWaiter(queue)
-        self._invoker = invoker
-        self._denials = denials
+        self._waiter = WorkQueueWaiter(queue)
+        self._runner = runner
+        self._reporter = reporter
         self._instrumentation = instrumentation
         self._chance = chance
         self._idle: set[asyncio.Task[Any]] = set()
@@ -80,21 +81,21 @@ class Workers:
         while not self._draining:
             self._idle.add(task)
             try:
-                key = await self._picker.get()
+                key = await self._waiter.get()
             finally:
                 self._idle.discard(task)
             if key is None:
                 return
-            await self._turn(key)
+            await self._run_key(key)
 
-    async def _turn(self, key: ObjectKey) -> None:
+    async def _run_key(self, key: ObjectKey) -> None:
         priority = self._queue.priority(key)
         try:
-            if not self._feed.visible(key):
-                self._feed.park(key, priority)
-            elif not self._feed.wanted(key):
+            if not self._primaries.is_visible(key):
+                self._primaries.park(key, priority)
+            elif not self._primaries.needs_reconcile(key):
                 self._queue.discard(key)
-                self._denials.forget(key)
+                self._reporter.forget(key)
             else:
                 await self._reconcile(key, priority)
         except asyncio.CancelledError:
@@ -111,52 +112,52 @@ class Workers:
     async def _reconcile(self, key: ObjectKey, priority: Priority) -> None:
         loop = asyncio.get_running_loop()
         started = loop.time()
-        deleted_owners = self._feed.deleted_owners(key)  # what this run can see; later ones are for the next
+        deleted = self._primaries.deleted(key)  # what this run can see; later ones are for the next
         self.busy += 1
         self._gauge()
         try:
-            outcome = await self._invoker.call(Request(key), lambda thread: self._leave_behind(key, thread))
+            outcome = await self._runner.run(Request(key), lambda thread: self._leave_behind(key, thread))
         finally:
             self.busy -= 1
         self._count_run(outcome, loop.time() - started)
-        self.logger(key, outcome)
-        self._feed.deal_with(key, deleted_owners, again=outcome.rate_limited)
+        self._log(key, outcome)
+        self._sources.finish_deletions(key, deleted, again=outcome.rate_limited)
         await self._settle(key, priority, outcome)
 
     def _leave_behind(self, key: ObjectKey, thread: asyncio.Future[Any]) -> None:
-        def returned(_: object) -> None:
+        def release(_: object) -> None:
             self._left_behind.discard(key)
             self._queue.done(key)
 
         self._left_behind.add(key)
-        thread.add_done_callback(returned)
+        thread.add_done_callback(release)
 
     async def _settle(self, key: ObjectKey, priority: Priority, outcome: Outcome) -> None:
         """Do what the outcome asks for. The key still counts as running."""
         if outcome.rate_limited:
             self._queue.add_rate_limited(key, priority=priority)
             return
-        if self._feed.visible(key) and not self._feed.wanted(key):
+        if self._primaries.is_visible(key) and not self._primaries.needs_reconcile(key):
             self._queue.discard(key)  # gone: nothing runs for it any more
-            self._denials.forget(key)
+            self._reporter.forget(key)
             return
         self._queue.forget(key)
         if outcome.after is not None:
             spread = 1 + REQUEUE_SPREAD_FRACTION * self._chance() if outcome.ending == "forbidden" else 1
             self._queue.add(key, after=outcome.after * spread, priority=priority)
-        await self._tell(key, outcome)
+        await self._report(key, outcome)
 
-    async def _tell(self, key: ObjectKey, outcome: Outcome) -> None:
-        owner = self._feed.primary(key)
+    async def _report(self, key: ObjectKey, outcome: Outcome) -> None:
+        owner = self._primaries.get(key)
         if owner is None:
             return
         if isinstance(outcome.error, ForbiddenError):
-            self._feed.await_grant(owner, outcome.error)
-            await self._denials.refused(owner, outcome.error)
+            self._sources.await_grant(owner, outcome.error)
+            await self._reporter.report(owner, outcome.error)
         elif outcome.error is None:
-            await self._denials.recovered(owner)
+            await self._reporter.take_back(owner)
 
-    def logger(self, key: ObjectKey, outcome: Outcome) -> None:
+    def _log(self, key: ObjectKey, outcome: Outcome) -> None:
         extra: dict[str, Any] = {"controller": self._name, "key": str(key)}
         match outcome.ending:
             case "success" | "requeue_after":

@@ -23,6 +23,7 @@ from .ownership_chain import Owner, OwnershipChain
 from .store import Store
 
 Objects = list[Object]
+Keys = list[tuple[str, str]]
 
 
 class ChangeHandler(Protocol):
@@ -93,6 +94,11 @@ class IndexedStore:
         if entry is None:
             return None
         return Object(entry.metadata, entry.raw, self.resource.gvk, partial=self.partial)
+
+    def list_keys(self) -> Keys:
+        """Return the keys of all objects. Never waits."""
+        self.check()
+        return list(self._store.entries)
 
     def list(self, *, namespace: str | None = None, labels: Labels = None, owner: str | None = None) -> Objects:
         """Return private Objects in no particular order: of a namespace, by labels, by an owner's UID. Never waits."""

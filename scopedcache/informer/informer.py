@@ -21,7 +21,7 @@ from ..objects import Entry, Object
 from ..selectors import Labels
 from ..supervisor import Supervisor
 from .event_handlers import EventHandler, change_handler
-from .indexed_store import IndexedStore, Objects
+from .indexed_store import IndexedStore, Keys, Objects
 from .indexer import IndexFunc
 from .informer_life import InformerLife
 from .informer_options import InformerOptions
@@ -201,6 +201,10 @@ class Informer:
             CacheError: nothing can be said (not synced, closed, denied).
         """
         return self._objects.get(key)
+
+    def list_keys(self) -> Keys:
+        """Return the keys of all objects. Never waits."""
+        return self._objects.list_keys()
 
     def list(self, *, namespace: str | None = None, labels: Labels = None, owner: str | None = None) -> Objects:
         """Return private Objects in no particular order: of a namespace, by labels, by an owner's UID. Never waits."""

@@ -42,24 +42,24 @@ async def create_or_update(
         ConflictError: the object changed since it was read; reconcile again.
         APIError, CacheError: the first look failed; nothing was written.
     """
-    wanted = obj if isinstance(obj, Object) else Object.from_dict(obj)
-    found = await _look(client, wanted, read)
-    if found is None:
-        fresh = Object.from_dict(copy.deepcopy(wanted.to_dict()))
+    draft = obj if isinstance(obj, Object) else Object.from_dict(obj)
+    current = await _look(client, draft, read)
+    if current is None:
+        fresh = Object.from_dict(copy.deepcopy(draft.to_dict()))
         _mutate(fresh, mutate)
         return await client.create(Object.from_dict(fresh.to_dict())), "created"
-    before = copy.deepcopy(found.to_dict())
-    _mutate(found, mutate)
-    if equal(_written(before), _written(found.to_dict())):
-        return found, "unchanged"
-    return await client.update(found), "updated"
+    before = copy.deepcopy(current.to_dict())
+    _mutate(current, mutate)
+    if equal(_without_status(before), _without_status(current.to_dict())):
+        return current, "unchanged"
+    return await client.update(current), "updated"
 
 
-async def _look(client: Client, wanted: Object, read: Read | None) -> Object | None:
+async def _look(client: Client, draft: Object, read: Read | None) -> Object | None:
     if read is not None:
-        return read(wanted.gvk, wanted.key)
+        return read(draft.gvk, draft.key)
     try:
-        return await client.get(wanted.gvk, wanted.key)
+        return await client.get(draft.gvk, draft.key)
     except NotFoundError:
         return None
 
@@ -77,5 +77,5 @@ def _identity(obj: Object) -> tuple[str, ...]:
     return tuple(str(field or "") for field in fields)
 
 
-def _written(data: Mapping[str, Any]) -> dict[str, Any]:
+def _without_status(data: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in data.items() if name != "status"}

@@ -44,19 +44,19 @@ async def remove_finalizer(client: Client, obj: Object, name: str) -> Object:
 
 
 async def _change(client: Client, obj: Object, name: str, *, present: bool) -> Object:
-    known: list[Object] = [obj]
+    already_read: list[Object] = [obj]
 
     async def fetch() -> Object:
         # The first try takes what the caller has read, which spares a request where nothing interferes.
-        return known.pop() if known else await client.get(obj.gvk, obj.key)
+        return already_read.pop() if already_read else await client.get(obj.gvk, obj.key)
 
-    async def write(seen: Object) -> Object:
-        if seen.uid != obj.uid:
+    async def write(current: Object) -> Object:
+        if current.uid != obj.uid:
             raise NotFoundError("another object has this name by now", status=404, reason="NotFound")
-        if has_finalizer(seen, name) == present:
-            return seen
-        finalizers = [*seen.finalizers, name] if present else [f for f in seen.finalizers if f != name]
-        patch = {"metadata": {"resourceVersion": seen.resource_version, "finalizers": finalizers}}
-        return await client.patch(seen.gvk, seen.key, patch)
+        if has_finalizer(current, name) == present:
+            return current
+        finalizers = [*current.finalizers, name] if present else [f for f in current.finalizers if f != name]
+        patch = {"metadata": {"resourceVersion": current.resource_version, "finalizers": finalizers}}
+        return await client.patch(current.gvk, current.key, patch)
 
     return await retry_on_conflict(fetch, write)

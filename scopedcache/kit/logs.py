@@ -8,12 +8,12 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from ..errors import ScopedCacheError
 
 # What every LogRecord has: everything else came in by `extra=`.
-_OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_RECORD_FIELDS: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
 class JSONFormatter(logging.Formatter):
@@ -27,13 +27,13 @@ class JSONFormatter(logging.Formatter):
         self._tracebacks = tracebacks
 
     def format(self, record: logging.LogRecord) -> str:
-        own = {
+        head = {
             "time": round(record.created, 3),
             "level": record.levelname.lower(),
             "logger": record.name,
             "event": record.getMessage(),
         }
-        line = {**own, **fields(record), **own}
+        line = {**head, **fields(record), **head}
         if record.exc_info and (self._tracebacks or not isinstance(record.exc_info[1], ScopedCacheError)):
             line["traceback"] = self.formatException(record.exc_info)
         return json.dumps(line, default=str)
@@ -48,7 +48,7 @@ class TextFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         time = f"{self.formatTime(record, self.datefmt)}.{int(record.msecs):03d}"
-        data = " ".join(f"{name}={_value(value)}" for name, value in fields(record).items() if value is not None)
+        data = " ".join(f"{name}={_quote(value)}" for name, value in fields(record).items() if value is not None)
         event = record.getMessage().replace("\n", "\\n")
         line = f"{time} {record.levelname:<7} {event} {data}".rstrip()
         if self._tracebacks and record.exc_info and record.exc_info[1] is not None:
@@ -61,11 +61,11 @@ def fields(record: logging.LogRecord) -> dict[str, Any]:
 
     A LogRecord has a `name` of its own, so an object's name is given as `object_name`, and shown as `name`.
     """
-    given = {name: value for name, value in vars(record).items() if name not in _OWN}
+    extra = {name: value for name, value in vars(record).items() if name not in _RECORD_FIELDS}
     error = record.exc_info[1] if record.exc_info else None
-    if error is not None and given.get("error", str(error)) == str(error):
-        given["error"] = str(error) if isinstance(error, ScopedCacheError) else f"{type(error).__name__}: {error}"
-    return {"name" if name == "object_name" else name: value for name, value in given.items()}
+    if error is not None and extra.get("error", str(error)) == str(error):
+        extra["error"] = str(error) if isinstance(error, ScopedCacheError) else f"{type(error).__name__}: {error}"
+    return {"name" if name == "object_name" else name: value for name, value in extra.items()}
 
 
 def configure_logging(format: Literal["text", "json"] = "text", *loggers: str, verbose: bool = False) -> None:
@@ -80,7 +80,7 @@ def configure_logging(format: Literal["text", "json"] = "text", *loggers: str, v
         logging.getLogger(name).setLevel(logging.DEBUG if verbose else logging.INFO)
 
 
-def _value(value: Any) -> str:
+def _quote(value: Any) -> str:
     """Return a value as one word, or in quotes: whatever a server said cannot begin a line of its own."""
     text = str(value)
     plain = text.isprintable() and not any(mark in text for mark in ' "=')

@@ -61,21 +61,27 @@ def _set(owner: Object, obj: Object, more: dict[str, Any]) -> None:
     if not owner.uid:
         raise ValueError(f"{_name(owner)} has no uid: it must exist on the server before it can own anything")
     check_scope(owner, obj)
-    made = {"apiVersion": owner.api_version, "kind": owner.kind, "name": owner.name, "uid": owner.uid, **more}
+    entry = {
+        "apiVersion": owner.api_version,
+        "kind": owner.kind,
+        "name": owner.name,
+        "uid": owner.uid,
+        **more,
+    }
     references = _references(obj)
-    for number, reference in enumerate(references):
+    for index, reference in enumerate(references):
         if reference.get("uid") == owner.uid:
-            references[number] = {**reference, **made}
+            references[index] = {**reference, **entry}
             return
-    references.append(made)
+    references.append(entry)
 
 
 def _references(obj: Object) -> list[dict[str, Any]]:
     metadata = obj.to_dict().setdefault("metadata", {})
     if not metadata.get("ownerReferences"):
         metadata["ownerReferences"] = []
-    found: list[dict[str, Any]] = metadata["ownerReferences"]
-    return found
+    references: list[dict[str, Any]] = metadata["ownerReferences"]
+    return references
 
 
 def _name(obj: Object) -> str:

@@ -15,7 +15,7 @@ R = TypeVar("R")
 # client-go's DefaultBackoff (util/retry): four tries; 10, 50 and 250 ms between them, each up to a tenth longer.
 STEPS: Final = 4
 FIRST_PAUSE_SECONDS: Final = 0.010
-FACTOR: Final = 5.0
+PAUSE_FACTOR: Final = 5.0
 JITTER_FRACTION: Final = 0.1
 
 
@@ -45,5 +45,5 @@ async def retry_on_conflict(
             raise
         except ConflictError:
             await asyncio.sleep(pause * (1 + JITTER_FRACTION * chance()))
-            pause *= FACTOR
+            pause *= PAUSE_FACTOR
     return await write(await fetch())

@@ -43,6 +43,10 @@ class ClusterCache(Lister):
             self._portal.run(lambda: self._cluster.open(owner, *needs, sync_timeout=sync_timeout)), self._portal
         )
 
+    def in_namespace(self, namespace: str) -> Lister:
+        """Return a lister of what is watched for everybody, in the whole cluster or there, that shows one namespace."""
+        return Lister(self._cluster.in_namespace(namespace), self._portal)
+
 
 class ScopedCache:
     """`scopedcache.ScopedCache`, blocking; see there for what each method promises and raises.

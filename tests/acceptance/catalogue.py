@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from . import denial, extras, growth, idle, modes, restarts, revocation, scale, seed, steps
+from . import declared, denial, extras, growth, idle, modes, restarts, revocation, scale, seed, steps
 from .rows import Group
 from .starting import operated, started
 
@@ -22,6 +22,19 @@ def groups(logs: Path | None) -> list[Group]:
         Group("the second demo", partial(operated, logs, "seed"), seed.ROWS, story=True),
         Group("extra cases", partial(operated, logs, "extras"), extras.ROWS),
         Group("restarts", partial(restarts.pair_world, logs), restarts.ROWS),
+        Group(
+            "an operator that declares its kinds",
+            partial(declared.in_the_whole_cluster, logs),
+            declared.CLUSTER_ROWS,
+            story=True,
+        ),
+        Group(
+            "the same with rights in single namespaces",
+            partial(declared.in_single_namespaces, logs),
+            declared.NAMESPACE_ROWS,
+            story=True,
+            background=True,
+        ),
         Group("growth", partial(growth.plain_world, logs), growth.ROWS),
         Group("scale", partial(scale.large_world, logs), scale.ROWS),
     ]

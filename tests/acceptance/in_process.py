@@ -19,11 +19,11 @@ from typing import Any
 
 import attrs
 
-from examples.memcached_operator.__main__ import LOGGER, assemble, parser
+from examples.memcached_operator.__main__ import LOGGER
 from scopedcache import ScopedCache
 from scopedcache.controller import Manager
 from scopedcache.controller.manager.health_server import plain
-from scopedcache.controller.manager.prometheus_text import render
+from scopedcache.controller.manager.prometheus_text import prometheus_text
 from scopedcache.kit.logs import JSONFormatter
 from scopedcache.metrics import Counters
 from scopedcache.testing import EmbeddedCluster, Identity
@@ -31,6 +31,7 @@ from scopedcache.testing.embedded import FrontEnd
 from scopedcache.testing.virtual_time import VirtualTimeLoop
 
 from . import reader
+from .commands import EXAMPLE, Command
 from .program import Health, JSONLog, Operator, Program, parse_metrics
 from .waiting import Failed
 
@@ -135,7 +136,7 @@ class OperatorInside(Operator):
         if not isinstance(counters, Counters):
             raise TypeError(f"the operator counts with {counters!r}")
         self.cache.report(counters)
-        return parse_metrics(render(iter(counters)))
+        return parse_metrics(prometheus_text(iter(counters)))
 
     def memory(self) -> None:
         return None  # a process has it, a task has not
@@ -153,15 +154,15 @@ class Inside:
     loop: VirtualTimeLoop
     servers: Sequence[FrontEnd] = ()
 
-    def operator(self, account: Identity, options: Sequence[str], log: Path) -> Operator:
+    def operator(self, account: Identity, options: Sequence[str], log: Path, command: Command = EXAMPLE) -> Operator:
         """Return the operator, not launched yet."""
 
         async def main(stop: asyncio.Event, _: Callable[[str], None]) -> None:
-            wanted = parsed(parser(), options)
+            wanted = parsed(command.parser(), options)
             wanted.health_address = wanted.metrics_address = None
             servers = self.servers or self.cluster.front_ends[:1]
             async with self.cluster.balanced_client(account, servers) as client:
-                operator.cache, operator.manager = assemble(client, wanted)
+                operator.cache, operator.manager = command.assemble(client, wanted)
                 async with operator.cache:
                     await operator.manager.run(stop)
 

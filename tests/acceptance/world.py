@@ -19,6 +19,7 @@ from scopedcache.testing import AuditRequest, ControlPlane, EmbeddedCluster, Ide
 from scopedcache.testing.control_plane.processes import free_ports
 
 from .clock import now
+from .commands import EXAMPLE, Command
 from .in_process import Inside
 from .observations import DEPLOYMENTS, MEMCACHEDS, PODS, SECONDARY, Manifest, Memcached, rollout
 from .program import ROOT, Operator, OperatorProcess, Program
@@ -48,6 +49,7 @@ class World:
     Attributes:
         account: the operator's identity.
         inside: where tasks of this process take the place of processes; None: nowhere.
+        command: the operator that is started.
         baseline: W0, the watches that are open while no custom resource exists; None until they were counted.
         memory: what a row of a story leaves for later rows.
     """
@@ -56,6 +58,7 @@ class World:
     account: Identity
     logs: Path
     inside: Inside | None = None
+    command: Command = EXAMPLE
     baseline: int | None = None
     memory: dict[str, Any] = attrs.field(factory=dict)
     _operator: Operator | None = None
@@ -179,7 +182,7 @@ class World:
         self._started += 1
         log = self.logs / f"operator-{self._started}.log"
         if self.inside is not None:
-            self._operator = self.inside.operator(self.account, options, log)
+            self._operator = self.inside.operator(self.account, options, log, self.command)
         else:
             self._operator = self._process(options, kubeconfig or self.account.kubeconfig, log)
         self._operator.process.launch()
@@ -190,7 +193,7 @@ class World:
         program = Program.prepare(
             "operator",
             [
-                "examples.memcached_operator",
+                self.command.module,
                 f"--kubeconfig={kubeconfig}",
                 f"--health-address=127.0.0.1:{health}",
                 f"--metrics-address=127.0.0.1:{metrics}",

@@ -1,4 +1,7 @@
-"""`python -m tests.simulation [FIRST] [COUNT]`: lives through so many seeds, prints the story of each that fails."""
+"""`python -m tests.simulation [FIRST] [COUNT]`: lives through so many seeds, each in every setting: as an operator
+that opens what its owners need, as one that declares its kinds, in the whole cluster or in single namespaces. It prints
+the story of each life that fails.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import sys
 import time
 
 from .operator import Broken
-from .run import live
+from .run import SETTINGS, live
 
 
 def main() -> int:
@@ -16,12 +19,14 @@ def main() -> int:
     logging.disable()
     began, broken = time.monotonic(), 0
     for seed in range(first, first + count):
-        try:
-            live(seed)
-        except Broken as error:
-            broken += 1
-            sys.stdout.write(f"{error}\n\n")
-    sys.stdout.write(f"{count} lives, {broken} with a broken promise, in {time.monotonic() - began:.0f} s\n")
+        for setting in SETTINGS:
+            try:
+                live(seed, setting)
+            except Broken as error:
+                broken += 1
+                sys.stdout.write(f"{error}\n\n")
+    lives = count * len(SETTINGS)
+    sys.stdout.write(f"{lives} lives, {broken} with a broken promise, in {time.monotonic() - began:.0f} s\n")
     return 1 if broken else 0
 
 

@@ -112,7 +112,8 @@ class World:
             self.verbs["", kind] = NEEDED if on else ()
             self.wide[kind].restore() if on else self.wide[kind].revoke()
 
-        return self._turn([(namespace, kind) for namespace in NAMESPACES], turn, f"everywhere {kind} {on}")
+        places = [(namespace, kind) for namespace in (*NAMESPACES, "")]
+        return self._turn(places, turn, f"everywhere {kind} {on}")
 
     def allow_all(self) -> str:
         """Give every right in a namespace."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from tests.simulation.run import live
+from tests.simulation.run import SETTINGS, live
 
 # `python -m tests.simulation` lives through as many as you like.
 SEEDS = range(12)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_a_cache_keeps_its_promises_through_half_an_hour_of_trouble(seed: int) -> None:
-    live(seed)
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_a_cache_keeps_its_promises_through_half_an_hour_of_trouble(setting: str, seed: int) -> None:
+    live(seed, setting)

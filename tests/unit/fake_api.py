@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 from aiohttp import web
 
-from scopedcache.controller.reporting.status import merged
+from scopedcache.controller.reporting.status import merge_patch
 from scopedcache.sync import Portal
 from tests.unit.informer.fake_transport import status
 
@@ -157,7 +157,7 @@ class FakeAPI:
         version = (body.get("metadata") or {}).get("resourceVersion")
         if version and version != found["metadata"]["resourceVersion"]:
             return _refused(409, "Conflict", "the object has been modified")
-        made = body if request.method == "PUT" else merged(found, body)
+        made = body if request.method == "PUT" else merge_patch(found, body)
         made = {**found, "status": made.get("status")} if sub == "status" else made
         if made.get("spec") != found.get("spec"):
             made["metadata"]["generation"] = found["metadata"].get("generation", 1) + 1
@@ -228,10 +228,10 @@ class FakeAPI:
     def _remove(self, path: Path) -> None:
         found = self.objects[path]
         if found["metadata"].get("finalizers"):
-            self._put(merged(found, {"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}}))
+            self._put(merge_patch(found, {"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}}))
             return
         del self.objects[path]
-        self._tell("DELETED", path, merged(found, {"metadata": {"resourceVersion": self._now()}}))
+        self._tell("DELETED", path, merge_patch(found, {"metadata": {"resourceVersion": self._now()}}))
 
     def _tell(self, type_: str, path: Path, manifest: Manifest) -> None:
         event = {"type": type_, "object": copy.deepcopy(manifest)}

@@ -58,7 +58,6 @@ PURE = [
     "cache/informer_plan.py",
     "cache/lister.py",
     "cache/need_registry.py",
-    "cache/opening_guard.py",
     "cache/owner.py",
     "cache/pending_grants.py",
     "cache/rbac_watch.py",

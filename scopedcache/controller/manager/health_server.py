@@ -17,15 +17,15 @@ from aiohttp import web
 
 from ...errors import ConfigurationError
 from ...metrics import Sample
-from .address import Address
-from .prometheus_text import CONTENT_TYPE, render
+from .bind_address import BindAddress
+from .prometheus_text import CONTENT_TYPE, prometheus_text
 
 
 class HealthServer:
     """Serves what it is given; use it with `async with`. A page that it was given nothing for is a 404.
 
     Args:
-        address: see `Address.parse`.
+        address: see `BindAddress.parse`.
         ready: tells whether the process does its work; gives /healthz and /readyz.
         state: what /readyz shows, as plain data; called for each request.
         samples: what /metrics shows.
@@ -33,13 +33,13 @@ class HealthServer:
 
     def __init__(
         self,
-        address: str | int | Address,
+        address: str | int | BindAddress,
         *,
         ready: Callable[[], bool] | None = None,
         state: Callable[[], Mapping[str, Any]] | None = None,
         samples: Iterable[Sample] | None = None,
     ) -> None:
-        self._wanted = Address.parse(address)
+        self._wanted = BindAddress.parse(address)
         self._ready = ready
         self._state = state
         self._samples = samples
@@ -67,12 +67,12 @@ class HealthServer:
             await runner.cleanup()
 
     @property
-    def address(self) -> Address:
+    def address(self) -> BindAddress:
         """Return where it listens, with the port that port 0 became."""
         if self._runner is None or not self._runner.addresses:
             return self._wanted
         host, port, *_ = self._runner.addresses[0]
-        return Address(host, port)
+        return BindAddress(host, port)
 
     def _application(self) -> web.Application:
         application = web.Application()
@@ -93,7 +93,7 @@ class HealthServer:
         return web.Response(text=text, status=200 if ready else 503, content_type="application/json")
 
     async def _metrics(self, _: web.Request) -> web.Response:
-        return web.Response(body=render(self._samples or ()).encode(), headers={"Content-Type": CONTENT_TYPE})
+        return web.Response(body=prometheus_text(self._samples or ()).encode(), headers={"Content-Type": CONTENT_TYPE})
 
     def __repr__(self) -> str:
         return f"<HealthServer on {self.address}>"
@@ -116,7 +116,7 @@ def plain(value: Any) -> Any:
     return str(value)
 
 
-def _trouble(address: Address, error: OSError) -> str:
+def _trouble(address: BindAddress, error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
         fix = "another process listens there; stop it, or choose another port (0 is any free one)"
     elif error.errno == errno.EADDRNOTAVAIL:

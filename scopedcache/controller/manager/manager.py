@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from ... import metrics as metrics
+from ... import metrics
 from ...supervisor import Supervisor
 from ..controller import Controller
 from ..reporting.event_recorder import EventRecorder
-from .address import Address
-from .leader_election import Elector
-from .leadership import LeaderElection
+from .bind_address import BindAddress
+from .election_rules import LeaderElection
+from .leader_elector import LeaderElector
 
 if TYPE_CHECKING:
     from ...cache import ScopedCache
@@ -55,7 +55,7 @@ class Runnable:
     name: str = attrs.field(kw_only=True)
 
     @name.default
-    def _named(self) -> str:
+    def _default_name(self) -> str:
         return getattr(self.run, "__qualname__", "runnable")
 
     async def __call__(self) -> None:
@@ -94,13 +94,13 @@ class Manager:
         self.controllers = tuple(controllers)
         self._cache = cache
         self._election = leader_election
-        self._health = None if health_address is None else Address.parse(health_address)
-        self._metrics = None if metrics_address is None else Address.parse(metrics_address)
+        self._health = None if health_address is None else BindAddress.parse(health_address)
+        self._metrics = None if metrics_address is None else BindAddress.parse(metrics_address)
         self._runnables = tuple(run if isinstance(run, Runnable) else Runnable(run) for run in runnables)
         self._stop_timeout = stop_timeout
         self.instrumentation = metrics.Counters() if instrumentation is None else instrumentation
         self._name = name
-        self._elector: Elector | None = None
+        self._elector: LeaderElector | None = None
         self._stopping = asyncio.Event()
         self._servers: tuple[HealthServer, ...] = ()
 
@@ -122,9 +122,9 @@ class Manager:
             for controller in self.controllers:
                 controller.prepare(self._cache, recorder=recorder, instrumentation=self.instrumentation)
                 stack.callback(controller.end)
-                supervisor.start_guarded(f"feed {controller.name}", controller.watch)
+                supervisor.start_guarded(f"sources of {controller.name}", controller.watch)
             if self._election is not None:
-                self._elector = Elector(self._cache.client, self._election, instrumentation=self.instrumentation)
+                self._elector = LeaderElector(self._cache.client, self._election, instrumentation=self.instrumentation)
             logger.info("manager.started", extra={"controllers": [c.name for c in self.controllers]})
             try:
                 await self._run_all(stop)
@@ -138,7 +138,7 @@ class Manager:
 
     @property
     def ready(self) -> bool:
-        """Tell whether every controller can see its kind. A process that waits for leadership is ready too."""
+        """Tell whether every controller can see its kind in some place. Waiting for leadership is ready too."""
         return all(controller.ready for controller in self.controllers)
 
     @property
@@ -146,19 +146,22 @@ class Manager:
         return self._elector is None or self._elector.leading
 
     @property
-    def addresses(self) -> tuple[Address, ...]:
+    def addresses(self) -> tuple[BindAddress, ...]:
         """Return where it listens: health first, then metrics."""
         return tuple(server.address for server in self._servers)
 
     def state(self) -> dict[str, Any]:
         """Return what /readyz shows."""
         snapshot = self._cache.snapshot()
+        reasons = {reason for controller in self.controllers for reason in controller.reasons}
+        reasons |= {str(scope.error) for scope in snapshot.waiting if scope.error is not None}
         return {
             "leader": self._elector.state() if self._elector else None,
             "controllers": {controller.name: controller.state() for controller in self.controllers},
             "effective_bound": round(self._cache.bound, 2),
             "open_watches": snapshot.open_watches,
-            "degraded": bool(snapshot.waiting),
+            "degraded": bool(snapshot.waiting or reasons),
+            "reasons": sorted(reasons),
             "snapshot": snapshot.to_dict(),
         }
 
@@ -204,9 +207,9 @@ class Manager:
             await elector.release()
 
     async def _warm(self) -> None:
-        await asyncio.gather(*(controller.settled() for controller in self.controllers))
+        await asyncio.gather(*(controller.wait_settled() for controller in self.controllers))
 
-    async def _work_while_leading(self, elector: Elector) -> None:
+    async def _work_while_leading(self, elector: LeaderElector) -> None:
         holding = asyncio.create_task(elector.hold())
         working = asyncio.create_task(self._work())
         try:

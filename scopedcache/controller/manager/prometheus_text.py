@@ -12,7 +12,7 @@ from ...metrics import HELP, Sample
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
-def render(samples: Iterable[Sample]) -> str:
+def prometheus_text(samples: Iterable[Sample]) -> str:
     """Return the samples as text, grouped by name."""
     lines: list[str] = []
     ordered = sorted(samples, key=lambda sample: (sample.name, sample.labels))

@@ -25,12 +25,12 @@ def stop_signals() -> Iterator[asyncio.Event]:
         for number in SIGNALS:
             loop.remove_signal_handler(number)
 
-    def asked() -> None:
+    def on_signal() -> None:
         stop.set()
         restore()
 
     for number in SIGNALS:
-        loop.add_signal_handler(number, asked)
+        loop.add_signal_handler(number, on_signal)
     try:
         yield stop
     finally:

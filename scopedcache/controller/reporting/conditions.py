@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from ...clock import wall_time
 
@@ -12,7 +12,7 @@ ConditionStatus = Literal["True", "False", "Unknown"]
 Condition = dict[str, Any]
 
 # The limits of metav1.Condition: longer ones are refused by a CRD that embeds its schema.
-MESSAGE_LIMIT_CHARACTERS = 32768
+MESSAGE_LIMIT_CHARACTERS: Final = 32768
 
 
 def set_condition(
@@ -28,25 +28,25 @@ def set_condition(
     """Return the list with this condition in its place, or at the end; the list given is left alone.
 
     `lastTransitionTime` moves only when `status` changes, so a condition set to what it is compares equal.
-    `now` is the time of a change; `tasks.wall_time()`, unless told otherwise.
+    `now` is the time of a change; `clock.wall_time()`, unless told otherwise.
     """
     before = [dict(condition) for condition in conditions or ()]
-    made: Condition = {
+    new: Condition = {
         "type": type,
         "status": _text(status),
         "reason": reason,
         "message": message[:MESSAGE_LIMIT_CHARACTERS],
     }
     if observed_generation is not None:
-        made["observedGeneration"] = observed_generation
+        new["observedGeneration"] = observed_generation
     old = find_condition(before, type)
-    if old is not None and old.get("status") == made["status"] and old.get("lastTransitionTime"):
-        made["lastTransitionTime"] = old["lastTransitionTime"]
+    if old is not None and old.get("status") == new["status"] and old.get("lastTransitionTime"):
+        new["lastTransitionTime"] = old["lastTransitionTime"]
     else:
-        made["lastTransitionTime"] = timestamp(now or wall_time())
+        new["lastTransitionTime"] = timestamp(now or wall_time())
     if old is None:
-        return [*before, made]
-    return [made if condition is old else condition for condition in before]
+        return [*before, new]
+    return [new if condition is old else condition for condition in before]
 
 
 def find_condition(conditions: Iterable[Mapping[str, Any]] | None, type: str) -> Mapping[str, Any] | None:

@@ -17,11 +17,16 @@ from cachetools import LRUCache
 EventType = Literal["Normal", "Warning"]
 
 WINDOW_SECONDS: Final = 600.0
-ALIKE_LIMIT: Final = 10
+ALIKE_LIMIT_NOTES: Final = 10
 BURST_EVENTS: Final = 25
 REFILL_SECONDS: Final = 300.0
 REMEMBERED_OBJECTS: Final = 4096
-COMBINED: Final = "(combined from similar events): "
+# What events.k8s.io/v1 takes.
+REASON_LIMIT_CHARACTERS: Final = 128
+NOTE_LIMIT_BYTES: Final = 1024
+# Leaves room for the time and the number behind it.
+NAME_LIMIT_CHARACTERS: Final = 200
+COMBINED_PREFIX: Final = "(combined from similar events): "
 
 
 @attrs.frozen
@@ -41,8 +46,8 @@ class Subject:
 
     def reference(self) -> dict[str, str]:
         """Return the object reference of an Event."""
-        found = attrs.asdict(self)
-        return {"apiVersion": found.pop("api_version"), **{field: value for field, value in found.items() if value}}
+        fields = attrs.asdict(self)
+        return {"apiVersion": fields.pop("api_version"), **{name: value for name, value in fields.items() if value}}
 
     def __str__(self) -> str:
         return f"{self.kind} {self.namespace}/{self.name}" if self.namespace else f"{self.kind} {self.name}"
@@ -83,7 +88,7 @@ class _Notes:
     since: float
 
 
-class Correlator:
+class EventCorrelator:
     """Remembers what was posted in the last minutes, for a bounded number of objects."""
 
     def __init__(self) -> None:
@@ -96,16 +101,16 @@ class Correlator:
         self, subject: Subject, *, type: EventType, reason: str, action: str, note: str, now: float
     ) -> Post | None:
         """Return the request to make for something that happened; None where it is one too many."""
-        reason, action = reason[:128], action[:128]
+        reason, action = reason[:REASON_LIMIT_CHARACTERS], action[:REASON_LIMIT_CHARACTERS]
         alike = (subject.uid, subject.namespace, subject.name, type, reason, action)
         series, words = self._which_series(alike, note, now)
         if not self._has_token(subject, now):
             return None
-        known = self._series.get(series)
-        if known is None or now - known.last > WINDOW_SECONDS:
-            known = self._series[series] = _Series(self._new_name(subject, now), 0, now)
-        known.count, known.last = known.count + 1, now
-        return Post(known.name, type, reason, action, _cut(words), known.count, series)
+        run = self._series.get(series)
+        if run is None or now - run.last > WINDOW_SECONDS:
+            run = self._series[series] = _Series(self._new_name(subject, now), 0, now)
+        run.count, run.last = run.count + 1, now
+        return Post(run.name, type, reason, action, _cut(words), run.count, series)
 
     def forget(self, post: Post) -> None:
         """Say that a post did not reach the server: the next of its series starts anew."""
@@ -115,8 +120,8 @@ class Correlator:
         notes = self._notes.get(alike)
         if notes is None or now - notes.since > WINDOW_SECONDS:
             notes = self._notes[alike] = _Notes(set(), now)
-        if note not in notes.seen and len(notes.seen) >= ALIKE_LIMIT:
-            return alike, COMBINED + note
+        if note not in notes.seen and len(notes.seen) >= ALIKE_LIMIT_NOTES:
+            return alike, COMBINED_PREFIX + note
         notes.seen.add(note)
         return (*alike, note), note
 
@@ -132,9 +137,9 @@ class Correlator:
 
     def _new_name(self, subject: Subject, now: float) -> str:
         # Unique among processes by the time, within one by the number.
-        return f"{subject.name[:200]}.{int(now * 1e9):x}.{next(self._numbers):x}"
+        return f"{subject.name[:NAME_LIMIT_CHARACTERS]}.{int(now * 1e9):x}.{next(self._numbers):x}"
 
 
 def _cut(note: str) -> str:
-    """Return at most 1024 bytes of a note, whole characters only."""
-    return note.encode()[:1024].decode(errors="ignore")
+    """Return as much of a note as an Event takes, whole characters only."""
+    return note.encode()[:NOTE_LIMIT_BYTES].decode(errors="ignore")

@@ -14,12 +14,12 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from ... import metrics as metrics
+from ... import metrics
 from ...clock import loop_time, wall_time
 from ...errors import NotFoundError, ScopedCacheError
 from ...kinds import GVK
 from ...objects import Object
-from .event_correlator import Correlator, Post, Subject
+from .event_correlator import EventCorrelator, Post, Subject
 
 if TYPE_CHECKING:
     from ...api import Client
@@ -38,7 +38,7 @@ class EventRecorder:
     Args:
         client: posts them.
         controller: who speaks: a qualified name such as `memcached-operator` or `example.com/memcached`.
-        instance: which process speaks; host and process id, unless told otherwise.
+        instance: which process speaks; host and process id by default.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class EventRecorder:
         self._controller = controller
         self._instance = (instance or f"{socket.gethostname()}-{os.getpid()}")[:128]
         self._instrumentation = instrumentation
-        self._correlator = Correlator()
+        self._correlator = EventCorrelator()
         self._timer = timer
         self._now = now
         self._backlog: asyncio.Queue[tuple[Subject, Post]] = asyncio.Queue(BACKLOG_EVENTS)

@@ -35,7 +35,7 @@ OnForbidden = Callable[[Object, ForbiddenError], StatusPatch | Awaitable[StatusP
 
 PERMITTED: Final = "Permitted"
 # A conflict means that somebody else wrote the status just now: more than a few in a row is a fight.
-ATTEMPTS: Final = 4
+PATCH_ATTEMPTS: Final = 4
 PATCH_TIMEOUT_SECONDS: Final = 10.0
 
 
@@ -61,15 +61,16 @@ class ForbiddenReporter:
         self._has_conditions: bool | None = None  # not known yet
         self._reported: set[ObjectKey] = set()
 
-    async def refused(self, owner: Object, error: ForbiddenError) -> None:
-        """Report that this owner's reconcile was refused; writes only what changed."""
+    async def report(self, owner: Object, error: ForbiddenError) -> None:
+        """Tell that this owner's reconcile was refused; writes only what changed."""
         try:
             async with asyncio.timeout(PATCH_TIMEOUT_SECONDS):
                 await self._report(owner, error)
         except (Exception, asyncio.CancelledError) as trouble:
-            _contain("denial.not-reported", owner, trouble)
+            if (level := _level(trouble)) is not None:
+                logger.log(level, "denial.not_reported", extra=_fields(owner, trouble), exc_info=level >= logging.ERROR)
 
-    async def recovered(self, owner: Object) -> None:
+    async def take_back(self, owner: Object) -> None:
         """Take the default report back, where there is one."""
         # The bytes tell without decoding that there is nothing to take back: this runs after every success.
         if self._on_forbidden is not None:
@@ -80,7 +81,10 @@ class ForbiddenReporter:
             async with asyncio.timeout(PATCH_TIMEOUT_SECONDS):
                 await self._take_back(owner)
         except (Exception, asyncio.CancelledError) as trouble:
-            _contain("denial.not_taken_back", owner, trouble)
+            if (level := _level(trouble)) is not None:
+                logger.log(
+                    level, "denial.not_taken_back", extra=_fields(owner, trouble), exc_info=level >= logging.ERROR
+                )
         else:
             self._reported.discard(owner.key)
 
@@ -90,11 +94,11 @@ class ForbiddenReporter:
 
     async def _report(self, owner: Object, error: ForbiddenError) -> None:
         if self._on_forbidden is not None:
-            await self._patch(owner, lambda fresh: self._asked(fresh, error))
+            await self._patch(owner, lambda fresh: self._ask_author(fresh, error))
         elif not await self._set_permitted(owner, False, "Forbidden", f"may not {error.subject}"):
             self._recorder.record(owner, "Forbidden", f"may not {error.subject}", type="Warning")
 
-    async def _asked(self, owner: Object, error: ForbiddenError) -> StatusPatch | None:
+    async def _ask_author(self, owner: Object, error: ForbiddenError) -> StatusPatch | None:
         assert self._on_forbidden is not None
         answer = self._on_forbidden(owner, error)
         return await answer if inspect.isawaitable(answer) else answer
@@ -129,21 +133,21 @@ class ForbiddenReporter:
 
     async def _take_back(self, owner: Object) -> None:
         # The cache may not have seen our own report yet.
-        seen = owner if PERMITTED.encode() in owner.to_json() else await self._client.get(owner.gvk, owner.key)
-        condition = find_condition(seen.at("status", "conditions"), PERMITTED)
+        current = owner if PERMITTED.encode() in owner.to_json() else await self._client.get(owner.gvk, owner.key)
+        condition = find_condition(current.at("status", "conditions"), PERMITTED)
         if condition is not None and condition.get("status") == "False":
-            await self._set_permitted(seen, True, PERMITTED, "")
+            await self._set_permitted(current, True, PERMITTED, "")
             self._reported.discard(owner.key)
 
     async def _patch(self, owner: Object, make: Callable[[Object], Awaitable[StatusPatch | None]]) -> Object | None:
-        for attempt in range(1, ATTEMPTS + 1):
+        for attempt in range(1, PATCH_ATTEMPTS + 1):
             status = await make(owner)
             if status is None:
                 return None
             try:
                 return await patch_status(self._client, owner, status)
             except ConflictError:
-                if attempt == ATTEMPTS:
+                if attempt == PATCH_ATTEMPTS:
                     raise
                 fresh = await self._client.get(owner.gvk, owner.key)
                 if fresh.uid != owner.uid:
@@ -152,15 +156,15 @@ class ForbiddenReporter:
         raise AssertionError("unreachable")
 
 
-def _contain(event: str, owner: Object, trouble: BaseException) -> None:
-    """Log what went wrong; let only the cancellation of our own task through."""
+def _level(trouble: BaseException) -> int | None:
+    """Return how loud to say what went wrong, None for not at all; the cancellation of our own task is let through."""
     task = asyncio.current_task()
     if isinstance(trouble, asyncio.CancelledError) and task is not None and task.cancelling():
         raise trouble
-    extra = {"kind": owner.kind, "key": str(owner.key), "error": str(trouble)}
     if isinstance(trouble, NotFoundError):
-        return  # the owner went away meanwhile
-    if isinstance(trouble, (ScopedCacheError, TimeoutError)):
-        logger.warning(event, extra=extra)
-    else:
-        logger.error(event, extra=extra, exc_info=trouble)
+        return None  # the owner went away meanwhile
+    return logging.WARNING if isinstance(trouble, ScopedCacheError | TimeoutError) else logging.ERROR
+
+
+def _fields(owner: Object, trouble: BaseException) -> dict[str, str]:
+    return {"kind": owner.kind, "key": str(owner.key), "error": str(trouble)}

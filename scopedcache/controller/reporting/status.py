@@ -11,16 +11,16 @@ if TYPE_CHECKING:
     from ...api import Client
 
 
-def merged(target: Any, patch: Any) -> Any:
+def merge_patch(target: Any, patch: Any) -> Any:
     """Return what a JSON merge patch (RFC 7396) makes of `target`; neither is changed."""
     if not isinstance(patch, Mapping):
         return patch
     base = target if isinstance(target, Mapping) else {}
-    made = {name: value for name, value in base.items() if name not in patch}
+    result = {name: value for name, value in base.items() if name not in patch}
     for name, value in patch.items():
         if value is not None:
-            made[name] = merged(base.get(name), value)
-    return made
+            result[name] = merge_patch(base.get(name), value)
+    return result
 
 
 async def patch_status(client: Client, obj: Object, status: Mapping[str, Any]) -> Object:
@@ -33,7 +33,7 @@ async def patch_status(client: Client, obj: Object, status: Mapping[str, Any]) -
         ConflictError: the object changed since it was read.
     """
     before = obj.at("status", default={})
-    if merged(before, status) == before:
+    if merge_patch(before, status) == before:
         return obj
     body: dict[str, Any] = {"status": dict(status)}
     if obj.resource_version:

@@ -110,8 +110,9 @@ MUTANTS = (
                 FEED,
                 "        self._cache.await_grant(owner, error)\n",
                 "        self._cache.await_grant(owner, error)\n"
-                "        if (primary := self._primary_of(owner.key)) is not None:\n"
-                "            primary.track.add_handler(EventHandler())\n",
+                "        handle = next(iter(self._handles.values()))\n"
+                "        if handle is not None:\n"
+                "            handle.add_handler(EventHandler())\n",
             ),
         ),
     ),

@@ -10,7 +10,7 @@ RECONCILER = "examples/memcached_operator/reconciler.py"
 STATUS = "examples/memcached_operator/status.py"
 CONDITIONS = "scopedcache/controller/reporting/conditions.py"
 OUTCOME = "scopedcache/controller/outcome.py"
-FEED = "scopedcache/controller/event_sources.py"
+PRIMARIES = "scopedcache/controller/primary_objects.py"
 WORKERS = "scopedcache/controller/workers.py"
 
 OPENS = "        scope = await self.cache.open(\n"
@@ -20,12 +20,12 @@ EARLY = Edit(
     RECONCILER,
     OPENS,
     "        early = new_deployment(memcached)\n"
-    "        await create_or_update(self.client, early, lambda wanted: shape(memcached, wanted))\n" + OPENS,
+    "        await create_or_update(self.client, early, lambda draft: shape(memcached, draft))\n" + OPENS,
 )
 AGAIN_IN_TEN = Edit(
     RECONCILER,
-    "succeeded(memcached, deployment, nodes))\n        return Result()",
-    "succeeded(memcached, deployment, nodes))\n        return Result(requeue_after=10.0)",
+    "success_status(memcached, deployment, nodes))\n        return Result()",
+    "success_status(memcached, deployment, nodes))\n        return Result(requeue_after=10.0)",
 )
 
 MANIFESTS = (
@@ -112,8 +112,8 @@ PASSES = (
             Edit(WORKERS, "for n in range(self._count)])", "for n in range(1)])"),
             Edit(
                 WORKERS,
-                "            await self._denials.refused(owner, outcome.error)\n",
-                "            await self._denials.refused(owner, outcome.error)\n            await asyncio.sleep(6.0)\n",
+                "            await self._reporter.report(owner, outcome.error)\n",
+                "            await self._reporter.report(owner, outcome.error)\n            await asyncio.sleep(6.0)\n",
             ),
         ),
     ),
@@ -179,12 +179,12 @@ PASSES = (
         (
             Edit(
                 RECONCILER,
-                '            logger.info("cr.gone", extra=said)\n            return Result()',
-                '            logger.info("cr.gone", extra=said)\n            return Result(requeue_after=2.0)',
+                '            logger.info("cr.gone", extra=fields)\n            return Result()',
+                '            logger.info("cr.gone", extra=fields)\n            return Result(requeue_after=2.0)',
             ),
             Edit(
-                FEED,
-                "return key in self._deleted_owners or self.primary(key) is not None",
+                PRIMARIES,
+                "return key in self._deleted or self.get(key) is not None",
                 "return True",
             ),
         ),
@@ -230,9 +230,11 @@ STATUSES = (
         ("9c",),
         (
             Edit(STATUS, "Status = dict[str, Any]\n", "Status = dict[str, Any]\n_had: set[str] = set()\n"),
-            Edit(STATUS, "    done = seen and", "    _had.add(memcached.namespace)\n    done = seen and"),
+            Edit(STATUS, "    done = is_current and", "    _had.add(memcached.namespace)\n    done = is_current and"),
             Edit(
-                STATUS, 'before.get("reason") in HAD_THE_RIGHT', "memcached.namespace in _had or bool(before) is None"
+                STATUS,
+                'before.get("reason") in REASONS_WITH_RIGHTS',
+                "memcached.namespace in _had or bool(before) is None",
             ),
         ),
     ),

@@ -117,7 +117,7 @@ MUTANTS = (
     ),
     Mutant(
         "one no of a review is enough for a denial",
-        ("B.restart", "B.ha"),
+        ("B.restart", "B.ha", "O.B.restart", "N.B.restart"),
         (ONE_NO,),
     ),
     Mutant(
@@ -135,7 +135,7 @@ MUTANTS = (
     ),
     Mutant(
         "RBAC events hint at nothing",
-        ("9a.6",),
+        ("9a.6", "O.9a.6"),
         (Edit(MONITOR, "            if self._rbac_events.note(concerned):\n", "            if False:\n"),),
     ),
     Mutant(
@@ -161,7 +161,7 @@ MUTANTS = (
     ),
     Mutant(
         "after a denial in attempt mode nobody tries again",
-        ("9a.7",),
+        ("9a.7", "O.9a.7"),
         (
             Edit(
                 ATTEMPTS,

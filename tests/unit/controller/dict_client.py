@@ -5,7 +5,7 @@ import itertools
 from collections.abc import Callable
 from typing import Any
 
-from scopedcache.controller.reporting.status import merged
+from scopedcache.controller.reporting.status import merge_patch
 from scopedcache.errors import AlreadyExistsError, ConflictError, NotFoundError
 from scopedcache.objects import Object
 
@@ -61,7 +61,7 @@ class DictClient:
             interfere()
         found = self._find(kind.kind, key, namespace)
         self._check(found, patch.get("metadata") or {})
-        return self.put(merged(found, patch))
+        return self.put(merge_patch(found, patch))
 
     def _asked(self, verb) -> None:
         self.log.append(verb)

@@ -50,6 +50,12 @@ class FakeLease:
             self._changed.clear()
             await self._changed.wait()
 
+    async def wait_denied(self):
+        while self.denied is None:
+            self._changed.clear()
+            await self._changed.wait()
+        return self.denied
+
     def add_handler(self, handler):
         self.handlers.append(handler)
         if self.synced:
@@ -65,6 +71,9 @@ class FakeLease:
         self._check()
         found = self._cache.client.objects.get((self.resource.gvk.kind, *key))
         return Object.from_dict(found) if found is not None else None
+
+    def list_keys(self):
+        return [obj.key for obj in self.list()]
 
     def list(self):
         self._check()
@@ -90,6 +99,7 @@ class FakeLease:
         self.denied = ForbiddenError(
             verb="list", resource=str(self.resource), namespace=self.namespace, by="authorizer", cached=True
         )
+        self._changed.set()
 
     def grant(self):
         self.denied = None

@@ -3,12 +3,12 @@
 import pytest
 
 from scopedcache.controller.reporting.event_correlator import (
-    ALIKE_LIMIT,
+    ALIKE_LIMIT_NOTES,
     BURST_EVENTS,
-    COMBINED,
+    COMBINED_PREFIX,
     REFILL_SECONDS,
     WINDOW_SECONDS,
-    Correlator,
+    EventCorrelator,
     Subject,
 )
 
@@ -17,7 +17,7 @@ SUBJECT = Subject("v1", "Pod", "a", "pod", "uid-1")
 
 @pytest.fixture
 def correlator():
-    return Correlator()
+    return EventCorrelator()
 
 
 def happen(correlator, note="no", now=0.0, subject=SUBJECT, reason="Forbidden"):
@@ -46,10 +46,10 @@ def test_other_words_or_another_object_are_another_event(correlator):
 
 
 def test_many_that_differ_in_words_alone_are_combined(correlator):
-    posts = [happen(correlator, note=f"try {n}") for n in range(ALIKE_LIMIT + 3)]
+    posts = [happen(correlator, note=f"try {n}") for n in range(ALIKE_LIMIT_NOTES + 3)]
 
-    assert [post.count for post in posts[ALIKE_LIMIT:]] == [1, 2, 3]
-    assert posts[-1].note == f"{COMBINED}try {ALIKE_LIMIT + 2}"
+    assert [post.count for post in posts[ALIKE_LIMIT_NOTES:]] == [1, 2, 3]
+    assert posts[-1].note == f"{COMBINED_PREFIX}try {ALIKE_LIMIT_NOTES + 2}"
 
 
 def test_an_object_that_causes_a_flood_is_cut_and_let_in_again_slowly(correlator):

@@ -54,7 +54,7 @@ def status(client):
 
 
 async def test_a_denial_is_written_as_a_condition_that_names_verb_resource_and_place(client, recorder):
-    await denials(client, recorder).refused(client.put(MEMCACHED), DENIED)
+    await denials(client, recorder).report(client.put(MEMCACHED), DENIED)
 
     assert status(client) == {"conditions": [FALSE]}
     assert recorder.notes == []
@@ -62,14 +62,14 @@ async def test_a_denial_is_written_as_a_condition_that_names_verb_resource_and_p
 
 async def test_what_stands_there_already_is_not_written_again(client, recorder):
     owner = client.put({**MEMCACHED, "status": {"conditions": [FALSE]}})
-    await denials(client, recorder).refused(owner, DENIED)
+    await denials(client, recorder).report(owner, DENIED)
 
     assert client.log == []
 
 
 async def test_other_conditions_are_kept(client, recorder):
     other = {"type": "Ready", "status": "True"}
-    await denials(client, recorder).refused(client.put({**MEMCACHED, "status": {"conditions": [other]}}), DENIED)
+    await denials(client, recorder).report(client.put({**MEMCACHED, "status": {"conditions": [other]}}), DENIED)
 
     assert status(client) == {"conditions": [other, FALSE]}
 
@@ -78,7 +78,7 @@ async def test_a_condition_written_by_somebody_else_meanwhile_survives(client, r
     other = {"type": "Ready", "status": "True"}
     owner = client.put(MEMCACHED)
     client.interfere = lambda: client.put({**MEMCACHED, "status": {"conditions": [other]}})
-    await denials(client, recorder).refused(owner, DENIED)
+    await denials(client, recorder).report(owner, DENIED)
 
     assert status(client) == {"conditions": [other, FALSE]}
 
@@ -87,7 +87,7 @@ async def test_a_kind_without_conditions_gets_an_event_and_no_further_attempts(c
     client.pruned = {"conditions"}
     told = denials(client, recorder)
     for _ in range(2):
-        await told.refused(client.put(MEMCACHED), DENIED)
+        await told.report(client.put(MEMCACHED), DENIED)
 
     assert recorder.notes == [("m", "Warning", "Forbidden", "may not list deployments.apps in namespace a")] * 2
     assert client.log == ["patch"]
@@ -97,7 +97,7 @@ async def test_a_kind_without_conditions_gets_an_event_and_no_further_attempts(c
 async def test_a_status_the_schema_refuses_gives_way_to_an_event(client, recorder, error):
     owner = client.put(MEMCACHED)
     client.error = error
-    await denials(client, recorder).refused(owner, DENIED)
+    await denials(client, recorder).report(owner, DENIED)
 
     assert len(recorder.notes) == 1
 
@@ -106,7 +106,7 @@ async def test_a_status_the_schema_refuses_gives_way_to_an_event(client, recorde
 async def test_a_report_that_fails_harms_nobody(client, recorder, error):
     owner = client.put(MEMCACHED)
     client.error = error
-    await denials(client, recorder).refused(owner, DENIED)
+    await denials(client, recorder).report(owner, DENIED)
 
     assert status(client) is None
 
@@ -114,15 +114,15 @@ async def test_a_report_that_fails_harms_nobody(client, recorder, error):
 async def test_the_condition_is_set_back_after_a_success(client, recorder):
     told = denials(client, recorder)
     owner = client.put({**MEMCACHED, "status": {"conditions": [FALSE]}})
-    await told.recovered(owner)
+    await told.take_back(owner)
 
     assert [(c["type"], c["status"]) for c in status(client)["conditions"]] == [("Permitted", "True")]
 
 
 async def test_a_success_writes_nothing_where_the_condition_was_never_false(client, recorder):
     told = denials(client, recorder)
-    await told.recovered(client.put(MEMCACHED))
-    await told.recovered(client.put({**MEMCACHED, "status": {"conditions": [{**FALSE, "status": "True"}]}}))
+    await told.take_back(client.put(MEMCACHED))
+    await told.take_back(client.put({**MEMCACHED, "status": {"conditions": [{**FALSE, "status": "True"}]}}))
 
     assert client.log == []
 
@@ -130,8 +130,8 @@ async def test_a_success_writes_nothing_where_the_condition_was_never_false(clie
 async def test_our_own_report_is_taken_back_although_the_cache_has_not_seen_it(client, recorder):
     told = denials(client, recorder)
     owner = client.put(MEMCACHED)
-    await told.refused(owner, DENIED)
-    await told.recovered(owner)
+    await told.report(owner, DENIED)
+    await told.take_back(owner)
 
     assert [c["status"] for c in status(client)["conditions"]] == ["True"]
 
@@ -145,13 +145,13 @@ async def test_an_author_may_say_it_in_other_words(client, recorder, asynchronou
         return plain(owner, error)
 
     told = denials(client, recorder, waiting if asynchronous else plain)
-    await told.refused(client.put(MEMCACHED), DENIED)
+    await told.report(client.put(MEMCACHED), DENIED)
 
     assert status(client) == {"state": {"status": "Failed", "message": "list deployments.apps in namespace a"}}
 
 
 async def test_an_author_may_say_nothing(client, recorder):
-    await denials(client, recorder, lambda owner, error: None).refused(client.put(MEMCACHED), DENIED)
+    await denials(client, recorder, lambda owner, error: None).report(client.put(MEMCACHED), DENIED)
 
     assert (client.log, recorder.notes) == ([], [])
 
@@ -160,6 +160,6 @@ async def test_an_authors_mistake_harms_nobody(client, recorder):
     def broken(owner, error):
         raise ZeroDivisionError
 
-    await denials(client, recorder, broken).refused(client.put(MEMCACHED), DENIED)
+    await denials(client, recorder, broken).report(client.put(MEMCACHED), DENIED)
 
     assert client.log == []

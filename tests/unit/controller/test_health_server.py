@@ -7,7 +7,7 @@ import aiohttp
 import attrs
 import pytest
 
-from scopedcache.controller.manager.address import Address
+from scopedcache.controller.manager.bind_address import BindAddress
 from scopedcache.controller.manager.health_server import HealthServer, plain
 from scopedcache.errors import ConfigurationError
 from scopedcache.kinds import ObjectKey
@@ -27,13 +27,13 @@ real = pytest.mark.asyncio(loop_factories=["real"])
     ],
 )
 def test_an_address_without_host_is_loopback(text, address):
-    assert str(Address.parse(text)) == address
+    assert str(BindAddress.parse(text)) == address
 
 
 @pytest.mark.parametrize("text", ["", "localhost", "localhost:http", ":99999", "-1"])
 def test_what_is_no_address_is_refused(text):
     with pytest.raises(ConfigurationError, match="write it as host:port"):
-        Address.parse(text)
+        BindAddress.parse(text)
 
 
 async def get(server, path):

@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 
 from scopedcache.controller.controller import Controller
-from scopedcache.controller.manager.leadership import LeaderElection
+from scopedcache.controller.manager.election_rules import LeaderElection
 from scopedcache.controller.manager.manager import Manager, Runnable
 from scopedcache.controller.manager.stop_signals import stop_signals
 from scopedcache.errors import ConfigurationError, ForbiddenError

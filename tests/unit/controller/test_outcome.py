@@ -2,7 +2,7 @@
 
 import pytest
 
-from scopedcache.controller.outcome import FORBIDDEN_REQUEUE_SECONDS, failed, succeeded, timed_out
+from scopedcache.controller.outcome import FORBIDDEN_REQUEUE_SECONDS, judge_error, judge_result, judge_timeout
 from scopedcache.controller.request import Request, Result
 from scopedcache.errors import ConflictError, ForbiddenError, TerminalError
 from scopedcache.kinds import ObjectKey
@@ -16,15 +16,15 @@ def due(outcome):
 
 @pytest.mark.parametrize("answer", [None, Result()])
 def test_success_asks_for_nothing(answer):
-    assert due(succeeded(answer)) == ("success", None, False)
+    assert due(judge_result(answer)) == ("success", None, False)
 
 
 def test_requeue_after_is_not_rate_limited():
-    assert due(succeeded(Result(requeue_after=5))) == ("requeue_after", 5, False)
+    assert due(judge_result(Result(requeue_after=5))) == ("requeue_after", 5, False)
 
 
 def test_anything_else_than_a_result_is_a_mistake_and_says_so():
-    outcome = succeeded(5)
+    outcome = judge_result(5)
 
     assert due(outcome) == ("error", None, True)
     assert "returns a Result or None, not int" in str(outcome.error)
@@ -37,34 +37,34 @@ def test_a_result_that_asks_for_no_pause_is_refused(pause):
 
 
 def test_an_exception_is_retried_with_back_off():
-    assert due(failed(ConflictError("changed"))) == ("error", None, True)
+    assert due(judge_error(ConflictError("changed"))) == ("error", None, True)
 
 
 def test_a_passed_deadline_is_retried_with_back_off():
-    assert due(timed_out(30)) == ("timeout", None, True)
+    assert due(judge_timeout(30)) == ("timeout", None, True)
 
 
 def test_a_terminal_error_is_not_retried():
-    assert due(failed(TerminalError("hopeless"))) == ("terminal", None, False)
+    assert due(judge_error(TerminalError("hopeless"))) == ("terminal", None, False)
 
 
 def test_a_denial_waits_for_the_grant_with_a_wide_net_below():
-    assert due(failed(DENIED)) == ("forbidden", FORBIDDEN_REQUEUE_SECONDS, False)
+    assert due(judge_error(DENIED)) == ("forbidden", FORBIDDEN_REQUEUE_SECONDS, False)
 
 
 @pytest.mark.parametrize("by", ["admission", "unknown"])
 def test_a_403_that_is_not_the_authorisers_is_an_ordinary_failure(by):
-    assert due(failed(ForbiddenError(by=by))) == ("error", None, True)
+    assert due(judge_error(ForbiddenError(by=by))) == ("error", None, True)
 
 
 def test_a_group_of_denials_is_a_denial():
-    outcome = failed(ExceptionGroup("both", [DENIED, ExceptionGroup("inner", [DENIED])]))
+    outcome = judge_error(ExceptionGroup("both", [DENIED, ExceptionGroup("inner", [DENIED])]))
 
     assert (outcome.ending, outcome.error) == ("forbidden", DENIED)
 
 
 def test_a_group_with_anything_else_in_it_is_retried():
-    assert due(failed(ExceptionGroup("both", [DENIED, ValueError()]))) == ("error", None, True)
+    assert due(judge_error(ExceptionGroup("both", [DENIED, ValueError()]))) == ("error", None, True)
 
 
 def test_a_request_names_its_object():

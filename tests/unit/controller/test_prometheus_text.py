@@ -1,6 +1,6 @@
 """The text that Prometheus reads."""
 
-from scopedcache.controller.manager.prometheus_text import render
+from scopedcache.controller.manager.prometheus_text import prometheus_text
 from scopedcache.metrics import RECONCILES, Counters
 
 
@@ -11,7 +11,7 @@ def test_samples_are_grouped_with_help_and_type():
     counters.increment(RECONCILES, controller="memcached", result="error")
     counters.set("own_gauge", 1.5)
 
-    assert render(counters) == (
+    assert prometheus_text(counters) == (
         "# TYPE own_gauge gauge\n"
         "own_gauge 1.5\n"
         "# HELP scopedcache_reconciles_total Reconciles that ended, by result.\n"
@@ -25,7 +25,7 @@ def test_label_values_are_escaped():
     counters = Counters()
     counters.set("gauge", float("inf"), label='a"b\\c\nd')
 
-    assert render(counters) == '# TYPE gauge gauge\ngauge{label="a\\"b\\\\c\\nd"} +Inf\n'
+    assert prometheus_text(counters) == '# TYPE gauge gauge\ngauge{label="a\\"b\\\\c\\nd"} +Inf\n'
 
 
 def test_counters_sum_over_the_labels_left_out():

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from scopedcache.controller.reconciler import ReconcilerCall
+from scopedcache.controller.reconciler import ReconcilerRunner
 from scopedcache.controller.request import Request, Result
 from scopedcache.errors import TerminalError
 from scopedcache.kinds import ObjectKey
@@ -19,7 +19,7 @@ def nobody_left(_):
 
 
 async def call(reconcile, *, deadline=None, on_overdue=None, on_left_behind=nobody_left):
-    return await ReconcilerCall(reconcile, deadline=deadline, on_overdue=on_overdue).call(REQUEST, on_left_behind)
+    return await ReconcilerRunner(reconcile, deadline=deadline, on_overdue=on_overdue).run(REQUEST, on_left_behind)
 
 
 async def async_function(request):
@@ -76,7 +76,7 @@ async def test_a_reconciler_may_have_many_shapes(reconcile):
 
 def test_what_cannot_be_called_is_refused_at_once():
     with pytest.raises(TypeError, match="reconcile is a function"):
-        ReconcilerCall(5, deadline=None)  # type: ignore[arg-type]
+        ReconcilerRunner(5, deadline=None)  # type: ignore[arg-type]
 
 
 async def test_a_plain_function_runs_in_a_thread_of_its_own():

@@ -100,4 +100,4 @@ async def test_nothing_stays_armed_when_nobody_waits(queue, picker):
     waiting.cancel()
     await asyncio.wait([waiting])
 
-    assert picker._alarm is None
+    assert repr(picker) == "<WorkQueueWaiter waiting=0 due=->"

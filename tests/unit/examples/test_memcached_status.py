@@ -2,9 +2,9 @@
 
 import pytest
 
-from examples.memcached_operator.status import name_taken, refused, succeeded
+from examples.memcached_operator.status import name_taken_status, refusal_status, success_status
 from scopedcache import ForbiddenError
-from scopedcache.controller.reporting.status import merged
+from scopedcache.controller.reporting.status import merge_patch
 from tests.unit.examples.objects import deployment, memcached
 
 LONG_AGO = "2020-01-01T00:00:00Z"
@@ -13,14 +13,14 @@ LOST = ForbiddenError(verb="list", resource="pods", namespace="a", by="authorize
 
 def after(owner, patch):
     """Return the Memcached as it is once a patch of its status was written."""
-    status = merged(owner.at("status", default={}), patch)
+    status = merge_patch(owner.at("status", default={}), patch)
     return memcached(owner.name, size=owner.at("spec", "size"), generation=owner.generation, status=status)
 
 
 def ready(size=2, *, since=None):
     """Return a Memcached whose servers are all there."""
     owner = memcached(size=size)
-    made = after(owner, succeeded(owner, deployment(owner, available=size), [f"p{n}" for n in range(size)]))
+    made = after(owner, success_status(owner, deployment(owner, available=size), [f"p{n}" for n in range(size)]))
     return aged(made) if since else made
 
 
@@ -55,7 +55,7 @@ def test_all_servers_available_is_success_with_their_names():
 def test_a_size_of_zero_is_reached_without_any_server():
     owner = memcached(size=0)
 
-    assert condition(after(owner, succeeded(owner, deployment(owner), []))) == ("True", "ReconcileSucceeded")
+    assert condition(after(owner, success_status(owner, deployment(owner), []))) == ("True", "ReconcileSucceeded")
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_a_size_of_zero_is_reached_without_any_server():
 )
 def test_a_Deployment_that_is_on_its_way_is_no_success_yet(available, nodes, seen):
     owner = memcached(size=2)
-    made = after(owner, succeeded(owner, deployment(owner, available=available, seen=seen), nodes))
+    made = after(owner, success_status(owner, deployment(owner, available=available, seen=seen), nodes))
 
     assert (condition(made), made.at("status", "state")) == (("Unknown", "Progressing"), None)
     assert made.at("status", "nodes") == nodes
@@ -73,14 +73,14 @@ def test_a_Deployment_that_is_on_its_way_is_no_success_yet(available, nodes, see
 
 def test_writing_the_same_again_changes_nothing():
     owner = ready(2, since=LONG_AGO)
-    again = succeeded(owner, deployment(owner, available=2), ["p0", "p1"])
+    again = success_status(owner, deployment(owner, available=2), ["p0", "p1"])
 
-    assert merged(owner.at("status"), again) == owner.at("status")
+    assert merge_patch(owner.at("status"), again) == owner.at("status")
 
 
 def test_the_generation_that_was_seen_is_told():
     owner = memcached(size=1, generation=4)
-    status = succeeded(owner, deployment(owner, available=1), ["p"])
+    status = success_status(owner, deployment(owner, available=1), ["p"])
 
     assert (status["observedGeneration"], status["conditions"][0]["observedGeneration"]) == (4, 4)
 
@@ -90,7 +90,7 @@ def test_the_generation_that_was_seen_is_told():
 
 def test_who_never_had_the_right_is_told_so_with_verb_kind_and_place():
     owner = memcached()
-    made = after(owner, refused(owner, LOST))
+    made = after(owner, refusal_status(owner, LOST))
 
     assert condition(made) == ("False", "NotPermitted")
     assert condition(made, "Stale") is None
@@ -101,7 +101,7 @@ def test_who_never_had_the_right_is_told_so_with_verb_kind_and_place():
 
 def test_who_had_the_right_and_lost_it_keeps_its_nodes_marked_as_stale():
     owner = ready(2)
-    made = after(owner, refused(owner, LOST))
+    made = after(owner, refusal_status(owner, LOST))
 
     assert condition(made) == ("False", "PermissionRevoked")
     assert condition(made, "Stale") == ("True", "PermissionRevoked")
@@ -111,22 +111,22 @@ def test_who_had_the_right_and_lost_it_keeps_its_nodes_marked_as_stale():
 def test_the_reason_comes_from_the_last_status_so_it_survives_restarts():
     lost, never = ready(1), memcached()
     for _ in range(3):
-        lost, never = after(lost, refused(lost, LOST)), after(never, refused(never, LOST))
+        lost, never = after(lost, refusal_status(lost, LOST)), after(never, refusal_status(never, LOST))
 
     assert (condition(lost), condition(never)) == (("False", "PermissionRevoked"), ("False", "NotPermitted"))
 
 
 def test_one_who_was_progressing_had_the_right():
     owner = memcached(size=2)
-    owner = after(owner, succeeded(owner, deployment(owner), []))
+    owner = after(owner, success_status(owner, deployment(owner), []))
 
-    assert condition(after(owner, refused(owner, LOST))) == ("False", "PermissionRevoked")
+    assert condition(after(owner, refusal_status(owner, LOST))) == ("False", "PermissionRevoked")
 
 
 def test_the_time_of_staleness_is_written_once_at_the_loss():
-    lost = aged(after(owner := ready(1), refused(owner, LOST)))
+    lost = aged(after(owner := ready(1), refusal_status(owner, LOST)))
     other = ForbiddenError(verb="watch", resource="deployments.apps", namespace="a", by="authorizer")
-    again = after(lost, refused(lost, other))
+    again = after(lost, refusal_status(lost, other))
 
     times = {c["type"]: c["lastTransitionTime"] for c in again.at("status", "conditions")}
     assert times == {"Successful": LONG_AGO, "Stale": LONG_AGO}
@@ -134,14 +134,14 @@ def test_the_time_of_staleness_is_written_once_at_the_loss():
 
 
 def test_the_same_refusal_again_changes_nothing():
-    lost = aged(after(owner := ready(1), refused(owner, LOST)))
+    lost = aged(after(owner := ready(1), refusal_status(owner, LOST)))
 
-    assert merged(lost.at("status"), refused(lost, LOST)) == lost.at("status")
+    assert merge_patch(lost.at("status"), refusal_status(lost, LOST)) == lost.at("status")
 
 
 def test_after_the_grant_nothing_is_stale_any_more():
-    lost = after(owner := ready(1), refused(owner, LOST))
-    healed = after(lost, succeeded(lost, deployment(lost, available=1), ["p0"]))
+    lost = after(owner := ready(1), refusal_status(owner, LOST))
+    healed = after(lost, success_status(lost, deployment(lost, available=1), ["p0"]))
 
     assert condition(healed) == ("True", "ReconcileSucceeded")
     assert condition(healed, "Stale") == ("False", "Verified")
@@ -156,7 +156,7 @@ def test_one_that_never_was_stale_gets_no_such_condition():
 
 def test_a_name_that_is_taken_says_what_to_do():
     owner = memcached()
-    made = after(owner, name_taken(owner))
+    made = after(owner, name_taken_status(owner))
 
     assert condition(made) == ("False", "NameTaken")
     assert "rename one of the two, or delete it" in made.at("status", "state", "message")

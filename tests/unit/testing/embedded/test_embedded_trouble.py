@@ -12,7 +12,7 @@ import attrs
 import pytest
 
 from scopedcache import ForbiddenError, LeaderElection, Object, OwnerChanged, ScopedCache
-from scopedcache.controller.manager.leader_election import Elector
+from scopedcache.controller.manager.leader_elector import LeaderElector
 from scopedcache.testing import EmbeddedCluster, Grant, Identity, eventually, never, virtual_time
 from scopedcache.testing.embedded import FrontEnd
 
@@ -218,10 +218,10 @@ def test_a_lease_that_is_renewed_is_not_stolen_because_of_its_time(
     clock = embedded_cluster.clock
 
     async def main() -> None:
-        def elector(name: str, time: Callable[[], float]) -> Elector:
+        def elector(name: str, time: Callable[[], float]) -> LeaderElector:
             election = LeaderElection(name="lease", namespace="default", identity=name)
             client = embedded_cluster.client()
-            return Elector(client, election, chance=lambda: 0.5, wall=lambda: datetime.fromtimestamp(time(), UTC))
+            return LeaderElector(client, election, chance=lambda: 0.5, wall=lambda: datetime.fromtimestamp(time(), UTC))
 
         holder, other = elector("holder", lambda: clock.now().wall), elector("other", clock.now)
         await holder.acquire()

@@ -1,4 +1,4 @@
-"""Takes part in the election: reads and writes the Lease as `leadership` decides.
+"""Takes part in the election: reads and writes the Lease as `election_rules` decides.
 
 Whatever the API server answers ends no process: an attempt that fails is one that did not succeed, a refused one
 (403) too. A leader that cannot renew stops leading at the renew deadline and competes again.
@@ -16,11 +16,11 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from ... import metrics as metrics
+from ... import metrics
 from ...clock import wall_time
 from ...errors import ConflictError, NotFoundError, ScopedCacheError
 from ...kinds import GVK
-from .leadership import JITTER_FRACTION, Candidate, LeaderElection, Record
+from .election_rules import JITTER_FRACTION, Candidate, LeaderElection, LeaseRecord
 
 if TYPE_CHECKING:
     from ...api import Client
@@ -30,7 +30,7 @@ logger = logging.getLogger("scopedcache.controller")
 LEASE: Final = GVK("coordination.k8s.io", "v1", "Lease")
 
 
-class Elector:
+class LeaderElector:
     """Drives one candidate over a client; belongs to the running loop."""
 
     def __init__(
@@ -48,8 +48,8 @@ class Elector:
         self._chance = chance
         self._wall = wall
         self._now = asyncio.get_running_loop().time
-        self._candidate = Candidate(election.identity or _identity(), election)
-        self._complained: str | None = None
+        self._candidate = Candidate(election.identity or _default_identity(), election)
+        self._logged_error: str | None = None
         instrumentation.set(metrics.LEADING, 0, name=election.name)
 
     @property
@@ -65,7 +65,8 @@ class Elector:
         while True:
             await self._attempt(self._now() + self._election.renew_deadline)
             if self._candidate.leading:
-                self._report("leader.elected", leading=True)
+                self._set_leading(True)
+                logger.info("leader.elected", extra=self._fields)
                 return
             await self._pause()
 
@@ -76,7 +77,8 @@ class Elector:
             await self._attempt(self._candidate.deadline)
             if self._candidate.must_step_down(self._now()):
                 self._candidate.step_down()
-                self._report("leader.lost", leading=False)
+                self._set_leading(False)
+                logger.info("leader.lost", extra=self._fields)
                 return
 
     async def release(self) -> None:
@@ -87,10 +89,11 @@ class Elector:
         self._candidate.step_down()
         try:
             async with asyncio.timeout(self._election.retry_period):
-                await self._client.update(self._lease(self._candidate.released_spec(self._wall()), record.version))
+                await self._client.update(self._lease(self._candidate.release_spec(self._wall()), record.version))
         except (ScopedCacheError, TimeoutError) as error:
             logger.warning("leader.not_released", extra={"lease": self._election.name, "error": str(error)})
-        self._report("leader.released", leading=False)
+        self._set_leading(False)
+        logger.info("leader.released", extra=self._fields)
 
     def state(self) -> dict[str, Any]:
         """Return who leads, as plain data."""
@@ -107,9 +110,9 @@ class Elector:
         try:
             async with asyncio.timeout_at(until):
                 await self._try()
-            self._complained = None
+            self._logged_error = None
         except (ScopedCacheError, TimeoutError) as error:
-            self._complain(error)
+            self._log_once(error)
         except Exception as error:
             logger.error("leader.attempt_failed", extra={"lease": self._election.name}, exc_info=error)
 
@@ -130,11 +133,11 @@ class Elector:
         except NotFoundError:
             self._candidate.observe(None, self._now())
         else:
-            self._candidate.observe(Record.of(lease), self._now())
+            self._candidate.observe(LeaseRecord.of(lease), self._now())
 
     async def _write(self) -> None:
-        asked = self._now()
-        action = self._candidate.decide(asked)
+        sent = self._now()
+        action = self._candidate.decide(sent)
         if action == "wait":
             return
         spec, record = self._candidate.spec(self._wall()), self._candidate.record
@@ -142,7 +145,7 @@ class Elector:
             written = await self._client.create(self._lease(spec, None))
         else:
             written = await self._client.update(self._lease(spec, record.version))
-        self._candidate.succeeded(Record.of(written), asked, self._now())
+        self._candidate.note_written(LeaseRecord.of(written), sent, self._now())
 
     def _lease(self, spec: dict[str, Any], version: str | None) -> dict[str, Any]:
         metadata = {"name": self._election.name, "namespace": self._election.namespace}
@@ -154,16 +157,19 @@ class Elector:
         # Candidates that began together do not stay together.
         await asyncio.sleep(self._election.retry_period * (1 + JITTER_FRACTION * self._chance()))
 
-    def _complain(self, error: BaseException) -> None:
+    def _log_once(self, error: BaseException) -> None:
         words = f"{type(error).__name__}: {error}"
-        if words != self._complained:
-            self._complained = words
+        if words != self._logged_error:
+            self._logged_error = words
             logger.warning("leader.attempt_failed", extra={"lease": self._election.name, "error": words})
 
-    def _report(self, event: str, *, leading: bool) -> None:
+    def _set_leading(self, leading: bool) -> None:
         self._instrumentation.set(metrics.LEADING, float(leading), name=self._election.name)
-        logger.info(event, extra={"lease": self._election.name, "identity": self.identity})
+
+    @property
+    def _fields(self) -> dict[str, str]:
+        return {"lease": self._election.name, "identity": self.identity}
 
 
-def _identity() -> str:
+def _default_identity() -> str:
     return f"{socket.gethostname()}_{os.getpid()}_{secrets.token_hex(4)}"

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from scopedcache.controller.manager.leader_election import Elector
-from scopedcache.controller.manager.leadership import LeaderElection
+from scopedcache.controller.manager.election_rules import LeaderElection
+from scopedcache.controller.manager.leader_elector import LeaderElector
 from scopedcache.errors import ForbiddenError, ServerError, TransportError
 from tests.unit.controller.dict_client import DictClient
 
@@ -17,7 +17,7 @@ def client():
 
 def elector(client, identity):
     election = LeaderElection("lease", namespace="system", identity=identity)
-    return Elector(client, election, chance=lambda: 0.5)
+    return LeaderElector(client, election, chance=lambda: 0.5)
 
 
 def now():

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scopedcache.controller.manager.leadership import Candidate, LeaderElection, Record
+from scopedcache.controller.manager.election_rules import Candidate, LeaderElection, LeaseRecord
 from scopedcache.objects import Object
 
 ELECTION = LeaderElection("lease", namespace="system")
 WALL = datetime(2026, 1, 1, tzinfo=UTC)
-THEIRS = Record("them", 15.0, "2026-01-01T00:00:00Z", "2026-01-01T00:00:00Z", 3, "1")
+THEIRS = LeaseRecord("them", 15.0, "2026-01-01T00:00:00Z", "2026-01-01T00:00:00Z", 3, "1")
 
 
 @pytest.fixture
@@ -32,8 +32,8 @@ def lease(spec, version="2"):
 
 
 def won(candidate, now):
-    record = Record.of(lease(candidate.spec(WALL)))
-    candidate.succeeded(record, now, now)
+    record = LeaseRecord.of(lease(candidate.spec(WALL)))
+    candidate.note_written(record, now, now)
 
 
 def test_without_a_lease_it_is_created(me):
@@ -75,7 +75,7 @@ def test_a_released_lease_is_taken_at_once(me):
 def test_taking_over_counts_a_transition_and_renewing_does_not(me):
     me.observe(THEIRS, 0)
     taken = me.spec(WALL)
-    me.succeeded(Record.of(lease(taken)), 20, 20)
+    me.note_written(LeaseRecord.of(lease(taken)), 20, 20)
     renewed = me.spec(datetime(2026, 1, 2, tzinfo=UTC))
 
     assert (taken["holderIdentity"], taken["leaseTransitions"], taken["leaseDurationSeconds"]) == ("me", 4, 15)
@@ -91,7 +91,7 @@ def test_a_leader_that_cannot_renew_stops_at_the_renew_deadline(me):
 
 
 def test_the_deadline_counts_from_when_the_renewal_was_sent(me):
-    me.succeeded(Record.of(lease(me.spec(WALL))), asked=100, now=104)
+    me.note_written(LeaseRecord.of(lease(me.spec(WALL))), sent=100, now=104)
 
     assert me.deadline == 110
 
@@ -117,7 +117,7 @@ def test_a_candidate_that_never_led_has_nothing_to_stop(me):
 
 def test_a_released_lease_names_nobody(me):
     won(me, now=100)
-    spec = me.released_spec(WALL)
+    spec = me.release_spec(WALL)
 
     assert (spec["holderIdentity"], spec["leaseDurationSeconds"]) == ("", 1)
 
@@ -139,7 +139,7 @@ def test_times_that_would_allow_two_leaders_or_one_try_are_refused(times):
 def test_two_candidates_never_lead_at_the_same_time(steps):
     """Each step: time passes, then one candidate tries, with a network that may be broken."""
     candidates = {name: Candidate(name, ELECTION) for name in "abc"}
-    stored: Record | None = None
+    stored: LeaseRecord | None = None
     now, version = 0.0, 0
     for name, pause, reachable in steps:
         now += pause
@@ -153,6 +153,6 @@ def test_two_candidates_never_lead_at_the_same_time(steps):
                 candidate.step_down()
             if candidate.decide(now) != "wait":
                 version += 1
-                stored = Record.of(lease(candidate.spec(WALL.replace(microsecond=version)), str(version)))
-                candidate.succeeded(stored, now, now)
+                stored = LeaseRecord.of(lease(candidate.spec(WALL.replace(microsecond=version)), str(version)))
+                candidate.note_written(stored, now, now)
         assert sum(c.leading and not c.must_step_down(now) for c in candidates.values()) <= 1

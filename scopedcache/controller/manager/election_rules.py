@@ -1,4 +1,6 @@
-"""Who leads, judged from a Lease: plain decisions, the clock and the record come in.
+"""Who leads by the record in a Lease, and when to renew, take over or stop: decisions; `LeaderElector` acts on them.
+
+Plain and synchronous: the clock and the record come in.
 
 The rules are client-go's (tools/leaderelection): a record counts as expired when it has not been seen to change for its
 own duration, by the local clock, so that the clocks of two machines are never compared. A leader that could not renew
@@ -53,7 +55,7 @@ class LeaderElection:
 
 
 @attrs.frozen
-class Record:
+class LeaseRecord:
     """What a Lease says. The times are kept as they were written.
 
     `version` is its resourceVersion; it does not count in comparisons, as a touch of the Lease is no renewal.
@@ -67,7 +69,7 @@ class Record:
     version: str = attrs.field(eq=False)
 
     @classmethod
-    def of(cls, lease: Object) -> Record:
+    def of(cls, lease: Object) -> LeaseRecord:
         """Read a Lease; what it lacks counts as empty."""
         spec = lease.at("spec", default={})
         return cls(
@@ -86,17 +88,17 @@ class Candidate:
     def __init__(self, identity: str, election: LeaderElection) -> None:
         self.identity = identity
         self._election = election
-        self._record: Record | None = None
+        self._record: LeaseRecord | None = None
         self._changed = float("-inf")
         self._renewed = float("-inf")
         self.leading = False
 
     @property
-    def record(self) -> Record | None:
+    def record(self) -> LeaseRecord | None:
         """Return the Lease as last seen."""
         return self._record
 
-    def observe(self, record: Record | None, now: float) -> None:
+    def observe(self, record: LeaseRecord | None, now: float) -> None:
         """Take note of the Lease as it is; None where there is none."""
         if record != self._record:
             self._changed = now
@@ -116,17 +118,17 @@ class Candidate:
     def spec(self, wall: datetime) -> dict[str, Any]:
         """Return the spec that makes us the holder, or keeps us it."""
         record, stamp = self._record, micro_time(wall)
-        held = record is not None and record.holder == self.identity
+        is_ours = record is not None and record.holder == self.identity
         transitions = record.transitions if record is not None else 0
         return {
             "holderIdentity": self.identity,
             "leaseDurationSeconds": max(1, round(self._election.lease_duration)),
-            "acquireTime": (record.acquired if held and record is not None else None) or stamp,
+            "acquireTime": (record.acquired if is_ours and record is not None else None) or stamp,
             "renewTime": stamp,
-            "leaseTransitions": transitions if held or record is None else transitions + 1,
+            "leaseTransitions": transitions if is_ours or record is None else transitions + 1,
         }
 
-    def released_spec(self, wall: datetime) -> dict[str, Any]:
+    def release_spec(self, wall: datetime) -> dict[str, Any]:
         """Return the spec that lets anybody take over at once."""
         stamp = micro_time(wall)
         return {
@@ -137,11 +139,11 @@ class Candidate:
             "leaseTransitions": self._record.transitions if self._record else 0,
         }
 
-    def succeeded(self, record: Record, asked: float, now: float) -> None:
-        """Say that the write of our spec went through; `asked` is when it was sent."""
+    def note_written(self, record: LeaseRecord, sent: float, now: float) -> None:
+        """Say that the write of our spec went through, and when it was sent."""
         self.observe(record, now)
         # From when it was sent: the server may have written it then, and others count from there.
-        self._renewed = asked
+        self._renewed = sent
         self.leading = True
 
     def must_step_down(self, now: float) -> bool:

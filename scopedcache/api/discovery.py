@@ -107,6 +107,21 @@ class Discovery:
             known = self._known[kind] = await self._resolve(kind)
         return known
 
+    async def resolve_watchable(self, kind: Kind) -> Resource:
+        """Return the resource of a kind that can be listed and watched. See `resolve`.
+
+        Raises:
+            UnknownKindError: the server does not serve it, or offers no list or watch of it.
+        """
+        known = self.known(kind)
+        if known is not None and known.missing_verbs:
+            self.forget(known.gvr.group)  # it may offer more by now
+        resource = await self.resolve(kind)
+        if resource.missing_verbs:
+            missing = " and no ".join(resource.missing_verbs)
+            raise UnknownKindError(f"the API server offers no {missing} of {kind}: it cannot be cached")
+        return resource
+
     async def _resolve(self, kind: Kind) -> Resource:
         try:
             for group, version, name in _interpretations(kind):

@@ -113,8 +113,8 @@ class InformerHandle:
             except ScopedCacheError:
                 await asyncio.sleep(0)  # closed meanwhile: wait for the next one
 
-    async def wait_denied(self) -> Denial:
-        """Wait until a right is missing, and return which; at once while one is.
+    async def wait_denied(self) -> Obstacle:
+        """Wait until a right is missing, or the kind is not served, and return what it is; at once while it is so.
 
         Raises:
             ScopeClosedError: the handle has ended.

@@ -117,14 +117,6 @@ class ScopeTable:
                 self.carry_out(binding, binding.scope.on_unserved(unserved.need.kind, error))
         return bool(effects)
 
-    async def resolve(self, kind: Kind) -> Resource:
-        """Return the resource of a kind that can be cached.
-
-        Raises:
-            UnknownKindError: the server does not serve it, or offers no list or watch of it.
-        """
-        return self._kinds.known(kind) or await self._kinds.resolve(kind)
-
     async def open(self, binding: ScopeBinding, needs: Needs = (), *, wait: float = inf) -> ResourceCache:
         """Add what a scope lacks, and open it; waits at most `wait` seconds, not at all if everything is there.
 

@@ -264,7 +264,7 @@ class ScopedCache:
         """
         need = kind if isinstance(kind, Need) else Need(kind, metadata_only=metadata_only)
         self._home.check_running()
-        resource = await self._table.resolve(need.kind)
+        resource = await self.client.discovery.resolve_watchable(need.kind)
         self._home.check_running()
         handle = self._handle(resource, need, namespace if resource.namespaced else None)
         remove = handle.add_handler(EventHandler(on_delete=self._owner_deleted))

@@ -83,22 +83,6 @@ class ServedKinds:
         resource = self._discovery.known(kind)
         return None if resource is None or resource.missing_verbs else resource
 
-    async def resolve(self, kind: Kind) -> Resource:
-        """Ask for a kind.
-
-        Raises:
-            UnknownKindError: the server does not serve it, or offers no list or watch of it.
-        """
-        resource = self._discovery.known(kind)
-        if resource is not None and resource.missing_verbs:
-            self._discovery.forget(resource.gvr.group)
-        resource = await self._discovery.resolve(kind.gvr if isinstance(kind, Resource) else kind)
-        if resource.missing_verbs:
-            raise UnknownKindError(
-                f"the API server offers no {' and no '.join(resource.missing_verbs)} of {kind}: it cannot be cached"
-            )
-        return resource
-
     # -- kinds that are not there --------------------------------------------------------------------------------
 
     def add(self, kind: Kind) -> None:
@@ -140,9 +124,10 @@ class ServedKinds:
 
     async def _follow(self, kind: Kind, awaited: _AwaitedKind) -> None:
         backoff = Backoff(cap=ASK_EVERY_SECONDS, chance=self._chance)
+        name = kind.gvr if isinstance(kind, Resource) else kind  # a Resource is taken at its word
         while True:
             try:
-                resource = await self.resolve(kind)
+                resource = await self._discovery.resolve_watchable(name)
             except UnknownKindError as error:
                 if awaited.error is None:
                     logger.warning("kind.not_served", extra={"kind": str(kind), "error": str(error)})
@@ -173,7 +158,7 @@ class ServedKinds:
         while self._listener.is_doubted(resource):
             self._discovery.forget(resource.gvr.group)
             try:
-                await self.resolve(resource)
+                await self._discovery.resolve_watchable(resource.gvr)
                 denied = False
             except UnknownKindError as error:
                 if not isinstance(error.__cause__, ForbiddenError):

@@ -176,7 +176,7 @@ class EventSources:
         name, namespace = (str(self._resource), place or ""), place or ""
         self._handles.setdefault(name)
         try:
-            async with self._cache.informer(self._resource, namespace=place) as handle:
+            async with self._cache.informer(self._options.kind, namespace=place) as handle:
                 self._handles[name] = handle
                 self._parked[namespace] = asyncio.Event()
                 self.primaries.add_place(namespace, handle)
@@ -206,8 +206,8 @@ class EventSources:
         name = (str(watch.kind), place or "")
         self._handles.setdefault(name)
         try:
-            kind = await self._resolve(watch.kind)
-            async with self._cache.informer(kind, namespace=place, metadata_only=watch.metadata_only) as handle:
+            await self._resolve(watch.kind)
+            async with self._cache.informer(watch.kind, namespace=place, metadata_only=watch.metadata_only) as handle:
                 self._handles[name] = handle
                 handle.add_handler(
                     EventHandler(
@@ -229,7 +229,8 @@ class EventSources:
         }
         while True:
             denial = await handle.wait_denied()
-            logger.warning("watch.denied", extra={**fields, "verb": denial.verb, "error": str(denial)})
+            verb = {"verb": denial.verb} if isinstance(denial, APIError) else {}
+            logger.warning("watch.denied", extra={**fields, **verb, "error": str(denial)})
             on_edge()
             await handle.wait_synced()
             logger.info("watch.granted", extra=fields)

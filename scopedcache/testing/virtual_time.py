@@ -28,9 +28,10 @@ BUSY_SECONDS: Final = 60.0
 class _JumpingSelector(selectors.SelectSelector):
     """Moves the clock to the next timer as soon as nothing else is left to do."""
 
-    def __init__(self, start: float) -> None:
+    def __init__(self, start: float, busy_seconds: float) -> None:
         super().__init__()
         self.now = start
+        self._busy_seconds = busy_seconds
         self.idlers: list[asyncio.Future[None]] = []
         self.travellers: list[asyncio.Future[None]] = []
         self._since = time.thread_time()
@@ -57,9 +58,9 @@ class _JumpingSelector(selectors.SelectSelector):
         raise RuntimeError("the test waits for something that never happens")
 
     def _check_busy(self) -> None:
-        if time.thread_time() - self._since > BUSY_SECONDS:
+        if time.thread_time() - self._since > self._busy_seconds:
             self._since = time.thread_time()  # so that cleaning up is still possible
-            raise RuntimeError(f"{BUSY_SECONDS:g} s of work and no virtual time has passed: somebody never waits")
+            raise RuntimeError(f"{self._busy_seconds:g} s of work and no virtual time has passed: somebody never waits")
 
 
 def _wake(waiting: list[asyncio.Future[None]]) -> None:
@@ -69,10 +70,13 @@ def _wake(waiting: list[asyncio.Future[None]]) -> None:
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
-    """The loop of a test in virtual time, which begins at `start`."""
+    """The loop of a test in virtual time, which begins at `start`.
 
-    def __init__(self, start: float = 1000.0) -> None:
-        self.jumping = _JumpingSelector(start)
+    Who works for `busy_seconds` of this thread's time at one moment is taken for somebody who never waits.
+    """
+
+    def __init__(self, start: float = 1000.0, *, busy_seconds: float = BUSY_SECONDS) -> None:
+        self.jumping = _JumpingSelector(start, busy_seconds)
         self._born = datetime.now(UTC) - timedelta(seconds=start)
         super().__init__(self.jumping)
 

@@ -224,12 +224,6 @@ class World:
         if self._operator is not None:
             self._operator.process.stop(grace=1.0)
 
-    def fresh_operator(self, *options: str, kubeconfig: Path | None = None) -> Operator:
-        """Delete all custom resources, and put a new operator in the place of the old one."""
-        self.clear()
-        self.stop_operator()
-        return self.start_operator(*options, kubeconfig=kubeconfig)
-
     def clear(self) -> None:
         """Delete all custom resources, past their finalizers where no operator lets them go."""
         for found in self.plane.list(MEMCACHEDS):

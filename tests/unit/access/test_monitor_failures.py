@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -11,8 +12,8 @@ from scopedcache.access import Verdict
 from scopedcache.access.verdict import VerdictState
 from scopedcache.metrics import ACCESS_REVIEWS
 from tests.unit.access.world import LIST_PODS, PODS, WATCH_PODS, Listener, world
-from tests.unit.cache.api_server import POD, ApiServer
 from tests.unit.clock import after, idle, now
+from tests.unit.cluster import POD, REVIEWS, Cluster, Trouble
 
 # -- reviews that fail -----------------------------------------------------------------------------------------------
 
@@ -21,11 +22,9 @@ async def test_reviews_refused_for_a_moment_deny_nothing_and_start_no_attempts()
     async with world() as w:
         w.server.grant("a", POD)
         await w.opened(*PODS)
-        w.server.restarting = True
-        await after(6)
-        w.server.restarting = False
+        w.server.embedded.restart(down=0, unready=6, reviews="refused")
 
-        await after(10)
+        await after(16)
 
         assert w.listener.modes == []
         assert w.listener.states("watch") == ["allowed"]
@@ -36,14 +35,10 @@ async def test_two_restarts_of_the_server_are_no_ten_seconds_of_refusals() -> No
         w.server.grant("a", POD)
         await w.opened(*PODS)
         for _ in range(3):
-            w.server.down = True
-            await after(5.6)
-            w.server.down, w.server.restarting = False, True
-            await after(5.6)
-            w.server.restarting = False
-            w.server.down = True
+            w.server.embedded.restart(down=5.6, unready=5.6, reviews="refused")
+            await after(11.2)
+            w.server.embedded.restart(down=1, unready=0)
             await after(1)
-        w.server.down = False
 
         assert w.listener.modes == []
 
@@ -53,7 +48,7 @@ async def test_reviews_refused_for_ten_seconds_start_the_attempts(period: float)
     async with world(period=period) as w:
         w.server.grant("a", POD)
         await w.opened(*PODS)
-        w.server.reviews = "refuse"
+        w.server.trouble(*REVIEWS, code=403)
         w.monitor.hint("a")
 
         await after(16)
@@ -64,10 +59,10 @@ async def test_reviews_refused_for_ten_seconds_start_the_attempts(period: float)
 
 async def test_reviews_refused_from_the_start_mean_attempts_and_the_first_answer_ends_them() -> None:
     async with world() as w:
-        w.server.reviews = "refuse"
+        refused = w.server.trouble(*REVIEWS, code=403)
         await w.opened(*PODS)
         begun = list(w.listener.modes)
-        w.server.reviews = "answer"
+        refused.over()
 
         await after(6)
 
@@ -76,7 +71,7 @@ async def test_reviews_refused_from_the_start_mean_attempts_and_the_first_answer
 
 async def test_in_attempt_mode_a_grant_is_found_by_trying_within_the_bound() -> None:
     async with world() as w:
-        w.server.reviews = "refuse"
+        w.server.trouble(*REVIEWS, code=403)
         await w.opened(*PODS)
         await w.until(LIST_PODS, "denied")
         w.server.grant("a", POD)
@@ -86,7 +81,7 @@ async def test_in_attempt_mode_a_grant_is_found_by_trying_within_the_bound() -> 
 
 async def test_in_attempt_mode_a_watch_that_is_denied_alone_is_tried_by_itself() -> None:
     async with world() as w:
-        w.server.reviews = "refuse"
+        w.server.trouble(*REVIEWS, code=403)
         w.server.grant("a", POD, verbs=["list"])
         await w.opened(*PODS)
         for _ in range(3):  # what an informer would do
@@ -107,7 +102,7 @@ async def test_in_attempt_mode_a_watch_that_is_denied_alone_is_tried_by_itself()
 
 async def test_in_attempt_mode_a_list_that_is_revoked_alone_is_noticed_within_the_bound() -> None:
     async with world() as w:
-        w.server.reviews = "refuse"
+        w.server.trouble(*REVIEWS, code=403)
         both = w.server.grant("a", POD)
         await w.opened(*PODS)
         await w.until(LIST_PODS, "allowed")
@@ -122,7 +117,7 @@ async def test_who_waits_for_permission_is_woken_when_only_attempts_can_tell() -
     async with world() as w:
         given = w.server.grant("a", POD)
         await w.opened(*PODS)
-        w.server.reviews = "refuse"
+        w.server.trouble(*REVIEWS, code=403)
         w.server.revoke(given)
         await w.call("list")
         started = now()
@@ -147,28 +142,42 @@ async def test_permission_is_waited_for_while_a_right_is_lost_and_no_longer() ->
         assert (before, waiting.done()) == (False, True)
 
 
-KINDS_OF_FAILURE = ["refuse", "overload", "break", "garble", "down", "expired", "restarting"]
+FAILURES: dict[str, dict[str, Any]] = {
+    "refuse": {"code": 403},
+    "overload": {"code": 429},
+    "break": {"code": 500},
+    "garble": {"code": 201, "html": True},
+    "down": {"refuse": True},
+    "expired": {"code": 401},
+    "restarting": {"code": 403},
+}
 
 
-@pytest.mark.parametrize("failure", KINDS_OF_FAILURE)
+def _break(server: Cluster, failure: str) -> tuple[Trouble, Trouble]:
+    """Let reviews fail, and the last three ways everything; return what meets the reviews and what meets the rest."""
+    reviews = server.trouble(*REVIEWS, **FAILURES[failure])
+    everything = failure in ("down", "expired", "restarting")
+    return reviews, server.trouble(**FAILURES[failure] if everything else {"latency": 0.0})
+
+
+@pytest.mark.parametrize("failure", FAILURES)
 @pytest.mark.parametrize("before", ["allowed", "probing"])
 async def test_no_failing_review_becomes_a_hot_loop(failure: str, before: str) -> None:
     async with world() as w:
         w.server.grant("a", POD)
         if before == "allowed":
             await w.opened(*PODS)
-        _break(w.server, failure)
+        reviews, others = _break(w.server, failure)
         if before == "probing":
             await w.opened(*PODS)
-        started = now()
 
         await after(60)
 
-        assert w.server.requests("review", since=started) <= 60 / 5 + 4
-        assert w.server.requests(since=started) <= 3 * (60 / 5 + 4)  # attempts: one list each, and a watch that is lost
+        assert reviews.struck <= 60 / 5 + 4
+        assert reviews.struck + others.struck <= 3 * (60 / 5 + 4)  # attempts: one list each, and a watch that is lost
 
 
-@pytest.mark.parametrize("failure", [f for f in KINDS_OF_FAILURE if f != "expired"])
+@pytest.mark.parametrize("failure", [failure for failure in FAILURES if failure != "expired"])
 async def test_no_failing_review_takes_anything_away(failure: str) -> None:
     async with world() as w:
         w.server.grant("a", POD)
@@ -192,13 +201,6 @@ async def test_what_nobody_answered_is_unknown_and_may_be_tried(failure: str) ->
         assert (verdict.state, verdict.open) == ("unknown", True)
 
 
-def _break(server: ApiServer, failure: str) -> None:
-    if failure in ("down", "expired", "restarting"):
-        setattr(server, failure, True)
-    else:
-        server.reviews = failure  # type: ignore[assignment]
-
-
 # -- credentials -----------------------------------------------------------------------------------------------------
 
 
@@ -206,10 +208,10 @@ async def test_credentials_refused_for_as_long_as_the_bound_end_in_unauthenticat
     async with world() as w:
         w.server.grant("a", POD)
         await w.opened(*PODS)
-        w.server.expired = True
+        expired = w.server.trouble(code=401)
         await w.call()
         lost = await w.until(WATCH_PODS, "unauthenticated")
-        w.server.expired = False
+        expired.over()
         healed = await w.until(WATCH_PODS, "allowed")
 
         assert w.monitor.bound <= lost <= w.monitor.bound + 1
@@ -221,10 +223,10 @@ async def test_credentials_refused_for_a_moment_take_nothing_away() -> None:
         w.server.grant("a", POD)
         await w.opened(*PODS)
         for _ in range(5):
-            w.server.expired = True
+            expired = w.server.trouble(code=401)
             await w.call()
             await after(4)
-            w.server.expired = False
+            expired.over()
             await w.call()
             await after(4)
 
@@ -233,11 +235,11 @@ async def test_credentials_refused_for_a_moment_take_nothing_away() -> None:
 
 async def test_a_refusal_proves_that_the_credentials_are_good() -> None:
     async with world() as w:
-        w.server.reviews = "refuse"
+        w.server.trouble(*REVIEWS, code=403)
         await w.opened(*PODS)
-        w.server.expired = True
+        expired = w.server.trouble(code=401)
         await w.call()
-        w.server.expired = False
+        expired.over()
         await after(6)  # everything is refused, but by the authoriser
 
         assert not w.monitor.unauthenticated
@@ -265,8 +267,7 @@ async def test_a_listener_that_raises_spoils_neither_the_other_verdicts_nor_the_
 
 
 async def test_stopping_with_a_review_under_way_leaves_no_task_behind() -> None:
-    server = ApiServer()
-    async with server.running():
+    with Cluster.running() as server:
         before = asyncio.all_tasks()
         async with world(server) as w:
             w.monitor.track(PODS)
@@ -284,9 +285,10 @@ async def test_stopping_with_a_review_under_way_leaves_no_task_behind() -> None:
 async def test_every_review_that_was_sent_is_counted() -> None:
     async with world() as w:
         await w.opened(*PODS)
-        w.server.reviews = "break"
+        broken = w.server.trouble(*REVIEWS, code=500)
         await after(12)
-        w.server.reviews = "refuse"
+        broken.over()
+        w.server.trouble(*REVIEWS, code=403)
         await after(12)
 
         assert w.monitor.reviews == w.server.requests("review") == w.counters.value(ACCESS_REVIEWS)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from scopedcache.access.probe_schedule import EVENTS_PERIOD_FACTOR
 from tests.unit.access.world import PODS, world
-from tests.unit.cache.api_server import POD
 from tests.unit.clock import after
+from tests.unit.cluster import POD
 
 
 async def reviews_in(w, seconds):
@@ -30,7 +30,7 @@ async def test_while_events_tell_of_every_change_a_place_is_reviewed_half_as_oft
 
 async def test_an_authoriser_that_shows_no_rules_is_asked_as_often_as_ever():
     async with world() as w:
-        w.server.incomplete = True
+        w.proxy.hides_rules = True
         w.server.grant("a", POD)
         await w.opened(*PODS)
         usual = await reviews_in(w, 600)

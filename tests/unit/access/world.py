@@ -1,10 +1,10 @@
-"""A monitor over the small API server, and what it told its listener."""
+"""A monitor over the embedded cluster, and what it told its listener."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from typing import Any
 
 import attrs
@@ -15,8 +15,10 @@ from scopedcache.access.verdict import VerdictState
 from scopedcache.api.permission import Permission
 from scopedcache.metrics import Counters
 from scopedcache.supervisor import Supervisor
-from tests.unit.cache.api_server import POD, ApiServer
+from scopedcache.testing import eventually
 from tests.unit.clock import now
+from tests.unit.cluster import DEPLOYMENT, POD, Cluster, manifest
+from tests.unit.proxy import Proxy
 
 WATCH_PODS = Permission("watch", "", "pods", "a")
 LIST_PODS = Permission("list", "", "pods", "a")
@@ -49,7 +51,8 @@ class Listener:
 class World:
     """A monitor, the server it asks, and who listens."""
 
-    server: ApiServer
+    server: Cluster
+    proxy: Proxy
     client: Client
     monitor: Monitor
     listener: Listener
@@ -68,12 +71,8 @@ class World:
     async def until(self, permission: Permission, state: VerdictState, limit: float = 120.0) -> float:
         """Let time pass until a right is in a state; return how long it took."""
         started = now()
-        async with asyncio.timeout(limit):
-            while True:
-                if self.state(permission) == state:
-                    return now() - started
-                await asyncio.sleep(0.01)
-        raise AssertionError
+        await eventually(lambda: self.state(permission) == state, within=limit)
+        return now() - started
 
     async def call(self, verb: str = "list", namespace: str = "a") -> None:
         """Make a call of our own, whatever comes of it."""
@@ -81,23 +80,24 @@ class World:
             if verb == "list":
                 await self.client.list(POD, namespace=namespace)
             else:
-                await self.client.create(
-                    {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d", "namespace": namespace}}
-                )
+                await self.client.create(manifest(DEPLOYMENT, "d", namespace))
         except ScopedCacheError:
             pass
 
 
 @asynccontextmanager
-async def world(server: ApiServer | None = None, listener: Any = None, **options: Any) -> AsyncIterator[World]:
-    server, listener, counters = server or ApiServer(), listener or Listener(), Counters()
-    async with server.running() as client:
-        supervisor = Supervisor("test")
-        clock: dict[str, Any] = {"timer": asyncio.get_running_loop().time, "chance": lambda: 0.5}
-        monitor = Monitor(client, instrumentation=counters, **clock | options)
-        monitor.start(supervisor, listener)
-        try:
-            yield World(server, client, monitor, listener, supervisor, counters)
-        finally:
-            monitor.stop()
-            await supervisor.close()
+async def world(server: Cluster | None = None, listener: Any = None, **options: Any) -> AsyncIterator[World]:
+    """Yield a running monitor of the operator's rights, on a cluster of its own unless told otherwise."""
+    listener, counters, supervisor = listener or Listener(), Counters(), Supervisor("test")
+    with ExitStack() as stack:
+        server = server or stack.enter_context(Cluster.running())
+        proxy = Proxy(server.client().transport)
+        async with Client(proxy) as client:
+            clock: dict[str, Any] = {"timer": asyncio.get_running_loop().time, "chance": lambda: 0.5}
+            monitor = Monitor(client, instrumentation=counters, **clock | options)
+            monitor.start(supervisor, listener)
+            try:
+                yield World(server, proxy, client, monitor, listener, supervisor, counters)
+            finally:
+                monitor.stop()
+                await supervisor.close()

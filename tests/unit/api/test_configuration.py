@@ -92,10 +92,10 @@ async def test_a_context_may_be_chosen(kubeconfig):
     assert (found.namespace, await found.authorization()) == (None, "Bearer from-file")
 
 
-async def test_a_chosen_context_needs_no_current_one(kubeconfig, tmp_path):
+async def test_a_chosen_context_needs_no_current_one(kubeconfig):
     kubeconfig.write_text(yaml.safe_dump({**KUBECONFIG, "current-context": ""}))
-    found = from_kubeconfig(str(kubeconfig), "one")
-    assert (found.namespace, from_kubeconfig(str(kubeconfig), "two")._token_file) == ("home", str(tmp_path / "token"))
+    assert from_kubeconfig(str(kubeconfig), "one").namespace == "home"
+    assert await from_kubeconfig(str(kubeconfig), "two").authorization() == "Bearer from-file"
 
 
 async def test_a_password_is_sent_as_it_is(kubeconfig):
@@ -106,7 +106,7 @@ async def test_without_credentials_no_header_is_sent(kubeconfig):
     assert await from_kubeconfig(str(kubeconfig), "four").authorization() is None
 
 
-def test_several_kubeconfigs_are_joined_as_kubectl_joins_them(kubeconfig, tmp_path):
+async def test_several_kubeconfigs_are_joined_as_kubectl_joins_them(kubeconfig, tmp_path):
     other = tmp_path / "deeper" / "other"
     other.parent.mkdir()
     (other.parent / "token").write_text("deep")
@@ -117,7 +117,7 @@ def test_several_kubeconfigs_are_joined_as_kubectl_joins_them(kubeconfig, tmp_pa
     found = from_kubeconfig(os.pathsep.join([str(kubeconfig), str(other)]), "nine")
 
     assert (found.endpoint.host, found.namespace) == ("https://one.example:6443", "nine")
-    assert found._token_file == str(other.parent / "token")
+    assert await found.authorization() == "Bearer deep"
 
 
 def test_the_environment_names_a_kubeconfig(kubeconfig, monkeypatch):

@@ -1,12 +1,13 @@
 """Credentials from an exec plugin: a program that prints an ExecCredential."""
 
+import asyncio
 import json
 import sys
 from datetime import UTC, datetime, timedelta
 
 import yaml
 
-from scopedcache.api.configuration import load
+from scopedcache.api.configuration import RELOAD_PAUSE_SECONDS, load
 
 PLUGIN = """
 import json, pathlib, sys
@@ -54,7 +55,7 @@ async def test_a_plugin_is_asked_again_after_a_401(tmp_path):
     path, _ = kubeconfig(tmp_path, {})
     configuration = load(path)
     refused = await configuration.authorization()
-    configuration._loaded_at = float("-inf")  # the pause between two loads is over
+    await asyncio.sleep(RELOAD_PAUSE_SECONDS)
 
     assert await configuration.reload(refused)
     assert await configuration.authorization() == "Bearer token-2"

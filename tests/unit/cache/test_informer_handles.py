@@ -17,9 +17,9 @@ from scopedcache import (
     ScopeClosedError,
     UnknownKindError,
 )
-from tests.unit.cache.api_server import MEMCACHED, POD
 from tests.unit.cache.world import world
 from tests.unit.clock import after, idle
+from tests.unit.cluster import MEMCACHED, POD
 
 
 class Diary:
@@ -228,18 +228,18 @@ async def test_a_handler_may_end_itself_while_it_is_told_what_is_there() -> None
 async def test_what_is_missing_is_no_longer_remembered_when_nobody_waits() -> None:
     async with world() as w:
         given = w.server.grant("a", POD)
-        w.server.put(POD, "one", "a")
+        lost = w.server.put(POD, "one", "a").uid
         owner, other = w.owner(), w.owner("other")
         await w.cache.open(owner, Need(POD, verbs=("create",)))
         await w.cache.open(other, Need(POD, metadata_only=True))
         w.server.revoke(given)
         await w.until(lambda: len(w.cache.snapshot().waiting) == 2)
-        remembered = len(w.cache._pool._purged_keys)
+        remembered = lost in w.kept()
         w.cache.close(owner)
-        one_left = len(w.cache._pool._purged_keys)
+        one_left = lost in w.kept()
         w.cache.close(other)
 
-        assert (remembered, one_left, len(w.cache._pool._purged_keys)) == (2, 1, 0)
+        assert (remembered, one_left, lost in w.kept()) == (True, True, False)
 
 
 async def test_an_unknown_kind_and_an_ended_cache_are_refused() -> None:

@@ -9,22 +9,21 @@ import pytest
 
 from scopedcache import EventHandler, Need, ScopedCacheError
 from scopedcache.kinds import GVR, Resource
-from tests.unit.cache.api_server import DEPLOYMENT, NODE, POD, ApiServer
 from tests.unit.cache.world import KINDS, world
 from tests.unit.clock import after, idle
+from tests.unit.cluster import DEPLOYMENT, MEMCACHED, NODE, POD, Cluster
 from tests.unit.work import instructions
 
 
 @pytest.mark.parametrize("turns", [0, 1, 2, 3, 5, 8, 13, 21, 34])
 async def test_leaving_with_everything_in_flight_leaves_no_task_no_stream_no_verdict(turns: int) -> None:
-    server = ApiServer()
-    async with server.running():
+    with Cluster.running() as server:
         before = asyncio.all_tasks()
         waiters: list[asyncio.Future[object]] = []
         async with world(server, rbac_watch=True) as w:
             server.grant("a", *KINDS)
             lost = server.grant("b", *KINDS)
-            server.silent.add("slow")
+            server.silence(namespace="slow")
             server.grant("slow", *KINDS)
             async with w.cache.informer(POD, namespace="b") as handle:
                 handle.add_handler(EventHandler(on_add=lambda new, initial: None, coalesce=True))
@@ -41,14 +40,13 @@ async def test_leaving_with_everything_in_flight_leaves_no_task_no_stream_no_ver
         await idle()
 
         assert asyncio.all_tasks() <= before
-        assert server.transport.open == set()
+        assert server.embedded.audit.open_watches() == []
         assert not cache.monitor.verdicts
         assert all(not isinstance(end, BaseException) or isinstance(end, ScopedCacheError) for end in ends)
 
 
 async def test_a_task_cancelled_inside_the_cache_takes_everything_with_it() -> None:
-    server = ApiServer()
-    async with server.running():
+    with Cluster.running() as server:
         before = asyncio.all_tasks()
 
         async def operator() -> None:
@@ -65,7 +63,7 @@ async def test_a_task_cancelled_inside_the_cache_takes_everything_with_it() -> N
         await idle()
 
         assert asyncio.all_tasks() <= before
-        assert server.transport.open == set()
+        assert server.embedded.audit.open_watches() == []
 
 
 async def test_open_watches_are_kinds_times_namespaces_whatever_the_number_of_owners() -> None:
@@ -104,11 +102,11 @@ async def test_the_snapshot_says_what_is_open_what_waits_and_what_is_missing() -
 
 
 async def test_two_versions_of_one_resource_in_a_scope_share_their_rights_and_end_apart() -> None:
-    older = Resource(GVR("apps", "v1beta1", "deployments"), DEPLOYMENT.gvk, namespaced=True)
+    older = Resource(GVR("cache.example.com", "v1beta1", "memcacheds"), MEMCACHED.gvk, namespaced=True)
     async with world() as w:
         owner = w.owner()
-        given = w.server.grant("a", DEPLOYMENT)
-        scope = await w.cache.open(owner, DEPLOYMENT, older)
+        given = w.server.grant("a", MEMCACHED)
+        scope = await w.cache.open(owner, MEMCACHED, older)
         scope.release(older)
         w.server.revoke(given)
         await w.until(lambda: w.state(owner) == "waiting")

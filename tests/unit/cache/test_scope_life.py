@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Literal
 
 import pytest
 
@@ -14,9 +15,9 @@ from scopedcache import (
     UnauthorizedError,
     UnknownKindError,
 )
-from tests.unit.cache.api_server import DEPLOYMENT, POD, ApiServer
 from tests.unit.cache.world import KINDS, world
 from tests.unit.clock import after, idle, now
+from tests.unit.cluster import DEPLOYMENT, POD, RBAC, REVIEWS
 
 # -- four different answers (G4) -------------------------------------------------------------------------------------
 
@@ -49,7 +50,7 @@ async def test_a_kind_on_its_way_is_not_synced_and_not_unwatched() -> None:
     async with world() as w:
         w.server.grant("a", *KINDS)
         scope = await w.cache.open(w.owner(), POD)
-        w.server.silent.add("a")
+        w.server.silence(namespace="a")
         more = asyncio.ensure_future(w.cache.open(w.owner(), DEPLOYMENT))
         await after(1)
 
@@ -176,19 +177,15 @@ async def test_losing_one_of_list_and_watch_closes_and_the_error_names_it(verb: 
         assert w.server.open() == 0
 
 
-async def test_a_server_that_restarts_closes_nothing() -> None:
+@pytest.mark.parametrize("reviews", ["refused", "answered"])
+async def test_a_server_that_restarts_closes_nothing(reviews: Literal["refused", "answered"]) -> None:
     async with world() as w:
         owner = w.owner()
         w.server.grant("a", *KINDS)
         scope = await w.cache.open(owner, *KINDS)
-        w.server.down = True
-        w.server.cut()
-        await after(4)
-        w.server.down, w.server.restarting = False, True
-        await after(2)
-        w.server.restarting = False
+        w.server.embedded.restart(down=4, unready=2, reviews=reviews)
 
-        await after(60)
+        await after(66)
 
         assert w.causes(owner) == []
         assert scope.list(POD) == []
@@ -200,14 +197,14 @@ async def test_credentials_refused_for_the_bound_close_as_unauthorized_and_a_new
         owner = w.owner()
         w.server.grant("a", POD)
         scope = await w.cache.open(owner, POD)
-        w.server.expired = True
+        expired = w.server.trouble(code=401)
         w.server.cut()
         lost = await w.until(lambda: w.state(owner) == "waiting")
         with pytest.raises(UnauthorizedError):
             scope.list(POD)
         with pytest.raises(UnauthorizedError):
             await w.cache.open(owner, POD)
-        w.server.expired = False
+        expired.over()
         healed = await w.until(lambda: w.state(owner) == "open")
 
         assert w.cache.bound <= lost <= 2 * w.cache.bound + 1
@@ -217,9 +214,9 @@ async def test_credentials_refused_for_the_bound_close_as_unauthorized_and_a_new
 
 @pytest.mark.parametrize("streaming", [True, False])
 async def test_where_reviews_are_refused_both_edges_are_found_by_trying(streaming: bool) -> None:
-    server = ApiServer()
-    server.reviews, server.streaming_lists = "refuse", streaming
-    async with world(server) as w:
+    async with world() as w:
+        w.server.trouble(*REVIEWS, code=403)
+        w.proxy.streaming_lists = streaming
         owner = w.owner()
         with pytest.raises(ForbiddenError):
             await w.cache.open(owner, POD)
@@ -237,9 +234,9 @@ async def test_where_reviews_are_refused_both_edges_are_found_by_trying(streamin
 
 @pytest.mark.parametrize("verb", ["list", "watch"])
 async def test_where_reviews_are_refused_one_verb_lost_alone_closes_once_and_stays_closed(verb: str) -> None:
-    server = ApiServer()
-    server.reviews, server.streaming_lists = "refuse", False
-    async with world(server) as w:
+    async with world() as w:
+        w.server.trouble(*REVIEWS, code=403)
+        w.proxy.streaming_lists = False
         owner = w.owner()
         both = w.server.grant("a", POD)
         await w.cache.open(owner, POD)
@@ -255,8 +252,6 @@ async def test_where_reviews_are_refused_one_verb_lost_alone_closes_once_and_sta
 
 async def test_with_the_rbac_watch_both_edges_take_two_seconds_at_most() -> None:
     async with world(rbac_watch=True) as w:
-        from tests.unit.cache.api_server import RBAC
-
         w.server.grant(None, *RBAC)
         owner = w.owner()
         given = w.server.grant("a", POD)

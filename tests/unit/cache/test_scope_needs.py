@@ -7,9 +7,9 @@ import asyncio
 import pytest
 
 from scopedcache import ForbiddenError, Need, NotWatchedError
-from tests.unit.cache.api_server import DEPLOYMENT, POD
 from tests.unit.cache.world import KINDS, world
-from tests.unit.clock import after, idle
+from tests.unit.clock import after, idle, now
+from tests.unit.cluster import DEPLOYMENT, POD, REVIEWS
 
 # -- groups, optional needs, other verbs -----------------------------------------------------------------------------
 
@@ -57,29 +57,29 @@ async def test_an_optional_need_that_was_never_allowed_does_not_keep_a_scope_fro
         first, second = w.owner("one"), w.owner("two")
         needs = (DEPLOYMENT, Need(POD, optional=True))
         scope = await w.cache.open(first, *needs)
-        asked = len(w.server.asked)
+        asked = w.server.requests()
         at_once = await w.cache.open(second, *needs)
 
         for handle in (scope, at_once):
             with pytest.raises(ForbiddenError):
                 handle.list(POD)
-        assert len(w.server.asked) == asked
+        assert w.server.requests() == asked
 
 
 async def test_an_optional_need_granted_while_the_others_sync_is_shown_too() -> None:
     async with world() as w:
         owner = w.owner()
         w.server.grant("a", DEPLOYMENT)
-        w.server.silent.add("a")
+        silence = w.server.silence(namespace="a")
         needs = (DEPLOYMENT, Need(POD, optional=True))
         opening = asyncio.ensure_future(w.cache.open(owner, *needs, sync_timeout=120))
         await after(1)
         w.server.grant("a", POD)
         await after(w.cache.bound)
-        w.server.silent.clear()
+        silence.over()
 
         scope = await opening
-        await idle()
+        await w.until(lambda: w.causes(owner))
 
         assert scope.list(POD) == []
 
@@ -140,12 +140,12 @@ async def test_opening_again_is_a_look_up() -> None:
         w.server.grant("a", *KINDS)
         needs = (POD, Need(DEPLOYMENT, verbs=("create", "update"), selector="app=x"))
         scope = await w.cache.open(owner, *needs)
-        asked = len(w.server.asked)
+        asked = w.server.requests()
 
         again = [await w.cache.open(owner, *needs) for _ in range(10)]
 
         assert {id(handle) for handle in again} == {id(scope)}
-        assert len(w.server.asked) == asked
+        assert w.server.requests() == asked
 
 
 async def test_opening_again_with_more_adds_it_to_the_same_handle() -> None:
@@ -153,13 +153,14 @@ async def test_opening_again_with_more_adds_it_to_the_same_handle() -> None:
         owner = w.owner()
         w.server.grant("a", *KINDS)
         scope = await w.cache.open(owner, POD)
-        tail = len(w.server.asked)
+        added = now() + 0.001
+        await after(0.002)
 
         again = await w.cache.open(owner, DEPLOYMENT)
 
         assert again is scope
         assert scope.kinds == ("Deployment", "Pod")
-        assert "pods" not in [one.plural for one in w.server.asked[tail:]]
+        assert "pods" not in [one.resource for one in w.server.asked(added)]
 
 
 async def test_asking_for_more_verbs_keeps_the_informer_that_runs() -> None:
@@ -218,11 +219,11 @@ async def test_a_need_added_while_rights_are_only_suspected_takes_nothing_away_a
         w.server.revoke(given)
         await w.until(lambda: "list pods" in w.cache.snapshot().scopes[0].missing)
         w.server.grant("a", *KINDS)
-        w.server.reviews = "overload"
+        overload = w.server.trouble(*REVIEWS, code=429)
         with pytest.raises(ForbiddenError):
             await w.cache.open(owner, DEPLOYMENT)
         during = (w.state(owner), scope.list(POD))
-        w.server.reviews = "answer"
+        overload.over()
         await after(20)
 
         assert during == ("open", [])
@@ -282,13 +283,13 @@ async def test_a_kind_released_while_it_syncs_does_not_fail_the_opening() -> Non
     async with world() as w:
         owner = w.owner()
         w.server.grant("a", *KINDS)
-        handle = await w.cache.open(owner, DEPLOYMENT)
-        w.server.silent.add("a")
-        opening = asyncio.ensure_future(w.cache.open(owner, POD))
+        held = await w.cache.open(owner, DEPLOYMENT)
+        silence = w.server.silence(namespace="a")
+        opening = asyncio.ensure_future(w.cache.open(owner, *KINDS))
         await after(1)
-        handle.release(POD)
+        held.release(POD)
         await after(1)
-        w.server.silent.clear()
+        silence.over()
 
         scope = await opening
 

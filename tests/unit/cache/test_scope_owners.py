@@ -7,9 +7,9 @@ import asyncio
 import pytest
 
 from scopedcache import ForbiddenError, ScopeClosedError
-from tests.unit.cache.api_server import MEMCACHED, NODE, POD
 from tests.unit.cache.world import KINDS, world
 from tests.unit.clock import after, idle, now
+from tests.unit.cluster import MEMCACHED, NODE, POD
 
 # -- owners ----------------------------------------------------------------------------------------------------------
 
@@ -19,12 +19,12 @@ async def test_two_owners_share_an_informer_and_the_second_open_sends_nothing() 
         w.server.grant("a", *KINDS)
         first, second = w.owner("one"), w.owner("two")
         await w.cache.open(first, *KINDS)
-        asked = len(w.server.asked)
+        asked = w.server.requests()
         scope = await w.cache.open(second, *KINDS)
         w.cache.close(first)
         await after(1)
 
-        assert len(w.server.asked) == asked
+        assert w.server.requests() == asked
         assert (w.server.open(), scope.list(POD)) == (2, [])
 
 
@@ -76,11 +76,16 @@ async def test_an_owner_that_left_the_selection_and_came_back_may_open_again() -
         owner = w.owner(labels={"on": "yes"})
         async with w.cache.informer(MEMCACHED, namespace="a") as handle:
             await handle.wait_synced()
-            w.cache._owner_deleted(owner, False)  # what the server's DELETED for "left the selection" does
+            await w.cache.open(owner, POD)
+            w.owner(labels={"on": "no"})
+            await idle()
+            left = w.state(owner)
+            w.owner(labels={"on": "yes"})
+            await idle()
 
             scope = await w.cache.open(owner, POD)
 
-        assert scope.list(POD) == []
+        assert (left, scope.list(POD)) == ("closed", [])
 
 
 async def test_closing_ends_reads_streams_and_probing() -> None:
@@ -182,7 +187,7 @@ async def test_a_right_refused_by_more_than_rules_is_not_told_of_while_the_rules
     async with world() as w:
         owner = w.owner()
         w.server.grant("a", POD, verbs=["create"])
-        w.server.veto.add("pods")
+        w.proxy.denies.add("pods")
         with pytest.raises(ForbiddenError) as refused:
             await w.client.create({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "a"}})
         w.cache.await_grant(owner, refused.value)
@@ -195,10 +200,15 @@ async def test_a_right_refused_by_more_than_rules_is_not_told_of_while_the_rules
 async def test_an_owner_that_was_deleted_awaits_nothing() -> None:
     async with world() as w:
         owner = w.owner()
+        w.server.grant("a", MEMCACHED)
         with pytest.raises(ForbiddenError) as refused:
             await w.client.list(POD, namespace="a")
-        w.cache._owner_deleted(owner, False)
-        w.cache.await_grant(owner, refused.value)
+        async with w.cache.informer(MEMCACHED, namespace="a") as handle:
+            await handle.wait_synced()
+            w.server.remove(MEMCACHED, "m", "a")
+            await idle()
+            w.cache.await_grant(owner, refused.value)
+        await idle()
 
         w.nothing_is_left()
 
@@ -222,7 +232,7 @@ async def test_a_slow_and_a_denied_namespace_delay_nobody() -> None:
     async with world() as w:
         w.server.grant("slow", POD)
         w.server.grant("a", POD)
-        w.server.silent.add("slow")
+        w.server.silence(namespace="slow")
         slow = asyncio.ensure_future(w.cache.open(w.owner("s", "slow"), POD))
         with pytest.raises(ForbiddenError):
             await w.cache.open(w.owner("d", "denied"), POD)

@@ -8,11 +8,9 @@ import pytest
 
 from scopedcache import ForbiddenError, Need, NoSuchIndexError, NotSyncedError, NotWatchedError, ObjectKey
 from scopedcache.kinds import GVK
-from tests.unit.cache.api_server import CLUSTER_ROLE, DEPLOYMENT, MEMCACHED, NODE, POD, RBAC, ApiServer, served
 from tests.unit.cache.world import world
 from tests.unit.clock import after, idle
-
-REPLICASET = served("apps", "replicasets", "ReplicaSet")
+from tests.unit.cluster import CLUSTER_ROLE, DEPLOYMENT, NODE, OPERATOR, POD, RBAC, REPLICASET
 
 
 async def test_a_need_with_a_selector_shows_what_it_selects_and_another_owner_sees_the_rest() -> None:
@@ -37,8 +35,8 @@ async def test_a_selector_of_the_cache_goes_to_the_server() -> None:
 
         scope = await w.cache.open(w.owner(), POD)
 
-        (watch,) = w.server.transport.open
-        assert watch.query["labelSelector"] == "app=x"
+        (watch,) = w.server.embedded.audit.open_watches(user=OPERATOR)
+        assert "labelSelector=app%3Dx" in watch.uri
         assert [pod.name for pod in scope.list(POD)] == ["mine"]
 
 
@@ -64,16 +62,15 @@ async def test_metadata_alone_is_asked_for_and_cannot_be_sent_back() -> None:
 
         scope = await w.cache.open(w.owner(), Need(POD, metadata_only=True))
 
-        (watch,) = w.server.transport.open
-        assert "PartialObjectMetadata" in watch.accept_header
         pod = scope.get(POD, "one")
         assert pod is not None
+        assert (pod.partial, sorted(pod.to_dict())) == (True, ["apiVersion", "kind", "metadata"])
         with pytest.raises(ValueError, match="not whole"):
             await w.client.update(pod)
 
 
 async def test_what_belongs_to_an_owner_is_found_by_reference_route_label_and_chain() -> None:
-    async with world(ApiServer(POD, DEPLOYMENT, REPLICASET, MEMCACHED)) as w:
+    async with world() as w:
         w.server.grant("a", POD, DEPLOYMENT, REPLICASET)
         owner, other = w.owner(), w.owner("other")
         needs = (
@@ -142,7 +139,7 @@ async def test_the_cluster_view_knows_not_watched_from_not_synced() -> None:
         w.server.grant(None, NODE)
         with pytest.raises(NotWatchedError):
             w.cache.cluster.list(NODE)
-        w.server.silent.add(None)
+        w.server.silence(NODE)
         async with w.cache.informer(NODE):
             for _ in range(30):
                 await asyncio.sleep(0)
@@ -211,8 +208,7 @@ async def test_data_older_than_asked_for_is_an_error_and_not_an_answer() -> None
     async with world() as w:
         w.server.grant("a", POD)
         scope = await w.cache.open(w.owner(), POD)
-        w.server.down = True
-        w.server.cut()
+        w.server.embedded.restart(down=100)
         await after(20)
 
         assert scope.list(POD) == []
@@ -243,4 +239,4 @@ async def test_what_a_reader_does_to_an_object_nobody_else_sees() -> None:
         theirs = scope.get(POD, "one")
 
         assert theirs is not None
-        assert "spec" not in theirs
+        assert "changed" not in theirs["spec"]

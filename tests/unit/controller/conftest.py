@@ -1,11 +1,11 @@
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 
 import pytest
 
 from scopedcache.metrics import Counters
-from tests.unit.controller.fake_cache import FakeCache
 from tests.unit.controller.virtual_time import loop_factories
+from tests.unit.controller.world import World, world
 
 
 def pytest_asyncio_loop_factories(
@@ -15,8 +15,9 @@ def pytest_asyncio_loop_factories(
 
 
 @pytest.fixture
-def cache():
-    return FakeCache()
+async def w() -> AsyncIterator[World]:
+    async with world() as running:
+        yield running
 
 
 @pytest.fixture

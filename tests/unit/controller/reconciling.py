@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from scopedcache.controller.controller import Controller
 from scopedcache.errors import ForbiddenError
 from scopedcache.metrics import Counters
-from tests.unit.controller.fake_cache import MEMCACHED
+from tests.unit.cluster import MEMCACHED
 
 DENIED = ForbiddenError(verb="create", resource="deployments.apps", namespace="a", by="authorizer")
 
@@ -49,9 +49,9 @@ class Reconciler:
 
 
 @asynccontextmanager
-async def running(cache, reconciler, *, counters=None, **options):
-    controller = Controller(for_=MEMCACHED, reconcile=reconciler, **options)
-    task = asyncio.create_task(controller.run(cache, instrumentation=counters or Counters()))
+async def running(w, reconciler, *, counters=None, **options):
+    controller = Controller(for_=MEMCACHED.gvk, reconcile=reconciler, **options)
+    task = asyncio.create_task(controller.run(w.cache, instrumentation=counters or Counters()))
     await asyncio.sleep(1)
     yield controller
     task.cancel()

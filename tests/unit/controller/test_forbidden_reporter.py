@@ -1,165 +1,183 @@
 """Telling an object that its operator may not do what it needs."""
 
+import asyncio
 from datetime import UTC, datetime
 
 import pytest
 
 from scopedcache.controller.reporting.event_recorder import EventRecorder
 from scopedcache.controller.reporting.forbidden_reporter import ForbiddenReporter
-from scopedcache.errors import ForbiddenError, InvalidError
-from tests.unit.controller.dict_client import DictClient
+from scopedcache.errors import ForbiddenError
+from tests.unit.cluster import MEMCACHED, definition, manifest, served
 
 DENIED = ForbiddenError(verb="list", resource="deployments.apps", namespace="a", by="authorizer")
-MEMCACHED = {
-    "apiVersion": "cache.example.com/v1alpha1",
-    "kind": "Memcached",
-    "metadata": {"name": "m", "namespace": "a", "generation": 4},
-}
+WORDS = "may not list deployments.apps in namespace a"
 FALSE = {
     "type": "Permitted",
     "status": "False",
     "reason": "Forbidden",
-    "message": "may not list deployments.apps in namespace a",
+    "message": WORDS,
     "observedGeneration": 4,
     "lastTransitionTime": "2026-01-01T00:00:00Z",
 }
+OTHER = {"type": "Ready", "status": "True"}
 
 
 @pytest.fixture
-def client():
-    return DictClient()
+async def recorder(w):
+    recorder = EventRecorder(w.client)
+    task = asyncio.create_task(recorder.run())
+    yield recorder
+    task.cancel()
+    await asyncio.wait([task])
 
 
-@pytest.fixture
-def recorder():
-    return Recorder()
+def reporter(w, recorder, on_forbidden=None):
+    return ForbiddenReporter(w.client, recorder, on_forbidden, now=lambda: datetime(2026, 1, 1, tzinfo=UTC))
 
 
-class Recorder(EventRecorder):
-    """Keeps what is recorded instead of posting it."""
-
-    def __init__(self):
-        self.notes = []
-
-    def record(self, regarding, reason, note, *, action="Reconcile", type="Normal"):
-        self.notes.append((regarding.name, type, reason, note))
+def owner_with(w, *conditions):
+    """Return a Memcached of generation 4 with these conditions."""
+    body = manifest(MEMCACHED, "m", "a")
+    for size in range(4):
+        found = w.server.write({**body, "spec": {"size": size}})
+    return w.server.write({**body, "spec": {"size": 3}, "status": {"conditions": conditions}}) if conditions else found
 
 
-def denials(client, recorder, on_forbidden=None):
-    return ForbiddenReporter(client, recorder, on_forbidden, now=lambda: datetime(2026, 1, 1, tzinfo=UTC))
+def owner_of(w, **schema_of_status):
+    """Return an object of another kind, whose status has this schema."""
+    kind = served("cache.example.com", "gadgets", "Gadget")
+    schema = {"type": "object", "properties": {"status": {"type": "object", **schema_of_status}}}
+    w.server.embedded.create(definition(kind, schema=schema))
+    w.server.embedded.grant(w.server.operator, ["patch"], [f"{kind}/status"])
+    return w.server.write(manifest(kind, "m", "a"))
 
 
-def status(client):
-    return client.objects[("Memcached", "a", "m")].get("status")
+def status(w):
+    return w.server.find(MEMCACHED, "m", "a").get("status")
 
 
-async def test_a_denial_is_written_as_a_condition_that_names_verb_resource_and_place(client, recorder):
-    await denials(client, recorder).report(client.put(MEMCACHED), DENIED)
-
-    assert status(client) == {"conditions": [FALSE]}
-    assert recorder.notes == []
-
-
-async def test_what_stands_there_already_is_not_written_again(client, recorder):
-    owner = client.put({**MEMCACHED, "status": {"conditions": [FALSE]}})
-    await denials(client, recorder).report(owner, DENIED)
-
-    assert client.log == []
-
-
-async def test_other_conditions_are_kept(client, recorder):
-    other = {"type": "Ready", "status": "True"}
-    await denials(client, recorder).report(client.put({**MEMCACHED, "status": {"conditions": [other]}}), DENIED)
-
-    assert status(client) == {"conditions": [other, FALSE]}
+async def notes(w, recorder):
+    """Return the Events that were posted, with how often they happened."""
+    await recorder.flush()
+    return [
+        (
+            event["regarding"]["name"],
+            event["type"],
+            event["reason"],
+            event["note"],
+            event.get("series", {}).get("count"),
+        )
+        for event in w.server.embedded.list("events.events.k8s.io", "a")
+    ]
 
 
-async def test_a_condition_written_by_somebody_else_meanwhile_survives(client, recorder):
-    other = {"type": "Ready", "status": "True"}
-    owner = client.put(MEMCACHED)
-    client.interfere = lambda: client.put({**MEMCACHED, "status": {"conditions": [other]}})
-    await denials(client, recorder).report(owner, DENIED)
-
-    assert status(client) == {"conditions": [other, FALSE]}
+def patches(w):
+    return [one.resource for one in w.server.asked() if one.verb == "patch" and "events" not in one.resource]
 
 
-async def test_a_kind_without_conditions_gets_an_event_and_no_further_attempts(client, recorder):
-    client.pruned = {"conditions"}
-    told = denials(client, recorder)
+async def test_a_denial_is_written_as_a_condition_that_names_verb_resource_and_place(w, recorder):
+    await reporter(w, recorder).report(owner_with(w), DENIED)
+
+    assert status(w) == {"conditions": [FALSE]}
+    assert await notes(w, recorder) == []
+
+
+async def test_what_stands_there_already_is_not_written_again(w, recorder):
+    await reporter(w, recorder).report(owner_with(w, FALSE), DENIED)
+
+    assert w.server.sent() == []
+
+
+async def test_other_conditions_are_kept(w, recorder):
+    await reporter(w, recorder).report(owner_with(w, OTHER), DENIED)
+
+    assert status(w) == {"conditions": [OTHER, FALSE]}
+
+
+async def test_a_condition_written_by_somebody_else_meanwhile_survives(w, recorder):
+    owner = owner_with(w)
+    owner_with(w, OTHER)
+    await reporter(w, recorder).report(owner, DENIED)
+
+    assert [found["type"] for found in status(w)["conditions"]] == ["Ready", "Permitted"]
+
+
+async def test_a_kind_without_conditions_gets_an_event_and_no_further_attempts(w, recorder):
+    owner = owner_of(w, properties={"phase": {"type": "string"}})
+    told = reporter(w, recorder)
     for _ in range(2):
-        await told.report(client.put(MEMCACHED), DENIED)
+        await told.report(owner, DENIED)
 
-    assert recorder.notes == [("m", "Warning", "Forbidden", "may not list deployments.apps in namespace a")] * 2
-    assert client.log == ["patch"]
-
-
-@pytest.mark.parametrize("error", [InvalidError("status.state is required", status=422)])
-async def test_a_status_the_schema_refuses_gives_way_to_an_event(client, recorder, error):
-    owner = client.put(MEMCACHED)
-    client.error = error
-    await denials(client, recorder).report(owner, DENIED)
-
-    assert len(recorder.notes) == 1
+    assert await notes(w, recorder) == [("m", "Warning", "Forbidden", WORDS, 2)]
+    assert patches(w) == ["gadgets.cache.example.com"]
 
 
-@pytest.mark.parametrize("error", [ForbiddenError("no status for you"), RuntimeError("bug")])
-async def test_a_report_that_fails_harms_nobody(client, recorder, error):
-    owner = client.put(MEMCACHED)
-    client.error = error
-    await denials(client, recorder).report(owner, DENIED)
+async def test_a_status_the_schema_refuses_gives_way_to_an_event(w, recorder):
+    conditions = {"type": "array", "items": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+    owner = owner_of(w, required=["state"], properties={"state": {"type": "string"}, "conditions": conditions})
+    await reporter(w, recorder).report(owner, DENIED)
 
-    assert status(client) is None
-
-
-async def test_the_condition_is_set_back_after_a_success(client, recorder):
-    told = denials(client, recorder)
-    owner = client.put({**MEMCACHED, "status": {"conditions": [FALSE]}})
-    await told.take_back(owner)
-
-    assert [(c["type"], c["status"]) for c in status(client)["conditions"]] == [("Permitted", "True")]
+    assert await notes(w, recorder) == [("m", "Warning", "Forbidden", WORDS, None)]
 
 
-async def test_a_success_writes_nothing_where_the_condition_was_never_false(client, recorder):
-    told = denials(client, recorder)
-    await told.take_back(client.put(MEMCACHED))
-    await told.take_back(client.put({**MEMCACHED, "status": {"conditions": [{**FALSE, "status": "True"}]}}))
+@pytest.mark.parametrize("why", ["no right to the status", "a defect"])
+async def test_a_report_that_fails_harms_nobody(w, recorder, why):
+    owner = owner_with(w)
+    w.server.trouble(MEMCACHED, code=403)
+    w.proxy.defect = RuntimeError("bug") if why == "a defect" else None
+    await reporter(w, recorder).report(owner, DENIED)
 
-    assert client.log == []
+    assert status(w) is None
 
 
-async def test_our_own_report_is_taken_back_although_the_cache_has_not_seen_it(client, recorder):
-    told = denials(client, recorder)
-    owner = client.put(MEMCACHED)
+async def test_the_condition_is_set_back_after_a_success(w, recorder):
+    await reporter(w, recorder).take_back(owner_with(w, FALSE))
+
+    assert [(c["type"], c["status"]) for c in status(w)["conditions"]] == [("Permitted", "True")]
+
+
+async def test_a_success_writes_nothing_where_the_condition_was_never_false(w, recorder):
+    told = reporter(w, recorder)
+    await told.take_back(owner_with(w))
+    await told.take_back(owner_with(w, {**FALSE, "status": "True"}))
+
+    assert w.server.sent() == []
+
+
+async def test_our_own_report_is_taken_back_although_the_cache_has_not_seen_it(w, recorder):
+    told = reporter(w, recorder)
+    owner = owner_with(w)
     await told.report(owner, DENIED)
     await told.take_back(owner)
 
-    assert [c["status"] for c in status(client)["conditions"]] == ["True"]
+    assert [c["status"] for c in status(w)["conditions"]] == ["True"]
 
 
 @pytest.mark.parametrize("asynchronous", [True, False])
-async def test_an_author_may_say_it_in_other_words(client, recorder, asynchronous):
+async def test_an_author_may_say_it_in_other_words(w, recorder, asynchronous):
     def plain(owner, error):
         return {"state": {"status": "Failed", "message": str(error.subject)}}
 
     async def waiting(owner, error):
         return plain(owner, error)
 
-    told = denials(client, recorder, waiting if asynchronous else plain)
-    await told.report(client.put(MEMCACHED), DENIED)
+    told = reporter(w, recorder, waiting if asynchronous else plain)
+    await told.report(owner_with(w), DENIED)
 
-    assert status(client) == {"state": {"status": "Failed", "message": "list deployments.apps in namespace a"}}
-
-
-async def test_an_author_may_say_nothing(client, recorder):
-    await denials(client, recorder, lambda owner, error: None).report(client.put(MEMCACHED), DENIED)
-
-    assert (client.log, recorder.notes) == ([], [])
+    assert status(w) == {"state": {"status": "Failed", "message": "list deployments.apps in namespace a"}}
 
 
-async def test_an_authors_mistake_harms_nobody(client, recorder):
+async def test_an_author_may_say_nothing(w, recorder):
+    await reporter(w, recorder, lambda owner, error: None).report(owner_with(w), DENIED)
+
+    assert (w.server.sent(), await notes(w, recorder)) == ([], [])
+
+
+async def test_an_authors_mistake_harms_nobody(w, recorder):
     def broken(owner, error):
         raise ZeroDivisionError
 
-    await denials(client, recorder, broken).report(client.put(MEMCACHED), DENIED)
+    await reporter(w, recorder, broken).report(owner_with(w), DENIED)
 
-    assert client.log == []
+    assert w.server.sent() == []

@@ -12,12 +12,11 @@ from scopedcache.controller.controller import Controller
 from scopedcache.controller.manager.election_rules import LeaderElection
 from scopedcache.controller.manager.manager import Manager, Runnable
 from scopedcache.controller.manager.stop_signals import stop_signals
-from scopedcache.errors import ConfigurationError, ForbiddenError
+from scopedcache.errors import ConfigurationError
 from scopedcache.metrics import LEADING, Counters
-from tests.unit.controller.fake_cache import MEMCACHED, FakeCache, memcached
+from tests.unit.cluster import LEASE, MEMCACHED
 
 real = pytest.mark.asyncio(loop_factories=["real"])
-LEASE = ("Lease", "system", "lease")
 
 
 class Diary:
@@ -49,17 +48,12 @@ class Diary:
 
 
 @pytest.fixture
-def cache():
-    return FakeCache()
-
-
-@pytest.fixture
 def diary():
     return Diary()
 
 
 def controller(diary, **options):
-    return Controller(for_=MEMCACHED, reconcile=diary, **options)
+    return Controller(for_=MEMCACHED.gvk, reconcile=diary, **options)
 
 
 def election(identity):
@@ -76,40 +70,40 @@ async def running(manager, *, settle=1.0):
     await task
 
 
-async def test_it_reconciles_until_it_is_stopped_and_leaves_nothing_behind(cache, diary):
+async def test_it_reconciles_until_it_is_stopped_and_leaves_nothing_behind(w, diary):
     before = asyncio.all_tasks()
-    cache.put(memcached())
-    async with running(Manager(cache, controllers=[controller(diary)])):
+    w.memcached()
+    async with running(Manager(w.cache, controllers=[controller(diary)])):
         pass
 
     assert diary.entries == ["begin m", "end m"]
-    assert (cache.handles, cache.subscribers, asyncio.all_tasks()) == ([], [], before)
+    assert (w.watched, asyncio.all_tasks()) == ([], before)
 
 
-async def test_a_run_under_way_may_end_and_nothing_new_begins(cache):
+async def test_a_run_under_way_may_end_and_nothing_new_begins(w):
     diary = Diary(takes=20)
     for name in "mn":
-        cache.put(memcached(name))
-    async with running(Manager(cache, controllers=[controller(diary)])):
+        w.memcached(name)
+    async with running(Manager(w.cache, controllers=[controller(diary)])):
         pass
 
     assert diary.entries == ["begin m", "end m"]
 
 
-async def test_a_run_that_outlasts_the_stop_timeout_is_cancelled(cache):
+async def test_a_run_that_outlasts_the_stop_timeout_is_cancelled(w):
     diary = Diary(takes=25)
-    cache.put(memcached())
-    async with running(Manager(cache, controllers=[controller(diary)], stop_timeout=10)):
+    w.memcached()
+    async with running(Manager(w.cache, controllers=[controller(diary)], stop_timeout=10)):
         pass
 
     assert diary.entries == ["begin m", "cancel m"]
     assert asyncio.get_running_loop().time() == pytest.approx(11, abs=0.1)
 
 
-async def test_its_own_cancellation_ends_it_at_once(cache):
+async def test_its_own_cancellation_ends_it_at_once(w):
     diary = Diary(takes=25)
-    cache.put(memcached())
-    task = asyncio.create_task(Manager(cache, controllers=[controller(diary)]).run())
+    w.memcached()
+    task = asyncio.create_task(Manager(w.cache, controllers=[controller(diary)]).run())
     await asyncio.sleep(1)
     task.cancel()
     await asyncio.wait([task])
@@ -117,21 +111,21 @@ async def test_its_own_cancellation_ends_it_at_once(cache):
     assert (task.cancelled(), diary.entries) == (True, ["begin m", "cancel m"])
 
 
-async def test_failing_reconciles_do_not_end_it(cache):
+async def test_failing_reconciles_do_not_end_it(w):
     async def reconcile(request):
         raise SystemExit(1)
 
-    cache.put(memcached())
-    manager = Manager(cache, controllers=[Controller(for_=MEMCACHED, reconcile=reconcile)])
+    w.memcached()
+    manager = Manager(w.cache, controllers=[Controller(for_=MEMCACHED.gvk, reconcile=reconcile)])
     async with running(manager):
         await asyncio.sleep(3600)
 
 
 @pytest.mark.parametrize("leader_only", [True, False])
 @pytest.mark.parametrize("elected", [True, False])
-async def test_a_runnable_that_fails_ends_everything_and_is_raised(cache, diary, leader_only, elected):
+async def test_a_runnable_that_fails_ends_everything_and_is_raised(w, diary, leader_only, elected):
     manager = Manager(
-        cache,
+        w.cache,
         controllers=[controller(diary)],
         runnables=[diary.runnable("broken", leader_only=leader_only, error=KeyError("x")), diary.runnable("other")],
         leader_election=election("me") if elected else None,
@@ -140,15 +134,15 @@ async def test_a_runnable_that_fails_ends_everything_and_is_raised(cache, diary,
         await manager.run()
 
     assert sorted(diary.entries) == ["start broken", "start other", "stop broken", "stop other"]
-    assert cache.handles == []
+    assert w.watched == []
 
 
-async def test_a_runnable_that_ends_well_ends_nothing_else(cache, diary):
+async def test_a_runnable_that_ends_well_ends_nothing_else(w, diary):
     async def once():
         diary.entries.append("once")
 
-    async with running(Manager(cache, runnables=[once], controllers=[controller(diary)])):
-        cache.put(memcached())
+    async with running(Manager(w.cache, runnables=[once], controllers=[controller(diary)])):
+        w.memcached()
         await asyncio.sleep(1)
 
     assert diary.entries == ["once", "begin m", "end m"]
@@ -157,24 +151,24 @@ async def test_a_runnable_that_ends_well_ends_nothing_else(cache, diary):
 # -- leadership ----------------------------------------------------------------------------------------------------
 
 
-async def test_caches_are_warm_before_leadership_is_sought(cache, diary):
-    cache.withheld.add(("Memcached", None))
-    cache.put(memcached())
-    async with running(Manager(cache, controllers=[controller(diary)], leader_election=election("me"))):
-        assert LEASE not in cache.client.objects
-        cache.handle(MEMCACHED).sync()
+async def test_caches_are_warm_before_leadership_is_sought(w, diary):
+    w.server.trouble(MEMCACHED, latency=5)
+    w.memcached()
+    async with running(Manager(w.cache, controllers=[controller(diary)], leader_election=election("me"))):
+        await asyncio.sleep(3.9)
+        assert w.lease() is None
         await asyncio.sleep(1)
-        assert LEASE in cache.client.objects
+        assert w.lease() is not None
 
     assert diary.entries == ["begin m", "end m"]
 
 
-async def test_without_leadership_nothing_is_reconciled_but_the_caches_are_warm(cache, diary):
-    cache.put(memcached())
+async def test_without_leadership_nothing_is_reconciled_but_the_caches_are_warm(w, diary):
+    w.memcached()
     other = Diary()
-    leader = Manager(cache, controllers=[controller(other)], leader_election=election("leader"))
+    leader = Manager(w.cache, controllers=[controller(other)], leader_election=election("leader"))
     waiting = Manager(
-        cache,
+        w.cache,
         controllers=[controller(diary)],
         leader_election=election("waiting"),
         runnables=[diary.runnable("everywhere"), diary.runnable("leader", leader_only=True)],
@@ -182,42 +176,42 @@ async def test_without_leadership_nothing_is_reconciled_but_the_caches_are_warm(
     async with running(leader), running(waiting):
         await asyncio.sleep(600)
         assert (leader.leading, waiting.leading, waiting.ready) == (True, False, True)
-        assert len(cache.handles) == 2
+        assert waiting.state()["controllers"]["memcached"]["informers"][0]["synced"]
 
     assert other.entries == ["begin m", "end m"]
     assert diary.entries == ["start everywhere", "stop everywhere"]
 
 
-async def test_the_lease_is_given_up_after_the_last_run_has_ended(cache):
+async def test_the_lease_is_given_up_after_the_last_run_has_ended(w):
     diary = Diary(takes=20)
-    cache.put(memcached())
-    async with running(Manager(cache, controllers=[controller(diary)], leader_election=election("me"))) as stop:
+    w.memcached()
+    async with running(Manager(w.cache, controllers=[controller(diary)], leader_election=election("me"))) as stop:
         stop.set()
         await asyncio.sleep(10)
-        assert cache.client.objects[LEASE]["spec"]["holderIdentity"] == "me"
+        assert w.lease()["holderIdentity"] == "me"
 
     assert diary.entries == ["begin m", "end m"]
-    assert cache.client.objects[LEASE]["spec"]["holderIdentity"] == ""
+    assert w.lease()["holderIdentity"] == ""
 
 
-async def test_lost_leadership_ends_the_workers_keeps_the_caches_and_competes_again(cache):
+async def test_lost_leadership_ends_the_workers_keeps_the_caches_and_competes_again(w):
     diary = Diary(takes=20)
     counters = Counters()
-    cache.put(memcached())
+    w.memcached()
     manager = Manager(
-        cache,
+        w.cache,
         instrumentation=counters,
         controllers=[controller(diary)],
         leader_election=election("me"),
         runnables=[diary.runnable("leader", leader_only=True)],
     )
     async with running(manager):
-        cache.client.error = ForbiddenError("no leases for you")
+        refused = w.server.trouble(LEASE, code=403)
         await asyncio.sleep(15)
-        assert (manager.leading, len(cache.handles), counters.value(LEADING)) == (False, 1, 0)
+        assert (manager.leading, w.watched, counters.value(LEADING)) == (False, [(str(MEMCACHED), None)], 0)
         assert sorted(diary.entries) == ["begin m", "cancel m", "start leader", "stop leader"]
         diary.entries.clear()
-        cache.client.error = None
+        refused.over()
         await asyncio.sleep(60)
         assert manager.leading
 
@@ -229,9 +223,9 @@ async def test_lost_leadership_ends_the_workers_keeps_the_caches_and_competes_ag
 
 
 @real
-async def test_probes_and_metrics_are_served_while_it_runs(cache, diary):
-    cache.put(memcached())
-    manager = Manager(cache, controllers=[controller(diary)], health_address=0, metrics_address=0)
+async def test_probes_and_metrics_are_served_while_it_runs(w, diary):
+    w.memcached()
+    manager = Manager(w.cache, controllers=[controller(diary)], health_address=0, metrics_address=0)
     async with running(manager, settle=0.2), aiohttp.ClientSession() as session:
         (served,) = manager.addresses
         async with session.get(f"http://{served}/readyz") as answer:
@@ -244,12 +238,12 @@ async def test_probes_and_metrics_are_served_while_it_runs(cache, diary):
 
 
 @real
-async def test_a_port_in_use_is_told_before_anything_runs(cache, diary):
-    async with running(Manager(cache, health_address=0), settle=0.1):
+async def test_a_port_in_use_is_told_before_anything_runs(w, diary):
+    async with running(Manager(w.cache, health_address=0), settle=0.1):
         pass
-    taken = Manager(cache, health_address=0)
+    taken = Manager(w.cache, health_address=0)
     async with running(taken, settle=0.1):
-        again = Manager(cache, health_address=str(taken.addresses[0]), runnables=[diary.runnable("never")])
+        again = Manager(w.cache, health_address=str(taken.addresses[0]), runnables=[diary.runnable("never")])
         with pytest.raises(ConfigurationError, match="another process listens there"):
             await again.run()
 
@@ -257,10 +251,10 @@ async def test_a_port_in_use_is_told_before_anything_runs(cache, diary):
 
 
 @real
-async def test_a_signal_stops_it_in_order(cache, diary):
-    cache.put(memcached())
+async def test_a_signal_stops_it_in_order(w, diary):
+    w.memcached()
     with stop_signals() as stop:
         asyncio.get_running_loop().call_later(0.2, os.kill, os.getpid(), signal.SIGTERM)
-        await Manager(cache, controllers=[controller(diary)]).run(stop)
+        await Manager(w.cache, controllers=[controller(diary)]).run(stop)
 
     assert diary.entries == ["begin m", "end m"]

@@ -1,23 +1,50 @@
-from collections.abc import Callable, Iterator
+"""The operator of the examples: in process and in virtual time, or as a process that reaches the cluster over HTTPS."""
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
+from scopedcache.testing import Grant
+from tests.unit.clock import loop_factories
+from tests.unit.cluster import ALL_VERBS, DEPLOYMENT, LEASE, POD, Cluster
+from tests.unit.examples.objects import CRD, MEMCACHEDS
 from tests.unit.examples.operator import Operator
-from tests.unit.fake_api import FakeAPI
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    return loop_factories()
+
+
+def begin(server: Cluster) -> Grant:
+    """Let the operator be in charge of its own kind, and of what it makes; return the second right."""
+    for namespace in ("a", "scoped-memcached-operator-system"):
+        server.embedded.create_namespace(namespace)
+    server.embedded.grant(server.operator, ["patch"], [f"{MEMCACHEDS}/status"])
+    server.embedded.grant(server.operator, ALL_VERBS, ["events.events.k8s.io"])
+    server.grant(None, MEMCACHEDS, LEASE, verbs=ALL_VERBS)
+    return server.grant(None, POD, DEPLOYMENT, verbs=ALL_VERBS)
 
 
 @pytest.fixture
-def api() -> Iterator[FakeAPI]:
-    with FakeAPI.running() as running:
-        yield running
+def server(request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    """Yield a cluster that serves Memcacheds; over HTTPS too where a test starts the command."""
+    with Cluster.running(http="operator" in request.fixturenames, definitions=[CRD]) as cluster:
+        yield cluster
 
 
 @pytest.fixture
-def kubeconfig(api: FakeAPI, tmp_path: Path) -> Path:
-    path = tmp_path / "kubeconfig"
-    path.write_text(api.kubeconfig(token="secret-token"))
-    return path
+def rights(server: Cluster) -> Grant:
+    """Return the operator's right to Deployments and Pods."""
+    return begin(server)
+
+
+@pytest.fixture
+def kubeconfig(server: Cluster, rights: Grant) -> Path:
+    return server.operator.kubeconfig
 
 
 @pytest.fixture

@@ -88,11 +88,10 @@ class Operator:
         """Wait for it to end by itself; return its exit status."""
         return self.process.wait(PATIENCE)
 
-    def terminate(self) -> tuple[int, float]:
-        """Send SIGTERM; return the exit status, and the seconds it took."""
-        began = time.monotonic()
+    def terminate(self) -> int:
+        """Send SIGTERM; return the exit status."""
         self.process.terminate()
-        return self.process.wait(PATIENCE), time.monotonic() - began
+        return self.end()
 
     def kill(self) -> None:
         if self.process.poll() is None:

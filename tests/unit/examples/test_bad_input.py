@@ -1,12 +1,27 @@
 """What a person may get wrong: one line that names the cause and the fix, a documented exit status, no traceback."""
 
+import asyncio
+import copy
 import json
 import socket
 
 import pytest
 
 import examples.memcached_operator.__main__ as command
-from tests.unit.fake_api import cut, html, kubeconfig, no_trouble, refusing, silent
+from scopedcache.testing import eventually
+from tests.unit.clock import after, now
+from tests.unit.cluster import DEPLOYMENT, LEASE, NEVER_SECONDS, Cluster
+from tests.unit.examples.conftest import begin
+from tests.unit.examples.objects import CRD, manifest
+from tests.unit.kubeconfig import kubeconfig
+
+HTML = {"code": 200, "html": True}
+CUT = {"refuse": True}
+SILENT = {"latency": NEVER_SECONDS}
+
+
+def shows_deployment(server, name="m"):
+    return lambda: server.find(DEPLOYMENT, name, "a")
 
 
 def only_line(operator):
@@ -85,33 +100,33 @@ def test_a_server_that_cannot_be_reached_is_named(operator, tmp_path, server, er
 
 
 @pytest.mark.parametrize(
-    ("answer", "words", "advice"),
+    ("trouble", "words", "advice"),
     [
-        (html(), "the answer is text/html, not JSON", "no Kubernetes API server"),
-        (html(403), "403 from something that is not the API server", "its address"),
-        (refusing(401, "Unauthorized"), "401", "put a new token or certificate into the kubeconfig"),
-        (refusing(503, "ServiceUnavailable"), "503", "look at its log"),
-        (cut, "Server disconnected", "the server runs"),
+        (HTML, "the answer is text/html, not JSON", "no Kubernetes API server"),
+        ({**HTML, "code": 403}, "403 from something that is not the API server", "its address"),
+        ({"code": 401}, "401", "put a new token or certificate into the kubeconfig"),
+        ({"code": 503}, "503", "look at its log"),
+        (CUT, "Server disconnected", "the server runs"),
     ],
     ids=["HTML", "HTML 403", "expired token", "503", "cut"],
 )
-def test_a_server_that_is_of_no_use_is_named(operator, api, kubeconfig, answer, words, advice):
-    api.answer = answer
+def test_a_server_that_is_of_no_use_is_named(operator, server, kubeconfig, trouble, words, advice):
+    server.trouble(**trouble)
     status, error, told = failure(operator("--kubeconfig", kubeconfig))
 
     assert status == 3
     assert words in error
     assert advice in told
-    assert "secret-token" not in error
+    assert server.operator.token not in error
 
 
-def test_a_server_that_forbids_its_version_is_there_all_the_same(operator, api, kubeconfig):
-    async def answer(request):
-        return await refusing(403, "Forbidden")(request) if request.path == "/version" else None
-
-    api.answer = answer
+def test_a_server_that_forbids_its_version_is_there_all_the_same(operator, server, kubeconfig):
+    refused = server.trouble("", verb="get", times=1, code=403)  # the first request of all
 
     operator("--kubeconfig", kubeconfig, "--no-leader-elect").await_readiness(200)
+
+    assert [one.uri for one in server.embedded.audit.requests(code=403)] == ["/version"]
+    assert refused.struck == 1
 
 
 # -- options ---------------------------------------------------------------------------------------------------------
@@ -127,12 +142,14 @@ def test_a_server_that_forbids_its_version_is_there_all_the_same(operator, api, 
         (["--colour"], "unrecognized arguments: --colour"),
     ],
 )
-def test_an_option_that_makes_no_sense_is_named_before_anything_is_asked(operator, api, kubeconfig, arguments, words):
+def test_an_option_that_makes_no_sense_is_named_before_anything_is_asked(
+    operator, server, kubeconfig, arguments, words
+):
     run = operator("--kubeconfig", kubeconfig, *arguments)
 
     assert run.end() == 2
     assert words in only_line(run)
-    assert api.requests == []
+    assert server.embedded.audit.count(user=server.operator.username) == 0
 
 
 @pytest.mark.parametrize("option", ["--health-address", "--metrics-address"])
@@ -161,127 +178,123 @@ def test_every_exit_status_is_documented():
 # -- stopping --------------------------------------------------------------------------------------------------------
 
 
-def test_SIGTERM_while_it_waits_for_the_first_answer_ends_it(operator, api, kubeconfig):
-    api.answer = silent
+def test_SIGTERM_while_it_waits_for_the_first_answer_ends_it(operator, server, kubeconfig):
+    silence = server.trouble(**SILENT)
     run = operator("--kubeconfig", kubeconfig)
-    run.until(lambda: api.requests, "the first request")
-    status, seconds = run.terminate()
+    run.until(lambda: silence.struck, "the first request")
 
-    assert (status, run.lines) == (0, [])
-    assert seconds < 5
+    assert (run.terminate(), run.lines) == (0, [])
 
 
-def test_SIGTERM_ends_it_with_its_Lease_released(operator, api, kubeconfig):
+def test_SIGTERM_ends_it_with_its_Lease_released(operator, server, kubeconfig):
     run = operator("--kubeconfig", kubeconfig)
     run.await_event("leader.elected")
-    status, seconds = run.terminate()
 
-    assert status == 0
-    assert seconds < 5
-    (lease,) = [found for (plural, *_), found in api.objects.items() if plural == "leases"]
-    assert lease["spec"]["holderIdentity"] == ""
+    assert run.terminate() == 0
+    assert server.find(LEASE, command.LEASE, command.SYSTEM)["spec"]["holderIdentity"] == ""
 
 
-def test_SIGTERM_ends_it_in_time_though_the_server_answers_nothing_any_more(operator, api, kubeconfig):
+def test_SIGTERM_ends_it_though_the_server_answers_nothing_any_more(operator, server, kubeconfig):
     run = operator("--kubeconfig", kubeconfig)
     run.await_event("leader.elected")
-    api.answer = silent
-    api.put(memcached("m"))
-    status, seconds = run.terminate()
+    server.trouble(**SILENT)
+    server.write(manifest())
 
-    assert status == 0
-    assert seconds < 5
+    assert run.terminate() == 0
+    assert [line["event"] for line in map(json.loads, run.lines)][-1] == "manager.stopped"
 
 
-def memcached(name, size=1):
-    metadata = {"name": name, "namespace": "a", "generation": 1}
-    return {
-        "apiVersion": "cache.example.com/v1alpha1",
-        "kind": "Memcached",
-        "metadata": metadata,
-        "spec": {"size": size},
-    }
+async def test_it_ends_within_five_seconds_though_the_server_answers_nothing_any_more(server, rights):
+    """The same in virtual time: busy machines have no part in it."""
+    options = command.parser().parse_args([])
+    options.health_address = options.metrics_address = None
+    async with server.client() as client:
+        cache, manager = command.assemble(client, options)
+        stop = asyncio.Event()
+        async with cache:
+            running = asyncio.create_task(manager.run(stop))
+            await eventually(lambda: manager.leading and manager.ready)
+            server.trouble(**SILENT)
+            server.write(manifest())
+            await after(1)
+            stopped = now()
+            stop.set()
+            await running
+        assert now() - stopped <= 5
 
 
 # -- while it runs ---------------------------------------------------------------------------------------------------
 
 
-def test_a_CRD_that_is_not_installed_yet_is_waited_for_in_one_line(operator, api, kubeconfig):
-    served = api.served.pop("cache.example.com")
+def test_a_CRD_that_is_not_installed_yet_is_waited_for_in_one_line(operator, server, kubeconfig):
+    server.embedded.delete("customresourcedefinitions.apiextensions.k8s.io", CRD["metadata"]["name"])
     run = operator("--kubeconfig", kubeconfig, "--no-leader-elect")
     line = run.await_event("kind.not_served")
     assert "check that its CRD is installed" in line["error"]
     assert run.await_readiness(503)["controllers"]["memcached"]["not_served"] == [
         "Memcached.v1alpha1.cache.example.com"
     ]
-    asked = len(api.requests)
-    run.until(lambda: len(api.requests) > asked, "it asks again")
-    api.served["cache.example.com"] = served
+    asked = server.embedded.audit.mark()
+    run.until(lambda: server.embedded.audit.count(asked, resource=""), "it asks again")
+    server.embedded.create(CRD)
     run.await_event("kind.served")
     run.await_readiness(200)
-    api.put(memcached("m"))
-    run.until(lambda: api.find("deployments", "a", "m"), "the Deployment")
+    server.write(manifest())
+    run.until(shows_deployment(server), "the Deployment")
 
     assert len(run.events("kind.not_served")) == 1
     assert [line for line in run.events("task.failed") if line["level"] == "error"] == []
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [html(), refusing(401, "Unauthorized"), refusing(503, "ServiceUnavailable"), cut],
-    ids=["HTML", "expired token", "503", "cut"],
-)
-def test_what_would_end_a_start_does_not_end_a_run_and_heals(operator, api, kubeconfig, answer):
+@pytest.mark.parametrize("what", [HTML, {"code": 401}, {"code": 503}, CUT], ids=["HTML", "expired token", "503", "cut"])
+def test_what_would_end_a_start_does_not_end_a_run_and_heals(operator, server, kubeconfig, what):
     run = operator("--kubeconfig", kubeconfig, "--no-leader-elect", "--detection-bound", "3")
     run.await_readiness(200)
-    api.answer = answer
-    api.drop_watches()
-    asked = len(api.requests)
-    run.until(lambda: len(api.requests) >= asked + 3, "it tries again")
-    api.answer = no_trouble
-    api.put(memcached("m"))
-    run.until(lambda: api.find("deployments", "a", "m"), "the Deployment")
+    trouble = server.trouble(**what)
+    server.end_watches()
+    run.until(lambda: trouble.struck >= 3, "it tries again")
+    trouble.over()
+    server.write(manifest())
+    run.until(shows_deployment(server), "the Deployment")
 
     run.await_readiness(200)
     assert "Traceback" not in run.log.read_text()
-    assert "secret-token" not in run.log.read_text()
+    assert server.operator.token not in run.log.read_text()
 
 
-def test_credentials_that_expire_while_it_runs_make_it_unready_until_they_are_renewed(operator, api, kubeconfig):
+def test_credentials_that_expire_while_it_runs_make_it_unready_until_they_are_renewed(operator, server, kubeconfig):
     run = operator("--kubeconfig", kubeconfig, "--no-leader-elect", "--detection-bound", "3")
     run.await_readiness(200)
-    api.answer = refusing(401, "Unauthorized")
+    expired = server.trouble(code=401)
     run.await_readiness(503)
-    api.answer = no_trouble
+    expired.over()
 
     run.await_readiness(200)
 
 
-def test_a_line_over_the_limit_ends_a_watch_and_not_the_process(operator, api, kubeconfig):
+def test_a_line_over_the_limit_ends_a_watch_and_not_the_process(operator, server, kubeconfig):
     run = operator("--kubeconfig", kubeconfig, "--no-leader-elect")
     run.await_readiness(200)
-    api.send_watchers(b"x" * (65 * 2**20))
+    server.trouble(verb="watch", oversize=65 * 2**20, times=1)
+    server.end_watches()
     said = run.await_event("watch.interrupted")
-    api.put(memcached("m"))
-    run.until(lambda: api.find("deployments", "a", "m"), "the Deployment")
+    server.write(manifest())
+    run.until(shows_deployment(server), "the Deployment")
 
     assert "limit" in said["error"]
     assert len(json.dumps(said)) < 1000
 
 
-def test_a_negative_size_that_a_schema_let_through_is_one_failing_object_and_delays_no_other(operator, api, kubeconfig):
-    async def answer(request):
-        if request.method == "POST" and request.path.endswith("/deployments"):
-            body = await request.json()
-            if body["spec"]["replicas"] < 0:
-                return await refusing(422, "Invalid")(request)
-        return None
-
-    api.answer = answer
-    run = operator("--kubeconfig", kubeconfig, "--no-leader-elect", "--workers", "1")
-    api.put(memcached("bad", -1))
-    api.put(memcached("good", 1))
-    run.until(lambda: api.find("deployments", "a", "good"), "the other's Deployment")
-    said = run.await_event("reconcile.failed")
+def test_a_negative_size_that_a_schema_let_through_is_one_failing_object_and_delays_no_other(operator):
+    lenient = copy.deepcopy(CRD)
+    (version,) = lenient["spec"]["versions"]
+    del version["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]["size"]["minimum"]
+    with Cluster.running(http=True, definitions=[lenient]) as server:
+        begin(server)
+        run = operator("--kubeconfig", server.operator.kubeconfig, "--no-leader-elect", "--workers", "1")
+        server.write(manifest("bad", size=-1))
+        server.write(manifest("good"))
+        run.until(shows_deployment(server, "good"), "the other's Deployment")
+        said = run.await_event("reconcile.failed")
 
     assert (said["key"], "422" in said["error"], "traceback" in said) == ("a/bad", True, False)

@@ -58,7 +58,7 @@ async def test_what_is_held_is_shown_while_nobody_answers(world):
 
 @pytest.mark.parametrize("end", ["cut", "end"])
 async def test_half_a_line_is_never_an_event(world, end, caplog):
-    caplog.set_level("INFO", "scopedcache.api")
+    caplog.set_level("INFO", "scopedcache.informer")
     watch = await begin(world)
     half = line("DELETED", pod("x", 11))
     watch.send_chunk(half[:-1] if end == "end" else half[:30])

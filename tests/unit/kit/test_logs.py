@@ -1,6 +1,5 @@
 """Log lines: one record, one line, whatever is in it; and no secrets."""
 
-import asyncio
 import json
 import logging
 import sys
@@ -10,11 +9,9 @@ import pytest
 import scopedcache as sc
 from scopedcache.kit import configure_logging
 from scopedcache.kit.logs import JSONFormatter, TextFormatter
-from tests.unit.fake_api import FakeAPI, cut, html, no_trouble, refusing
-
-POD = sc.GVK("", "v1", "Pod")
-# The password of a kubeconfig is a secret, and so is the header that it becomes.
-TOKEN = "eyJ-very-secret-token"
+from scopedcache.testing import eventually
+from tests.unit.cluster import CONFIG_MAP, Cluster, manifest
+from tests.unit.kubeconfig import kubeconfig
 
 
 def record(event="cache.created", *, error=None, level=logging.INFO, **extra):
@@ -170,28 +167,43 @@ def test_configuring_twice_shows_each_line_once(root, capsys):
 
 
 @pytest.mark.asyncio(loop_factories=["real"])
-@pytest.mark.parametrize("user", [{"token": TOKEN}, {"username": "me", "password": TOKEN}])
-@pytest.mark.parametrize("trouble", [no_trouble, cut, html(200), html(403), refusing(401, "Unauthorized")])
-async def test_no_line_carries_a_secret_whatever_happens(root, caplog, tmp_path, user, trouble):
+@pytest.mark.parametrize("credentials", ["token", "password"])  # of a password the cluster knows nothing: 401
+@pytest.mark.parametrize(
+    "trouble",
+    [{}, {"refuse": True}, {"code": 200, "html": True}, {"code": 403, "html": True}, {"code": 401}],
+    ids=["none", "cut", "HTML", "HTML 403", "401"],
+)
+async def test_no_line_carries_a_secret_whatever_happens(root, caplog, tmp_path, credentials, trouble):
     """The whole path at DEBUG: requests, watches, refusals and lost connections."""
     caplog.set_level(logging.DEBUG)
     path = tmp_path / "kubeconfig"
-    with FakeAPI.running() as api:
-        path.write_text(api.kubeconfig(**user))
-        api.put({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "a"}, "data": TOKEN})
+    with Cluster.running(http=True) as server:
+        secret = server.operator.token if credentials == "token" else "eyJ-very-secret-password"
+        user = {"token": secret} if credentials == "token" else {"username": "me", "password": secret}
+        path.write_text(kubeconfig(server.embedded.url, ca=server.embedded.ca_file, **user))
+        server.grant("a", CONFIG_MAP)
+        server.write({**manifest(CONFIG_MAP, "c", "a"), "data": {"token": secret}})
         async with sc.ScopedCache.connect(kubeconfig=path) as cache:
             errors = []
-            async with cache.informer(POD, namespace="a") as lease:
-                await lease.wait_synced()
-                api.answer = trouble
-                for ask in (cache.client.version, lambda: cache.client.list(POD, namespace="a")):
+            async with cache.informer(CONFIG_MAP, namespace="a") as handle:
+                if credentials == "token":
+                    await handle.wait_synced()
+                if trouble:
+                    server.trouble(**trouble)
+                for ask in (cache.client.version, lambda: cache.client.list(CONFIG_MAP, namespace="a")):
                     try:
                         await ask()
                     except sc.ScopedCacheError as error:
                         errors.append(str(error))
-                await asyncio.to_thread(api.drop_watches)
-                await asyncio.to_thread(api.portal.call, lambda: None)
+                lost = len(watch_ends(caplog))
+                server.cut()
+                if credentials == "token":
+                    await eventually(lambda: len(watch_ends(caplog)) > lost)
     said = "\n".join([*errors, *(TextFormatter(tracebacks=True).format(made) for made in caplog.records)])
 
-    assert TOKEN not in said
+    assert secret not in said
     assert "Basic " not in said
+
+
+def watch_ends(caplog):
+    return [record for record in caplog.records if record.message == "watch.interrupted"]

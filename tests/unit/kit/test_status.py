@@ -6,6 +6,7 @@ import pytest
 
 from scopedcache.errors import ConflictError
 from scopedcache.kit import find_condition, patch_status, set_condition
+from tests.unit.cluster import MEMCACHED
 
 EARLY = datetime(2026, 1, 1, tzinfo=UTC)
 LATE = datetime(2026, 1, 2, tzinfo=UTC)
@@ -59,24 +60,24 @@ def test_a_condition_is_found_by_its_type():
     assert find_condition(None, "B") is None
 
 
-async def test_a_status_is_merged(client, config_map):
-    obj = client.put({**config_map, "status": {"nodes": ["n1"], "phase": "Old"}})
+async def test_a_status_is_merged(server, client, memcached):
+    obj = server.write({**memcached, "status": {"nodes": ["n1"], "phase": "Old"}})
     patched = await patch_status(client, obj, {"phase": "New"})
 
     assert patched["status"] == {"nodes": ["n1"], "phase": "New"}
 
 
-async def test_a_status_that_says_so_already_is_not_written(client, config_map):
-    obj = client.put({**config_map, "status": {"nodes": ["n1"], "inner": {"a": 1}}})
+async def test_a_status_that_says_so_already_is_not_written(server, client, memcached):
+    obj = server.write({**memcached, "status": {"nodes": ["n1"], "inner": {"a": 1}}})
     await patch_status(client, obj, {"nodes": ["n1"], "inner": {"a": 1}, "absent": None})
 
-    assert client.log == []
+    assert server.sent() == []
 
 
-async def test_a_status_written_meanwhile_is_not_overwritten(client, config_map):
-    obj = client.put(config_map)
-    client.put({**config_map, "status": {"conditions": [{"type": "Theirs"}]}})
+async def test_a_status_written_meanwhile_is_not_overwritten(server, client, memcached):
+    obj = server.write(memcached)
+    server.write({**memcached, "status": {"conditions": [{"type": "Theirs"}]}})
 
     with pytest.raises(ConflictError):
         await patch_status(client, obj, {"conditions": []})  # an empty list, read before theirs was there
-    assert client.objects[("ConfigMap", "a", "settings")]["status"] == {"conditions": [{"type": "Theirs"}]}
+    assert server.find(MEMCACHED, "m", "a")["status"] == {"conditions": [{"type": "Theirs"}]}

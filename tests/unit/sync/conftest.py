@@ -1,19 +1,29 @@
+"""The blocking twins live in threads: they reach the embedded cluster over HTTPS, in ordinary time."""
+
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.unit.fake_api import FakeAPI
+from scopedcache.testing import Grant
+from tests.unit.cluster import ALL_VERBS, CONFIG_MAP, MEMCACHED, POD, Cluster
 
 
 @pytest.fixture
-def api() -> Iterator[FakeAPI]:
-    with FakeAPI.running() as running:
-        yield running
+def server() -> Iterator[Cluster]:
+    with Cluster.running(http=True) as cluster:
+        for namespace in "ab":
+            cluster.embedded.create_namespace(namespace)
+        yield cluster
 
 
 @pytest.fixture
-def kubeconfig(api: FakeAPI, tmp_path: Path) -> Path:
-    path = tmp_path / "kubeconfig"
-    path.write_text(api.kubeconfig(token="secret"))
-    return path
+def rights(server: Cluster) -> Grant:
+    """Return what the operator may do: everything, to the kinds of these tests, everywhere."""
+    server.embedded.grant(server.operator, ["patch"], [f"{MEMCACHED}/status"])
+    return server.grant(None, POD, CONFIG_MAP, MEMCACHED, verbs=ALL_VERBS)
+
+
+@pytest.fixture
+def kubeconfig(server: Cluster, rights: Grant) -> Path:
+    return server.operator.kubeconfig

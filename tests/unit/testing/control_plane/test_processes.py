@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
 
+from scopedcache.testing import wait_for
 from scopedcache.testing.control_plane.processes import Process, ProcessError, free_ports, stop_together
 
 
@@ -46,32 +48,32 @@ def test_a_process_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
 
 
 def test_a_paused_process_can_be_stopped(tmp_path: Path) -> None:
-    process = python(tmp_path, "import time; time.sleep(30)")
+    process = telling(tmp_path, signal.SIGTERM)
     process.start()
     process.pause()
     assert "paused" in repr(process)
-    started = time.monotonic()
-    process.stop(grace=5.0)
+    process.stop(grace=30.0)
     assert not process.running
-    assert time.monotonic() - started < 4.0
+    assert process.tail().splitlines() == ["ready", "told"]  # asked to end, and not killed
 
 
 def test_a_process_outlives_the_thread_that_started_it(tmp_path: Path) -> None:
-    process = python(tmp_path, "import time; time.sleep(30)")
+    process = telling(tmp_path, signal.SIGUSR1)
     thread = threading.Thread(target=process.start)
     thread.start()
     thread.join()
-    with pytest.raises(TimeoutError):
-        wait_for_end(process, 0.2)
-    process.stop()
+    wait_for(lambda: not Path(f"/proc/self/task/{thread.native_id}").exists(), what="the thread to be gone")
+    assert process.pid is not None
+    os.kill(process.pid, signal.SIGUSR1)
+    wait_for(lambda: not process.running, what="its end")
+    assert process.tail().splitlines() == ["ready", "told"]  # it did what it was asked to, and was not killed
 
 
-def wait_for_end(process: Process, timeout: float) -> None:
-    deadline = time.monotonic() + timeout
-    while process.running:
-        if time.monotonic() > deadline:
-            raise TimeoutError
-        time.sleep(0.01)
+def telling(folder: Path, number: signal.Signals) -> Process:
+    """Return a process that says so when it is sent a signal, and ends."""
+    code = f"import signal; signal.signal({int(number)}, lambda *_: exit('told'))"
+    code += "; print('ready', flush=True); signal.pause()"
+    return python(folder, code, ready=lambda: (folder / "program.log").read_text() == "ready\n")
 
 
 def test_free_ports_differ() -> None:

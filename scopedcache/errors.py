@@ -164,19 +164,19 @@ class ConfigurationError(ScopedCacheError):
 
 
 class CacheError(ScopedCacheError):
-    """The cache was asked at the wrong time, or for the wrong thing."""
-
-
-class NotSyncedError(CacheError):
-    """The first list of this kind in this place has not ended yet: nothing can be said about it.
+    """The cache was asked at the wrong time, or for the wrong thing.
 
     Attributes:
-        awaited: the owner is told when it has (`OwnerChanged`); nobody needs to try again.
+        awaited: the owner is told when that is over (`OwnerChanged`): nobody needs to try again.
     """
 
     def __init__(self, message: str = "", *, awaited: bool = False) -> None:
         super().__init__(message)
         self.awaited = awaited
+
+
+class NotSyncedError(CacheError):
+    """The first list of this kind in this place has not ended yet: nothing can be said about it."""
 
 
 class NotWatchedError(CacheError):

@@ -45,6 +45,11 @@ class PendingGrants:
             for owner in [owner for owner in self._owners[permission] if owner.uid == uid]:
                 self._remove(owner, permission)
 
+    @property
+    def owners(self) -> list[OwnerId]:
+        """Return who waits."""
+        return [owner for owners in self._owners.values() for owner in owners]
+
     def clear(self) -> None:
         """Nobody waits any longer."""
         for uid in list(self._permissions):

@@ -18,7 +18,7 @@ from ..api.discovery import Discovery
 from ..api.permission import Permission
 from ..clock import loop_time
 from ..errors import APIError, UnknownKindError
-from ..kinds import Kind, Resource
+from ..kinds import GVK, Kind, Resource
 from ..needs import Need
 from ..supervisor import Supervisor
 from .bound_need import BoundNeed
@@ -220,6 +220,16 @@ class ScopeTable:
     def __len__(self) -> int:
         owned = sum(len(bindings) for bindings in self._by_namespace.values())
         return owned + sum(len(bindings) for bindings in self._of_nobody.values())
+
+    def owners(self, kind: GVK, namespace: str) -> list[OwnerId]:
+        """Return the owners of a kind, of whatever version, in a namespace that have a scope or wait for a right."""
+        owners = [binding.scope.owner for bindings in self._by_uid.values() for binding in bindings]
+        return [
+            owner
+            for owner in dict.fromkeys([*owners, *self._pending_grants.owners])
+            if owner is not None
+            and (owner.kind.group, owner.kind.kind, owner.key.namespace) == (kind.group, kind.kind, namespace)
+        ]
 
     @property
     def namespaces(self) -> int:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import MappingProxyType
 from typing import Any, Final
@@ -25,7 +25,7 @@ from ..api.permission import permission_of
 from ..clock import loop_time
 from ..errors import ForbiddenError, ScopedCacheError
 from ..informer import EventHandler, IndexFunc, InformerOptions
-from ..kinds import Kind, Resource
+from ..kinds import GVK, Kind, Resource
 from ..metrics import BACKGROUND_TASKS, CACHED_OBJECTS, EVENT_HANDLERS, NULL, OPEN_WATCHES, Instrumentation
 from ..needs import Need
 from ..objects import Object
@@ -239,6 +239,14 @@ class ScopedCache:
     async def wait_closed(self) -> None:
         """Wait until the connections of what was closed are closed."""
         await self._pool.wait_closed()
+
+    def owners(self, kind: GVK, namespace: str) -> Sequence[OwnerId]:
+        """Return the owners of a kind, of whatever version, in a namespace that opened something and did not close it.
+
+        Those count too that wait, and those that lie where their own kind may not be seen.
+        """
+        self._home.check()
+        return self._table.owners(kind, namespace)
 
     @property
     def namespaces(self) -> Mapping[str, Mapping[str, ResourceCache]]:

@@ -131,8 +131,8 @@ class ServedKinds:
             except UnknownKindError as error:
                 if awaited.error is None:
                     logger.warning("kind.not_served", extra={"kind": str(kind), "error": str(error)})
-                awaited.error, awaited.trouble = error, None
-                self._listener.kind_unserved(kind, error)
+                awaited.error, awaited.trouble = _awaited_error(error), None
+                self._listener.kind_unserved(kind, awaited.error)
                 awaited.answered.set()
                 await asyncio.sleep(ASK_EVERY_SECONDS * (1 + JITTER_FRACTION * self._chance()))
             except ScopedCacheError as error:
@@ -163,7 +163,7 @@ class ServedKinds:
             except UnknownKindError as error:
                 if not isinstance(error.__cause__, ForbiddenError):
                     if denied or not self._listener.is_shown(resource):
-                        self._listener.kind_unserved(resource, error)
+                        self._listener.kind_unserved(resource, _awaited_error(error))
                         return
                     denied = True
             except ScopedCacheError:
@@ -175,3 +175,7 @@ class ServedKinds:
 
     def __repr__(self) -> str:
         return f"<ServedKinds awaited={len(self)} doubted={len(self._doubted)}>"
+
+
+def _awaited_error(error: UnknownKindError) -> UnknownKindError:
+    return UnknownKindError(str(error), awaited=True)

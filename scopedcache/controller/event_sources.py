@@ -264,8 +264,11 @@ class EventSources:
         )
 
     def _leave(self, namespace: str) -> None:
-        """Close the resource caches of the owners in a namespace that is ours no more."""
-        for owner in self.primaries.objects_in(namespace):
+        """Close the resource caches of the owners in a namespace that is ours no more, seen or not."""
+        assert self._resource is not None
+        for key in self.primaries.keys(namespace):
+            self._queue.discard(key)
+        for owner in self._cache.owners(self._resource.gvk, namespace):
             self._queue.discard(owner.key)
             self._cache.close(owner)
 
@@ -298,7 +301,7 @@ class EventSources:
             return
         if not self.primaries.covers(change.key):
             return
-        if change.cause == "granted":
+        if change.cause in ("granted", "synced"):
             self._queue.forget(change.key)
         self._queue.add(change.key, priority=_priority(change.initial))
 

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from itertools import product
 from typing import Any, Final, TypeVar
 
 from ..access import Monitor
@@ -183,11 +184,10 @@ class InformerPool:
         return self._monitor.renewal if self._monitor.attempting else None
 
     def _informers_of(self, resource: Resource, key: ObjectKey) -> Iterable[Informer]:
-        for namespace in {key.namespace or None, None}:
-            for name in (None, key.name):
-                informer = self._informers.get(InformerKey(resource, namespace, name))
-                if informer is not None:
-                    yield informer
+        for place in product({key.namespace or None, None}, (None, key.name), (False, True)):
+            informer = self._informers.get(InformerKey(resource, *place))
+            if informer is not None:
+                yield informer
 
     def _start(self, informer_key: InformerKey, purged_keys: PurgedKeys | None) -> Informer:
         resource = informer_key.resource

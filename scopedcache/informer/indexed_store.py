@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Protocol
 
-from ..api.codec import Transform, apply_transform
+from ..api.codec import Transform, apply_transform, partial_entry
 from ..errors import NotSyncedError, where
 from ..kinds import Resource
 from ..objects import Entry, Object
@@ -53,6 +53,7 @@ class IndexedStore:
         self.resource = resource
         self.namespace = namespace
         self.partial = partial or transform is not None
+        self._metadata_only = partial
         self.router = OwnerRouter(resource.gvk, chain)
         self._transform = transform
         self._store = Store(purged_keys)
@@ -220,16 +221,22 @@ class IndexedStore:
             self._pass_on(delta, False)
 
     def put_own(self, entry: Entry, seen: str) -> None:
-        """Take the answer to our own write; `seen` is the version that the events have come to."""
-        delta = self._store.put_own(entry, seen)
+        """Take the answer to our own write, whole; `seen` is the version that the events have come to."""
+        delta = self._store.put_own(self.kept(partial_entry(entry) if self._metadata_only else entry), seen)
         if delta is not None:
-            self._pass_on(delta, False)
+            self._pass_on(delta, not self._readable)
+
+    def leave_own(self, entry: Entry, seen: str) -> None:
+        """Take note that our own write took an object out of what is asked for."""
+        delta = self._store.leave_own(entry, seen)
+        if delta is not None:
+            self._pass_on(delta, not self._readable)
 
     def remove_own(self, key: Key, uid: str) -> None:
         """Take note that our own DELETE removed an object."""
         delta = self._store.remove_own(key, uid)
         if delta is not None:
-            self._pass_on(delta, False)
+            self._pass_on(delta, not self._readable)
 
     def replace(self, snapshot: Mapping[Key, Entry], version: str, seen: str) -> Iterator[None]:
         """Bring it to a complete list taken at `version`, one change with each step, so that the caller may pause.

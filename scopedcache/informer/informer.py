@@ -252,17 +252,21 @@ class Informer:
     # -- our own writes ------------------------------------------------------------------------------------------
 
     def written(self, entry: Entry) -> None:
-        """Take the answer to our own write, by the ordinary path; its event will find nothing left to change."""
-        if self.synced and not self._objects.partial and self._list_watch.selects(entry):
-            self._contain(lambda: self._objects.put_own(entry, self._reflector.seen))
+        """Take the answer to our own write, by the ordinary path; its event will find nothing left to change.
+
+        Before the first list too: that may have been taken before the write.
+        """
+        take = self._objects.put_own if self._list_watch.selects(entry) else self._objects.leave_own
+        self._contain(lambda: take(entry, self._reflector.seen))
 
     def deleted(self, key: ObjectKey, uid: str) -> None:
         """Take note that our own DELETE removed an object."""
-        if self.synced:
-            self._contain(lambda: self._objects.remove_own(key, uid))
+        self._contain(lambda: self._objects.remove_own(key, uid))
 
     def _contain(self, change: Callable[[], None]) -> None:
         """Make a change. What fails in passing it on is not the writer's fault: a new list deals with it."""
+        if self._objects.closed:
+            return
         try:
             change()
         except Exception as error:

@@ -289,7 +289,7 @@ def test_a_list_without_it_ends_what_a_delete_left():
     replace(store, entry("x", 5), version="10")
     store.remove_own(A, "uid-x")
     replace(store, version="20")
-    assert store.own_writes.deleted == set()
+    assert store.own_writes.gone == {}
 
 
 def test_what_is_written_and_deleted_between_the_slices_of_a_list_stays_so():

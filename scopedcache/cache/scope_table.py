@@ -143,7 +143,8 @@ class ScopeTable:
     def verdict_changed(self, verdict: Verdict, before: VerdictState) -> None:
         """Close what was lost, open what came back; who is told can read of no scope what was lost."""
         verdicts, bindings = self._monitor.verdicts, self._needs.of(verdict.permission)
-        self._carry_out_all((binding, binding.scope.on_verdict(verdict, before, verdicts)) for binding in bindings)
+        if verdict.denying or verdict.granted:
+            self._carry_out_all((binding, binding.scope.on_verdict(verdict, before, verdicts)) for binding in bindings)
         if verdict.granted:
             self._pending_grants.end(verdict.permission)
         if verdict.unserved:
@@ -326,6 +327,8 @@ class ScopeTable:
 
 
 def _log(scope: Scope, effect: Log) -> None:
+    if not logger.isEnabledFor(logging.INFO):  # thousands of owners may lose a right in one step
+        return
     error = effect.error
     about = {} if error is None else {"error": str(error)}
     if isinstance(error, APIError):

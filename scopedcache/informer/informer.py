@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from ..api.client import Client
 from ..api.codec import Transform
+from ..api.watch.pace import Pace
 from ..clock import loop_time
 from ..errors import CacheError
 from ..kinds import ObjectKey, Resource
@@ -66,6 +67,8 @@ class Informer:
         self.namespace: Final = namespace
         self.metadata_only: Final = metadata_only
         self.task: asyncio.Task[Any] | None = None
+        self._supervisor: Supervisor | None = None
+        self._backlog_task: asyncio.Task[None] | None = None
         self._objects: Final = IndexedStore(
             resource,
             namespace=namespace,
@@ -104,6 +107,8 @@ class Informer:
 
     def start(self, supervisor: Supervisor) -> None:
         """Begin to list and watch, as a task of `supervisor`."""
+        self._supervisor = supervisor
+        self._objects.backlog.on_work = self._work_off
         self.task = supervisor.start_guarded(repr(self), self._loop.run, on_failure=self._loop.fail)
 
     def close(self, error: Exception | None = None) -> PurgedKeys:
@@ -115,6 +120,17 @@ class Informer:
         if self.task is not None:
             self.task.cancel()
         return purged_keys
+
+    def _work_off(self) -> None:
+        """There is work over many objects: do it in slices. It may outlast us, for our own burial is such work."""
+        assert self._supervisor is not None
+        if self._backlog_task is None or self._backlog_task.done():
+            self._backlog_task = self._supervisor.start(f"backlog of {self!r}", self._work())
+
+    async def _work(self) -> None:
+        pace = Pace()
+        for _ in self._objects.backlog.work():
+            await pace.checkpoint()
 
     async def wait_synced(self) -> None:
         """Wait until the first list is complete and every handler has seen it.

@@ -6,11 +6,15 @@ Plain and synchronous. The store never goes back in time: an event that is not n
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Final
 
 from ..objects import Entry, is_newer
 from .delta import Delta, Key
-from .missed_deletes import MissedDeletes, PurgedKeys
+from .missed_deletes import MissedDeletes, PurgedKeys, PurgedObjects
 from .own_writes import OwnWrites
+
+# Objects of a list that are compared between two steps, where nothing changes.
+COMPARED_PER_STEP: Final = 256
 
 
 class Store:
@@ -95,12 +99,13 @@ class Store:
         del self.entries[key]
         return Delta(old, None)
 
-    def replace(self, snapshot: Mapping[Key, Entry], version: str, seen: str = "") -> Iterator[Delta]:
+    def replace(self, snapshot: Mapping[Key, Entry], version: str, seen: str = "") -> Iterator[Delta | None]:
         """Bring the store to a complete list taken at `version`; apply each change as its delta is taken.
 
-        Always a diff: what is unchanged yields nothing, what vanished yields a removal of unknown final state. The
-        list is right even where it is older than what is held: the server went back in time then (etcd was restored).
-        Only what our own writes changed after `version` stays as they left it. `seen` is the version before the list.
+        Always a diff: what is unchanged yields None now and then, for the caller to pause; what vanished yields a
+        removal of unknown final state. The list is right even where it is older than what is held: the server went back
+        in time then (etcd was restored). Only what our own writes changed after `version` stays as they left it. `seen`
+        is the version before the list.
         """
         self.own_writes.begin_list(snapshot, version, seen)
         self.has_list = True
@@ -112,15 +117,19 @@ class Store:
         finally:
             self.own_writes.end_list()
 
-    def _remove_unlisted(self, snapshot: Mapping[Key, Entry], version: str) -> Iterator[Delta]:
-        for key in [key for key in self.entries if key not in snapshot]:
-            held = self.entries.get(key)
+    def _remove_unlisted(self, snapshot: Mapping[Key, Entry], version: str) -> Iterator[Delta | None]:
+        for number, key in enumerate(list(self.entries), 1):
+            if number % COMPARED_PER_STEP == 0:
+                yield None
+            held = self.entries.get(key) if key not in snapshot else None
             if held is not None and not self.own_writes.written_after(key, held, version):
                 del self.entries[key]
                 yield Delta(held, None, final_state_unknown=True)
 
-    def _put_listed(self, snapshot: Mapping[Key, Entry], version: str) -> Iterator[Delta]:
-        for key, entry in snapshot.items():
+    def _put_listed(self, snapshot: Mapping[Key, Entry], version: str) -> Iterator[Delta | None]:
+        for number, (key, entry) in enumerate(snapshot.items(), 1):
+            if number % COMPARED_PER_STEP == 0:
+                yield None
             old = self.entries.get(key)
             if old is not None and old.metadata.resource_version == entry.metadata.resource_version:
                 continue
@@ -141,9 +150,8 @@ class Store:
         else:
             self.entries[key] = delta.old
 
-    def purge(self) -> dict[Key, str]:
-        """Forget every object; return what was held, by key and UID, and what was still missing from before."""
-        purged_keys = self._missed_deletes.take_purged(self.entries)
-        self.entries = {}
+    def purge(self) -> PurgedObjects:
+        """Forget every object; return what was held, and what was still missing from before."""
+        entries, self.entries = self.entries, {}
         self.own_writes.clear()
-        return purged_keys
+        return self._missed_deletes.take_purged(entries)

@@ -17,7 +17,7 @@ SCOPE_TABLE = "scopedcache/cache/scope_table.py"
 SCOPE_VIEWS = "scopedcache/cache/scope_views.py"
 SNAPSHOT = "scopedcache/cache/snapshot.py"
 
-NEEDED = "bound_need = BoundNeed.of(resource, joined, self.namespace, self._cluster_wide)\n"
+NEEDED = "        return BoundNeed.of(resource, need, self.namespace, self._cluster_wide)\n"
 
 MUTANTS = (
     Mutant(
@@ -42,7 +42,12 @@ MUTANTS = (
         (
             Edit(SCOPE_VIEWS, "        self.views.clear()\n        self._shown.clear()\n", ""),
             Edit(INDEXED_STORE, "        self.refuse_reads(error)\n", ""),
-            Edit(INDEXED_STORE, "return self._store.purge()", "return {}"),
+            Edit(
+                INDEXED_STORE,
+                "        purged = self._store.purge()\n        self.backlog.add(purged.bury(), len(purged))\n"
+                "        return purged",
+                "        return {}",
+            ),
         ),
     ),
     Mutant(
@@ -81,8 +86,9 @@ MUTANTS = (
             Edit(
                 SCOPE,
                 NEEDED,
-                NEEDED + "                own = attrs.evolve(bound_need.informer_key, whose=self.uid)\n"
-                "                bound_need = BoundNeed(resource, joined, own, bound_need.verbs)\n",
+                NEEDED.replace("return", "need_of_all =")
+                + "        own = attrs.evolve(need_of_all.informer_key, whose=self.uid)\n"
+                "        return BoundNeed(resource, need, own, need_of_all.verbs)\n",
             ),
         ),
     ),

@@ -82,9 +82,8 @@ MUTANTS = (
         (
             Edit(
                 SCOPE_TABLE,
-                "        verdicts = self._monitor.verdicts\n        for binding",
-                "        verdicts = self._monitor.verdicts\n        if verdict.granted:\n            return\n"
-                "        for binding",
+                "        if verdict.denying or verdict.granted:\n",
+                "        if verdict.denying:\n",
             ),
         ),
     ),

@@ -46,8 +46,9 @@ acceptance: $(STAMP) $(if $(filter embedded,$(CLUSTER)),,servers)  ## Every row 
 mutants: $(STAMP)  ## Defects put into copies of the tree: every acceptance row must turn red under one of them
 	@$(BIN)/python -m tests.acceptance.mutants
 
-simulate: $(STAMP)  ## A cache lives through trouble in virtual time, COUNT lives from seed FIRST on (100 from 0)
+simulate: $(STAMP)  ## COUNT lives of a cache in virtual time, from seed FIRST on (100 from 0), then RESTARTS of API servers (100)
 	@$(BIN)/python -m tests.simulation $(or $(FIRST),0) $(or $(COUNT),100)
+	@$(BIN)/python -m tests.simulation.false_denials $(or $(RESTARTS),100)
 
 bench: $(STAMP)  ## Benchmarks beside other clients in the same run; prints target and value
 	@$(BIN)/python -m tests.benchmarks

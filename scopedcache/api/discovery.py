@@ -17,6 +17,7 @@ import msgspec
 from ..clock import loop_time
 from ..errors import ForbiddenError, NotFoundError, ProtocolError, UnknownKindError
 from ..kinds import GVK, GVR, Kind, Resource
+from .denial_origin import is_impersonation
 
 # New versions of a group appear rarely; kubectl keeps its discovery for six hours, client-go's mapper until a miss.
 TTL_SECONDS: Final = 600.0
@@ -129,6 +130,8 @@ class Discovery:
                 if resource is not None:
                     return resource
         except ForbiddenError as error:
+            if is_impersonation(error):  # no role of whom we act as would help
+                raise
             raise UnknownKindError(
                 f"cannot find out whether the API server serves {kind}: {error}; "
                 "the ClusterRole `system:discovery` gives that right"

@@ -56,5 +56,9 @@ class NeedRegistry:
         """Return the scopes that need a right."""
         return list(self._bindings.get(permission, ()))
 
+    def is_needed(self, permission: Permission) -> bool:
+        """Tell whether a scope needs a right that is not the cache's own."""
+        return any(not binding.scope.internal for binding in self._bindings.get(permission, ()))
+
     def __len__(self) -> int:
         return len(self._bindings) + len(self._places)

@@ -46,8 +46,8 @@ class OwnerChanged:
 
     Attributes:
         cause: `child`: an object of its changed; `denied`: a right was lost, or a kind is not served any more, `error`
-            says which; `granted`: it is back, and where it was needed to see, everything is synced again; `synced`:
-            what `open` did not wait for is there.
+            says which, or what is missing is not what it was, `error` says what it is now; `granted`: it is back, and
+            where it was needed to see, everything is synced again; `synced`: what `open` did not wait for is there.
         initial: the change was part of a first list: there is no hurry.
     """
 

@@ -31,6 +31,7 @@ from .scope_effects import (
     Log,
     LogEvent,
     Publish,
+    PublishMissing,
     Rebind,
     Release,
     Renew,
@@ -52,6 +53,7 @@ class _Cause:
     error: Obstacle | None = None
     resource: Resource | None = None
     late: bool = False
+    news: bool = False  # it changes what is missing
 
 
 class Scope:
@@ -110,7 +112,8 @@ class Scope:
         refusal = self.needs.refusal(verdicts)
         if refusal is None:
             return self._take("permitted", _Cause(verdicts))
-        return self._take("denied" if refusal.certain else "doubted", _Cause(verdicts, error=refusal.error))
+        error = self.needs.with_missing(refusal.error, verdicts)
+        return self._take("denied" if refusal.certain else "doubted", _Cause(verdicts, error=error))
 
     def on_optional_reviewed(self, need: BoundNeed, verdicts: Verdicts) -> Sequence[Effect]:
         """Take in the verdicts about an optional need."""
@@ -136,11 +139,12 @@ class Scope:
         for need in self.needs.of(verdict.permission):
             if verdict.denying:
                 event = self._denial_of(need, verdict.permission)
-                effects += self._take(event, _Cause(verdicts, need, verdict.error()))
+                effects += self._take(event, _Cause(verdicts, need, verdict.error(), news=True))
             elif verdict.granted and verdict.permission in need.informer_key.permissions:
                 refusal = self.needs.refusal(verdicts)
                 error = None if refusal is None else refusal.error
-                effects += self._take("regained" if error is None else "still-denied", _Cause(verdicts, need, error))
+                event = "regained" if error is None else "still-denied"
+                effects += self._take(event, _Cause(verdicts, need, error, news=before in DENYING))
             elif verdict.granted and before in DENYING:
                 effects += self._take("verb-regained", _Cause(verdicts, need))
         return sorted(effects, key=lambda effect: isinstance(effect, Publish))
@@ -268,6 +272,10 @@ class Scope:
                 return ()
             case "tell-denied":
                 return self._tell("denied", cause.error)
+            case "tell-missing":
+                return (PublishMissing(),)
+            case "tell-missing-if-news":
+                return (PublishMissing(),) if cause.news else ()
             case "tell-denied-if-shown":
                 return self._tell("denied", cause.error) if cause.need in self._bound else ()
             case "tell-denied-if-awaited":
@@ -465,6 +473,7 @@ class Scope:
         if refusal is None:
             yield Reopen()
         elif refusal.certain:
+            yield PublishMissing()
             yield from self._invalidate(refusal.error)  # what is missing now
 
     def _tell_denied_if_awaited(self, cause: _Cause) -> Iterable[Effect]:

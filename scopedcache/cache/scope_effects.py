@@ -106,6 +106,11 @@ class Publish:
 
 
 @attrs.frozen
+class PublishMissing:
+    """What is missing changed while the scope waits: tell the owner what it is, once this step is over."""
+
+
+@attrs.frozen
 class Reopen:
     """Open in the background: nothing is known to stand against it any more."""
 
@@ -137,6 +142,7 @@ Effect = (
     | Invalidate
     | Renew
     | Publish
+    | PublishMissing
     | Reopen
     | Forget
     | Log

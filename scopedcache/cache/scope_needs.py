@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from collections.abc import Set as AbstractSet
+from typing import TypeVar
 
 import attrs
 
 from ..access.verdict import Verdict
 from ..api.permission import Permission
+from ..errors import ForbiddenError
 from ..kinds import Kind, Resource, denotes
 from .bound_need import BoundNeed
 from .owner import Denial, Obstacle
 from .unserved_need import UnservedNeed
 
+AnyObstacle = TypeVar("AnyObstacle", bound=Obstacle)
 Verdicts = Mapping[Permission, Verdict]
 
 
@@ -119,6 +122,25 @@ class ScopeNeeds:
                     return Refusal(unserved.error, certain=True)
         return None if verdict is None else Refusal(verdict.error(), verdict.denying)
 
+    def denial(self, verdicts: Verdicts) -> Obstacle | None:
+        """Return what is raised for what stands against opening; it names every right that is missing."""
+        refusal = self.refusal(verdicts)
+        return None if refusal is None else self.with_missing(refusal.error, verdicts)
+
+    def with_missing(self, error: AnyObstacle, verdicts: Verdicts) -> AnyObstacle:
+        """Let an error name every right that is missing; return it."""
+        if isinstance(error, ForbiddenError):
+            error.missing = tuple(other for other in self.missing(verdicts) if isinstance(other, ForbiddenError))
+        return error
+
+    def missing(self, verdicts: Verdicts) -> list[Denial]:
+        """Return every right that is missing for certain, what nothing is shown without first."""
+        needs = sorted(self, key=lambda need: need.need.optional)
+        rights = [right for need in needs for right in need.informer_key.permissions]
+        rights += [right for need in needs for right in need.verbs]
+        known = (verdicts.get(right) for right in dict.fromkeys(rights))
+        return [verdict.error() for verdict in known if verdict is not None and verdict.denying]
+
     @property
     def is_complete(self) -> bool:
         """Tell whether every required need has its informer."""
@@ -133,7 +155,8 @@ class ScopeNeeds:
     def missing_permissions(self, verdicts: Verdicts) -> list[Denial]:
         """Return what is missing for certain of the verbs that they declare beyond list and watch."""
         declared = (verdicts.get(permission) for need in self for permission in need.verbs)
-        return [verdict.error() for verdict in declared if verdict is not None and verdict.state == "denied"]
+        denied = [verdict for verdict in declared if verdict is not None and verdict.state == "denied"]
+        return [self.with_missing(verdict.error(), verdicts) for verdict in denied]
 
     def __repr__(self) -> str:
         return f"<ScopeNeeds {','.join(str(resource) for resource in self._needs)} bound={len(self._bound)}>"

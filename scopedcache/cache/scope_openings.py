@@ -135,6 +135,10 @@ class ScopeOpenings:
             self._start_optional(binding)
         self._supervisor.start(f"reopen {binding.scope}", self._reopen(binding))
 
+    def is_under_way(self, binding: ScopeBinding) -> bool:
+        """Tell whether somebody waits for a scope to open."""
+        return self._under_way(binding) is not None
+
     def cancel(self, binding: ScopeBinding) -> None:
         """End the opening of a scope that was closed."""
         opening = self._openings.pop(binding, None)
@@ -145,9 +149,9 @@ class ScopeOpenings:
 
     def _start(self, binding: ScopeBinding) -> _Opening:
         scope = binding.scope
-        refusal = scope.needs.refusal(self._monitor.verdicts)
-        if scope.is_waiting and refusal is not None:
-            raise copy(refusal.error)
+        denial = scope.needs.denial(self._monitor.verdicts)
+        if scope.is_waiting and denial is not None:
+            raise copy(denial)
         task = self._supervisor.start(f"open {scope}", self._open(binding), quiet=True)
         opening = self._openings[binding] = _Opening(task, loop_time())
         return opening
@@ -161,10 +165,10 @@ class ScopeOpenings:
             await self._monitor.check([permission for need in needs for permission in need.permissions])
             if scope.is_closed:
                 raise _closed_error(binding)
-            refusal = scope.needs.refusal(self._monitor.verdicts)
+            denial = scope.needs.denial(self._monitor.verdicts)
             self._runner.carry_out(binding, scope.on_reviewed(self._monitor.verdicts))
-            if refusal is not None:
-                raise copy(refusal.error)
+            if denial is not None:
+                raise copy(denial)
             for need in needs:
                 await self._wait_synced(binding, need)
             _check(binding)

@@ -24,6 +24,7 @@ from ..supervisor import Supervisor
 from .bound_need import BoundNeed
 from .deleted_owners import DeletedOwners
 from .informer_pool import InformerPool
+from .missing_news import MissingNews
 from .need_registry import NeedRegistry
 from .owner import Denial, OwnerChanged, OwnerId
 from .pending_grants import PendingGrants
@@ -41,6 +42,7 @@ from .scope_effects import (
     Invalidate,
     Log,
     Publish,
+    PublishMissing,
     Rebind,
     Release,
     Renew,
@@ -76,10 +78,13 @@ class ScopeTable:
         self._monitor = monitor
         self._pool = pool
         self._cluster_wide = tuple(cluster_wide)
-        self._pending_grants = PendingGrants(monitor, publish)
+        self.pending_grants = PendingGrants(monitor, publish, timer=timer)
+        self._waiting: dict[ScopeBinding, None] = {}
+        self.internal: dict[ScopeBinding, None] = {}  # what the cache watches for itself
         self._needs = NeedRegistry(monitor, pool)
         self._kinds = ServedKinds(discovery, supervisor, self, timer=timer, chance=chance)
         self._openings = ScopeOpenings(monitor, pool, self._kinds, supervisor, self)
+        self._missing_news = MissingNews(lambda: monitor.verdicts, self._openings.is_under_way, publish)
         self._by_namespace: dict[str | None, dict[str, ScopeBinding]] = {}
         self._by_uid: dict[str, dict[ScopeBinding, None]] = {}
         self._of_nobody: dict[str | None, dict[ScopeBinding, None]] = {}  # by namespace
@@ -104,6 +109,8 @@ class ScopeTable:
         """Return a new scope that belongs to no owner."""
         binding = self._new(Scope(None, namespace, cluster_wide=self._cluster_wide, internal=internal))
         self._of_nobody.setdefault(namespace, {})[binding] = None
+        if internal:
+            self.internal[binding] = None
         return binding
 
     def add(self, binding: ScopeBinding, needs: Needs, resource: Resource | None = None) -> bool:
@@ -132,11 +139,14 @@ class ScopeTable:
         return self._openings.open_at_once(binding) or await self._openings.open(binding, wait)
 
     def await_grant(self, owner: OwnerId, permission: Permission, *, settled: bool) -> None:
-        """Tell an owner once it has a right that a call of its was refused and that no need of its declares."""
+        """Tell an owner once it has a right that a call of its was refused.
+
+        A scope that waits for it tells by itself, once everything is synced.
+        """
         scopes = [binding.scope for binding in self._by_uid.get(owner.uid, ())]
-        declared = any(scope.needs.of(permission) for scope in scopes)
-        if not declared and not self.deleted_owners.has(owner.uid):
-            self._pending_grants.add(owner, permission, settled=settled)
+        told = any(scope.is_waiting and scope.needs.of(permission) for scope in scopes)
+        if not told and not self.deleted_owners.has(owner.uid):
+            self.pending_grants.add(owner, permission, settled=settled)
 
     # -- what the monitor tells ----------------------------------------------------------------------------------
 
@@ -146,7 +156,7 @@ class ScopeTable:
         if verdict.denying or verdict.granted:
             self._carry_out_all((binding, binding.scope.on_verdict(verdict, before, verdicts)) for binding in bindings)
         if verdict.granted:
-            self._pending_grants.end(verdict.permission)
+            self.pending_grants.end(verdict.permission)
         if verdict.unserved:
             for resource in {need.resource for b in bindings for need in b.scope.needs.of(verdict.permission)}:
                 self._kinds.doubt(resource)
@@ -190,7 +200,7 @@ class ScopeTable:
         """Close all scopes of an owner; `deleted`: it may not open any more."""
         if deleted:
             self.deleted_owners.add(uid)
-        self._pending_grants.drop(uid)
+        self.pending_grants.drop(uid)
         for binding in list(self._by_uid.get(uid, ())):
             self.close(binding)
 
@@ -198,7 +208,7 @@ class ScopeTable:
         """Close everything."""
         for binding in self:
             self.close(binding)
-        self._pending_grants.clear()
+        self.pending_grants.clear()
 
     # -- what a handle asks --------------------------------------------------------------------------------------
 
@@ -209,6 +219,41 @@ class ScopeTable:
     def missing_permissions(self, binding: ScopeBinding) -> Sequence[Denial]:
         """Return what is missing for certain of the verbs that a scope's needs declare."""
         return binding.scope.needs.missing_permissions(self._monitor.verdicts)
+
+    def missing_of(self, uid: str, namespace: str | None = None) -> Sequence[Denial]:
+        """Return everything that is missing for certain of what an owner needs, or waits for; perhaps in one place."""
+        verdicts = self._monitor.verdicts
+        missing = [
+            error
+            for binding in self._by_uid.get(uid, ())
+            if namespace in (None, binding.scope.namespace)
+            for error in binding.scope.needs.missing(verdicts)
+        ]
+        waits = (verdicts[wait.permission] for wait in self.pending_grants.of_owner(uid))
+        missing += [verdict.error() for verdict in waits if verdict.denying]
+        found = {error.subject: error for error in missing if namespace in (None, error.namespace)}
+        return list(found.values())
+
+    @property
+    def waiting(self) -> Collection[ScopeBinding]:
+        """Return the scopes that wait for a right, the cache's own included."""
+        return self._waiting.keys()
+
+    @property
+    def missing(self) -> Iterator[Permission]:
+        """Return every right that is missing for certain, and that somebody needs or waits for."""
+        for permission in self._monitor.missing:
+            if self._is_missed(permission):
+                yield permission
+
+    def count_missing(self) -> int:
+        """Return how many of those there are, without a look at each."""
+        own = {right for binding in self.internal for right in binding.scope.needs.permissions}
+        lacking = self._monitor.missing
+        return len(lacking) - sum(1 for right in own if right in lacking and not self._is_missed(right))
+
+    def _is_missed(self, permission: Permission) -> bool:
+        return self.pending_grants.has(permission) or self._needs.is_needed(permission)
 
     # -- look-ups ------------------------------------------------------------------------------------------------
 
@@ -227,7 +272,7 @@ class ScopeTable:
         owners = [binding.scope.owner for bindings in self._by_uid.values() for binding in bindings]
         return [
             owner
-            for owner in dict.fromkeys([*owners, *self._pending_grants.owners])
+            for owner in dict.fromkeys([*owners, *(wait.owner for wait in self.pending_grants)])
             if owner is not None
             and (owner.kind.group, owner.kind.kind, owner.key.namespace) == (kind.group, kind.kind, namespace)
         ]
@@ -252,15 +297,21 @@ class ScopeTable:
 
     def _carry_out_all(self, effects_of: Iterable[tuple[ScopeBinding, Sequence[Effect]]]) -> None:
         """Do what several scopes want done; only then is anybody told."""
-        changes: list[OwnerChanged] = []
+        changes: list[tuple[ScopeBinding, OwnerChanged]] = []
         for binding, effects in effects_of:
             for effect in effects:
                 if isinstance(effect, Publish):
-                    changes.append(effect.change)
+                    changes.append((binding, effect.change))
                 else:
                     self._carry_out(binding, effect)
-        for change in changes:
+            if binding.scope.is_waiting:
+                self._waiting[binding] = None
+            else:
+                self._waiting.pop(binding, None)
+        for binding, change in changes:
             self.publish(change)
+            if change.cause == "denied":
+                self._missing_news.told(binding)
 
     def _carry_out(self, binding: ScopeBinding, effect: Effect) -> None:
         match effect:
@@ -290,6 +341,8 @@ class ScopeTable:
                 binding.renew(generation, reason)
             case Publish():
                 raise AssertionError("told last")
+            case PublishMissing():
+                self._missing_news.add(binding)
             case Reopen():
                 self._openings.reopen(binding)
             case Forget():
@@ -305,6 +358,7 @@ class ScopeTable:
     def _forget(self, binding: ScopeBinding) -> None:
         self._openings.cancel(binding)
         binding.end()
+        self.internal.pop(binding, None)
         scope = binding.scope
         of_nobody = self._of_nobody.get(scope.namespace, {})
         if binding in of_nobody:

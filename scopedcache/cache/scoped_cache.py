@@ -36,7 +36,7 @@ from .file_descriptors import raise_descriptor_limit
 from .home_loop import HomeLoop
 from .informer_handle import InformerHandle
 from .informer_pool import InformerPool
-from .owner import OwnerChanged, OwnerId
+from .owner import Denial, OwnerChanged, OwnerId
 from .rbac_watch import RBAC_RESOURCES, RBACWatch, hinting_handler
 from .resource_cache import ResourceCache
 from .scope_opener import ScopeOpener
@@ -54,7 +54,8 @@ class ScopedCache:
     Args:
         client: the way to the server.
         detection_bound: seconds within which a change of rights is to be noticed; the probe period follows from it.
-            Without it a place in use is reviewed every 5 s, which bounds detection at 7.5 s for up to 100 places.
+            Without it a place in use is reviewed every 5 s, which bounds detection at 7.5 s for up to 100 places. It is
+            2 s more for half a minute after trouble: a lost connection, or a server that is not ready.
             Where RBAC objects are watched, changes are told by events in about a second; the period doubles then, and
             `bound` says what would hold without the events.
         review_rate: reviews per second, for all places together.
@@ -297,12 +298,21 @@ class ScopedCache:
     def await_grant(self, owner: Object | OwnerId, error: ForbiddenError) -> None:
         """Have the owner told (`granted`) once it may do what a call of its was refused; `close(owner)` ends that.
 
-        For verbs that no `Need.verbs` declares; the controller calls it for every refused reconcile.
+        The controller calls it for every refused reconcile. An owner has one wait for each verb, resource and place,
+        for the name that was refused last, and no more than 16 of them.
         """
         self._home.check_running()
         # A cached denial is an old answer: the right may be there by now.
         settled = error.by == "authorizer" and not error.cached
         self._table.await_grant(OwnerId.of(owner), permission_of(error), settled=settled)
+
+    def missing_permissions(self, owner: Object | OwnerId, *, namespace: str | None = None) -> Sequence[Denial]:
+        """Return everything that is missing now of what an owner declared, or waits for, in one namespace or in all.
+
+        What nothing is shown without comes first. A ForbiddenError that `open` raises carries the same (`missing`).
+        """
+        self._home.check()
+        return self._table.missing_of(OwnerId.of(owner).uid, namespace)
 
     def recheck(self, namespace: str | None = None) -> None:
         """Review rights now, in one namespace or in all in use, instead of at the next probe."""
@@ -314,9 +324,13 @@ class ScopedCache:
         """Return the seconds within which a change of rights is noticed now."""
         return self.monitor.bound
 
-    def snapshot(self) -> Snapshot:
-        """Return what is held now, as plain values."""
-        return take_snapshot(self._table, self._pool, self.monitor, tasks=len(self._supervisor))
+    def snapshot(self, *, limit: int | None = None) -> Snapshot:
+        """Return what is held now, as plain values; with a `limit`, so many entries of each list at most.
+
+        What waits and what is missing goes first then, and `totals` says how many there are: cheap enough for a probe,
+        however much the cache holds.
+        """
+        return take_snapshot(self._table, self._pool, self.monitor, tasks=len(self._supervisor), limit=limit)
 
     def report(self, instrumentation: Instrumentation) -> None:
         """Set the gauges that are cheaper to count when somebody looks than to keep."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from types import MappingProxyType
 from typing import Any, overload
@@ -15,6 +15,7 @@ from ..access.review_budget import REVIEWS_PER_SECOND
 from ..api.codec import Transform
 from ..cache import OwnerChanged, OwnerId, Snapshot
 from ..cache.cluster_cache import ClusterCache as AsyncClusterCache
+from ..cache.owner import Denial
 from ..cache.scoped_cache import SYNC_TIMEOUT_SECONDS
 from ..clock import loop_time
 from ..errors import CacheError, ScopedCacheError
@@ -194,9 +195,13 @@ class ScopedCache:
         """Return the seconds within which a change of rights is noticed now."""
         return self._portal.call(lambda: self._cache.bound)
 
-    def snapshot(self) -> Snapshot:
-        """Return what is held now, as plain values."""
-        return self._portal.call(self._cache.snapshot)
+    def missing_permissions(self, owner: Object | OwnerId, *, namespace: str | None = None) -> Sequence[Denial]:
+        """Return everything that is missing now of what an owner declared, or waits for, in one namespace or in all."""
+        return self._portal.call(lambda: self._cache.missing_permissions(owner, namespace=namespace))
+
+    def snapshot(self, *, limit: int | None = None) -> Snapshot:
+        """Return what is held now, as plain values; with a `limit`, so many entries of each list at most."""
+        return self._portal.call(lambda: self._cache.snapshot(limit=limit))
 
     def __repr__(self) -> str:
         return f"<sync {self._cache!r}>"

@@ -16,7 +16,7 @@ SCOPE_TABLE = "scopedcache/cache/scope_table.py"
 RECONCILER = "examples/memcached_operator/reconciler.py"
 
 CLOSES_NOTHING = Edit(SCOPE, "            if verdict.denying:\n", '            if verdict.state == "nowhere":\n')
-ONE_NO = Edit(VERDICT, '("allowed", "no"): "suspect"', '("allowed", "no"): "denied"')
+ONE_NO = Edit(VERDICT, '("allowed", "no"): "confirm"', '("allowed", "no"): "denied"')
 
 MUTANTS = (
     Mutant(
@@ -25,8 +25,8 @@ MUTANTS = (
         (
             Edit(
                 MONITOR,
-                '"yes" if allowed else "no", now)',
-                '"yes" if allowed else "no" if permission.namespace is None else "silent", now)',
+                '"yes" if allowed else no, now)',
+                '"yes" if allowed else no if permission.namespace is None else "silent", now)',
             ),
         ),
     ),
@@ -115,9 +115,9 @@ MUTANTS = (
         ),
     ),
     Mutant(
-        "one no of a review is enough for a denial",
+        "one no of a review is enough for a denial, whether the server is ready or not",
         ("B.restart", "B.ha", "O.B.restart", "N.B.restart"),
-        (ONE_NO,),
+        (ONE_NO, Edit(MONITOR, "ready = self._readiness.answered(answer, now)", "ready = True")),
     ),
     Mutant(
         "one refusal is enough for a denial",
@@ -153,7 +153,7 @@ MUTANTS = (
         (
             Edit(
                 MONITOR,
-                "            self._review_refused(place, permissions)\n",
+                "            await self._review_refused(place, permissions)\n",
                 '            self._no_answer(permissions, "unanswered")\n',
             ),
         ),

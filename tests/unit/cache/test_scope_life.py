@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import groupby
 from typing import Literal
 
 import pytest
@@ -229,7 +230,9 @@ async def test_where_reviews_are_refused_both_edges_are_found_by_trying(streamin
 
         assert (w.cache.snapshot().attempting, w.server.open()) == (True, 0)
         assert max(healed, lost) <= w.cache.bound
-        assert w.causes(owner) == ["granted", "denied"]
+        # Each verb is found out by itself: more is missing then.
+        assert [cause for cause, _ in groupby(w.causes(owner))] == ["denied", "granted", "denied"]
+        assert w.causes(owner).count("granted") == 1
 
 
 @pytest.mark.parametrize("verb", ["list", "watch"])

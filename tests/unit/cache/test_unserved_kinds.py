@@ -188,7 +188,7 @@ async def test_needs_of_one_kind_by_two_names_join_once_it_is_served() -> None:
         with pytest.raises(UnknownKindError):
             await w.cache.open(owner, *needs)
         install(w)
-        await w.until(lambda: w.causes(owner))
+        await w.until(lambda: "granted" in w.causes(owner))
         scope = await w.cache.open(owner, *needs)
 
         assert sorted(error.verb for error in scope.missing_permissions if hasattr(error, "verb")) == [

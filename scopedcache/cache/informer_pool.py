@@ -1,6 +1,6 @@
 """The informers that really run: one per kind and place, shared by everybody who needs it, closed with the last.
 
-`plan` decides which informer serves a need; the pool starts and ends them.
+`InformerLeases` says which informer serves a need; the pool starts and ends them.
 """
 
 from __future__ import annotations
@@ -77,29 +77,32 @@ class InformerPool:
         self._closing: set[asyncio.Task[Any]] = set()
         self._indexes: list[tuple[Kind, str, IndexFunc]] = []
 
-    def acquire(self, informer_key: InformerKey, holder: Hashable) -> Informer:
-        """Return the informer, started if it was not running; `holder` keeps it until it releases it."""
+    def acquire(self, informer_key: InformerKey, holder: Hashable, purged_keys: PurgedKeys | None = None) -> Informer:
+        """Return the informer, started if it was not running; `holder` keeps it until it releases it.
+
+        `purged_keys`: what was held of the place before, where the pool does not know it itself.
+        """
         informer = self._informers.get(informer_key)
         if informer is None:
-            informer = self._start(informer_key, self._purged_keys.pop(informer_key.place, None))
+            informer = self._start(informer_key, self._purged_keys.pop(informer_key.place, None) or purged_keys)
             self._started[informer_key] = self._timer()
             self._informers[informer_key] = informer
             self._holders[informer_key] = set()
         self._holders[informer_key].add(holder)
         return informer
 
-    def release(self, informer_key: InformerKey, holder: Hashable, error: Exception | None = None) -> None:
-        """End one hold; the last one closes the informer.
+    def release(self, informer_key: InformerKey, holder: Hashable, error: Exception | None = None) -> PurgedKeys | None:
+        """End one hold; the last one closes the informer. Returns whom it held then.
 
         Where it closes for an `error`, the keys and UIDs it held are kept: what is missing when the place can be seen
         again was deleted meanwhile.
         """
         holders = self._holders.get(informer_key)
         if holders is None:
-            return
+            return None
         holders.discard(holder)
         if holders:
-            return
+            return None
         del self._holders[informer_key]
         del self._started[informer_key]
         informer = self._informers.pop(informer_key)
@@ -110,6 +113,7 @@ class InformerPool:
         purged_keys = informer.close(error)
         if error is not None and purged_keys:
             self._purged_keys[informer_key.place] = purged_keys
+        return purged_keys
 
     def forget(self, place: Place) -> None:
         """Nobody needs this any more: forget what it held."""
@@ -136,9 +140,6 @@ class InformerPool:
 
     def __len__(self) -> int:
         return len(self._informers)
-
-    def holders(self, informer_key: InformerKey) -> int:
-        return len(self._holders.get(informer_key, ()))
 
     async def wait_closed(self) -> None:
         """Wait until the connections of closed informers are closed."""

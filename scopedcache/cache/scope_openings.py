@@ -31,7 +31,7 @@ from ..errors import (
 from ..kinds import Kind
 from ..supervisor import Supervisor
 from .bound_need import BoundNeed
-from .informer_pool import InformerPool
+from .informer_leases import InformerLeases
 from .resource_cache import ResourceCache
 from .scope_binding import ScopeBinding
 from .scope_effects import Effect
@@ -74,13 +74,13 @@ class ScopeOpenings:
     def __init__(
         self,
         monitor: Monitor,
-        pool: InformerPool,
+        leases: InformerLeases,
         kinds: ServedKinds,
         supervisor: Supervisor,
         runner: EffectRunner,
     ) -> None:
         self._monitor = monitor
-        self._pool = pool
+        self._leases = leases
         self._kinds = kinds
         self._supervisor = supervisor
         self._runner = runner
@@ -260,7 +260,7 @@ class ScopeOpenings:
         need = binding.scope.needs.find(kind)
         if need is None:
             return self._kinds.asked_since(kind)
-        return self._pool.started(need.informer_key) if self._pool.running(need.informer_key) else inf
+        return self._leases.started(need.informer_key) if self._leases.running(need.informer_key) else inf
 
     # -- what it waits for ---------------------------------------------------------------------------------------
 
@@ -268,7 +268,7 @@ class ScopeOpenings:
         """Return since when what an opening waits for is under way: for others too, perhaps."""
         needs = binding.scope.needs
         kinds = [self._kinds.asked_since(kind) for kind in needs.unresolved]
-        lists = [self._pool.started(need.informer_key) for need in self._unsynced(binding)]
+        lists = [self._leases.started(need.informer_key) for need in self._unsynced(binding)]
         return min([opening.since, *kinds, *lists])
 
     def _words(self, binding: ScopeBinding) -> str:
@@ -277,13 +277,13 @@ class ScopeOpenings:
         for kind in scope.needs.unresolved:
             return f"discovery has not said whether {kind} is served" + _because(self._kinds.trouble(kind))
         for need in self._unsynced(binding):
-            informer = self._pool.running(need.informer_key)
+            informer = self._leases.running(need.informer_key)
             words = f"{need.resource} {where(need.informer_key.namespace)}: the first list is not complete yet"
             return words + _because(informer.error if informer is not None else None)
         return f"the rights of the scope {scope} are not known yet"
 
     def _unsynced(self, binding: ScopeBinding) -> list[BoundNeed]:
-        running = ((need, self._pool.running(need.informer_key)) for need in binding.scope.needs.required_needs)
+        running = ((need, self._leases.running(need.informer_key)) for need in binding.scope.needs.required_needs)
         return [need for need, informer in running if informer is not None and not informer.synced]
 
     def _under_way(self, binding: ScopeBinding) -> _Opening | None:
@@ -297,7 +297,7 @@ class ScopeOpenings:
         return lost_verdict(need, self._monitor.verdicts) is not None
 
     def _is_synced(self, binding: ScopeBinding, need: BoundNeed) -> bool:
-        informer = binding.informer_of(need) or self._pool.running(need.informer_key)
+        informer = binding.informer_of(need) or self._leases.running(need.informer_key)
         return informer is not None and informer.synced
 
 

@@ -23,6 +23,7 @@ from ..needs import Need
 from ..supervisor import Supervisor
 from .bound_need import BoundNeed
 from .deleted_owners import DeletedOwners
+from .informer_leases import InformerLeases
 from .informer_pool import InformerPool
 from .missing_news import MissingNews
 from .need_registry import NeedRegistry
@@ -82,8 +83,9 @@ class ScopeTable:
         self._waiting: dict[ScopeBinding, None] = {}
         self.internal: dict[ScopeBinding, None] = {}  # what the cache watches for itself
         self._needs = NeedRegistry(monitor, pool)
+        self.leases = InformerLeases(pool, supervisor)
         self._kinds = ServedKinds(discovery, supervisor, self, timer=timer, chance=chance)
-        self._openings = ScopeOpenings(monitor, pool, self._kinds, supervisor, self)
+        self._openings = ScopeOpenings(monitor, self.leases, self._kinds, supervisor, self)
         self._missing_news = MissingNews(lambda: monitor.verdicts, self._openings.is_under_way, publish)
         self._by_namespace: dict[str | None, dict[str, ScopeBinding]] = {}
         self._by_uid: dict[str, dict[ScopeBinding, None]] = {}
@@ -183,7 +185,7 @@ class ScopeTable:
 
     def is_shown(self, resource: Resource) -> bool:
         """Tell whether somebody can read objects of a resource."""
-        informers = (self._pool.running(need.informer_key) for need in self._of(resource))
+        informers = (self.leases.running(need.informer_key) for need in self._of(resource))
         return any(informer is not None and informer.synced for informer in informers)
 
     def _of(self, resource: Resource) -> Iterator[BoundNeed]:
@@ -211,6 +213,12 @@ class ScopeTable:
         self.pending_grants.clear()
 
     # -- what a handle asks --------------------------------------------------------------------------------------
+
+    def list_anew(self, binding: ScopeBinding) -> None:
+        """Tell the owner once a kind that it has lost sight of is there again."""
+        if binding.scope.is_open:
+            self.carry_out(binding, binding.scope.on_overdue())
+            self._openings.reopen(binding)
 
     def release(self, binding: ScopeBinding, kind: Kind) -> None:
         """Give up one kind of a scope."""
@@ -353,7 +361,7 @@ class ScopeTable:
                 assert_never(effect)
 
     def _new(self, scope: Scope) -> ScopeBinding:
-        return ScopeBinding(scope, self._pool, self)
+        return ScopeBinding(scope, self.leases, self._pool.chain, self)
 
     def _forget(self, binding: ScopeBinding) -> None:
         self._openings.cancel(binding)

@@ -151,7 +151,7 @@ def take_snapshot(
             informers=len(pool),
         ),
         scopes=list(shots.values()),
-        informers=[_informer(informer_key, informer, pool) for informer_key, informer in islice(pool, limit)],
+        informers=[_informer(informer_key, informer, table) for informer_key, informer in islice(pool, limit)],
         open_watches=pool.open_watches,
         handlers=pool.handlers,
         routes=sum(len(informer.router) for _, informer in pool),
@@ -197,13 +197,13 @@ def _scope(binding: ScopeBinding, monitor: Monitor) -> ScopeSnapshot:
     )
 
 
-def _informer(informer_key: InformerKey, informer: Informer, pool: InformerPool) -> InformerSnapshot:
+def _informer(informer_key: InformerKey, informer: Informer, table: ScopeTable) -> InformerSnapshot:
     return InformerSnapshot(
         kind=str(informer_key.resource),
         namespace=informer_key.namespace,
         state=informer.state,
         objects=len(informer),
-        holders=pool.holders(informer_key),
+        holders=table.leases.tenants(informer_key),
         handlers=informer.handlers,
         age=round(informer.age, 3),
         events=informer.events,

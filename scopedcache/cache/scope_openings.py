@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from copy import copy
 from math import inf
 from typing import Final, Protocol
@@ -28,6 +29,7 @@ from ..errors import (
     UnknownKindError,
     where,
 )
+from ..informer import Informer
 from ..kinds import Kind
 from ..supervisor import Supervisor
 from .bound_need import BoundNeed
@@ -182,14 +184,17 @@ class ScopeOpenings:
         return binding.handle
 
     async def _wait_synced(self, binding: ScopeBinding, need: BoundNeed) -> None:
-        informer = binding.informer_of(need) if binding.scope.needs.is_bound(need) else None
-        if informer is None:
-            return
-        try:
-            await informer.wait_synced()
-        except (CacheError, ForbiddenError, UnauthorizedError):  # released meanwhile, lost, or replaced by a wider need
-            if binding.scope.needs.has(need) and not need.need.optional:
-                raise
+        while (informer := self._bound_informer(binding, need)) is not None:
+            try:
+                await informer.wait_synced()
+                return
+            except (CacheError, ForbiddenError, UnauthorizedError):
+                # Released meanwhile, lost, replaced by a wider need, or served by another informer.
+                if self._bound_informer(binding, need) is informer:
+                    raise
+
+    def _bound_informer(self, binding: ScopeBinding, need: BoundNeed) -> Informer | None:
+        return binding.informer_of(need) if binding.scope.needs.is_bound(need) else None
 
     async def _reopen(self, binding: ScopeBinding) -> None:
         try:
@@ -236,7 +241,8 @@ class ScopeOpenings:
             if scope.is_closed or not scope.needs.has(need):
                 return
             self._runner.carry_out(binding, scope.on_optional_reviewed(need, self._monitor.verdicts))
-            await self._wait_synced(binding, need)
+            with suppress(CacheError, ForbiddenError, UnauthorizedError):
+                await self._wait_synced(binding, need)
             if not scope.is_closed:
                 late = self._optional[binding][kind].late
                 self._runner.carry_out(binding, scope.on_optional_synced(need, late=late))

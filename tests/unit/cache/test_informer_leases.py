@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -94,6 +95,19 @@ async def test_what_was_served_by_a_wider_informer_goes_on_by_its_own_without_a_
 
         assert seen == [["one"]] * 20
         assert (watches(w), found is not None and found.labels["app"], w.causes(owner)) == (1, "x", [])
+
+
+async def test_an_opening_whose_informer_gives_way_to_a_wider_one_goes_on_with_that() -> None:
+    async with world() as w:
+        w.server.grant("a", CONFIG_MAP)
+        hanging = w.server.silence(CONFIG_MAP)
+        opening = asyncio.ensure_future(w.cache.open(w.owner("narrow"), METADATA, sync_timeout=60))
+        await after(1)
+        hanging.over()
+        wide = await w.cache.open(w.owner("wide"), WHOLE)
+        scope = await opening
+
+        assert (names(scope), watches(w)) == (names(wide), 1)
 
 
 async def test_a_wider_informer_that_nobody_needs_ends_although_the_narrower_one_never_lists() -> None:

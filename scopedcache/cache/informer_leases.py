@@ -89,7 +89,7 @@ class InformerLeases:
         lease = group.get(informer_key)
         if lease is None or tenant not in lease.tenants:
             return
-        del lease.tenants[tenant]
+        lease.tenants.pop(tenant)
         if lease.tenants:
             return
         del group[informer_key]

@@ -157,7 +157,9 @@ class Manager:
         snapshot = self._cache.snapshot(limit=SHOWN_ENTRIES)
         reasons = {reason for controller in self.controllers for reason in controller.reasons}
         reasons |= {str(scope.error) for scope in snapshot.waiting if scope.error is not None}
-        reasons |= {f"may not {missing}" for missing in snapshot.missing}
+        named = tuple(reasons)  # with the date since when
+        missing = (f"may not {permission}" for permission in snapshot.missing)
+        reasons.update(reason for reason in missing if not any(other.startswith(reason) for other in named))
         return {
             "leader": self._elector.state() if self._elector else None,
             "controllers": {controller.name: controller.state() for controller in self.controllers},

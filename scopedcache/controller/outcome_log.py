@@ -60,6 +60,8 @@ class OutcomeLog:
         if outcome.ending == "forbidden":
             self._said.setdefault(key, {})
             return logging.WARNING if failures <= DENIALS_IN_A_ROW else logging.DEBUG
+        if outcome.ending == "waiting":
+            return logging.INFO if failures == 1 else logging.DEBUG
         level = _loudness(outcome.error, failures)
         if level == logging.DEBUG:
             return level

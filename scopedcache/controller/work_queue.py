@@ -359,11 +359,6 @@ class _Lane(Generic[K]):
         self._groups.clear()
         self._size = 0
 
-    def refusals(self, key: K) -> int:
-        """Return how often in a row the key was refused; a quiet minute ends a row."""
-        refused = self._refused.get(key)
-        return 0 if refused is None or self._timer() - refused.at > REFUSED_QUIET_SECONDS else refused.times
-
     def __contains__(self, key: K) -> bool:
         return key in self._groups.get(self._group(key), ())
 

@@ -157,7 +157,7 @@ class Workers:
         if self._primaries.is_visible(key) and not self._primaries.needs_reconcile(key):
             self._forget(key)  # gone: nothing runs for it any more
             return
-        if outcome.ending == "forbidden":
+        if outcome.ending in ("forbidden", "waiting"):
             assert outcome.after is not None
             spread = 1 + REQUEUE_SPREAD_FRACTION * self._chance()
             self._queue.add_refused(key, after=outcome.after * spread, priority=priority)
@@ -185,7 +185,7 @@ class Workers:
             await self._reporter.take_back(owner)
 
     def _log(self, run: ReconcileRun, outcome: Outcome) -> None:
-        row = self._queue.refusals if outcome.ending == "forbidden" else self._queue.failures
+        row = self._queue.refusals if outcome.ending in ("forbidden", "waiting") else self._queue.failures
         failures = row(run.key) + 1
         level = self._outcome_log.level(run.key, outcome, failures)
         extra = self._fields(run)
@@ -197,6 +197,8 @@ class Workers:
                 assert isinstance(error, ForbiddenError)
                 extra |= {"verb": error.verb, "resource": error.resource, "namespace": error.namespace}
                 logger.log(level, "reconcile.forbidden", extra=extra)
+            case "waiting":
+                logger.log(level, "reconcile.waiting", extra={**extra, "error": str(error)})
             case "timeout":
                 logger.log(level, "reconcile.timeout", extra={**extra, "error": str(error)})
             case "terminal":

@@ -173,7 +173,15 @@ class ConfigurationError(ScopedCacheError):
 
 
 class CacheError(ScopedCacheError):
-    """The cache was asked at the wrong time, or for the wrong thing."""
+    """The cache was asked at the wrong time, or for the wrong thing.
+
+    Attributes:
+        awaited: the owner is told when that is over (`OwnerChanged`): nobody needs to try again.
+    """
+
+    def __init__(self, message: str = "", *, awaited: bool = False) -> None:
+        super().__init__(message)
+        self.awaited = awaited
 
 
 class NotSyncedError(CacheError):
@@ -189,7 +197,7 @@ class ScopeClosedError(CacheError):
 
 
 class UnknownKindError(CacheError):
-    """The server's discovery does not name this kind."""
+    """The server does not serve this kind, or not so that it can be listed and watched."""
 
 
 class NoSuchIndexError(CacheError):

@@ -233,6 +233,11 @@ class Verdict:
         return self.state == "allowed"
 
     @property
+    def unserved(self) -> bool:
+        """Tell whether a request met a 404: the kind may not be served any more."""
+        return self.state == "absent"
+
+    @property
     def settled(self) -> bool:
         """Tell whether there is an answer to give: everything but a question nobody has answered yet."""
         return self.state not in ("probing", "unknown")

@@ -129,6 +129,11 @@ def metadata_bytes(body: bytes) -> bytes:
     return encode({name: Raw(fields[name]) for name in ("apiVersion", "kind", "metadata") if name in fields})
 
 
+def partial_entry(entry: Entry) -> Entry:
+    """Return the entry of a whole object as who asked for metadata alone keeps it."""
+    return Entry(entry.metadata, metadata_bytes(entry.raw))
+
+
 def apply_transform(entry: Entry, transform: Transform) -> Entry:
     """Return the entry with its bytes passed through a user's transform. The metadata record stays the server's."""
     return Entry(entry.metadata, encode(transform(_any(entry.raw))))

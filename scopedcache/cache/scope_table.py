@@ -7,28 +7,36 @@ is called for it, and its owners have been told. Connections close after that.
 from __future__ import annotations
 
 import logging
+import random
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from math import inf
 from typing import Final, assert_never
 
 from ..access import Monitor, Verdict
 from ..access.verdict import VerdictState
+from ..api.discovery import Discovery
 from ..api.permission import Permission
 from ..clock import loop_time
-from ..kinds import Kind, Resource
+from ..errors import APIError, UnknownKindError
+from ..kinds import GVK, Kind, Resource
 from ..needs import Need
 from ..supervisor import Supervisor
+from .bound_need import BoundNeed
 from .deleted_owners import DeletedOwners
+from .informer_leases import InformerLeases
 from .informer_pool import InformerPool
 from .missing_news import MissingNews
 from .need_registry import NeedRegistry
-from .opening_guard import OpeningGuard
 from .owner import Denial, OwnerChanged, OwnerId
 from .pending_grants import PendingGrants
 from .resource_cache import ResourceCache
 from .scope import Scope
 from .scope_binding import ScopeBinding
 from .scope_effects import (
+    AwaitKind,
     Bind,
+    DropKeys,
+    DropKind,
     Effect,
     Forget,
     Hide,
@@ -44,10 +52,11 @@ from .scope_effects import (
     Untrack,
 )
 from .scope_openings import ScopeOpenings
+from .served_kinds import ServedKinds
 
 logger: Final = logging.getLogger("scopedcache.cache")
 
-Needs = Sequence[tuple[Resource, Need]]
+Needs = Iterable[Need]
 
 
 class ScopeTable:
@@ -57,15 +66,16 @@ class ScopeTable:
         self,
         monitor: Monitor,
         pool: InformerPool,
+        discovery: Discovery,
         supervisor: Supervisor,
         *,
         cluster_wide: Collection[Kind],
         publish: Callable[[OwnerChanged], None],
         timer: Callable[[], float] = loop_time,
+        chance: Callable[[], float] = random.random,
     ) -> None:
         self.publish = publish
         self.deleted_owners = DeletedOwners(pool, timer=timer)
-        self.opening_guard = OpeningGuard()
         self._monitor = monitor
         self._pool = pool
         self._cluster_wide = tuple(cluster_wide)
@@ -73,7 +83,9 @@ class ScopeTable:
         self._waiting: dict[ScopeBinding, None] = {}
         self.internal: dict[ScopeBinding, None] = {}  # what the cache watches for itself
         self._needs = NeedRegistry(monitor, pool)
-        self._openings = ScopeOpenings(monitor, pool, supervisor, self)
+        self.leases = InformerLeases(pool, supervisor)
+        self._kinds = ServedKinds(discovery, supervisor, self, timer=timer, chance=chance)
+        self._openings = ScopeOpenings(monitor, self.leases, self._kinds, supervisor, self)
         self._missing_news = MissingNews(lambda: monitor.verdicts, self._openings.is_under_way, publish)
         self._by_namespace: dict[str | None, dict[str, ScopeBinding]] = {}
         self._by_uid: dict[str, dict[ScopeBinding, None]] = {}
@@ -103,23 +115,30 @@ class ScopeTable:
             self.internal[binding] = None
         return binding
 
-    def add(self, binding: ScopeBinding, needs: Needs) -> bool:
-        """Add what a scope lacks; tell whether it lacked something."""
-        effects = binding.scope.on_needs(needs)
+    def add(self, binding: ScopeBinding, needs: Needs, resource: Resource | None = None) -> bool:
+        """Add what a scope lacks; tell whether it lacked something. `resource`: of whatever they need."""
+        known = [(resource or self._kinds.known(need.kind), need) for need in needs]
+        effects = binding.scope.on_needs(known)
         self.carry_out(binding, effects)
+        for unserved in list(binding.scope.needs.unserved):
+            error = self._kinds.error(unserved.need.kind)
+            if error is not None and unserved.error is None:  # others asked for it before
+                self.carry_out(binding, binding.scope.on_unserved(unserved.need.kind, error))
         return bool(effects)
 
-    async def open(self, binding: ScopeBinding, needs: Needs = ()) -> ResourceCache:
-        """Add what a scope lacks, and open it; waits unless everything is there already.
+    async def open(self, binding: ScopeBinding, needs: Needs = (), *, wait: float = inf) -> ResourceCache:
+        """Add what a scope lacks, and open it; waits at most `wait` seconds, not at all if everything is there.
 
         Raises:
             ForbiddenError, UnauthorizedError: a required right is missing. The scope waits for it.
+            UnknownKindError: a required kind is not served. The scope waits for it.
+            NotSyncedError: it takes longer. The opening goes on, and the owner is told.
             ScopeClosedError: it was closed meanwhile.
         """
         added = self.add(binding, needs)
-        if not added and binding.scope.is_open and binding.scope.needs.is_complete(self._monitor.verdicts):
+        if not added and self._openings.is_open(binding):
             return binding.handle
-        return self._openings.open_at_once(binding) or await self._openings.open(binding)
+        return self._openings.open_at_once(binding) or await self._openings.open(binding, wait)
 
     def await_grant(self, owner: OwnerId, permission: Permission, *, settled: bool) -> None:
         """Tell an owner once it has a right that a call of its was refused.
@@ -134,16 +153,44 @@ class ScopeTable:
     # -- what the monitor tells ----------------------------------------------------------------------------------
 
     def verdict_changed(self, verdict: Verdict, before: VerdictState) -> None:
-        """Close what was lost, open what came back."""
-        verdicts = self._monitor.verdicts
-        for binding in self._needs.of(verdict.permission):
-            self.carry_out(binding, binding.scope.on_verdict(verdict, before, verdicts))
+        """Close what was lost, open what came back; who is told can read of no scope what was lost."""
+        verdicts, bindings = self._monitor.verdicts, self._needs.of(verdict.permission)
+        if verdict.denying or verdict.granted:
+            self._carry_out_all((binding, binding.scope.on_verdict(verdict, before, verdicts)) for binding in bindings)
         if verdict.granted:
             self.pending_grants.end(verdict.permission)
+        if verdict.unserved:
+            for resource in {need.resource for b in bindings for need in b.scope.needs.of(verdict.permission)}:
+                self._kinds.doubt(resource)
 
     def attempt_mode_changed(self, attempting: bool) -> None:
         """Give every watch the life that it is to have now."""
         self._pool.renew()
+
+    # -- what discovery tells ------------------------------------------------------------------------------------
+
+    def kind_served(self, kind: Kind, resource: Resource) -> None:
+        """Open what waited for a kind."""
+        verdicts = self._monitor.verdicts
+        self._carry_out_all((binding, binding.scope.on_served(kind, resource, verdicts)) for binding in self)
+
+    def kind_unserved(self, kind: Kind, error: UnknownKindError) -> None:
+        """Close what needs a kind that is not served."""
+        self._carry_out_all((binding, binding.scope.on_unserved(kind, error)) for binding in self)
+
+    def is_doubted(self, resource: Resource) -> bool:
+        """Tell whether requests for a resource meet a 404."""
+        verdicts = (self._monitor.verdict(right) for need in self._of(resource) for right in need.permissions)
+        return any(verdict is not None and verdict.unserved for verdict in verdicts)
+
+    def is_shown(self, resource: Resource) -> bool:
+        """Tell whether somebody can read objects of a resource."""
+        informers = (self.leases.running(need.informer_key) for need in self._of(resource))
+        return any(informer is not None and informer.synced for informer in informers)
+
+    def _of(self, resource: Resource) -> Iterator[BoundNeed]:
+        needs = (binding.scope.needs.of_resource.get(resource) for binding in self)
+        return (need for need in needs if need is not None)
 
     # -- closing -------------------------------------------------------------------------------------------------
 
@@ -155,19 +202,23 @@ class ScopeTable:
         """Close all scopes of an owner; `deleted`: it may not open any more."""
         if deleted:
             self.deleted_owners.add(uid)
-        self.opening_guard.close(uid)
         self.pending_grants.drop(uid)
         for binding in list(self._by_uid.get(uid, ())):
             self.close(binding)
 
     def close_all(self) -> None:
         """Close everything."""
-        self.opening_guard.close_all()
         for binding in self:
             self.close(binding)
         self.pending_grants.clear()
 
     # -- what a handle asks --------------------------------------------------------------------------------------
+
+    def list_anew(self, binding: ScopeBinding) -> None:
+        """Tell the owner once a kind that it has lost sight of is there again."""
+        if binding.scope.is_open:
+            self.carry_out(binding, binding.scope.on_overdue())
+            self._openings.reopen(binding)
 
     def release(self, binding: ScopeBinding, kind: Kind) -> None:
         """Give up one kind of a scope."""
@@ -224,6 +275,16 @@ class ScopeTable:
         owned = sum(len(bindings) for bindings in self._by_namespace.values())
         return owned + sum(len(bindings) for bindings in self._of_nobody.values())
 
+    def owners(self, kind: GVK, namespace: str) -> list[OwnerId]:
+        """Return the owners of a kind, of whatever version, in a namespace that have a scope or wait for a right."""
+        owners = [binding.scope.owner for bindings in self._by_uid.values() for binding in bindings]
+        return [
+            owner
+            for owner in dict.fromkeys([*owners, *(wait.owner for wait in self.pending_grants)])
+            if owner is not None
+            and (owner.kind.group, owner.kind.kind, owner.key.namespace) == (kind.group, kind.kind, namespace)
+        ]
+
     @property
     def namespaces(self) -> int:
         """Return the number of places where an owner has a scope."""
@@ -239,36 +300,55 @@ class ScopeTable:
     # -- effects -------------------------------------------------------------------------------------------------
 
     def carry_out(self, binding: ScopeBinding, effects: Sequence[Effect]) -> None:
-        """Do what a scope wants done, in this step."""
-        for effect in effects:
-            self._carry_out(binding, effect)
-        if binding.scope.is_waiting:
-            self._waiting[binding] = None
-        else:
-            self._waiting.pop(binding, None)
+        """Do what a scope wants done, in this step; its owner is told last."""
+        self._carry_out_all([(binding, effects)])
+
+    def _carry_out_all(self, effects_of: Iterable[tuple[ScopeBinding, Sequence[Effect]]]) -> None:
+        """Do what several scopes want done; only then is anybody told."""
+        changes: list[tuple[ScopeBinding, OwnerChanged]] = []
+        for binding, effects in effects_of:
+            for effect in effects:
+                if isinstance(effect, Publish):
+                    changes.append((binding, effect.change))
+                else:
+                    self._carry_out(binding, effect)
+            if binding.scope.is_waiting:
+                self._waiting[binding] = None
+            else:
+                self._waiting.pop(binding, None)
+        for binding, change in changes:
+            self.publish(change)
+            if change.cause == "denied":
+                self._missing_news.told(binding)
 
     def _carry_out(self, binding: ScopeBinding, effect: Effect) -> None:
         match effect:
             case Track(need):
                 self._needs.add(binding, need)
-            case Untrack(need):
+            case Untrack(need, for_good=True):
                 self._needs.drop(binding, need)
+            case Untrack(need):
+                self._needs.drop_rights(binding, need)
+            case DropKeys(need):
+                self._needs.drop_place(need)
+            case AwaitKind(kind):
+                self._kinds.add(kind)
+            case DropKind(kind):
+                self._kinds.drop(kind)
             case Bind(need):
                 binding.bind(need)
             case Rebind(before, after):
                 binding.rebind(before, after)
             case Release(need, error):
                 binding.unbind(need, error)
-            case Hide(resource, reason):
-                binding.hide(resource, reason)
+            case Hide(kind, reason):
+                binding.hide(kind, reason)
             case Invalidate(reason):
                 binding.invalidate(reason)
             case Renew(generation, reason):
                 binding.renew(generation, reason)
-            case Publish(change):
-                self.publish(change)
-                if change.cause == "denied":
-                    self._missing_news.told(binding)
+            case Publish():
+                raise AssertionError("told last")
             case PublishMissing():
                 self._missing_news.add(binding)
             case Reopen():
@@ -281,7 +361,7 @@ class ScopeTable:
                 assert_never(effect)
 
     def _new(self, scope: Scope) -> ScopeBinding:
-        return ScopeBinding(scope, self._pool, self)
+        return ScopeBinding(scope, self.leases, self._pool.chain, self)
 
     def _forget(self, binding: ScopeBinding) -> None:
         self._openings.cancel(binding)
@@ -309,6 +389,10 @@ class ScopeTable:
 
 
 def _log(scope: Scope, effect: Log) -> None:
+    if not logger.isEnabledFor(logging.INFO):  # thousands of owners may lose a right in one step
+        return
     error = effect.error
-    about = {} if error is None else {"error": str(error), "verb": error.verb, "resource": error.resource}
+    about = {} if error is None else {"error": str(error)}
+    if isinstance(error, APIError):
+        about |= {"verb": error.verb, "resource": error.resource}
     logger.info(effect.event, extra=scope.log_fields() | {"kinds": list(effect.kinds)} | about)

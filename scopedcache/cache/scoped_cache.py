@@ -14,7 +14,7 @@ import random
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 
 from ..access import Monitor
 from ..access.detection_bound import PERIOD_SECONDS, period_for
@@ -25,7 +25,7 @@ from ..api.permission import permission_of
 from ..clock import loop_time
 from ..errors import ForbiddenError, ScopedCacheError
 from ..informer import EventHandler, IndexFunc, InformerOptions
-from ..kinds import Kind, Resource
+from ..kinds import GVK, Kind, Resource
 from ..metrics import BACKGROUND_TASKS, CACHED_OBJECTS, EVENT_HANDLERS, NULL, OPEN_WATCHES, Instrumentation
 from ..needs import Need
 from ..objects import Object
@@ -43,6 +43,9 @@ from .scope_opener import ScopeOpener
 from .scope_table import ScopeTable
 from .snapshot import Snapshot, take_snapshot
 from .subscribers import Subscribers
+
+# Long enough for a first list of ten thousand objects, short enough for a worker to wait.
+SYNC_TIMEOUT_SECONDS: Final = 5.0
 
 
 class ScopedCache:
@@ -62,6 +65,8 @@ class ScopedCache:
         rbac_watch: watch RBAC objects where we may: changes are then noticed in about a second.
         instrumentation: where numbers are reported to.
         options: time-outs and limits of the informers.
+        sync_timeout: seconds that `open` waits for what it asked for, where it is not told otherwise. A reconciler that
+            waits holds a worker; who does not wait is told.
         timer: tells the time in seconds; for tests in virtual time, the loop's.
         chance: a number from 0 to 1, for what is spread at random.
     """
@@ -78,6 +83,7 @@ class ScopedCache:
         rbac_watch: bool = True,
         instrumentation: Instrumentation = NULL,
         options: InformerOptions | None = None,
+        sync_timeout: float = SYNC_TIMEOUT_SECONDS,
         timer: Callable[[], float] = loop_time,
         chance: Callable[[], float] = random.random,
     ) -> None:
@@ -101,13 +107,15 @@ class ScopedCache:
         self._table = ScopeTable(
             self.monitor,
             self._pool,
+            client.discovery,
             self._supervisor,
             cluster_wide=cluster_wide,
             publish=self._subscribers.publish,
             timer=timer,
+            chance=chance,
         )
         self._home = HomeLoop()
-        self._opener = ScopeOpener(self._table, client.discovery, self._home)
+        self._opener = ScopeOpener(self._table, self._home, sync_timeout)
         self.cluster = ClusterCache(self._opener, self._table)
         self._rbac_watch = rbac_watch
 
@@ -127,6 +135,7 @@ class ScopedCache:
         rbac_watch: bool = True,
         instrumentation: Instrumentation = NULL,
         options: InformerOptions | None = None,
+        sync_timeout: float = SYNC_TIMEOUT_SECONDS,
         timer: Callable[[], float] = loop_time,
         chance: Callable[[], float] = random.random,
     ) -> AsyncIterator[ScopedCache]:
@@ -150,6 +159,7 @@ class ScopedCache:
                 rbac_watch=rbac_watch,
                 instrumentation=instrumentation,
                 options=options,
+                sync_timeout=sync_timeout,
                 timer=timer,
                 chance=chance,
             ) as cache,
@@ -174,15 +184,25 @@ class ScopedCache:
 
     # -- scopes --------------------------------------------------------------------------------------------------
 
-    async def open(self, owner: Object | OwnerId, *needs: Kind | Need, namespace: str | None = None) -> ResourceCache:
+    async def open(
+        self,
+        owner: Object | OwnerId,
+        *needs: Kind | Need,
+        namespace: str | None = None,
+        sync_timeout: float | None = None,
+    ) -> ResourceCache:
         """Open what an owner needs in a namespace (its own, unless told otherwise); return it synced.
 
-        Opening again adds needs and is otherwise a look-up. Waits for reviews and first lists.
+        Opening again adds needs and is otherwise a look-up. Waits for reviews and first lists, `sync_timeout` seconds
+        (the cache's, unless told otherwise) less those that what it waits for has been under way already. Optional
+        needs are not waited for: the owner is told once they are there.
 
         Raises:
             ForbiddenError: a required kind may not be listed or watched there. The scope waits: once the rights are
                 there, it opens by itself and its owner is told (`OwnerChanged`).
-            UnknownKindError: the server does not serve a kind.
+            UnknownKindError: the server does not serve a required kind, or not so that it can be watched. The scope
+                waits in the same way.
+            NotSyncedError: it takes longer. The opening goes on, and the owner is told once it is done.
             ScopeClosedError: the owner was deleted.
             ValueError: a cluster-scoped owner, and no namespace.
         """
@@ -190,15 +210,20 @@ class ScopedCache:
         place = namespace or who.key.namespace
         if not place:
             raise ValueError(f"{who} lies in no namespace: name one with namespace=, or use cache.cluster.open")
-        return await self._opener.open(who, needs, place)
+        return await self._opener.open(who, needs, place, sync_timeout)
 
     async def open_all(
-        self, owner: Object | OwnerId, *needs: Kind | Need, namespaces: Iterable[str]
+        self,
+        owner: Object | OwnerId,
+        *needs: Kind | Need,
+        namespaces: Iterable[str],
+        sync_timeout: float | None = None,
     ) -> dict[str, ResourceCache | ScopedCacheError]:
         """Open the same needs in many namespaces at once; return a ResourceCache, or the error, for each of them."""
         names = list(namespaces)
         opened = await asyncio.gather(
-            *(self.open(owner, *needs, namespace=name) for name in names), return_exceptions=True
+            *(self.open(owner, *needs, namespace=name, sync_timeout=sync_timeout) for name in names),
+            return_exceptions=True,
         )
         result: dict[str, ResourceCache | ScopedCacheError] = {}
         for name, outcome in zip(names, opened, strict=True):
@@ -216,6 +241,14 @@ class ScopedCache:
         """Wait until the connections of what was closed are closed."""
         await self._pool.wait_closed()
 
+    def owners(self, kind: GVK, namespace: str) -> Sequence[OwnerId]:
+        """Return the owners of a kind, of whatever version, in a namespace that opened something and did not close it.
+
+        Those count too that wait, and those that lie where their own kind may not be seen.
+        """
+        self._home.check()
+        return self._table.owners(kind, namespace)
+
     @property
     def namespaces(self) -> Mapping[str, Mapping[str, ResourceCache]]:
         """Return namespace → owner UID → ResourceCache, of what is open now."""
@@ -232,14 +265,15 @@ class ScopedCache:
     ) -> AsyncIterator[InformerHandle]:
         """Hold the informer of a kind, in a namespace or everywhere; it is shared with everybody else who needs it.
 
-        A kind that may not be seen does not raise: the handle waits and heals by itself.
+        A kind that may not be seen does not raise: the handle waits and heals by itself. So it does where the kind is
+        not served any more, or in another version.
 
         Raises:
-            UnknownKindError: the server does not serve the kind.
+            UnknownKindError: the server does not serve the kind, or not so that it can be watched.
         """
         need = kind if isinstance(kind, Need) else Need(kind, metadata_only=metadata_only)
         self._home.check_running()
-        resource = await self.client.discovery.resolve(need.kind)
+        resource = await self.client.discovery.resolve_watchable(need.kind)
         self._home.check_running()
         handle = self._handle(resource, need, namespace if resource.namespaced else None)
         remove = handle.add_handler(EventHandler(on_delete=self._owner_deleted))
@@ -314,8 +348,8 @@ class ScopedCache:
         self, resource: Resource, need: Need, namespace: str | None, *, internal: bool = False
     ) -> InformerHandle:
         binding = self._table.of_nobody(namespace, internal=internal)
-        handle = InformerHandle(self._table, self._supervisor, binding, resource)
-        handle.begin(need)
+        handle = InformerHandle(self._table, self._supervisor, binding, need, resource)
+        handle.begin()
         return handle
 
     def _watch_rbac(self) -> RBACWatch:

@@ -14,7 +14,7 @@ from ..access.verdict import SEVERITY
 from ..informer import Informer
 from .informer_plan import InformerKey
 from .informer_pool import InformerPool
-from .owner import Denial
+from .owner import Obstacle
 from .pending_grants import PendingGrant
 from .scope_binding import ScopeBinding
 from .scope_table import ScopeTable
@@ -26,7 +26,8 @@ class ScopeSnapshot:
 
     Attributes:
         error: what is missing while it waits.
-        verdict: the worst of the verdicts about its rights; `missing` names those that are lost.
+        verdict: the worst of the verdicts about its rights; `missing` names those that are lost, and the kinds that are
+            not served.
         evidence: seconds since its rights were last confirmed, None where one never was.
         age: seconds since the server was last heard about its objects.
     """
@@ -36,7 +37,7 @@ class ScopeSnapshot:
     namespace: str | None
     state: str
     kinds: tuple[str, ...]
-    error: Denial | None
+    error: Obstacle | None
     verdict: str
     missing: tuple[str, ...]
     evidence: float | None
@@ -150,7 +151,7 @@ def take_snapshot(
             informers=len(pool),
         ),
         scopes=list(shots.values()),
-        informers=[_informer(informer_key, informer, pool) for informer_key, informer in islice(pool, limit)],
+        informers=[_informer(informer_key, informer, table) for informer_key, informer in islice(pool, limit)],
         open_watches=pool.open_watches,
         handlers=pool.handlers,
         routes=sum(len(informer.router) for _, informer in pool),
@@ -185,19 +186,24 @@ def _scope(binding: ScopeBinding, monitor: Monitor) -> ScopeSnapshot:
         kinds=tuple(sorted(need.resource.gvk.kind for need in shown)),
         error=scope.error,
         verdict=max((verdict.state for verdict in verdicts), key=SEVERITY.index, default="probing"),
-        missing=tuple(sorted({f"{v.permission.verb} {v.permission.subject}" for v in verdicts if v.lost})),
+        missing=tuple(
+            sorted(
+                {f"{v.permission.verb} {v.permission.subject}" for v in verdicts if v.lost}
+                | {f"the kind {unserved.need.kind}" for unserved in scope.needs.unserved if unserved.error is not None}
+            )
+        ),
         evidence=round(evidence, 3) if evidence < inf else None,
         age=round(max(ages), 3) if ages else None,
     )
 
 
-def _informer(informer_key: InformerKey, informer: Informer, pool: InformerPool) -> InformerSnapshot:
+def _informer(informer_key: InformerKey, informer: Informer, table: ScopeTable) -> InformerSnapshot:
     return InformerSnapshot(
         kind=str(informer_key.resource),
         namespace=informer_key.namespace,
         state=informer.state,
         objects=len(informer),
-        holders=pool.holders(informer_key),
+        holders=table.leases.tenants(informer_key),
         handlers=informer.handlers,
         age=round(informer.age, 3),
         events=informer.events,

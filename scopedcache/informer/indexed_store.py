@@ -10,11 +10,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Protocol
 
-from ..api.codec import Transform, apply_transform
+from ..api.codec import Transform, apply_transform, partial_entry
 from ..errors import NotSyncedError, where
 from ..kinds import Resource
 from ..objects import Entry, Object
 from ..selectors import Labels, LabelSelector
+from .backlog import OBJECTS_PER_STEP, Backlog
 from .delta import Delta, Key
 from .indexer import Indexer, IndexFunc
 from .missed_deletes import PurgedKeys
@@ -37,6 +38,7 @@ class IndexedStore:
     """The objects of one kind in one place, and who is told of changes.
 
     Attributes:
+        backlog: what is left to do about many objects: late handlers, new indexes, what was purged.
         closed: whether it was closed; whoever feeds it looks after each change, for a handler may have done it.
     """
 
@@ -53,12 +55,15 @@ class IndexedStore:
         self.resource = resource
         self.namespace = namespace
         self.partial = partial or transform is not None
+        self._metadata_only = partial
         self.router = OwnerRouter(resource.gvk, chain)
         self._transform = transform
         self._store = Store(purged_keys)
-        self._indexer = Indexer(resource.gvk)
+        self.backlog = Backlog()
+        self._indexer = Indexer(resource.gvk, self.backlog)
         self._indexes_torn = False  # a change stopped half way through them
         self._handlers: list[ChangeHandler] = []
+        self._replays: dict[ChangeHandler, set[Key]] = {}  # late handlers, and what they have heard of so far
         self._readable = False
         self._refusal: Exception | None = None  # why reads are refused, where it is not that there was no list yet
         self.closed = False
@@ -106,9 +111,9 @@ class IndexedStore:
         selector = LabelSelector.parse(labels)
         entries = self._candidates(namespace, selector, owner)
         if selector:
-            entries = (entry for entry in entries if selector.matches(entry.metadata.labels or {}))
+            entries = _matching(entries, selector)
         if namespace and namespace != self.namespace:
-            entries = (entry for entry in entries if entry.metadata.namespace == namespace)
+            entries = [entry for entry in entries if entry.metadata.namespace == namespace]
         return self._objects(entries)
 
     def owned_by(self, owner: Owner) -> Objects:
@@ -172,24 +177,43 @@ class IndexedStore:
         for handler in self._handlers:
             handler.close()
         self._handlers = []
-        self._indexer.clear()
-        return self._store.purge()
+        self._replays.clear()
+        self._indexer.clear(len(self._store))
+        purged = self._store.purge()
+        self.backlog.add(purged.bury(), len(purged))
+        return purged
 
     # -- who hears of it -----------------------------------------------------------------------------------------
 
     def add_handler(self, handler: ChangeHandler) -> None:
-        """Call `handler` for what is held now and every change after that."""
-        for entry in list(self._store.entries.values()):
-            handler.handle(Delta(None, entry), True)
-        if self.closed:  # by the handler
-            handler.close()
-            return
+        """Call `handler` for what is held now and every change after that, of each object in its order.
+
+        Where much is held, it is told of that by and by: see `backlog`.
+        """
+        held = list(self._store.entries)
+        heard = self._replays[handler] = set[Key]()
         # A new list each time: whoever is being told of a change right now goes through the old one to its end.
         self._handlers = [*self._handlers, handler]
+        self.backlog.add(self._replay(handler, held, heard), len(held))
+
+    def _replay(self, handler: ChangeHandler, held: Keys, heard: set[Key]) -> Iterator[None]:
+        """Tell a handler of what was held when it came; what changed since, it has heard of already."""
+        for number, key in enumerate(held, 1):
+            if self._replays.get(handler) is not heard:  # it was removed
+                return
+            entry = self._store.entries.get(key)
+            if entry is not None and key not in heard:
+                heard.add(key)
+                handler.handle(Delta(None, entry), True)
+            if number % OBJECTS_PER_STEP == 0:
+                yield
+        if self._replays.get(handler) is heard:
+            del self._replays[handler]
 
     def remove_handler(self, handler: ChangeHandler) -> None:
         """Call a handler no more; safe to call twice."""
         if handler in self._handlers:
+            self._replays.pop(handler, None)
             self._handlers = [other for other in self._handlers if other is not handler]
             handler.close()
 
@@ -220,16 +244,22 @@ class IndexedStore:
             self._pass_on(delta, False)
 
     def put_own(self, entry: Entry, seen: str) -> None:
-        """Take the answer to our own write; `seen` is the version that the events have come to."""
-        delta = self._store.put_own(entry, seen)
+        """Take the answer to our own write, whole; `seen` is the version that the events have come to."""
+        delta = self._store.put_own(self.kept(partial_entry(entry) if self._metadata_only else entry), seen)
         if delta is not None:
-            self._pass_on(delta, False)
+            self._pass_on(delta, not self._readable)
+
+    def leave_own(self, entry: Entry, seen: str) -> None:
+        """Take note that our own write took an object out of what is asked for."""
+        delta = self._store.leave_own(entry, seen)
+        if delta is not None:
+            self._pass_on(delta, not self._readable)
 
     def remove_own(self, key: Key, uid: str) -> None:
         """Take note that our own DELETE removed an object."""
         delta = self._store.remove_own(key, uid)
         if delta is not None:
-            self._pass_on(delta, False)
+            self._pass_on(delta, not self._readable)
 
     def replace(self, snapshot: Mapping[Key, Entry], version: str, seen: str) -> Iterator[None]:
         """Bring it to a complete list taken at `version`, one change with each step, so that the caller may pause.
@@ -237,11 +267,12 @@ class IndexedStore:
         `seen` is the version before the list. Reads are the caller's to allow afterwards.
         """
         initial = not self._readable
-        self._mend_indexes()
+        yield from self._mend_indexes()
         for delta in self._store.replace(snapshot, version, seen):
-            self._pass_on(delta, initial)
+            if delta is not None:
+                self._pass_on(delta, initial)
             yield
-        self._mend_indexes()
+        yield from self._mend_indexes()
 
     def _pass_on(self, delta: Delta, initial: bool) -> None:
         if self.closed:
@@ -256,9 +287,34 @@ class IndexedStore:
                 self._indexer.update(Delta(delta.new, delta.old))
             raise
         for handler in self._handlers:
-            handler.handle(delta, initial)
+            if self._replays and (heard := self._replays.get(handler)) is not None:
+                self._tell_late(handler, heard, delta, initial)
+            else:
+                handler.handle(delta, initial)
 
-    def _mend_indexes(self) -> None:
+    def _tell_late(self, handler: ChangeHandler, heard: set[Key], delta: Delta, initial: bool) -> None:
+        """Tell a handler of a change of what it may not have heard of yet."""
+        subject = delta.new or delta.old
+        assert subject is not None
+        key = (subject.metadata.namespace, subject.metadata.name)
+        if key in heard:
+            handler.handle(delta, initial)
+            return
+        heard.add(key)
+        if delta.new is not None:  # it hears of it for the first time
+            handler.handle(Delta(None, delta.new), initial)
+
+    def _mend_indexes(self) -> Iterator[None]:
         if self._indexes_torn:
-            self._indexer.rebuild(self._store.entries.values())
             self._indexes_torn = False
+            yield from self._indexer.rebuild(self._store.entries.values())
+
+
+def _matching(entries: Iterable[Entry], selector: LabelSelector) -> Iterable[Entry]:
+    """Return the entries that a selector matches; one exact value leaves little to look at more closely."""
+    if selector.pairs:
+        label, value = selector.pairs[0]
+        entries = [entry for entry in entries if (labels := entry.metadata.labels) and labels.get(label) == value]
+        if len(selector.requirements) == 1:
+            return entries
+    return [entry for entry in entries if selector.matches(entry.metadata.labels or {})]

@@ -1,18 +1,23 @@
 """Indexes over one store: owner UID, namespace, the label keys somebody asked for, and the user's own functions.
 
-An index is made when it is first asked for, from what the store holds then, and kept by every change after that.
+An index is made when it is first asked for, from what the store holds then, and kept by every change after that. Over
+many objects making it is work for the backlog; until it is done the index answers nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
-from ..errors import NoSuchIndexError
+from ..errors import NoSuchIndexError, NotSyncedError
 from ..kinds import GVK
 from ..objects import Entry, Object
 from ..selectors import LabelSelector
+from .backlog import FEW_OBJECTS, OBJECTS_PER_STEP, Backlog, free
 from .delta import Delta, Key
+
+logger: Final = logging.getLogger("scopedcache.informer")
 
 # Returns the values an object is found under: none, one or several strings.
 IndexFunc = Callable[[Object], str | Iterable[str] | None]
@@ -23,14 +28,50 @@ _Extract = Callable[[Entry], Iterable[str]]
 
 
 class _Index:
-    """value → keys."""
+    """value → keys. While it is made, `changed` holds the keys that are up to date because something changed them."""
 
-    __slots__ = ("_extract", "_values", "same")
+    __slots__ = ("_extract", "_values", "changed", "same")
 
     def __init__(self, extract: _Extract, same: Callable[[Entry, Entry], bool] | None) -> None:
         self._extract = extract
         self.same = same
+        self.changed: set[Key] | None = None
         self._values: dict[str, dict[Key, None]] = {}
+
+    @property
+    def complete(self) -> bool:
+        """Tell whether everything held is in it."""
+        return self.changed is None
+
+    def make(self, entries: Sequence[Entry]) -> Iterator[None]:
+        """Take in what is held now, a step at a time. Nothing of it counts before all does."""
+        self.changed = set()
+        return self._make(entries, self.changed)
+
+    def _make(self, entries: Sequence[Entry], changed: set[Key]) -> Iterator[None]:
+        for number, entry in enumerate(entries, 1):
+            key = (entry.metadata.namespace, entry.metadata.name)
+            if self.changed is not changed:  # cleared meanwhile
+                return
+            if key not in changed:
+                self.take(key, entry)
+            if number % OBJECTS_PER_STEP == 0:
+                yield
+        self.changed = None
+
+    def take(self, key: Key, entry: Entry) -> None:
+        self.add(key, entry)
+
+    def update(self, key: Key, old: Entry | None, new: Entry | None) -> None:
+        """Take in a change."""
+        if self.changed is not None:
+            self.changed.add(key)
+        elif old is not None and new is not None and self.same is not None and self.same(old, new):
+            return
+        if old is not None:
+            self.remove(key, old)
+        if new is not None:
+            self.add(key, new)
 
     def add(self, key: Key, entry: Entry) -> None:
         for value in self._extract(entry):
@@ -51,8 +92,10 @@ class _Index:
     def keys(self, value: str) -> Iterable[Key]:
         return self._values.get(value, ())
 
-    def clear(self) -> None:
-        self._values = {}
+    def clear(self) -> Iterable[Any]:
+        """Forget everything; return what may take long to be freed."""
+        values, self._values, self.changed = self._values, {}, None
+        return (values,)
 
     def __len__(self) -> int:
         return len(self._values)
@@ -65,16 +108,26 @@ class _FunctionIndex(_Index):
     once for each state of an object, and what it said then is what is removed later.
     """
 
-    __slots__ = ("_values_by_key",)
+    __slots__ = ("_failed", "_values_by_key")
 
-    def __init__(self, extract: _Extract) -> None:
+    def __init__(self, extract: _Extract, failed: Callable[[Exception], None]) -> None:
         super().__init__(extract, None)
+        self._failed = failed
         self._values_by_key: dict[Key, tuple[str, ...]] = {}
+
+    def take(self, key: Key, entry: Entry) -> None:
+        """Take in one of many; where the function fails for it, it is not found by it."""
+        try:
+            self.set(key, self.values_of(entry))
+        except Exception as error:
+            self._failed(error)
 
     def values_of(self, entry: Entry | None) -> tuple[str, ...]:
         return () if entry is None else tuple(dict.fromkeys(self._extract(entry)))
 
     def set(self, key: Key, values: tuple[str, ...]) -> None:
+        if self.changed is not None:
+            self.changed.add(key)
         for value in self._values_by_key.pop(key, ()):
             keys = self._values[value]
             del keys[key]
@@ -85,106 +138,153 @@ class _FunctionIndex(_Index):
         if values:
             self._values_by_key[key] = values
 
-    def clear(self) -> None:
-        super().clear()
-        self._values_by_key = {}
+    def clear(self) -> Iterable[Any]:
+        values_by_key, self._values_by_key = self._values_by_key, {}
+        return (*super().clear(), values_by_key)
+
+
+class _LabelIndexes:
+    """The label keys that somebody asked for. A change looks at the labels of its object, not at all of these."""
+
+    def __init__(self) -> None:
+        self._indexes: dict[str, _Index] = {}
+
+    def get(self, label: str) -> _Index | None:
+        return self._indexes.get(label)
+
+    def add(self, label: str) -> _Index:
+        index = self._indexes[label] = _Index(_label(label), None)
+        return index
+
+    def update(self, key: Key, old: Entry | None, new: Entry | None) -> None:
+        before = (old.metadata.labels if old is not None else None) or {}
+        after = (new.metadata.labels if new is not None else None) or {}
+        if before is after:
+            return
+        indexes = self._indexes
+        for label, value in before.items():
+            index = indexes.get(label)
+            if index is not None and (index.changed is not None or after.get(label) != value):
+                index.update(key, old, new)
+        for label in after:
+            if label not in before and (index := indexes.get(label)) is not None:
+                index.update(key, None, new)
+
+    def __iter__(self) -> Iterator[_Index]:
+        return iter(self._indexes.values())
+
+    def __bool__(self) -> bool:
+        return bool(self._indexes)
 
 
 class Indexer:
     """All indexes of one informer."""
 
-    def __init__(self, gvk: GVK) -> None:
+    def __init__(self, gvk: GVK, backlog: Backlog | None = None) -> None:
         self._gvk = gvk
+        self._backlog = Backlog() if backlog is None else backlog
         self._owners = _Index(_owner_uids, _same_owners)
         self._namespaces: _Index | None = None
-        self._labels: dict[str, _Index] = {}
+        self._labels = _LabelIndexes()
         self._functions: dict[str, _FunctionIndex] = {}
-        self._all: list[_Index] = [self._owners]
+        self._failing: set[_FunctionIndex] = set()
 
     def update(self, delta: Delta) -> None:
         """Take one change of the store. What a user's function raises leaves everything as it was."""
         old, new = delta.old, delta.new
+        metadata = (new or old).metadata  # type: ignore[union-attr]  # one of them is there
+        key = (metadata.namespace, metadata.name)
         if self._functions:
-            self._update_functions(new or old, new)
-        if old is not None and new is not None:
-            key = (new.metadata.namespace, new.metadata.name)
-            for index in self._all:
-                if index.same is None or not index.same(old, new):
-                    index.remove(key, old)
-                    index.add(key, new)
-        elif new is not None:
-            key = (new.metadata.namespace, new.metadata.name)
-            for index in self._all:
-                index.add(key, new)
-        elif old is not None:
-            key = (old.metadata.namespace, old.metadata.name)
-            for index in self._all:
-                index.remove(key, old)
+            self._update_functions(key, new)
+        self._owners.update(key, old, new)
+        if self._namespaces is not None:
+            self._namespaces.update(key, old, new)
+        if self._labels:
+            self._labels.update(key, old, new)
 
-    def _update_functions(self, subject: Entry | None, new: Entry | None) -> None:
-        assert subject is not None
-        key = (subject.metadata.namespace, subject.metadata.name)
+    def _update_functions(self, key: Key, new: Entry | None) -> None:
         new_values = [(index, index.values_of(new)) for index in self._functions.values()]
         for index, values in new_values:
             index.set(key, values)
 
-    def rebuild(self, entries: Iterable[Entry]) -> None:
-        """Make all indexes anew from what the store holds."""
-        self.clear()
-        for entry in entries:
+    def rebuild(self, entries: Iterable[Entry]) -> Iterator[None]:
+        """Make all indexes anew from what the store holds, a step at a time."""
+        held = list(entries)
+        self.clear(len(held))
+        for number, entry in enumerate(held, 1):
             self.update(Delta(None, entry))
+            if number % OBJECTS_PER_STEP == 0:
+                yield
 
     def add_function(self, name: str, function: IndexFunc, entries: Iterable[Entry]) -> None:
         """Add a user's index, over what is held already and what comes."""
-        if name not in self._functions:
-            index = _FunctionIndex(_by(function, self._gvk, name))
-            for entry in entries:
+        if name in self._functions:
+            return
+        held = list(entries)
+        index = _FunctionIndex(_by(function, self._gvk, name), lambda error: self._note(index, name, error))
+        if len(held) <= FEW_OBJECTS:
+            for entry in held:
                 index.set((entry.metadata.namespace, entry.metadata.name), index.values_of(entry))
-            self._functions[name] = index
+        self._functions[name] = index
+        if len(held) > FEW_OBJECTS:
+            self._make(index, held)
+
+    def _note(self, index: _FunctionIndex, name: str, error: Exception) -> None:
+        """Say once that a user's function fails."""
+        if index not in self._failing:
+            self._failing.add(index)
+            logger.error("index.failed", extra={"kind": self._gvk.kind, "index": name}, exc_info=error)
 
     def by_function(self, name: str, value: str) -> Iterable[Key]:
         """Return the keys a user's index holds under a value.
 
         Raises:
             NoSuchIndexError: nobody added it.
+            NotSyncedError: it is being made.
         """
         index = self._functions.get(name)
         if index is None:
             known = ", ".join(sorted(self._functions)) or "none"
             raise NoSuchIndexError(f"no index {name!r} for {self._gvk.kind}; there are: {known}")
+        if not index.complete:
+            raise NotSyncedError(f"the index {name!r} for {self._gvk.kind} is not complete yet")
         return index.keys(value)
 
     def by_owner(self, uid: str) -> Iterable[Key]:
         return self._owners.keys(uid)
 
-    def by_namespace(self, namespace: str, entries: Iterable[Entry]) -> Iterable[Key]:
+    def by_namespace(self, namespace: str, entries: Iterable[Entry]) -> Iterable[Key] | None:
+        """Return the keys of a namespace, None where no index can tell yet."""
         if self._namespaces is None:
-            self._namespaces = self._add(_Index(lambda e: (e.metadata.namespace,), lambda a, b: True), entries)
-        return self._namespaces.keys(namespace)
+            self._namespaces = _Index(lambda e: (e.metadata.namespace,), lambda a, b: True)
+            self._make(self._namespaces, list(entries))
+        return self._namespaces.keys(namespace) if self._namespaces.complete else None
 
     def candidates(self, selector: LabelSelector, entries: Iterable[Entry]) -> Iterable[Key] | None:
-        """Return keys among which every match of the selector is, None where no index can tell."""
-        if not selector.pairs:
-            return None
-        for label, _ in selector.pairs:
-            if label not in self._labels:
-                self._labels[label] = self._add(_Index(_label(label), _same_label(label)), entries)
-        return min((self._labels[label].keys(value) for label, value in selector.pairs), key=_size)
+        """Return keys among which every match of the selector is, None where no index can tell, or not yet."""
+        found: list[Iterable[Key]] = []
+        for label, value in selector.pairs:
+            index = self._labels.get(label)
+            if index is None:
+                index = self._labels.add(label)
+                self._make(index, list(entries))
+            if index.complete:
+                found.append(index.keys(value))
+        return min(found, key=_size, default=None)
 
-    def clear(self) -> None:
-        """Forget the content; the indexes stay registered."""
-        for index in (*self._all, *self._functions.values()):
-            index.clear()
+    def clear(self, objects: int = 0) -> None:
+        """Forget the content, which is about so many objects; the indexes stay registered."""
+        kept = self._namespaces
+        indexes = [self._owners, *([kept] if kept is not None else []), *self._labels, *self._functions.values()]
+        for values in [values for index in indexes for values in index.clear()]:
+            self._backlog.add(free(values), objects)
 
     def sizes(self) -> dict[str, int]:
         """Return how many distinct values each of the user's indexes holds."""
         return {name: len(index) for name, index in self._functions.items()}
 
-    def _add(self, index: _Index, entries: Iterable[Entry]) -> _Index:
-        for entry in entries:
-            index.add((entry.metadata.namespace, entry.metadata.name), entry)
-        self._all.append(index)
-        return index
+    def _make(self, index: _Index, entries: Sequence[Entry]) -> None:
+        self._backlog.add(index.make(entries), len(entries))
 
 
 def _size(keys: Iterable[Key]) -> int:
@@ -208,13 +308,6 @@ def _label(label: str) -> _Extract:
         return () if value is None else (value,)
 
     return extract
-
-
-def _same_label(label: str) -> Callable[[Entry, Entry], bool]:
-    def same(a: Entry, b: Entry) -> bool:
-        return (a.metadata.labels or {}).get(label) == (b.metadata.labels or {}).get(label)
-
-    return same
 
 
 def _by(function: IndexFunc, gvk: GVK, name: str) -> _Extract:

@@ -7,7 +7,7 @@ from .mutant import Mutant
 
 INDEXED_STORE = "scopedcache.informer.indexed_store:IndexedStore"
 INFORMER_KEY = "scopedcache.cache.informer_plan:InformerKey"
-INFORMER_POOL = "scopedcache.cache.informer_pool:InformerPool"
+INFORMER_LEASES = "scopedcache.cache.informer_leases:InformerLeases"
 SCOPE_BINDING = "scopedcache.cache.scope_binding:ScopeBinding"
 SCOPE_OPENINGS = "scopedcache.cache.scope_openings:ScopeOpenings"
 SCOPE_TABLE = "scopedcache.cache.scope_table:ScopeTable"
@@ -43,7 +43,7 @@ MUTANTS = (
     Mutant(
         "a scope that is denied or closed keeps its informers",
         ("9a.1", "9a.4", "10", "X3", "O.9a.1", "N.9a.1"),
-        (Without(f"{SCOPE_BINDING}.unbind", "release"),),
+        (Without(f"{SCOPE_BINDING}.unbind", "_leases.release"),),
     ),
     Mutant(
         "the snapshot shows no kinds",
@@ -58,7 +58,7 @@ MUTANTS = (
     Mutant(
         "the first owner that goes closes the shared informers",
         ("X3",),
-        (Statement(f"{INFORMER_POOL}.release", "holders.discard", "holders.clear()"),),
+        (Statement(f"{INFORMER_LEASES}.release", "tenants.pop", "lease.tenants.clear()"),),
     ),
     Mutant(
         "every owner gets informers of its own",

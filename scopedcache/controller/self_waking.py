@@ -11,10 +11,25 @@ from __future__ import annotations
 
 from typing import Final
 
+import attrs
+
 from ..kinds import ObjectKey
 
 # A reconciler that moves on in steps, each of which it writes down, has fewer of them.
 RUNS_IN_A_ROW: Final = 10
+
+
+@attrs.frozen
+class Wakes:
+    """What a run has woken.
+
+    Attributes:
+        only_own: the key was woken while it ran, by nothing but what it wrote.
+        is_news: it is time to say that the reconciler wakes itself.
+    """
+
+    only_own: bool
+    is_news: bool = False
 
 
 class SelfWaking:
@@ -36,17 +51,17 @@ class SelfWaking:
         else:
             self._rows.pop(key, None)
 
-    def end(self, key: ObjectKey, writes: int) -> bool:
-        """A run has ended that wrote so many objects: return whether it is time to say that it wakes itself."""
+    def end(self, key: ObjectKey, writes: int) -> Wakes:
+        """A run has ended that wrote so many objects: return what it has woken."""
         wakes = self._wakes.pop(key, 0)
         if not 0 < wakes <= writes:
             self._rows.pop(key, None)
-            return False
+            return Wakes(only_own=False)
         row = self._rows[key] = self._rows.get(key, 0) + 1
         if self._is_said or row < RUNS_IN_A_ROW:
-            return False
+            return Wakes(only_own=True)
         self._is_said = True
-        return True
+        return Wakes(only_own=True, is_news=True)
 
     def forget(self, key: ObjectKey) -> None:
         """The object is gone."""

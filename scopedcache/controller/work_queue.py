@@ -130,11 +130,14 @@ class WorkQueue(Generic[K]):
             self._make_ready(key, wanted)
         self.on_change()
 
-    def add_rate_limited(self, key: K, *, priority: Priority | None = None) -> float:
+    def add_rate_limited(self, key: K, *, priority: Priority | None = None, drop_again: bool = False) -> float:
         """Ask for a run after the key's back-off, which doubles until `forget`; return the pause in seconds.
 
-        A key that failed before its retry was due is retried when that is.
+        A key that failed before its retry was due is retried when that is. `drop_again` takes back what was asked for
+        while the key ran, except for what was asked for `at_once`.
         """
+        if drop_again and key not in self._hurried:
+            self._again.pop(key, None)
         now = self._timer()
         pause = self._retry_due.get(key, now) - now
         if pause <= 0:

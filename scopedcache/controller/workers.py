@@ -124,19 +124,18 @@ class Workers:
         self._self_waking.begin(key)
         self.busy += 1
         self._gauge()
-        wakes_itself = False
         try:
             outcome = await self._runner.run(Request(key), lambda running: self._leave_behind(key, running))
         finally:
             self.busy -= 1
             CURRENT_RUN.reset(token)
-            wakes_itself = self._self_waking.end(key, run.writes)
+            wakes = self._self_waking.end(key, run.writes)
         self._count_run(outcome, loop.time() - started)
         self._log(run, outcome)
-        if wakes_itself:
+        if wakes.is_news:
             logger.warning("reconcile.wakes_itself", extra=self._fields(run))
         self._sources.finish_deletions(key, deleted, again=outcome.rate_limited)
-        await self._settle(key, priority, outcome)
+        await self._settle(key, priority, outcome, only_own_wakes=wakes.only_own)
 
     def _leave_behind(self, key: ObjectKey, running: asyncio.Future[Any]) -> None:
         if isinstance(running, asyncio.Task):  # a thread is not asked whether it wants to go on
@@ -149,10 +148,11 @@ class Workers:
         self._left_behind.add(key)
         running.add_done_callback(release)
 
-    async def _settle(self, key: ObjectKey, priority: Priority, outcome: Outcome) -> None:
+    async def _settle(self, key: ObjectKey, priority: Priority, outcome: Outcome, *, only_own_wakes: bool) -> None:
         """Do what the outcome asks for. The key still counts as running."""
         if outcome.rate_limited:
-            self._queue.add_rate_limited(key, priority=priority)
+            # What it wrote itself before it failed is no reason to be sooner than its pause.
+            self._queue.add_rate_limited(key, priority=priority, drop_again=only_own_wakes)
             return
         if self._primaries.is_visible(key) and not self._primaries.needs_reconcile(key):
             self._forget(key)  # gone: nothing runs for it any more

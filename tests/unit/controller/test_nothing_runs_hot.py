@@ -178,6 +178,21 @@ def test_a_limit_that_makes_no_sense_is_told_at_once():
         Controller(for_=MEMCACHED.gvk, reconcile=Reconciler(), retries_per_second=0)
 
 
+async def test_a_reconciler_that_says_of_each_failure_that_it_failed_serves_its_pauses(w):
+    async def reconcile(request):
+        runs.append(now())
+        await asyncio.sleep(0.01)
+        await patch_status(w.client, w.cache.cluster.get(MEMCACHED, request.key), {"failures": len(runs)})
+        raise ValueError("down")
+
+    runs: list[float] = []
+    w.memcached("m")
+    async with running(w, reconcile):
+        await asyncio.sleep(59)
+
+    assert len(runs) < 20
+
+
 # -- what is said --------------------------------------------------------------------------------------------------
 
 

@@ -17,7 +17,7 @@ def run(self_waking, *, key=KEY, wakes=1, writes=1):
     self_waking.begin(key)
     for _ in range(wakes):
         self_waking.woken(key)
-    return self_waking.end(key, writes)
+    return self_waking.end(key, writes).is_news
 
 
 def test_runs_that_only_their_own_writes_wake_are_said_once(self_waking):
@@ -52,3 +52,12 @@ def test_a_key_that_is_gone_begins_anew(self_waking):
         self_waking.forget(KEY)
 
     assert True not in said
+
+
+@pytest.mark.parametrize(("wakes", "writes", "only_own"), [(0, 1, False), (1, 1, True), (1, 2, True), (2, 1, False)])
+def test_what_a_run_was_woken_by_is_told_apart(self_waking, wakes, writes, only_own):
+    self_waking.begin(KEY)
+    for _ in range(wakes):
+        self_waking.woken(KEY)
+
+    assert self_waking.end(KEY, writes).only_own is only_own

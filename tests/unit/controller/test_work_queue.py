@@ -193,6 +193,17 @@ def test_an_event_during_a_back_off_does_not_double_the_next_one(queue, clock):
     assert queue.add_rate_limited(key("x")) == 2 * first
 
 
+def test_a_retry_may_take_the_place_of_what_was_asked_for_meanwhile_unless_that_is_urgent(queue, clock):
+    for name, at_once in (("own", False), ("told", True)):
+        queue.add(key(name))
+        queue.pick()
+        queue.add(key(name), at_once=at_once)
+        queue.add_rate_limited(key(name), drop_again=True)
+        queue.done(key(name))
+
+    assert drain(queue) == [key("told")]
+
+
 def test_pauses_are_shortened_by_chance_so_that_keys_do_not_come_back_together(clock):
     queue = WorkQueue[ObjectKey](timer=clock, chance=iter([0.0, 0.5, 1.0]).__next__)
 

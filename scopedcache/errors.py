@@ -71,6 +71,12 @@ class APIError(ScopedCacheError):
         self.details: Mapping[str, Any] = details or {}
 
     @property
+    def causes(self) -> tuple[Mapping[str, Any], ...]:
+        """Return the causes that the details name, each with `reason`, `message` and `field` where it has them."""
+        causes = self.details.get("causes")
+        return tuple(one for one in causes if isinstance(one, Mapping)) if isinstance(causes, list | tuple) else ()
+
+    @property
     def subject(self) -> str:
         """Return the request in words: `watch pods in namespace denied`."""
         named = f' "{self.name}"' if self.name else ""

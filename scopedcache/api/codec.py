@@ -24,15 +24,27 @@ Transform = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 class Status(msgspec.Struct, frozen=True):
-    """The body of a refusal."""
+    """The body of a refusal; what it leaves out, or writes as null, is empty."""
 
     kind: str = ""
-    status: str = ""
     message: str = ""
     reason: str = ""
     code: int = 0
     details: dict[str, Any] | None = None
-    metadata: dict[str, Any] | None = None
+
+
+class _StatusBody(msgspec.Struct, frozen=True):
+    """A Status as it comes, perhaps from a server that is not written in Go."""
+
+    kind: str | None = None
+    message: str | None = None
+    reason: str | None = None
+    code: int | None = None
+    details: Any = None
+
+    def to_status(self) -> Status:
+        details = self.details if isinstance(self.details, dict) else None
+        return Status(self.kind or "", self.message or "", self.reason or "", self.code or 0, details)
 
 
 class _Partial(msgspec.Struct, gc=False, rename="camel"):
@@ -62,7 +74,7 @@ UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError)
 _partial = msgspec.json.Decoder(_Partial).decode
 _list_metadata = msgspec.json.Decoder(_ListMetadata).decode
 _page = msgspec.json.Decoder(ListPage).decode
-_status = msgspec.json.Decoder(Status).decode
+_status = msgspec.json.Decoder(_StatusBody, strict=False).decode
 _any = msgspec.json.Decoder().decode
 _reset = msgspec.structs.force_setattr
 encode = msgspec.json.Encoder().encode
@@ -106,10 +118,15 @@ def decode_page(body: bytes) -> ListPage:
 def decode_status(body: bytes) -> Status | None:
     """Read a Status; None where the body is anything else."""
     try:
-        status = _status(body)
-    except UNREADABLE:
+        status = read_status(body)
+    except (*UNREADABLE, RecursionError):
         return None
     return status if status.kind == "Status" else None
+
+
+def read_status(body: bytes) -> Status:
+    """Read a Status where there must be one; raises one of `UNREADABLE` where there is none."""
+    return _status(body).to_status()
 
 
 def entry_of(metadata: Metadata, body: bytes) -> Entry:

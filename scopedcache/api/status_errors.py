@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from email.utils import parsedate_to_datetime
+from typing import Any, Final
 
 from ..errors import (
     AlreadyExistsError,
@@ -24,6 +25,31 @@ from ..errors import (
 from .codec import Status
 from .denial_origin import status_of_api_server
 from .request_info import RequestInfo
+
+# What a reason stands for where a Status carries no code (apimachinery goes by the reason first, too).
+CODES: Final = {
+    "BadRequest": 400,
+    "Unauthorized": 401,
+    "Forbidden": 403,
+    "NotFound": 404,
+    "MethodNotAllowed": 405,
+    "NotAcceptable": 406,
+    "AlreadyExists": 409,
+    "Conflict": 409,
+    "Expired": 410,
+    "Gone": 410,
+    "RequestEntityTooLarge": 413,
+    "UnsupportedMediaType": 415,
+    "Invalid": 422,
+    "TooManyRequests": 429,
+    "InternalError": 500,
+    "ServiceUnavailable": 503,
+    "Timeout": 504,
+    "ServerTimeout": 504,
+}
+# A version, or a continue token, that is too old is that whatever the code beside it says, as for client-go; but what
+# is said about rights (401, 403) is said by the code alone.
+_GONE: Final = frozenset({"Expired", "Gone"})
 
 
 def error_from_answer(
@@ -49,10 +75,16 @@ def error_not_json(info: RequestInfo, content_type: str, body: bytes) -> ScopedC
     )
 
 
+def error_from_event(info: RequestInfo, status: Status) -> ScopedCacheError:
+    """Turn the Status of an ERROR event into the error to raise, whatever it leaves out."""
+    code = status.code if 400 <= status.code <= 599 else 0
+    return error_from_status(info, code or CODES.get(status.reason, 500), status)
+
+
 def error_from_status(
     info: RequestInfo, code: int, status: Status, headers: Mapping[str, str] | None = None
 ) -> ScopedCacheError:
-    """Turn a Status (an answer, or an ERROR line of a watch) into the error to raise."""
+    """Turn a Status into the error to raise."""
     known: dict[str, Any] = {
         "status": code,
         "reason": status.reason,
@@ -70,6 +102,8 @@ def error_from_status(
             return UnauthorizedError(status.message, **{**known, "status": 401})
         case 403:
             return ForbiddenError(status.message, **known)
+        case _ if status.reason in _GONE:
+            return GoneError(status.message, **known)
         case 404:
             return NotFoundError(status.message, **known)
         case 409:
@@ -90,15 +124,25 @@ def error_from_status(
 
 
 def _retry_after(status: Status, headers: Mapping[str, str] | None) -> float | None:
-    """Return the pause in seconds; None where none is named, or none that can be waited for (a date, nonsense)."""
-    for value in ((headers or {}).get("Retry-After"), (status.details or {}).get("retryAfterSeconds")):
+    """Return the pause in seconds; None where none is named, or none that can be waited for (nonsense, the past)."""
+    fields = {name.lower(): value for name, value in (headers or {}).items()}
+    asked = fields.get("retry-after", "")
+    for value in (asked, _seconds_until(asked, fields.get("date", "")), (status.details or {}).get("retryAfterSeconds")):
         try:
             pause = float(value or 0)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             continue
         if 0 < pause < math.inf:
             return pause
     return None
+
+
+def _seconds_until(date: str, now: str) -> float | None:
+    """Return the seconds from one HTTP date to another: both are the server's, so its clock need not be ours."""
+    try:
+        return (parsedate_to_datetime(date) - parsedate_to_datetime(now)).total_seconds()
+    except (TypeError, ValueError, OverflowError):  # one of them is none, or they are of different sorts
+        return None
 
 
 def _plain_text(body: bytes, content_type: str) -> str:

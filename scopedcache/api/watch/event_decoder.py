@@ -18,7 +18,7 @@ import msgspec
 
 from ...errors import ProtocolError
 from ...objects import NOTHING, Entry, Metadata, OwnerReference
-from ..codec import UNREADABLE, Status, decode_object, entry_of
+from ..codec import UNREADABLE, Status, decode_object, entry_of, read_status
 from ..deep_json import members
 from ..strip_managed_fields import strip_span
 from .line_splitter import Line
@@ -77,7 +77,7 @@ class _Line(msgspec.Struct, gc=False):
 
 
 class _ErrorLine(msgspec.Struct):
-    object: Status
+    object: msgspec.Raw
 
 
 class _BookmarkMetadata(msgspec.Struct, frozen=True):
@@ -184,8 +184,8 @@ def decode_event(line: bytes) -> WatchEvent:
 def decode_error(line: bytes) -> Status:
     """Read the Status that an ERROR line carries."""
     try:
-        return _error_line(line).object
-    except UNREADABLE as error:
+        return read_status(bytes(_error_line(line).object))
+    except (*UNREADABLE, RecursionError) as error:
         raise ProtocolError(f"an ERROR line of the watch is not readable: {error}") from error
 
 

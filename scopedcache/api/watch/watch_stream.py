@@ -12,7 +12,7 @@ from typing import Final, Self
 
 from ...errors import ProtocolError, ScopedCacheError, where
 from ..request_info import RequestInfo
-from ..status_errors import error_from_status
+from ..status_errors import error_from_event
 from ..transport import Stream
 from .event_decoder import EventDecoder, WatchEvent, decode_error, ends_initial_events
 from .line_splitter import LINE_LIMIT_BYTES, Line, LineSplitter
@@ -89,8 +89,7 @@ class EventBatches:
         """Tell a BOOKMARK that ends a list from others, and raise what an ERROR line stands for."""
         buffer, start, stop = line
         if event[0] == "ERROR":
-            status = decode_error(buffer[start:stop])
-            raise error_from_status(self._info, status.code or 500, status)
+            raise error_from_event(self._info, decode_error(buffer[start:stop]))
         return (INITIAL_EVENTS_END, event[1]) if ends_initial_events(buffer[start:stop]) else event
 
 

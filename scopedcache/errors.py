@@ -158,7 +158,15 @@ class ServerError(APIError):
 
 
 class TransportError(ScopedCacheError):
-    """Nobody answered: connecting failed, timed out, or the connection was lost. The cause is kept."""
+    """Nobody answered: connecting failed, timed out, or the connection was lost. The cause is kept.
+
+    Attributes:
+        connected: whether there was a connection, so that the request may have been heard.
+    """
+
+    def __init__(self, message: str = "", *, connected: bool = False) -> None:
+        super().__init__(message)
+        self.connected = connected
 
 
 class ProtocolError(ScopedCacheError):

@@ -169,11 +169,11 @@ class Client:
         namespace: str | None = None,
         labels: Labels = None,
         fields: str | None = None,
-        page: int = PAGE_OBJECTS,
+        page: int | None = PAGE_OBJECTS,
         metadata_only: bool = False,
         resource_version: str | None = None,
     ) -> AsyncIterator[tuple[ListPage, RequestInfo]]:
-        """Yield the pages of a consistent list; their items are undecoded bytes."""
+        """Yield the pages of a consistent list; their items are undecoded bytes. `page` None: all in one."""
         info = attrs.evolve(
             await self._session.request_info("list", kind, None, namespace), name=request_query.selected_name(fields)
         )

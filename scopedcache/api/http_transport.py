@@ -156,7 +156,9 @@ class HTTPTransport:
         try:
             yield
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise self._trouble(error) from error
+            trouble = self._trouble(error)
+            trouble.connected = not isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
+            raise trouble from error
         except RuntimeError as error:  # "Session is closed"
             if not self._requests.closed:
                 raise

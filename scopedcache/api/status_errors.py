@@ -63,7 +63,8 @@ def error_from_answer(
     status = status_of_api_server(content_type, body)
     if status is None and code in (401, 403):
         words = body[:200].decode(errors="replace").strip()
-        return TransportError(f"{code} from something that is not the API server ({content_type}): {words}")
+        words = f"{code} from something that is not the API server ({content_type}): {words}"
+        return TransportError(words, connected=True)
     return error_from_status(info, code, status or Status(message=_plain_text(body, content_type)), headers)
 
 

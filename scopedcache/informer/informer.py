@@ -81,11 +81,12 @@ class Informer:
             namespace=namespace,
             labels=labels,
             fields=fields,
-            metadata_only=metadata_only,
             options=options,
             chance=chance,
         )
-        self._reflector: Final = Reflector(server, chance=chance)
+        self._reflector: Final = Reflector(
+            server, group=resource.gvr.group, metadata_only=metadata_only, chance=chance
+        )
         self._watchdog: Final = SilenceWatchdog(timer, idle_timeout=options.idle_timeout)
         self._loop: Final = ReflectorLoop(
             self._life,

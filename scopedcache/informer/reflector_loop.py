@@ -22,7 +22,7 @@ from .indexed_store import IndexedStore
 from .informer_life import InformerLife
 from .initial_list_limiter import InitialListLimiter
 from .list_watch import ListWatch
-from .reflector import PagedList, Reflector, StreamingList, Watch
+from .reflector import Next, PagedList, Reflector, StreamingList, Watch
 from .silence_watchdog import SilenceWatchdog
 
 logger = logging.getLogger("scopedcache.informer")
@@ -90,7 +90,7 @@ class ReflectorLoop:
                 await self._gate.permitted()
             started = self._timer()
             try:
-                outcome = await self._ask(step.ask)
+                outcome = await self._ask(step)
             except ScopedCacheError as error:
                 self._reflector.failed(error, self._timer() - started)
                 self._note(error)
@@ -115,29 +115,29 @@ class ReflectorLoop:
         self._reflector.broken()
         self._life.take("defect", error)
 
-    async def _ask(self, ask: StreamingList | PagedList | Watch) -> Outcome:
-        match ask:
+    async def _ask(self, step: Next) -> Outcome:
+        match step.ask:
             case StreamingList():
-                return await self._watch("", initial=True)
+                return await self._watch("", initial=True, metadata_only=step.metadata_only)
             case Watch(version):
-                return await self._watch(version, initial=False)
-            case PagedList():
+                return await self._watch(version, initial=False, metadata_only=step.metadata_only)
+            case PagedList(whole):
                 async with self._list_slot():
-                    await self._list()
+                    await self._list(whole=whole, metadata_only=step.metadata_only)
                 if self._objects.closed:  # by a handler of ours
                     return "ended"
-                return await self._watch(self._reflector.version, initial=False)
+                return await self._watch(self._reflector.version, initial=False, metadata_only=step.metadata_only)
 
     def _list_slot(self) -> AbstractAsyncContextManager[None]:
         return nullcontext() if self._initial_lists is None else self._initial_lists.take(self._list_watch.namespace)
 
     # -- lists ---------------------------------------------------------------------------------------------------
 
-    async def _list(self) -> None:
+    async def _list(self, *, whole: bool, metadata_only: bool) -> None:
         """Take over a paged list. It stands for the version of its first page."""
         snapshot: dict[Key, Entry] = {}
         first_version = ""
-        async for entries, version in self._list_watch.pages():
+        async for entries, version in self._list_watch.pages(whole=whole, metadata_only=metadata_only):
             self._watchdog.heard()
             first_version = first_version or version
             for entry in entries:
@@ -178,14 +178,17 @@ class ReflectorLoop:
 
     # -- watches -------------------------------------------------------------------------------------------------
 
-    async def _watch(self, version: str, *, initial: bool) -> Outcome:
+    async def _watch(self, version: str, *, initial: bool, metadata_only: bool) -> Outcome:
         """Read one watch to its end. `initial`: it begins with the whole list, with a slot and a deadline for that."""
         async with AsyncExitStack() as slot:
             if initial:
                 await slot.enter_async_context(self._list_slot())
             try:
                 async with asyncio.timeout(self._list_deadline if initial else None) as deadline:
-                    async with self._list_watch.watch(version, initial_events=initial) as stream:
+                    async with self._list_watch.watch(
+                        version, initial_events=initial, metadata_only=metadata_only
+                    ) as stream:
+                        self._reflector.opened()
                         self._set_streaming(True)
                         self._watchdog.heard()
                         if initial:

@@ -128,7 +128,11 @@ def _retry_after(status: Status, headers: Mapping[str, str] | None) -> float | N
     """Return the pause in seconds; None where none is named, or none that can be waited for (nonsense, the past)."""
     fields = {name.lower(): value for name, value in (headers or {}).items()}
     asked = fields.get("retry-after", "")
-    for value in (asked, _seconds_until(asked, fields.get("date", "")), (status.details or {}).get("retryAfterSeconds")):
+    for value in (
+        asked,
+        _seconds_until(asked, fields.get("date", "")),
+        (status.details or {}).get("retryAfterSeconds"),
+    ):
         try:
             pause = float(value or 0)
         except (TypeError, ValueError, OverflowError):

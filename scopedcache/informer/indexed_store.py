@@ -6,17 +6,19 @@ sees half of it. Whether reads are answered is the informer's to say: `allow_rea
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from typing import Protocol
 
-from ..api.codec import Transform, apply_transform
+from ..api.codec import Transform
+from ..api.unreadable_objects import UnreadableObjects
 from ..errors import NotSyncedError, where
 from ..kinds import Resource
-from ..objects import Entry, Object
+from ..objects import Entry, Metadata, Object
 from ..selectors import Labels, LabelSelector
 from .delta import Delta, Key
 from .indexer import Indexer, IndexFunc
+from .kept_form import KeptForm
+from .late_handler import ChangeHandler, LateHandler
 from .missed_deletes import PurgedKeys
 from .owner_router import OwnerRouter
 from .ownership_chain import Owner, OwnershipChain
@@ -26,11 +28,14 @@ Objects = list[Object]
 Keys = list[tuple[str, str]]
 
 
-class ChangeHandler(Protocol):
-    """Who hears of every change, directly: it raises nothing and does not wait."""
+# Takes work that goes through everything that is held, and takes its steps; at once, or some of them later.
+RunSteps = Callable[[str, Iterator[None]], None]
 
-    def handle(self, delta: Delta, initial: bool) -> None: ...
-    def close(self) -> None: ...
+
+def run_at_once(name: str, steps: Iterator[None]) -> None:
+    """Take all steps now."""
+    for _ in steps:
+        pass
 
 
 class IndexedStore:
@@ -45,16 +50,24 @@ class IndexedStore:
         resource: Resource,
         *,
         namespace: str | None,
-        partial: bool = False,
+        metadata_only: bool = False,
         transform: Transform | None = None,
         chain: OwnershipChain | None = None,
         purged_keys: PurgedKeys | None = None,
+        unreadable: UnreadableObjects | None = None,
+        run: RunSteps = run_at_once,
     ) -> None:
         self.resource = resource
         self.namespace = namespace
-        self.partial = partial or transform is not None
+        self.partial = metadata_only or transform is not None
         self.router = OwnerRouter(resource.gvk, chain)
-        self._transform = transform
+        self._unreadable = unreadable or UnreadableObjects()
+        self._form: KeptForm | None = None
+        if self.partial:
+            self._form = KeptForm(
+                resource, metadata_only=metadata_only, transform=transform, unreadable=self._unreadable
+            )
+        self._run = run
         self._store = Store(purged_keys)
         self._indexer = Indexer(resource.gvk)
         self._indexes_torn = False  # a change stopped half way through them
@@ -132,17 +145,30 @@ class IndexedStore:
         return self._objects(self._entries(self._indexer.by_function(name, value)))
 
     def add_index(self, name: str, function: IndexFunc) -> None:
-        """Add an index, at any time."""
-        self._indexer.add_function(name, function, self._store.entries.values())
+        """Add an index, at any time. Over many objects it is made in the background."""
+        self._run(f"index {name}", self._indexer.add_function(name, function, self._store.entries))
 
     def _candidates(self, namespace: str | None, selector: LabelSelector, owner: str | None) -> Iterable[Entry]:
-        held = self._store.entries.values()
+        """Return entries among which all are that are asked for.
+
+        Where there is no index yet, one is made; over many objects that is done in the background, and everything is
+        searched meanwhile: a list neither waits nor fails for it.
+        """
+        entries, indexer = self._store.entries, self._indexer
         if owner is not None:
-            return self._entries(self._indexer.by_owner(owner))
-        keys = self._indexer.candidates(selector, held) if selector else None
+            return self._entries(indexer.by_owner(owner))
+        keys = None
+        if selector:
+            keys = indexer.candidates(selector)
+            if keys is None and selector.pairs:
+                self._run("index of labels", indexer.build_labels(selector, entries))
+                keys = indexer.candidates(selector)
         if keys is None and namespace and namespace != self.namespace:
-            keys = self._indexer.by_namespace(namespace, held)
-        return held if keys is None else self._entries(keys)
+            keys = indexer.by_namespace(namespace)
+            if keys is None:
+                self._run("index of namespaces", indexer.build_namespaces(entries))
+                keys = indexer.by_namespace(namespace)
+        return entries.values() if keys is None else self._entries(keys)
 
     def _entries(self, keys: Iterable[tuple[str, str]]) -> Iterable[Entry]:
         entries = self._store.entries
@@ -165,33 +191,45 @@ class IndexedStore:
     def close(self, error: Exception) -> PurgedKeys:
         """End it: no handler is called from here on, nothing is held, reads raise `error`.
 
-        Returns what was held, by key and UID.
+        Returns what was held, by key and UID; it is `release` that lets go of it.
         """
         self.closed = True
         self.refuse_reads(error)
         for handler in self._handlers:
             handler.close()
         self._handlers = []
-        self._indexer.clear()
         return self._store.purge()
+
+    def release(self, purged_keys: PurgedKeys) -> Iterator[None]:
+        """Let go of everything that was held when it was closed, in steps."""
+        yield from purged_keys.release()
+        yield from self._indexer.release()
 
     # -- who hears of it -----------------------------------------------------------------------------------------
 
     def add_handler(self, handler: ChangeHandler) -> None:
-        """Call `handler` for what is held now and every change after that."""
-        for entry in list(self._store.entries.values()):
-            handler.handle(Delta(None, entry), True)
-        if self.closed:  # by the handler
-            handler.close()
+        """Call `handler` for what is held now and every change after that.
+
+        Where much is held, the handler is told of it in the background; of each object before any change of it.
+        """
+        if not self._store.entries:
+            # A new list each time: whoever is being told of a change right now goes through the old one to its end.
+            self._handlers = [*self._handlers, handler]
             return
-        # A new list each time: whoever is being told of a change right now goes through the old one to its end.
-        self._handlers = [*self._handlers, handler]
+        late = LateHandler(handler, self._store.entries)
+        self._handlers = [*self._handlers, late]
+        self._run("late handler", self._introduce(late))
+
+    def _introduce(self, late: LateHandler) -> Iterator[None]:
+        yield from late.tell()
+        self._handlers = [late.handler if other is late else other for other in self._handlers]
 
     def remove_handler(self, handler: ChangeHandler) -> None:
         """Call a handler no more; safe to call twice."""
-        if handler in self._handlers:
-            self._handlers = [other for other in self._handlers if other is not handler]
-            handler.close()
+        gone = [other for other in self._handlers if handler in (other, getattr(other, "handler", None))]
+        self._handlers = [other for other in self._handlers if other not in gone]
+        for other in gone:
+            other.close()
 
     @property
     def handlers(self) -> int:
@@ -200,21 +238,26 @@ class IndexedStore:
     # -- changes -------------------------------------------------------------------------------------------------
 
     def kept(self, entry: Entry) -> Entry:
-        """Return an entry in the form in which it is kept: the user's transform changes its bytes."""
-        return entry if self._transform is None else apply_transform(entry, self._transform)
+        """Return an entry in the form in which it is kept: cut to its metadata, or changed by the user's transform."""
+        return entry if self._form is None else self._form.of(entry)
+
+    def passed_by(self, identity: Metadata | None, why: str) -> Entry | None:
+        """Take note of an object that cannot be read; return what is held of it, which stays as it is."""
+        self._unreadable.name(self.resource, identity, why)
+        return None if identity is None else self._store.entries.get((identity.namespace, identity.name))
 
     def put(self, entry: Entry) -> None:
         """Take an ADDED or MODIFIED entry."""
-        if self._transform is not None:
-            entry = apply_transform(entry, self._transform)
+        if self._form is not None:
+            entry = self._form.of(entry)
         delta = self._store.put(entry)
         if delta is not None:
             self._pass_on(delta, False)
 
     def remove(self, entry: Entry) -> None:
         """Take a DELETED entry."""
-        if self._transform is not None:
-            entry = apply_transform(entry, self._transform)
+        if self._form is not None:
+            entry = self._form.of(entry)
         delta = self._store.remove(entry)
         if delta is not None:
             self._pass_on(delta, False)
@@ -231,17 +274,18 @@ class IndexedStore:
         if delta is not None:
             self._pass_on(delta, False)
 
-    def replace(self, snapshot: Mapping[Key, Entry], version: str, seen: str) -> Iterator[None]:
-        """Bring it to a complete list taken at `version`, one change with each step, so that the caller may pause.
+    def replace(self, snapshot: dict[Key, Entry], version: str, seen: str) -> Iterator[None]:
+        """Bring it to a complete list taken at `version`, one change at most with each step: the caller may pause.
 
         `seen` is the version before the list. Reads are the caller's to allow afterwards.
         """
         initial = not self._readable
-        self._mend_indexes()
+        yield from self._mend_indexes()
         for delta in self._store.replace(snapshot, version, seen):
-            self._pass_on(delta, initial)
+            if delta is not None:
+                self._pass_on(delta, initial)
             yield
-        self._mend_indexes()
+        yield from self._mend_indexes()
 
     def _pass_on(self, delta: Delta, initial: bool) -> None:
         if self.closed:
@@ -258,7 +302,7 @@ class IndexedStore:
         for handler in self._handlers:
             handler.handle(delta, initial)
 
-    def _mend_indexes(self) -> None:
+    def _mend_indexes(self) -> Iterator[None]:
         if self._indexes_torn:
-            self._indexer.rebuild(self._store.entries.values())
             self._indexes_torn = False
+            yield from self._indexer.rebuild(self._store.entries)

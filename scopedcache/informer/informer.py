@@ -34,6 +34,7 @@ from .ownership_chain import Owner, OwnershipChain
 from .reflector import Reflector, ServerFeatures
 from .reflector_loop import Gate, ReflectorLoop
 from .silence_watchdog import SilenceWatchdog
+from .sliced_work import SlicedWork
 
 logger = logging.getLogger("scopedcache.informer")
 
@@ -66,13 +67,16 @@ class Informer:
         self.namespace: Final = namespace
         self.metadata_only: Final = metadata_only
         self.task: asyncio.Task[Any] | None = None
+        self._work: Final = SlicedWork()
+        self._release: Final = SlicedWork()
         self._objects: Final = IndexedStore(
             resource,
             namespace=namespace,
-            partial=metadata_only,
+            metadata_only=metadata_only,
             transform=transform,
             chain=chain,
             purged_keys=purged_keys,
+            run=self._work.run,
         )
         self._life: Final = InformerLife(self._objects)
         self._list_watch: Final = ListWatch(
@@ -84,9 +88,7 @@ class Informer:
             options=options,
             chance=chance,
         )
-        self._reflector: Final = Reflector(
-            server, group=resource.gvr.group, metadata_only=metadata_only, chance=chance
-        )
+        self._reflector: Final = Reflector(server, group=resource.gvr.group, metadata_only=metadata_only, chance=chance)
         self._watchdog: Final = SilenceWatchdog(timer, idle_timeout=options.idle_timeout)
         self._loop: Final = ReflectorLoop(
             self._life,
@@ -105,16 +107,20 @@ class Informer:
 
     def start(self, supervisor: Supervisor) -> None:
         """Begin to list and watch, as a task of `supervisor`."""
+        self._work.start_task = self._release.start_task = supervisor.start
         self.task = supervisor.start_guarded(repr(self), self._loop.run, on_failure=self._loop.fail)
 
     def close(self, error: Exception | None = None) -> PurgedKeys:
         """End it in one synchronous step: no handler is called from here on, nothing is held, reads raise `error`.
 
-        The connection closes right after. Returns what was held, by key and UID.
+        The connection closes right after; the memory of many objects comes back in slices, within moments. Returns what
+        was held, by key and UID.
         """
+        self._work.close()
         purged_keys = self._life.close(error or CacheError(f"{self} is closed"))
         if self.task is not None:
             self.task.cancel()
+        self._release.run("purge", self._objects.release(purged_keys))
         return purged_keys
 
     async def wait_synced(self) -> None:
@@ -220,11 +226,12 @@ class Informer:
 
         Raises:
             NoSuchIndexError: it was not added.
+            NotSyncedError: it was added a moment ago, and is still being made.
         """
         return self._objects.by_index(name, value)
 
     def add_index(self, name: str, function: IndexFunc) -> None:
-        """Add an index, at any time."""
+        """Add an index, at any time. Over many objects it is made in the background; `by_index` says so meanwhile."""
         self._objects.add_index(name, function)
 
     # -- who hears of changes ------------------------------------------------------------------------------------
@@ -240,6 +247,8 @@ class Informer:
 
     def add_handler(self, handler: EventHandler) -> Callable[[], None]:
         """Call `handler` for what is held now and every change after that. Returns the way to end it (idempotent).
+
+        Where much is held, it is told of that in the background; of each object before any change of it.
 
         Raises:
             CacheError: it is closed.

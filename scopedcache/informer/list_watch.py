@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import NamedTuple
 
 from ..api.client import Client
-from ..api.codec import decode_object
+from ..api.codec import Unreadable, decode_items
 from ..api.request_info import RequestInfo
 from ..api.request_query import PAGE_OBJECTS, selected_name
 from ..api.watch.event_decoder import EventDecoder
@@ -15,6 +16,14 @@ from ..kinds import Resource
 from ..objects import Entry
 from ..selectors import Labels, LabelSelector
 from .informer_options import InformerOptions
+
+
+class Page(NamedTuple):
+    """One page of a list: what could be read of it, what could not, and the version it stands for."""
+
+    entries: list[Entry]
+    unreadable: list[Unreadable]
+    version: str
 
 
 class ListWatch:
@@ -53,8 +62,8 @@ class ListWatch:
         here = self.namespace is None or entry.metadata.namespace == self.namespace
         return here and not self._fields and self._labels.matches(entry.metadata.labels or {})
 
-    async def pages(self, *, whole: bool, metadata_only: bool) -> AsyncIterator[tuple[list[Entry], str]]:
-        """Yield the pages of a consistent list, each with its version; waits for the server between them.
+    async def pages(self, *, whole: bool, metadata_only: bool) -> AsyncIterator[Page]:
+        """Yield the pages of a consistent list; waits for the server between them.
 
         `whole` asks for one page that holds everything.
         """
@@ -66,7 +75,8 @@ class ListWatch:
             page=None if whole else PAGE_OBJECTS,
             metadata_only=metadata_only,
         ):
-            yield [decode_object(bytes(raw))[0] for raw in page.items or ()], page.metadata.resource_version
+            entries, unreadable = decode_items(page)
+            yield Page(entries, unreadable, page.metadata.resource_version)
 
     @asynccontextmanager
     async def watch(self, version: str, *, initial_events: bool, metadata_only: bool) -> AsyncIterator[WatchStream]:

@@ -66,7 +66,8 @@ class OwnWrites:
         if is_newer(seen, version):  # the server went back in time, and our writes with it
             self._versions.clear()
         if self.deleted:  # an object that the list still shows was deleted after it, so its event is to come
-            self.deleted.intersection_update({entry.metadata.uid for entry in snapshot.values()})
+            deleted = self.deleted
+            deleted.intersection_update([uid for entry in snapshot.values() if (uid := entry.metadata.uid) in deleted])
 
     def end_list(self) -> None:
         """The list is applied, or given up."""

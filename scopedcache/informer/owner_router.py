@@ -6,10 +6,10 @@ through an object it owns itself (a chain of kinds: the Deployment's ReplicaSet'
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
+from ..containment import UserFunction
 from ..kinds import GVK, ObjectKey
 from ..needs import Route
 from ..objects import Entry, Object
@@ -17,9 +17,10 @@ from ..selectors import LabelSelector
 from .delta import Delta
 from .ownership_chain import Owner, OwnershipChain
 
-logger = logging.getLogger("scopedcache.informer")
-
 T = TypeVar("T")
+
+# Who selects by the same label pair, and how often; thousands of owners may share one, and leave one by one.
+_Selecting = dict[tuple[LabelSelector, Owner], int]
 
 
 class OwnerRouter:
@@ -31,19 +32,22 @@ class OwnerRouter:
         # Several owners may share a UID: what one custom resource opened in several namespaces.
         self._by_uid: dict[str, tuple[Owner, ...]] = {}
         self._by_key: dict[ObjectKey, tuple[Owner, ...]] = {}
-        self._pairs: dict[str, dict[str, list[tuple[LabelSelector, Owner]]]] = {}
-        self._loose: list[tuple[LabelSelector, Owner]] = []
+        self._pairs: dict[str, dict[str, _Selecting]] = {}
+        self._loose: _Selecting = {}
         self._routes: dict[Route, int] = {}
-        self._failing: set[Route] = set()
+        self._asked: dict[Route, UserFunction[tuple[Owner, ...]]] = {}
 
     def add(self, owner: Owner, *, selector: LabelSelector | None = None, route: Route | None = None) -> None:
         """Let an owner hear of its objects."""
         self._by_uid[owner.uid] = (*self._by_uid.get(owner.uid, ()), owner)
         self._by_key[owner.key] = (*self._by_key.get(owner.key, ()), owner)
         if selector:
-            self._bucket(selector).append((selector, owner))
+            selecting = self._selecting(selector)
+            selecting[selector, owner] = selecting.get((selector, owner), 0) + 1
         if route is not None:
             self._routes[route] = self._routes.get(route, 0) + 1
+            if route not in self._asked:
+                self._asked[route] = self._function_of(route)
 
     def remove(self, owner: Owner, *, selector: LabelSelector | None = None, route: Route | None = None) -> None:
         """End what `add` began with the same arguments."""
@@ -54,8 +58,7 @@ class OwnerRouter:
         if route is not None and route in self._routes:
             self._routes[route] -= 1
             if not self._routes[route]:
-                del self._routes[route]
-                self._failing.discard(route)
+                del self._routes[route], self._asked[route]
 
     def __len__(self) -> int:
         return len(self._by_uid)
@@ -72,65 +75,56 @@ class OwnerRouter:
     def route(self, delta: Delta, initial: bool) -> None:
         """Tell everyone a change concerns: those of its old state and those of its new one, each once."""
         old, new = delta.old, delta.new
-        owners = self.owners_of(new) if new is not None else ()
+        owners = tuple(self.owners_of(new)) if new is not None else ()
         if self._chain is not None:
             self._link(old, new, owners)
         if old is not None and (new is None or _moved(old, new) or self._routes):
-            before = self.owners_of(old)
-            owners = (*owners, *(owner for owner in before if owner not in owners)) if owners else before
+            owners = tuple(dict.fromkeys((*owners, *self.owners_of(old))))
         for owner in owners:
             owner.concerned(self._gvk, delta, initial)
 
-    def owners_of(self, entry: Entry) -> tuple[Owner, ...] | list[Owner]:
-        """Return the owners an object belongs to."""
-        owners: list[Owner] = []
+    def owners_of(self, entry: Entry) -> Iterable[Owner]:
+        """Return the owners an object belongs to, each once."""
+        owners: dict[Owner, None] = {}
         metadata = entry.metadata
         for reference in metadata.owner_references or ():
             by_reference = self._by_uid.get(reference.uid, ())
             if not by_reference and self._chain is not None:
                 by_reference = self._chain.find(reference.uid)
             for owner in by_reference:
-                if owner not in owners:
-                    owners.append(owner)
+                owners[owner] = None
         if self._pairs or self._loose:
             self._by_labels(metadata.labels or {}, owners)
-        if self._routes:
-            self._by_route(entry, owners)
+        for route in self._asked.values():
+            # A failing one names nobody: others use this informer too.
+            for owner in route.call(metadata, entry):
+                owners[owner] = None
         return owners
 
-    def _by_labels(self, labels: Mapping[str, str], owners: list[Owner]) -> None:
-        for label, values in self._pairs.items():
+    def _by_labels(self, labels: Mapping[str, str], owners: dict[Owner, None]) -> None:
+        pairs = self._pairs
+        for label in labels if len(labels) < len(pairs) else pairs:
             value = labels.get(label)
-            if value is None:
+            if value is None or label not in pairs:
                 continue
-            for selector, owner in values.get(value, ()):
-                if owner not in owners and (len(selector.requirements) == 1 or selector.matches(labels)):
-                    owners.append(owner)
+            for selector, owner in pairs[label].get(value, ()):
+                if len(selector.requirements) == 1 or selector.matches(labels):
+                    owners[owner] = None
         for selector, owner in self._loose:
-            if owner not in owners and selector.matches(labels):
-                owners.append(owner)
+            if selector.matches(labels):
+                owners[owner] = None
 
-    def _by_route(self, entry: Entry, owners: list[Owner]) -> None:
-        for route in self._routes:
-            for owner in self._routed(route, entry):
-                if owner not in owners:
-                    owners.append(owner)
-
-    def _routed(self, route: Route, entry: Entry) -> tuple[Owner, ...]:
-        """Ask a user's function. A failing one names nobody, which is said once: others use this informer too."""
-        try:
+    def _function_of(self, route: Route) -> UserFunction[tuple[Owner, ...]]:
+        def owners_named(entry: Entry) -> tuple[Owner, ...]:
             # Each route reads an Object of its own: what one of them does to it, the next must not see.
             named = route(Object(entry.metadata, entry.raw, self._gvk))
             if isinstance(named, tuple):
                 return self._by_key.get(named, ())
             return self._by_uid.get(named, ()) if named else ()
-        except Exception as error:
-            if route not in self._failing:
-                self._failing.add(route)
-                logger.error("route.failed", extra={"kind": self._gvk.kind, "route": repr(route)}, exc_info=error)
-            return ()
 
-    def _link(self, old: Entry | None, new: Entry | None, owners: tuple[Owner, ...] | list[Owner]) -> None:
+        return UserFunction(owners_named, "route.failed", otherwise=(), kind=self._gvk.kind, named=route)
+
+    def _link(self, old: Entry | None, new: Entry | None, owners: tuple[Owner, ...]) -> None:
         """Remember whose this object is now, so that what it owns finds the way."""
         chain = self._chain
         assert chain is not None
@@ -140,24 +134,25 @@ class OwnerRouter:
             return
         # What several custom resources share leads to none of them: its children are not anybody's own.
         if owners and all(owner.uid == owners[0].uid for owner in owners):
-            chain.link(new.metadata.uid, tuple(owners))
+            chain.link(new.metadata.uid, owners)
         elif old is not None:
             chain.unlink(new.metadata.uid)
 
-    def _bucket(self, selector: LabelSelector) -> list[tuple[LabelSelector, Owner]]:
+    def _selecting(self, selector: LabelSelector) -> _Selecting:
         if not selector.pairs:
             return self._loose
         # The longest value is likeliest to be one owner's own: `app=memcached` is everybody's, a name is not.
         label, value = max(selector.pairs, key=lambda pair: len(pair[1]))
-        return self._pairs.setdefault(label, {}).setdefault(value, [])
+        return self._pairs.setdefault(label, {}).setdefault(value, {})
 
     def _remove_selector(self, selector: LabelSelector, owner: Owner) -> None:
-        bucket = self._bucket(selector)
-        if (selector, owner) in bucket:
-            bucket.remove((selector, owner))
+        selecting = self._selecting(selector)
+        count = selecting.pop((selector, owner), 0)
+        if count > 1:
+            selecting[selector, owner] = count - 1
         if selector.pairs:
             label, value = max(selector.pairs, key=lambda pair: len(pair[1]))
-            if not bucket:
+            if not selecting:
                 del self._pairs[label][value]
             if not self._pairs[label]:
                 del self._pairs[label]

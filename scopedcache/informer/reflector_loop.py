@@ -12,11 +12,11 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
 from typing import Final, Literal, Protocol
 
-from ..api.watch.event_decoder import WatchEvent
+from ..api.watch.event_decoder import UNREADABLE_OBJECT, WatchEvent
 from ..api.watch.pace import Pace
 from ..api.watch.watch_stream import INITIAL_EVENTS_END, WatchStream
 from ..errors import ProtocolError, ScopedCacheError, where
-from ..objects import Entry
+from ..objects import Entry, Metadata
 from .delta import Key
 from .indexed_store import IndexedStore
 from .informer_life import InformerLife
@@ -29,6 +29,8 @@ logger = logging.getLogger("scopedcache.informer")
 
 # Changes of a list applied before the clock is looked at.
 CHANGES_PER_CHECKPOINT: Final = 64
+# Objects of a page brought into the form they are kept in before the clock is looked at.
+OBJECTS_PER_CHECKPOINT: Final = 16
 
 Outcome = Literal["ended", "renewed", "overdue"]
 
@@ -136,12 +138,16 @@ class ReflectorLoop:
     async def _list(self, *, whole: bool, metadata_only: bool) -> None:
         """Take over a paged list. It stands for the version of its first page."""
         snapshot: dict[Key, Entry] = {}
-        first_version = ""
-        async for entries, version in self._list_watch.pages(whole=whole, metadata_only=metadata_only):
+        first_version, pace = "", Pace()
+        async for page in self._list_watch.pages(whole=whole, metadata_only=metadata_only):
             self._watchdog.heard()
-            first_version = first_version or version
-            for entry in entries:
+            first_version = first_version or page.version
+            for number, entry in enumerate(page.entries, 1):
                 snapshot[(entry.metadata.namespace, entry.metadata.name)] = self._objects.kept(entry)
+                if number % OBJECTS_PER_CHECKPOINT == 0:
+                    await pace.checkpoint()
+            for one in page.unreadable:
+                self._pass_by(one.identity, one.why, snapshot)
             await asyncio.sleep(0)
         await self._replace(snapshot, first_version)
 
@@ -157,12 +163,20 @@ class ReflectorLoop:
                     snapshot[(metadata.namespace, metadata.name)] = kept(entry)
                 elif type_ == "DELETED":
                     snapshot.pop((metadata.namespace, metadata.name), None)
+                elif type_ == UNREADABLE_OBJECT:
+                    self._pass_by(metadata, entry.raw.decode(), snapshot)
                 elif type_ == INITIAL_EVENTS_END:
                     return await self._replace(snapshot, metadata.resource_version)
         list_watch = self._list_watch
         raise ProtocolError(
             f"the streaming list of {list_watch.resource} {where(list_watch.namespace)} ended before its end mark"
         )
+
+    def _pass_by(self, identity: Metadata | None, why: str, snapshot: dict[Key, Entry]) -> None:
+        """Leave out of a list what cannot be read; what is held of it stays, for it was not deleted."""
+        held = self._objects.passed_by(identity, why)
+        if held is not None:
+            snapshot[(held.metadata.namespace, held.metadata.name)] = held
 
     async def _replace(self, snapshot: dict[Key, Entry], version: str) -> None:
         """Bring the store to a complete list, in slices; only then it is synced."""
@@ -232,6 +246,8 @@ class ReflectorLoop:
                     objects.put(entry)
                 elif type_ == "DELETED":
                     objects.remove(entry)
+                elif type_ == UNREADABLE_OBJECT:
+                    objects.passed_by(entry.metadata, entry.raw.decode())
                 version = entry.metadata.resource_version
                 if objects.closed:  # by a handler of ours
                     return

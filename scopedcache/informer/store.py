@@ -9,14 +9,14 @@ from collections.abc import Iterator, Mapping
 
 from ..objects import Entry, is_newer
 from .delta import Delta, Key
-from .missed_deletes import MissedDeletes, PurgedKeys
+from .missed_deletes import OBJECTS_PER_STEP, MissedDeletes, PurgedKeys
 from .own_writes import OwnWrites
 
 
 class Store:
-    """Key → entry. `purged_keys` is what an earlier store of the same place was purged of."""
+    """Key → entry. `purged_keys`, which are taken over, are what an earlier store of the same place was purged of."""
 
-    def __init__(self, purged_keys: PurgedKeys | None = None) -> None:
+    def __init__(self, purged_keys: Mapping[Key, str] | None = None) -> None:
         self.entries: dict[Key, Entry] = {}
         self.own_writes = OwnWrites()
         self._own_deletes = self.own_writes.deleted
@@ -72,33 +72,42 @@ class Store:
         del self.entries[key]
         return Delta(old, None)
 
-    def replace(self, snapshot: Mapping[Key, Entry], version: str, seen: str = "") -> Iterator[Delta]:
+    def replace(self, snapshot: dict[Key, Entry], version: str, seen: str = "") -> Iterator[Delta | None]:
         """Bring the store to a complete list taken at `version`; apply each change as its delta is taken.
 
         Always a diff: what is unchanged yields nothing, what vanished yields a removal of unknown final state. The
         list is right even where it is older than what is held: the server went back in time then (etcd was restored).
         Only what our own writes changed after `version` stays as they left it. `seen` is the version before the list.
+
+        Yields None now and then, so that the caller may pause. The snapshot lets go of what is not kept of it.
         """
         self.own_writes.begin_list(snapshot, version, seen)
         try:
             yield from self._remove_unlisted(snapshot, version)
             for entry in self._missed_deletes.take_missing(snapshot):
-                yield Delta(entry, None, final_state_unknown=True)
+                yield None if entry is None else Delta(entry, None, final_state_unknown=True)
             yield from self._put_listed(snapshot, version)
         finally:
             self.own_writes.end_list()
 
-    def _remove_unlisted(self, snapshot: Mapping[Key, Entry], version: str) -> Iterator[Delta]:
-        for key in [key for key in self.entries if key not in snapshot]:
+    def _remove_unlisted(self, snapshot: Mapping[Key, Entry], version: str) -> Iterator[Delta | None]:
+        for number, key in enumerate(list(self.entries), 1):
+            if number % OBJECTS_PER_STEP == 0:
+                yield None
+            if key in snapshot:
+                continue
             held = self.entries.get(key)
             if held is not None and not self.own_writes.written_after(key, held, version):
                 del self.entries[key]
                 yield Delta(held, None, final_state_unknown=True)
 
-    def _put_listed(self, snapshot: Mapping[Key, Entry], version: str) -> Iterator[Delta]:
-        for key, entry in snapshot.items():
+    def _put_listed(self, snapshot: dict[Key, Entry], version: str) -> Iterator[Delta | None]:
+        for number, (key, entry) in enumerate(snapshot.items(), 1):
+            if number % OBJECTS_PER_STEP == 0:
+                yield None
             old = self.entries.get(key)
             if old is not None and old.metadata.resource_version == entry.metadata.resource_version:
+                snapshot[key] = old  # to free a hundred thousand objects at the end would hold the loop
                 continue
             if entry.metadata.uid in self._own_deletes:
                 continue
@@ -117,9 +126,9 @@ class Store:
         else:
             self.entries[key] = delta.old
 
-    def purge(self) -> dict[Key, str]:
+    def purge(self) -> PurgedKeys:
         """Forget every object; return what was held, by key and UID, and what was still missing from before."""
-        purged_keys = self._missed_deletes.take_purged(self.entries)
-        self.entries = {}
+        held, self.entries = self.entries, {}
+        purged_keys = self._missed_deletes.take_purged(held)
         self.own_writes.clear()
         return purged_keys

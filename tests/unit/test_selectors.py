@@ -174,7 +174,17 @@ def test_a_word_that_is_not_what_it_should_be_is_named_with_what_it_should_be(te
 
 
 @pytest.mark.parametrize(
-    "labels", [{"app": "a,tier=b"}, {"app": "a b"}, {"app=x": "a"}, {"": "a"}, {"app": "a\n"}, {"a/b/c": "d"}, {"app": "x" * 64}, {"x" * 64: "a"}]
+    "labels",
+    [
+        {"app": "a,tier=b"},
+        {"app": "a b"},
+        {"app=x": "a"},
+        {"": "a"},
+        {"app": "a\n"},
+        {"a/b/c": "d"},
+        {"app": "x" * 64},
+        {"x" * 64: "a"},
+    ],
 )
 def test_a_mapping_cannot_smuggle_in_another_requirement(labels):
     """The text of a selector goes to the server: a value with a comma would ask for something else there."""
@@ -202,7 +212,9 @@ def test_parsing_a_selector_gives_it_back():
     assert LabelSelector.parse(selector) is selector
 
 
-_key = st.from_regex(r"([a-z]([a-z0-9]{0,8}[a-z0-9])?(\.[a-z0-9]{1,4})?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,8}[A-Za-z0-9])?", fullmatch=True)
+_key = st.from_regex(
+    r"([a-z]([a-z0-9]{0,8}[a-z0-9])?(\.[a-z0-9]{1,4})?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,8}[A-Za-z0-9])?", fullmatch=True
+)
 _value = st.from_regex(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,8}[A-Za-z0-9])?)?", fullmatch=True)
 _requirements = st.one_of(
     st.builds(Requirement, _key, st.sampled_from(["exists", "absent"])),

@@ -75,16 +75,16 @@ class OwnerRouter:
     def route(self, delta: Delta, initial: bool) -> None:
         """Tell everyone a change concerns: those of its old state and those of its new one, each once."""
         old, new = delta.old, delta.new
-        owners = tuple(self.owners_of(new)) if new is not None else ()
+        owners = self.owners_of(new) if new is not None else {}
         if self._chain is not None:
-            self._link(old, new, owners)
+            self._link(old, new, tuple(owners))
         if old is not None and (new is None or _moved(old, new) or self._routes):
-            owners = tuple(dict.fromkeys((*owners, *self.owners_of(old))))
+            owners = owners | self.owners_of(old)
         for owner in owners:
             owner.concerned(self._gvk, delta, initial)
 
-    def owners_of(self, entry: Entry) -> Iterable[Owner]:
-        """Return the owners an object belongs to, each once."""
+    def owners_of(self, entry: Entry) -> dict[Owner, None]:
+        """Return the owners an object belongs to."""
         owners: dict[Owner, None] = {}
         metadata = entry.metadata
         for reference in metadata.owner_references or ():

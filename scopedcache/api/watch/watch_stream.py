@@ -77,22 +77,24 @@ class EventBatches:
 
     def _read_lines(self, events: list[WatchEvent], limit: int) -> bool:
         """Read lines that are an event each, up to one that is none; tell whether a batch ends here."""
-        read, done = self._read, self._next
+        read, first, before = self._read, self._next, len(events)
         try:
-            for line in self._lines[done : done + limit]:
+            for line in self._lines[first : first + limit]:
                 event = read(line)
                 type_ = event[0]
                 if type_ == "BOOKMARK" or type_ == "ERROR":
                     event = self._mark(line, event)
+                    if event[0] == INITIAL_EVENTS_END:
+                        events.append(event)
+                        return True
                 events.append(event)
-                done += 1
-                if event[0] == INITIAL_EVENTS_END:
-                    return True
         except ProtocolError as error:
-            self._next = done
-            self._take_apart(error)
+            odd = error
+        else:
+            return False
         finally:
-            self._next = max(self._next, done)
+            self._next = first + len(events) - before
+        self._take_apart(odd)
         return False
 
     def _take_apart(self, error: ProtocolError | None) -> None:

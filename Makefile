@@ -28,8 +28,13 @@ demo: $(STAMP) $(if $(filter real,$(CLUSTER)),servers)  ## The main job in ten s
 	@CLUSTER=$(or $(CLUSTER),embedded) $(BIN)/python -m tests.acceptance.demo
 
 test: $(STAMP)  ## All tests that need no Kubernetes binaries; COVERAGE=1 measures what they reach
-	@$(BIN)/python $(if $(COVERAGE),-m coverage run) -m pytest -m "not real"
-	@$(if $(COVERAGE),$(BIN)/python -m coverage report --skip-covered --fail-under=$(COVERED))
+ifdef COVERAGE
+	@$(BIN)/python -m coverage run -m pytest -m "not real" tests/unit
+	@$(BIN)/python -m coverage report --skip-covered --fail-under=$(COVERED)
+	@$(BIN)/python -m pytest -m "not real" --ignore tests/unit
+else
+	@$(BIN)/python -m pytest -m "not real"
+endif
 
 test-wheel:  ## The unit tests against the built wheel, in an empty environment: PYTHON=python3.12
 	@.ci/test-wheel $(PYTHON)
@@ -46,8 +51,9 @@ acceptance: $(STAMP) $(if $(filter embedded,$(CLUSTER)),,servers)  ## Every row 
 mutants: $(STAMP)  ## Defects put into copies of the tree: every acceptance row must turn red under one of them
 	@$(BIN)/python -m tests.acceptance.mutants
 
-simulate: $(STAMP)  ## A cache lives through trouble in virtual time, COUNT lives from seed FIRST on (100 from 0)
+simulate: $(STAMP)  ## COUNT lives of a cache in virtual time, from seed FIRST on (100 from 0), then RESTARTS of API servers (100)
 	@$(BIN)/python -m tests.simulation $(or $(FIRST),0) $(or $(COUNT),100)
+	@$(BIN)/python -m tests.simulation.false_denials $(or $(RESTARTS),100)
 
 bench: $(STAMP)  ## Benchmarks beside other clients in the same run; prints target and value
 	@$(BIN)/python -m tests.benchmarks

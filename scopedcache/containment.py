@@ -23,8 +23,8 @@ FailureEvent = Literal[
     "transform.failed",
 ]  # fmt: skip
 # Objects of one function that are named at a time. One that fails for more fails for a reason of its own, and a line
-# for each of a hundred thousand objects would hide it.
-NAMED_OBJECTS: Final = 100
+# for each of a hundred thousand objects would bury it.
+NAMED_OBJECTS: Final = 20
 
 
 class Subject(Protocol):

@@ -23,7 +23,7 @@ Catch the family, handle the leaf. Decide by class and attribute, never by messa
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
@@ -98,6 +98,8 @@ class ForbiddenError(APIError):
         since: when the refusal was first seen (UTC); the time of this error, unless told otherwise.
         by: `authorizer` (RBAC or another authoriser), `admission` (quota, PodSecurity, a webhook) or `unknown`.
         cached: True where no request was sent because a review, or an earlier refusal, had settled it.
+        missing: all that is known to be missing of what its owner declared there, this included, one error for each;
+            empty where this is all that is known.
     """
 
     def __init__(
@@ -107,12 +109,19 @@ class ForbiddenError(APIError):
         since: datetime | None = None,
         by: Refuser = "unknown",
         cached: bool = False,
+        missing: Sequence[ForbiddenError] = (),
         **rest: Any,
     ) -> None:
         super().__init__(message, **{"status": 403, "reason": "Forbidden", **rest})
         self.since = since or wall_time()
         self.by: Refuser = by
         self.cached = cached
+        self.missing: tuple[ForbiddenError, ...] = tuple(missing)
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """Return all that is missing in words, what the error itself is about first: `list pods in namespace a`."""
+        return tuple(dict.fromkeys((self.subject, *(error.subject for error in self.missing))))
 
     def __str__(self) -> str:
         refuser = "" if self.by == "unknown" else f", refused by the {self.by}"
@@ -178,7 +187,15 @@ class ConfigurationError(ScopedCacheError):
 
 
 class CacheError(ScopedCacheError):
-    """The cache was asked at the wrong time, or for the wrong thing."""
+    """The cache was asked at the wrong time, or for the wrong thing.
+
+    Attributes:
+        awaited: the owner is told when that is over (`OwnerChanged`): nobody needs to try again.
+    """
+
+    def __init__(self, message: str = "", *, awaited: bool = False) -> None:
+        super().__init__(message)
+        self.awaited = awaited
 
 
 class NotSyncedError(CacheError):
@@ -194,7 +211,7 @@ class ScopeClosedError(CacheError):
 
 
 class UnknownKindError(CacheError):
-    """The server's discovery does not name this kind."""
+    """The server does not serve this kind, or not so that it can be listed and watched."""
 
 
 class NoSuchIndexError(CacheError):

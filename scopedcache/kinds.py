@@ -68,6 +68,11 @@ class Resource:
     verbs: frozenset[str] = attrs.field(default=frozenset(), eq=False)
     subresources: frozenset[str] = attrs.field(default=frozenset(), eq=False)
 
+    @property
+    def missing_verbs(self) -> tuple[str, ...]:
+        """Return what the server does not offer of the verbs a cache needs; nothing where its verbs are not known."""
+        return tuple(verb for verb in ("list", "watch") if self.verbs and verb not in self.verbs)
+
     def __str__(self) -> str:
         return self.gvr.group_resource
 

@@ -19,6 +19,7 @@ from .broken_text import repair_text
 from .deep_json import members
 from .errors import ProtocolError
 from .kinds import GVK, ObjectKey
+from .openapi_models import is_openapi_model, to_openapi_model
 
 T = TypeVar("T")
 
@@ -230,12 +231,19 @@ class Object(msgspec.Struct, eq=False, repr_omit_defaults=True):
         return self._data
 
     def to_model(self, model: type[T]) -> T:
-        """Return the object as a `model`: a msgspec Struct, an attrs class, a dataclass, or a `kubernetes` model.
+        """Return the object as a `model`: a msgspec Struct, an attrs class, a dataclass, or another client's model.
+
+        Those of `kubernetes` and of `kubernetes_asyncio` are known.
 
         Raises:
             ValueError: the object does not fit the model.
             ProtocolError: what the server sent beyond the metadata cannot be read.
         """
+        if is_openapi_model(model):
+            try:
+                return to_openapi_model(self.to_dict(), model)
+            except ValueError as error:
+                raise ValueError(f"{self.kind} {self.key} does not fit {model.__name__}: {error}") from error
         wanted: Any = model  # a class is hashable, which its type does not say
         try:
             decoder: msgspec.json.Decoder[T] = _decoder(wanted)

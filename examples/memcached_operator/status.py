@@ -41,7 +41,8 @@ def refusal_status(memcached: Object, error: ForbiddenError) -> Status:
     """A right is missing: say which, and whether it was there before. The nodes stay, marked as stale."""
     before = find_condition(memcached.at("status", "conditions"), SUCCESSFUL) or {}
     revoked = before.get("reason") in REASONS_WITH_RIGHTS
-    text = f"Forbidden: may not {error.subject}, which Memcached {memcached.name} needs (not permitted by RBAC)"
+    missing = ", ".join(error.subjects)
+    text = f"Forbidden: may not {missing}, which Memcached {memcached.name} needs (not permitted by RBAC)"
     status = _failure_status(memcached, "PermissionRevoked" if revoked else "NotPermitted", text)
     if revoked:
         note = "status.nodes is as it was when the right was lost"

@@ -19,6 +19,11 @@ def needed_permission(info: RequestInfo) -> Permission:
     return Permission(info.verb, gvr.group, gvr.resource, info.namespace, info.subresource, info.name)
 
 
+def is_review(info: RequestInfo) -> bool:
+    """Tell whether a request was a review of permissions."""
+    return info.resource.gvr.group == _REVIEWS_GROUP
+
+
 def is_doubtful(info: RequestInfo, error: ScopedCacheError | None) -> bool:
     """Tell whether an error is a reason to review its place: a 403 about the resource itself, by whomever.
 
@@ -26,7 +31,7 @@ def is_doubtful(info: RequestInfo, error: ScopedCacheError | None) -> bool:
     """
     if not isinstance(error, ForbiddenError) or is_impersonation(error):
         return False
-    return info.resource.gvr.group != _REVIEWS_GROUP
+    return not is_review(info)
 
 
 def signal_of(info: RequestInfo, error: ScopedCacheError | None) -> Signal | None:

@@ -15,7 +15,10 @@ class Listener(Protocol):
     """Hears of changed verdicts."""
 
     def verdict_changed(self, verdict: Verdict, before: VerdictState) -> None:
-        """Act on it, synchronously: what is lost must be closed before this returns."""
+        """Act on it, synchronously: what is lost must be closed before this returns.
+
+        `before` is the state that it is in where somebody awaited a "yes" that changes nothing.
+        """
 
     def attempt_mode_changed(self, attempting: bool) -> None:
         """Shorten, or restore, the life of watches: where reviews are refused, only a new watch is authorised anew."""

@@ -2,7 +2,8 @@
 
 The calls we make anyway, one rules review per place in use and period, RBAC events that bring reviews forward, and a
 second review to confirm. All reviews of a place are shared, and all places share one budget. What follows from a signal
-is decided in verdict.py, hold_off.py, attempt_mode.py and credential_expiry.py; this file asks, waits and tells.
+is decided in verdict.py, readiness.py, hold_off.py, attempt_mode.py and credential_expiry.py; this file asks, waits
+and tells.
 """
 
 from __future__ import annotations
@@ -10,28 +11,32 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Final
 
 from ..api.client import Client
 from ..api.denial_origin import is_impersonation
 from ..api.permission import Permission
+from ..api.ready_answer import ReadyAnswer
 from ..api.request_info import RequestInfo
 from ..clock import loop_time, wall_time
-from ..errors import ForbiddenError, ScopedCacheError, UnauthorizedError
+from ..errors import ForbiddenError, ScopedCacheError, TransportError, UnauthorizedError
 from ..metrics import ACCESS_REVIEWS, FORBIDDEN, NULL, Instrumentation
 from ..supervisor import Supervisor
 from .attempt_mode import AttemptMode, permissions_to_try, seconds_until_attempt
-from .call_signals import is_doubtful, needed_permission, signal_of
+from .call_signals import is_doubtful, is_review, needed_permission, signal_of
 from .change_notifier import ChangeNotifier, Listener
 from .credential_expiry import CredentialExpiry
 from .detection_bound import PERIOD_SECONDS, effective_bound
-from .hold_off import HOLD_OFF_SECONDS, REFUSALS_APART_SECONDS, HoldOff
+from .hold_off import HOLD_OFF_AFTER_TROUBLE_SECONDS, HoldOff
 from .probe_loop import ProbeLoop
 from .probe_schedule import EVENTS_PERIOD_FACTOR, Place, ProbeSchedule
 from .rbac_events import RBACEvents
+from .readiness import Readiness
+from .refusals import REFUSALS_APART_SECONDS
 from .review_budget import REVIEWS_PER_SECOND, ReviewBudget
+from .review_timeout import ReviewTimeout
 from .reviewer import Answers, Reviewer
 from .single_flight import SingleFlight
 from .tracked_verdicts import TrackedVerdicts
@@ -46,8 +51,9 @@ REVIEW_MARGIN_SECONDS: Final = 0.02
 class Monitor:
     """The verdicts about every permission that somebody tracks, for as long as somebody does.
 
-    What is believed stands in `_tracked`; what follows from an answer depends on three more machines, which hear of
-    every request (`observed`) and every review: the hold-off in force, attempt mode, and the doubt about credentials.
+    What is believed stands in `_tracked`; what follows from an answer depends on four more machines, which hear of
+    every request (`observed`) and every review: whether the server is ready, the hold-off in force, attempt mode, and
+    the doubt about credentials.
     What is asked next stands in `_schedule`. A signal changes these at once; requests are tasks of the supervisor.
     """
 
@@ -66,13 +72,14 @@ class Monitor:
         self.rate = rate
         self.reviews = 0
         self._client = client
-        self._reviewer = Reviewer(client)
+        self._reviewer = Reviewer(client, ReviewTimeout(period), timer=timer)
         self._instrumentation = instrumentation
         self._timer = timer
         self._wall = wall
         self._tracked = TrackedVerdicts()
         self._schedule = ProbeSchedule(period, rate, chance)
         self._probes = ProbeLoop(self._schedule, ReviewBudget(rate), self._review, timer=timer)
+        self._readiness = Readiness()
         self._hold_off = HoldOff()
         self._attempt_mode = AttemptMode()
         self._credentials = CredentialExpiry()
@@ -81,7 +88,9 @@ class Monitor:
         self._rules_complete = False
         self._review_flights = SingleFlight("review", self._review_now)
         self._attempt_flights = SingleFlight("attempt", self._attempt_all)
+        self._judge_flights = SingleFlight("judge-refusals", self._judge_refusals)
         self._changes = ChangeNotifier()
+        self._yes_awaited: set[Permission] = set()
         self._supervisor: Supervisor | None = None
 
     def start(self, supervisor: Supervisor, listener: Listener) -> None:
@@ -109,6 +118,7 @@ class Monitor:
         for permission in permissions:
             if self._tracked.drop(permission):
                 self._schedule.drop(permission)
+                self._yes_awaited.discard(permission)
 
     def verdict(self, permission: Permission) -> Verdict | None:
         """Return what is believed about a tracked permission."""
@@ -134,6 +144,10 @@ class Monitor:
                 return
             await self._changes.wait()
 
+    def await_yes(self, permission: Permission) -> None:
+        """Let the listener hear of the next "yes" about a tracked permission as of a change, even where it is none."""
+        self._yes_awaited.add(permission)
+
     def hint(self, place: Place) -> None:
         """Something about permissions changed there (None: perhaps everywhere): review it at once, and twice again."""
         if self._supervisor is None:
@@ -156,13 +170,24 @@ class Monitor:
         verdict = self._tracked.get(permission)
         if verdict is None:
             return
-        now = self._timer() if now is None else now
+        now, place = self._timer() if now is None else now, permission.namespace
+        if signal == "no" and not self._readiness.ours and verdict.state != "denied":
+            self._hold_off.doubt(place, now)
         step = verdict.take(signal, now, self._wall(), hold_off=self._hold_off.seconds(now), attempting=self.attempting)
         if step.confirm_at is not None:
-            self._probes.bring_forward(permission.namespace, max(now, step.confirm_at) + REVIEW_MARGIN_SECONDS)
+            self._probes.bring_forward(place, max(now, step.confirm_at) + REVIEW_MARGIN_SECONDS)
+        if self._supervisor is not None:
+            if step.ask_ready:
+                self._judge_flights.start(place, self._supervisor)
+            if step.attempt:
+                self._attempt_flights.start(place, self._supervisor)
         if step.before is not None:
+            self._tracked.note(verdict)
             self._changes.verdict_changed(verdict, step.before)
             self._stretch(now)
+        elif signal in ("yes", "done") and verdict.granted and permission in self._yes_awaited:
+            self._yes_awaited.discard(permission)
+            self._changes.verdict_changed(verdict, verdict.state)
 
     @property
     def attempting(self) -> bool:
@@ -172,7 +197,11 @@ class Monitor:
     @property
     def bound(self) -> float:
         """Return the seconds within which a change of permissions is noticed now."""
-        hold_off = REFUSALS_APART_SECONDS if self.attempting else HOLD_OFF_SECONDS
+        hold_off = self._hold_off.seconds(self._timer())
+        if self.attempting:
+            hold_off = max(hold_off, REFUSALS_APART_SECONDS)
+        if not self._readiness.ours and self.places > 1:  # a "no" in two of them is enough for the long one
+            hold_off = HOLD_OFF_AFTER_TROUBLE_SECONDS
         return effective_bound(self.period * self._schedule.stretch, self._schedule.load, self.rate, hold_off)
 
     @property
@@ -189,6 +218,11 @@ class Monitor:
         return self._tracked.view
 
     @property
+    def missing(self) -> Collection[Permission]:
+        """Return the tracked permissions that are missing for certain, in the order in which they were lost."""
+        return self._tracked.missing
+
+    @property
     def places(self) -> int:
         return len(self._schedule)
 
@@ -203,7 +237,8 @@ class Monitor:
         """Take in how one of our own requests ended."""
         now = self._timer()
         self._hold_off.observe(error, now)
-        self._attempt_mode.observe(error)
+        if error is not None or not is_review(info):
+            self._attempt_mode.observe(error, now)
         if self._credentials.observe(error, now):
             logger.warning("credentials.refused")
         if isinstance(error, UnauthorizedError):
@@ -239,14 +274,39 @@ class Monitor:
             return
         doubted = {verdict.permission for verdict in self._tracked.of(permissions) if verdict.lost}
         try:
-            answers = await self._reviewer.review(place, permissions, doubted)
+            answers = await self._reviewer.review(place, permissions, doubted, ask_ready=self._is_worth_asking_ready)
         except ForbiddenError:
-            self._review_refused(place, permissions)
-        except ScopedCacheError:
+            await self._review_refused(place, permissions)
+        except ScopedCacheError as error:
             self._no_answer(permissions, "unanswered")
+            if isinstance(error, TransportError) and self._schedule.lost(place, self._timer()):
+                self._probes.wake()
         else:
-            self._schedule.set_cost(place, answers.requests)
+            self._schedule.answered(place, answers.requests)
             self._answered(answers)
+
+    def _is_worth_asking_ready(self, answers: Answers) -> bool:
+        """Tell whether the server must say that it is ready: a "no" would change something.
+
+        Also while it is to be found out whether it says that to us at all.
+        """
+        news = (permission for permission, allowed in answers.allowed.items() if not allowed)
+        return self._readiness.in_question or any(verdict.state != "denied" for verdict in self._tracked.of(news))
+
+    def _is_ready(self, answer: ReadyAnswer, now: float) -> bool:
+        """Take in what the server said of itself; tell whether its "no" counts."""
+        ready = self._readiness.answered(answer, now)
+        if not ready:
+            self._hold_off.not_ready_seen(now)
+        return ready
+
+    async def _judge_refusals(self, place: Place) -> None:
+        """Let the second refusal of our own calls count, if the server is ready."""
+        answer = await self._reviewer.ready()
+        now = self._timer()
+        signal: Signal = "refusals" if self._is_ready(answer, now) else "refusals-unready"
+        for permission in self._schedule.permissions(place):
+            self.take(permission, signal, now)
 
     def _answered(self, answers: Answers) -> None:
         self._count(answers.requests, "answered")
@@ -254,8 +314,10 @@ class Monitor:
             self._changes.attempt_mode_changed(False, self.bound)
         self._rules_complete = answers.complete
         now = self._timer()
+        self._readiness.succeeded(now)
+        no: Signal = "no" if answers.ready is None or self._is_ready(answers.ready, now) else "unready"
         for permission, allowed in answers.allowed.items():
-            self.take(permission, "yes" if allowed else "no", now)
+            self.take(permission, "yes" if allowed else no, now)
         for permission in answers.unanswered:
             self.take(permission, "silent", now)
 
@@ -265,19 +327,24 @@ class Monitor:
         for permission in permissions:
             self.take(permission, "silent", now)
 
-    def _review_refused(self, place: Place, permissions: Iterable[Permission]) -> None:
+    async def _review_refused(self, place: Place, permissions: Iterable[Permission]) -> None:
         """The review itself met a 403: nothing is known; in attempt mode, trying tells."""
         self._no_answer(permissions, "refused")
-        if self._attempt_mode.review_refused(self._timer()):
+        if self._attempt_mode.wants_success(self._timer()) and await self._reviewer.ready() == "ready":
+            self._attempt_mode.observe(None, self._timer())
+        now = self._timer()
+        if self._attempt_mode.review_refused(now):
             self._changes.attempt_mode_changed(True, self.bound)
-        if (decided_at := self._attempt_mode.decided_at) is not None:
+        if (decided_at := self._attempt_mode.decided_at(now)) is not None:
             self._probes.bring_forward(self._schedule.any_place(), decided_at + REVIEW_MARGIN_SECONDS)
         if self.attempting and self._supervisor is not None:
             self._attempt_flights.start(place, self._supervisor)
 
     async def _attempt_all(self, place: Place) -> None:
         """Ask, in the cheapest way, for what only trying can tell; the answers come back through `observed`."""
-        for permission in permissions_to_try(self._tracked.of(self._schedule.permissions(place))):
+        verdicts = self._tracked.of(self._schedule.permissions(place))
+        refused = [verdict.permission for verdict in verdicts if verdict.refusals.stand]
+        for permission in permissions_to_try(verdicts) if self.attempting else refused:
             await self._reviewer.attempt(permission)
 
     def _count(self, requests: int, result: str) -> None:

@@ -21,12 +21,16 @@ REVIEWS_APART_SECONDS: Final = 0.5
 
 @attrs.define
 class _Entry:
-    """One place. `reviewed_at` is when its last review was sent, `cost` the number of requests it took."""
+    """One place.
+
+    `reviewed_at` is when its last review was sent, `cost` the number of requests it took, `lost`: it had no answer.
+    """
 
     due: float
     permissions: dict[Permission, None] = attrs.field(factory=dict)  # in the order they were tracked
     reviewed_at: float = -inf
     cost: int = 1
+    lost: bool = False
 
 
 class ProbeSchedule:
@@ -96,17 +100,26 @@ class ProbeSchedule:
         entry.reviewed_at = now
         return tuple(entry.permissions)
 
-    def permissions(self, place: Place) -> tuple[Permission, ...]:
-        """Return the permissions of a place, in the order they were tracked."""
-        entry = self._entries.get(place)
-        return tuple(entry.permissions) if entry is not None else ()
-
-    def set_cost(self, place: Place, cost: int) -> None:
-        """A review of a place took so many requests."""
+    def answered(self, place: Place, cost: int) -> None:
+        """A review of a place was answered, and took so many requests."""
         entry = self._entries.get(place)
         if entry is not None:
             self.load += cost - entry.cost
             entry.cost = cost
+            entry.lost = False
+
+    def lost(self, place: Place, now: float) -> bool:
+        """A review of a place had no answer: the first time, ask again soon. Tell whether it comes earlier by that."""
+        entry = self._entries.get(place)
+        if entry is None or entry.lost:
+            return False
+        entry.lost = True
+        return self.bring_forward(place, now)
+
+    def permissions(self, place: Place) -> tuple[Permission, ...]:
+        """Return the permissions of a place, in the order they were tracked."""
+        entry = self._entries.get(place)
+        return tuple(entry.permissions) if entry is not None else ()
 
     def cost(self, place: Place) -> int:
         """Return how many requests the last review of a place took."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from types import MappingProxyType
 
 from ..api.permission import Permission
@@ -15,7 +15,9 @@ class TrackedVerdicts:
     def __init__(self) -> None:
         self._verdicts: dict[Permission, Verdict] = {}
         self._trackers: dict[Permission, int] = {}
+        self._missing: dict[Permission, None] = {}
         self.view: Mapping[Permission, Verdict] = MappingProxyType(self._verdicts)
+        self.missing: Collection[Permission] = self._missing.keys()  # for certain, the first lost first
 
     def add(self, permission: Permission, now: float) -> bool:
         """Count one more who tracks a permission; tell whether nobody did before."""
@@ -31,7 +33,15 @@ class TrackedVerdicts:
         if self._trackers[permission]:
             return False
         del self._trackers[permission], self._verdicts[permission]
+        self._missing.pop(permission, None)
         return True
+
+    def note(self, verdict: Verdict) -> None:
+        """Take note of a verdict that changed."""
+        if verdict.denying:
+            self._missing[verdict.permission] = None
+        else:
+            self._missing.pop(verdict.permission, None)
 
     def get(self, permission: Permission) -> Verdict | None:
         """Return the verdict about a permission; None where nobody tracks it."""

@@ -18,10 +18,11 @@ from .codec import ListPage, decode_items, encode_body, page_steps
 from .configuration import Configuration, load, of_client
 from .object_list import ObjectList
 from .permission import Permission
+from .ready_answer import ReadyAnswer
 from .request_info import Observer, RequestInfo
 from .request_query import FIELD_MANAGER, JSON, PAGE_OBJECTS, PatchType, Propagation
 from .session import Session, WriteListener, object_from
-from .transport import IDLE_TIMEOUT_SECONDS, Stream, Transport
+from .transport import IDLE_TIMEOUT_SECONDS, REQUEST_TIMEOUT_SECONDS, Stream, Transport
 from .unreadable_objects import UnreadableObjects
 from .watch.event_decoder import UNREADABLE_OBJECT, EventDecoder
 from .watch.pace import take_steps
@@ -59,7 +60,8 @@ class Client:
     ) -> Client:
         """Return a client from a kubeconfig, the Pod's account, or a ready client of another library.
 
-        Sends nothing yet; reads files at once.
+        Sends nothing yet and runs no plugin; reads files at once. `client` is an `ApiClient`, or its `Configuration`,
+        of `kubernetes` or `kubernetes_asyncio`.
 
         Raises:
             ConfigurationError: see `api.configuration.load`.
@@ -67,11 +69,43 @@ class Client:
         return cls.configured(of_client(client) if client is not None else load(kubeconfig, context))
 
     @classmethod
-    def configured(cls, configuration: Configuration) -> Client:
-        """Return a client over HTTP from a configuration."""
-        from .http_transport import HTTPTransport
+    def configured(cls, configuration: Configuration, *, answer_limit_bytes: int | None = None) -> Client:
+        """Return a client over HTTP from a configuration; an answer over the limit (1 GiB) is a ProtocolError."""
+        from .http_transport import ANSWER_LIMIT_BYTES, HTTPTransport
 
-        return cls(HTTPTransport(configuration), namespace=configuration.namespace)
+        transport = HTTPTransport(configuration, answer_limit_bytes=answer_limit_bytes or ANSWER_LIMIT_BYTES)
+        return cls(transport, namespace=configuration.namespace)
+
+    # -- other libraries' clients --------------------------------------------------------------------------------
+
+    def kubernetes(self) -> Any:
+        """Return an `ApiClient` of `kubernetes` with our credentials, renewed; for its typed APIs, from threads.
+
+            AppsV1Api(client.kubernetes()).read_namespaced_deployment("web", "default")
+
+        Call this on the client's loop; close what it returns. Its calls block their thread, which must not be the
+        loop's. What they write is not seen by a cache until its watch tells.
+
+        Raises:
+            ConfigurationError: this client does not speak HTTP.
+        """
+        from . import official_clients
+
+        return official_clients.blocking_client(self.transport)
+
+    def kubernetes_asyncio(self) -> Any:
+        """Return an `ApiClient` of `kubernetes_asyncio` with our credentials, renewed; for its typed APIs.
+
+            await AppsV1Api(client.kubernetes_asyncio()).patch_namespaced_deployment_scale("web", "default", body)
+
+        Close what it returns. What its calls write is not seen by a cache until its watch tells.
+
+        Raises:
+            ConfigurationError: this client does not speak HTTP.
+        """
+        from . import official_clients
+
+        return official_clients.asyncio_client(self.transport)
 
     async def __aenter__(self) -> Self:
         return self
@@ -103,13 +137,17 @@ class Client:
         """Return the server's version, e.g. `v1.36.2`: a cheap way to find out whether it is there and knows us."""
         return await self._session.version()
 
-    async def review_access(self, permission: Permission) -> bool:
+    async def review_access(self, permission: Permission, *, timeout: float = REQUEST_TIMEOUT_SECONDS) -> bool:
         """Ask whether we have one permission (SelfSubjectAccessReview)."""
-        return await self._session.review_access(permission)
+        return await self._session.review_access(permission, timeout=timeout)
 
-    async def review_rules(self, namespace: str) -> Rules:
+    async def review_rules(self, namespace: str, *, timeout: float = REQUEST_TIMEOUT_SECONDS) -> Rules:
         """Ask for all rules that hold for us in a namespace (SelfSubjectRulesReview)."""
-        return await self._session.review_rules(namespace)
+        return await self._session.review_rules(namespace, timeout=timeout)
+
+    async def ready(self, *, timeout: float = REQUEST_TIMEOUT_SECONDS) -> ReadyAnswer:
+        """Ask the server that answers our reviews whether it is ready (`/readyz`). One that says nothing is not."""
+        return await self._session.ready(timeout=timeout)
 
     # -- reads ---------------------------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ import msgspec
 from ..clock import loop_time
 from ..errors import ForbiddenError, NotFoundError, ProtocolError, UnknownKindError
 from ..kinds import GVK, GVR, Kind, Resource
+from .denial_origin import is_impersonation
 
 # New versions of a group appear rarely; kubectl keeps its discovery for six hours, client-go's mapper until a miss.
 TTL_SECONDS: Final = 600.0
@@ -81,10 +82,13 @@ class Discovery:
         """Return what is remembered, without asking."""
         return kind if isinstance(kind, Resource) else self._known.get(kind)
 
-    def forget(self) -> None:
-        """Ask anew for everything from now on (a CRD was installed, changed or removed)."""
-        self._answers.clear()
-        self._known.clear()
+    def forget(self, group: str) -> None:
+        """Ask anew for the kinds of a group from now on (a CRD was installed, changed or removed)."""
+        path = f"/apis/{group}" if group else "/api/v1"
+        for known in [known for known in self._answers if known == path or known.startswith(f"{path}/")]:
+            self._answers.pop(known, None)
+        for kind in [kind for kind, resource in self._known.items() if resource.gvr.group == group]:
+            self._known.pop(kind, None)
 
     def end(self) -> None:
         """Pause no more: there is no transport any longer, and whoever waits is to hear that at once."""
@@ -104,6 +108,21 @@ class Discovery:
             known = self._known[kind] = await self._resolve(kind)
         return known
 
+    async def resolve_watchable(self, kind: Kind) -> Resource:
+        """Return the resource of a kind that can be listed and watched. See `resolve`.
+
+        Raises:
+            UnknownKindError: the server does not serve it, or offers no list or watch of it.
+        """
+        known = self.known(kind)
+        if known is not None and known.missing_verbs:
+            self.forget(known.gvr.group)  # it may offer more by now
+        resource = await self.resolve(kind)
+        if resource.missing_verbs:
+            missing = " and no ".join(resource.missing_verbs)
+            raise UnknownKindError(f"the API server offers no {missing} of {kind}: it cannot be cached")
+        return resource
+
     async def _resolve(self, kind: Kind) -> Resource:
         try:
             for group, version, name in _interpretations(kind):
@@ -111,6 +130,8 @@ class Discovery:
                 if resource is not None:
                     return resource
         except ForbiddenError as error:
+            if is_impersonation(error):  # no role of whom we act as would help
+                raise
             raise UnknownKindError(
                 f"cannot find out whether the API server serves {kind}: {error}; "
                 "the ClusterRole `system:discovery` gives that right"

@@ -1,53 +1,116 @@
 """HTTP/1.1 through aiohttp: connections, time-outs, credentials.
 
-Two sessions: one for requests, one for watches without a cap on connections, because a pool of 100 lets the 101st
-watch wait silently (docs/decisions/0003-transport.md). One TLS context, ours, for both. Imported only when a
-connection is made: aiohttp alone takes longer to import than everything else together.
+Three sessions: one for requests, one of a single connection for reviews, and one for watches without a cap, because a
+pool of 100 lets the 101st watch wait silently (docs/decisions/0003-transport.md). One TLS context, ours, for all.
+Imported only when a connection is made: aiohttp alone takes longer to import than everything else together.
+
+aiohttp's own errors never leave this module, not even as a cause: their reprs hold the headers of the request and the
+password of the proxy.
 """
 
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
-import os
 import ssl
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Final
 
 import aiohttp
+import attrs
 import yarl
+from multidict import CIMultiDict
 
-from ..errors import ConfigurationError, TransportError
-from .configuration import Configuration, Endpoint, without_password
-from .transport import REQUEST_TIMEOUT_SECONDS, Query, Response, Stream
+from ..errors import ConfigurationError, ProtocolError, ScopedCacheError, TransportError
+from .configuration import Configuration
+from .identity.credential import Credential
+from .identity.redaction import hide_bytes, without_password
+from .identity.rest_config import ClientCertificate, Endpoint
+from .identity.system_errors import words_of_system
+from .identity.tls import Stamps, tls_context
+from .transport import REQUEST_TIMEOUT_SECONDS, Lane, Query, Response, Stream
 
 logger = logging.getLogger("scopedcache.api")
 
-CONNECT_TIMEOUT_SECONDS = 10.0
+CONNECT_TIMEOUT_SECONDS: Final = 10.0
 # Requests in flight at once. More would only queue in the server's priority-and-fairness instead of here.
-REQUEST_CONNECTIONS = 64
+REQUEST_CONNECTIONS: Final = 64
 # How much is read of the body of a refusal.
-BODY_LIMIT_BYTES = 2**20
+BODY_LIMIT_BYTES: Final = 2**20
+# A page of 250 objects of 1.5 MiB each (etcd's limit), written as JSON, stays below 1 GiB; an answer that is longer
+# would end the process before anybody could read it.
+ANSWER_LIMIT_BYTES: Final = 2**30
+
+# What aiohttp raises when nobody answered; its time-outs are TimeoutErrors.
+_FOREIGN: Final = (aiohttp.ClientError, TimeoutError, OSError)
+
+
+@attrs.frozen
+class _Key:
+    """What a TLS context was made for."""
+
+    endpoint: Endpoint
+    certificate: ClientCertificate | None
+    stamps: Stamps
+
+
+@attrs.frozen
+class Connection:
+    """How the next request is sent: where to, as whom, trusting whom."""
+
+    base: yarl.URL
+    tls: ssl.SSLContext | bool = attrs.field(eq=id)
+    endpoint: Endpoint
+    credential: Credential
+    headers: CIMultiDict[str] = attrs.field(repr=False)
+
+    def url(self, path: str, query: Query) -> yarl.URL:
+        return self.base.joinpath(path.lstrip("/"), encoded=True).with_query(list(query))
+
+    def with_headers(self, headers: Mapping[str, str]) -> CIMultiDict[str]:
+        sent = self.headers.copy()
+        sent.extend(headers)
+        return sent
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Return what aiohttp is told beside the request itself."""
+        proxy = self.endpoint.proxy
+        tunnel = proxy is not None and self.base.scheme == "https"
+        return {
+            "ssl": self.tls,
+            "server_hostname": self.endpoint.server_name,
+            "proxy": proxy,
+            "proxy_headers": dict(self.endpoint.proxy_headers) if tunnel else None,
+            "allow_redirects": False,
+        }
 
 
 class HTTPTransport:
-    """HTTP/1.1 through aiohttp. Belongs to the running event loop."""
+    """HTTP/1.1 through aiohttp. Belongs to the running event loop.
 
-    def __init__(self, configuration: Configuration) -> None:
-        self._configuration = configuration
-        self._endpoint = configuration.endpoint
-        self._files = _files(self._endpoint)
-        self._tls = _tls_context(self._endpoint)
-        self._base = _base_url(self._endpoint)
+    An answer longer than `answer_limit_bytes`, or compressed although nobody asked for that, is a ProtocolError.
+    """
+
+    def __init__(self, configuration: Configuration, *, answer_limit_bytes: int = ANSWER_LIMIT_BYTES) -> None:
+        self.configuration = configuration
+        self._answer_limit = answer_limit_bytes
+        self._key = self._wanted = _Key(configuration.endpoint, None, configuration.stamps)
+        self._tls = tls_context(configuration.endpoint)
+        self._base = _base_url(configuration.endpoint)
+        self._building = asyncio.Lock()
         headers = {"User-Agent": "scopedcache", "Accept-Encoding": "identity"}
-        self._requests = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=REQUEST_CONNECTIONS, ttl_dns_cache=30), headers=headers
-        )
-        self._watches = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=30), headers=headers, read_bufsize=2**18
-        )
+        self._requests = self.session(limit=REQUEST_CONNECTIONS, headers=headers, auto_decompress=False)
+        self._reviews = self.session(limit=1, headers=headers, auto_decompress=False)
+        self._watches = self.session(limit=0, headers=headers, auto_decompress=False, read_bufsize=2**18)
         self._streams: set[aiohttp.ClientResponse] = set()
+
+    @staticmethod
+    def session(*, limit: int, **options: Any) -> aiohttp.ClientSession:
+        """Return a session that keeps nothing between requests but connections."""
+        connector = aiohttp.TCPConnector(limit=limit, ttl_dns_cache=30)
+        return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), **options)
 
     async def request(
         self,
@@ -59,202 +122,292 @@ class HTTPTransport:
         content_type: str = "application/json",
         accept: str = "application/json",
         timeout: float = REQUEST_TIMEOUT_SECONDS,
+        lane: Lane = "calls",
     ) -> Response:
-        """Send one request and return its whole answer; a 401 is retried once if there are new credentials."""
+        """Send one request and return its whole answer; a 401 is retried once if there are new credentials.
+
+        `timeout` is for all of that, the wait for credentials included.
+        """
         headers = {"Accept": accept} | ({"Content-Type": content_type} if body is not None else {})
-        limits = aiohttp.ClientTimeout(total=timeout, sock_connect=CONNECT_TIMEOUT_SECONDS)
-        url = self._url(path, query)
-        authorization = await self._configuration.authorization()
-        response = await self._send(method, url, body, headers, authorization, limits)
-        if response.status == 401 and await self._renewed(authorization):
-            url = self._url(path, query)  # the server may have moved
-            authorization = await self._configuration.authorization()
-            response = await self._send(method, url, body, headers, authorization, limits)
+        deadline = asyncio.get_running_loop().time() + timeout
+        connection = await self._connected(deadline)
+        session = self._reviews if lane == "reviews" else self._requests
+        response = await self._send(session, connection, method, path, query, body, headers, deadline)
+        if response.status == 401:
+            renewed = await self._connected(deadline, refused=connection)
+            if renewed != connection:
+                response = await self._send(session, renewed, method, path, query, body, headers, deadline)
         return response
 
     async def _send(
         self,
+        session: aiohttp.ClientSession,
+        connection: Connection,
         method: str,
-        url: yarl.URL,
+        path: str,
+        query: Query,
         body: bytes | None,
-        headers: dict[str, str],
-        authorization: str | None,
-        limits: aiohttp.ClientTimeout,
+        headers: Mapping[str, str],
+        deadline: float,
     ) -> Response:
-        sent = headers | ({"Authorization": authorization} if authorization else {})
-        with self._translated():
-            async with self._requests.request(
+        left = max(0.001, deadline - asyncio.get_running_loop().time())  # 0 would be no limit at all
+        try:
+            async with session.request(
                 method,
-                url,
+                connection.url(path, query),
                 data=body,
-                headers=sent,
-                timeout=limits,
-                ssl=self._tls,
-                server_hostname=self._endpoint.server_name,
-                proxy=self._endpoint.proxy,
-                allow_redirects=False,
+                headers=connection.with_headers(headers),
+                timeout=aiohttp.ClientTimeout(total=left, sock_connect=CONNECT_TIMEOUT_SECONDS),
+                **connection.options,
             ) as answer:
-                return Response(answer.status, answer.content_type, answer.headers, await answer.read())
+                self._refuse_proxy_answer(answer)
+                content = await self._body(answer)
+                if answer.status >= 400:
+                    content = hide_bytes(content, connection.credential.secrets)
+                return Response(answer.status, answer.content_type, answer.headers, content)
+        except _FOREIGN as error:
+            failure = self._trouble(error)
+        except RuntimeError:  # "Session is closed"
+            if not self._requests.closed:
+                raise
+            failure = self._closed()
+        raise failure  # here, and not above: what aiohttp raised must not become its context
+
+    async def _body(self, answer: aiohttp.ClientResponse) -> bytes:
+        """Read an answer to its end, or as far as its kind is read at all."""
+        _refuse_compressed(answer)
+        limit = self._answer_limit if answer.status < 300 else BODY_LIMIT_BYTES
+        parts, size = [], 0
+        async for part in answer.content.iter_any():
+            parts.append(part)
+            size += len(part)
+            if size > limit:
+                answer.close()
+                if answer.status < 300:
+                    raise ProtocolError(f"the answer is over the limit of {limit} bytes; raise answer_limit_bytes=")
+                break
+        return b"".join(parts)[:limit]
 
     @asynccontextmanager
     async def stream(
         self, path: str, query: Query = (), *, accept: str = "application/json", idle_timeout: float
     ) -> AsyncIterator[Stream]:
         """Open a stream, cut when no byte came for `idle_timeout` seconds. Leaving the block closes it at once."""
-        url = self._url(path, query)
-        authorization = await self._configuration.authorization()
-        answer = await self._open(url, accept, authorization, idle_timeout)
+        deadline = asyncio.get_running_loop().time() + REQUEST_TIMEOUT_SECONDS
+        connection = await self._connected(deadline)
+        answer = await self._open(connection, path, query, accept, idle_timeout)
         try:
-            if answer.status == 401 and await self._renewed(authorization):
-                answer.close()
-                url = self._url(path, query)  # the server may have moved
-                authorization = await self._configuration.authorization()
-                answer = await self._open(url, accept, authorization, idle_timeout)
+            if answer.status == 401:
+                renewed = await self._connected(deadline, refused=connection)
+                if renewed != connection:
+                    answer.close()
+                    connection = renewed
+                    answer = await self._open(connection, path, query, accept, idle_timeout)
+            self._refuse_proxy_answer(answer)
+            _refuse_compressed(answer)
             self._streams.add(answer)
-            yield _HTTPStream(answer, self)
+            yield _HTTPStream(answer, self, connection.credential)
         finally:
             self._streams.discard(answer)
             answer.close()  # not release(): the rest of a watch is never read to its end
 
     async def _open(
-        self, url: yarl.URL, accept: str, authorization: str | None, idle_timeout: float
+        self, connection: Connection, path: str, query: Query, accept: str, idle_timeout: float
     ) -> aiohttp.ClientResponse:
-        headers = {"Accept": accept} | ({"Authorization": authorization} if authorization else {})
         limits = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_SECONDS, sock_read=idle_timeout)
-        with self._translated():
+        try:
             return await self._watches.get(
-                url,
-                headers=headers,
+                connection.url(path, query),
+                headers=connection.with_headers({"Accept": accept}),
                 timeout=limits,
-                ssl=self._tls,
-                server_hostname=self._endpoint.server_name,
-                proxy=self._endpoint.proxy,
-                allow_redirects=False,
+                **connection.options,
             )
-
-    async def _renewed(self, authorization: str | None) -> bool:
-        """Reload the credentials; the endpoint may have moved with them, or its certificates have changed in place."""
-        renewed = await self._configuration.reload(authorization)
-        endpoint = self._configuration.endpoint
-        files = _files(endpoint)
-        if (endpoint, files) == (self._endpoint, self._files):
-            return renewed
-        try:
-            tls, base = _tls_context(endpoint), _base_url(endpoint)
-        except ConfigurationError as error:  # half written, or wrong: the 401 is the better error
-            logger.warning("configuration.unreadable", extra={"error": str(error)})
-            return renewed
-        self._endpoint, self._files, self._tls, self._base = endpoint, files, tls, base
-        return True
-
-    def _url(self, path: str, query: Query) -> yarl.URL:
-        return self._base.joinpath(path.lstrip("/"), encoded=True).with_query(list(query))
-
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        """Turn whatever aiohttp raises when nobody answered into a TransportError; its time-outs are TimeoutErrors."""
-        try:
-            yield
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            trouble = self._trouble(error)
-            trouble.connected = not isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
-            raise trouble from error
-        except RuntimeError as error:  # "Session is closed"
-            if not self._requests.closed:
+        except _FOREIGN as error:
+            failure = self._trouble(error)
+        except RuntimeError:
+            if not self._watches.closed:
                 raise
-            raise TransportError(f"{self._endpoint.host}: this client is closed") from error
+            failure = self._closed()
+        raise failure
+
+    # -- who we are ----------------------------------------------------------------------------------------------
+
+    async def connection(self, *, refused: Connection | None = None) -> Connection:
+        """Return how the next request is sent; after a 401, `refused` is what it was sent with.
+
+        Takes credentials that were renewed and files that were replaced. Waits for files, plugins and providers.
+
+        Raises:
+            ConfigurationError: there are no credentials; nothing must be sent then.
+        """
+        configuration = self.configuration
+        if self._requests.closed:
+            raise self._closed()
+        await configuration.look_at_files(at_once=refused is not None)
+        if refused is not None:
+            await configuration.reload(refused.credential.authorization)
+        credential = await configuration.credential()
+        await self._build(_Key(configuration.endpoint, credential.certificate, configuration.stamps))
+        return self._as(credential)
+
+    def connection_at_once(self) -> Connection:
+        """Return the same from what is known, without waiting.
+
+        Raises:
+            ConfigurationError: the credentials are not there yet.
+        """
+        return self._as(self.configuration.credential_at_once())
+
+    async def _connected(self, deadline: float, refused: Connection | None = None) -> Connection:
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await self.connection(refused=refused)
+        except TimeoutError:
+            host = without_password(self._key.endpoint.host)
+        raise _caused(TransportError(f"the credentials for {host} were not there in time"), TimeoutError())
+
+    def _as(self, credential: Credential) -> Connection:
+        headers = CIMultiDict(self.configuration.impersonation)
+        if credential.authorization:
+            headers["Authorization"] = credential.authorization
+        endpoint = self._key.endpoint
+        if endpoint.proxy and self._base.scheme == "http":  # no tunnel: the proxy reads the request itself
+            headers.extend(endpoint.proxy_headers)
+        return Connection(self._base, self._tls, endpoint, credential, headers)
+
+    async def _build(self, key: _Key) -> None:
+        """Make the TLS context anew where what it was made for has changed."""
+        if key == self._wanted:
+            return
+        async with self._building:
+            if key == self._wanted:
+                return
+            self._wanted = key
+            try:
+                tls, base = await asyncio.to_thread(tls_context, key.endpoint, key.certificate), _base_url(key.endpoint)
+            except ConfigurationError as error:
+                if key.certificate != self._key.certificate:
+                    self._wanted = self._key
+                    raise
+                # Half written: a certificate before its key. What we have may still be good; the next change is tried.
+                logger.warning("configuration.unreadable", extra={"error": str(error)})
+                return
+            except BaseException:
+                self._wanted = self._key
+                raise
+            self._key, self._tls, self._base = key, tls, base
+
+    # -- what went wrong -----------------------------------------------------------------------------------------
+
+    def _refuse_proxy_answer(self, answer: aiohttp.ClientResponse) -> None:
+        """Refuse a 407: over plain http, the proxy answers in the place of the server."""
+        if answer.status == 407:
+            host = without_password(self._key.endpoint.host)
+            raise TransportError(f"the proxy {self._key.endpoint.proxy} refused to connect to {host}: 407")
+
+    def _closed(self) -> TransportError:
+        return TransportError(f"{without_password(self._key.endpoint.host)}: this client is closed")
 
     def _trouble(self, error: BaseException) -> TransportError:
-        host = without_password(self._endpoint.host)
+        """Return what is wrong, and whether there was a connection before."""
+        trouble = self._described(error)
+        trouble.connected = not isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
+        return trouble
+
+    def _described(self, error: BaseException) -> TransportError:
+        """Return what is wrong in our own words, its cause reduced to what the system said."""
+        host, proxy = without_password(self._key.endpoint.host), self._key.endpoint.proxy
         if isinstance(error, aiohttp.ClientConnectorCertificateError):
-            why = getattr(error.certificate_error, "verify_message", None) or error.certificate_error
+            why = words_of_system(error.certificate_error)
             return TransportError(f"{host} showed a certificate that the CA of the kubeconfig did not sign: {why}")
         if isinstance(error, TimeoutError):
-            return TransportError(f"{host} did not answer in time")
-        if isinstance(error, aiohttp.ClientConnectorError):  # its own words are about our objects
-            return TransportError(f"{host} cannot be connected to: {_words(error.os_error)}")
-        return TransportError(f"{host}: {str(error) or type(error).__name__}")
+            return _caused(TransportError(f"{host} did not answer in time"), TimeoutError())
+        if isinstance(error, aiohttp.ClientProxyConnectionError):
+            return _of_system(f"the proxy {proxy} cannot be connected to", error.os_error)
+        if isinstance(error, aiohttp.ClientConnectorError):
+            return _of_system(f"{host} cannot be connected to", error.os_error)
+        if isinstance(error, aiohttp.ClientHttpProxyError):
+            return TransportError(f"the proxy {proxy} refused to connect to {host}: {error.status}")
+        if isinstance(error, aiohttp.ServerDisconnectedError):
+            return TransportError(f"{host} closed the connection without an answer")
+        if isinstance(error, aiohttp.ClientPayloadError):
+            return TransportError(f"{host} broke off in the middle of its answer")
+        if isinstance(error, OSError):
+            return _of_system(host, error)
+        return TransportError(f"{host} did not answer in HTTP ({type(error).__name__})")
 
     async def close(self) -> None:
         """Close all connections, open streams included. Waits until they are closed."""
         for answer in self._streams:  # aiohttp would leave whoever reads one of them waiting for ever
             answer.content.set_exception(aiohttp.ClientConnectionError("this client is closed"))
-        await asyncio.gather(self._requests.close(), self._watches.close())
+        await asyncio.gather(
+            self._requests.close(), self._reviews.close(), self._watches.close(), self.configuration.close()
+        )
 
 
 class _HTTPStream:
     """The body of an answer, read as it comes."""
 
-    def __init__(self, answer: aiohttp.ClientResponse, transport: HTTPTransport) -> None:
+    def __init__(self, answer: aiohttp.ClientResponse, transport: HTTPTransport, credential: Credential) -> None:
         self._answer = answer
         self._transport = transport
+        self._credential = credential
         self.status = answer.status
         self.content_type = answer.content_type
         self.headers: Mapping[str, str] = answer.headers
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        with self._transport._translated():
+        failure = None
+        try:
             async for chunk in self._answer.content.iter_any():
                 yield chunk
+        except _FOREIGN as error:
+            failure = self._transport._trouble(error)
+        if failure is not None:
+            raise failure
 
     async def read(self) -> bytes:
         """Read on until the end: one read returns what happens to be there, perhaps half of a Status."""
         parts, missing = [], BODY_LIMIT_BYTES
-        with self._transport._translated():
+        try:
             async with asyncio.timeout(REQUEST_TIMEOUT_SECONDS):
                 while missing and (part := await self._answer.content.read(missing)):
                     parts.append(part)
                     missing -= len(part)
-        return b"".join(parts)
+            return hide_bytes(b"".join(parts), self._credential.secrets)
+        except _FOREIGN as error:
+            failure = self._transport._trouble(error)
+        raise failure
+
+
+def _refuse_compressed(answer: aiohttp.ClientResponse) -> None:
+    """Refuse what was compressed unasked: a kilobyte may inflate to a gigabyte.
+
+    Raises:
+        ProtocolError: it is compressed; the connection is closed.
+    """
+    encoding = answer.headers.get("Content-Encoding", "identity").strip().lower()
+    if encoding not in ("", "identity"):
+        answer.close()
+        raise ProtocolError("the answer is compressed, which was not asked for (Accept-Encoding: identity)")
 
 
 def _base_url(endpoint: Endpoint) -> yarl.URL:
+    shown = without_password(endpoint.host)
     try:
         url = yarl.URL(endpoint.host)
-    except ValueError as error:
-        raise ConfigurationError(f"the server address {without_password(endpoint.host)!r} is not a URL") from error
+    except ValueError:
+        raise ConfigurationError(f"the server address {shown!r} is not a URL") from None
     if url.scheme not in ("http", "https") or not url.host:
-        raise ConfigurationError(f"the server address {without_password(endpoint.host)!r} is not an http(s) URL")
-    if endpoint.proxy and not endpoint.proxy.startswith(("http://", "https://")):
-        proxy = without_password(endpoint.proxy)
-        raise ConfigurationError(f"the proxy {proxy!r} is not an http(s) proxy: no other kind is supported")
-    return url
+        raise ConfigurationError(f"the server address {shown!r} is not an http(s) URL")
+    return url.with_user(None)
 
 
-def _words(error: OSError) -> str:
-    """Return what the system says: asyncio puts the address into `strerror`, the resolver has numbers of its own."""
-    if error.errno is not None and error.errno in errno.errorcode:
-        return os.strerror(error.errno)
-    return error.strerror or str(error)
+def _of_system(what: str, error: OSError) -> TransportError:
+    words = words_of_system(error)
+    return _caused(TransportError(f"{what}: {words}"), OSError(error.errno, words))
 
 
-def _files(endpoint: Endpoint) -> tuple[int, ...]:
-    """Return when the certificate files were last changed: they may be renewed in place."""
-    return tuple(_changed_at(file) for file in (endpoint.ca_file, endpoint.cert_file, endpoint.key_file) if file)
-
-
-def _changed_at(file: str) -> int:
-    try:
-        return os.stat(file).st_mtime_ns
-    except OSError:
-        return 0
-
-
-def _tls_context(endpoint: Endpoint) -> ssl.SSLContext | bool:
-    """Return the one context of this transport; False switches verification off, as the kubeconfig asked."""
-    if not endpoint.host.startswith("https"):
-        return True
-    try:
-        context = ssl.create_default_context(cafile=endpoint.ca_file)
-        # On by default since Python 3.13, and refuses CAs that kubectl and every other client accept.
-        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-        if not endpoint.verify:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        if endpoint.cert_file:
-            context.load_cert_chain(endpoint.cert_file, endpoint.key_file)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigurationError(
-            f"the certificates for {without_password(endpoint.host)} cannot be loaded: {error}"
-        ) from error
-    return context
+def _caused(error: TransportError, cause: ScopedCacheError | OSError) -> TransportError:
+    error.__cause__ = cause
+    return error

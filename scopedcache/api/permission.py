@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import attrs
 
-from ..errors import APIError
+from ..errors import APIError, where
 
 
 @attrs.frozen(cache_hash=True)
 class Permission:
     """One right: a verb on a resource (`group`, `resource`, perhaps `subresource`) in a place, perhaps on one name.
 
-    `namespace` None is the whole cluster.
+    `namespace` None is the whole cluster. A create and a deletecollection have no name, whatever is given: the
+    authoriser sees none, for the name stands in the body or nowhere, so that no `resourceNames` gives them. A create of
+    a subresource names its object in the path.
     """
 
     verb: str
@@ -21,11 +23,19 @@ class Permission:
     subresource: str | None = None
     name: str | None = None
 
+    def __attrs_post_init__(self) -> None:
+        if self.verb == "deletecollection" or (self.verb == "create" and self.subresource is None):
+            object.__setattr__(self, "name", None)
+
     @property
     def subject(self) -> str:
         """Return the resource as RBAC names it: `deployments.apps/scale`."""
         base = f"{self.resource}.{self.group}" if self.group else self.resource
         return f"{base}/{self.subresource}" if self.subresource else base
+
+    def __str__(self) -> str:
+        named = f' "{self.name}"' if self.name else ""
+        return f"{self.verb} {self.subject}{named} {where(self.namespace)}"
 
     @property
     def rbac_resource(self) -> str:

@@ -16,13 +16,14 @@ from ..kinds import GVK, GVR, Kind, ObjectKey, Resource
 from ..objects import Object
 from . import access_reviews
 from .codec import decode_object, decode_status
-from .denial_origin import ask_origin, origin_at_a_glance
+from .denial_origin import ask_origin, is_impersonation, origin_at_a_glance
 from .discovery import Discovery
 from .permission import Permission
+from .ready_answer import ReadyAnswer, read_ready_answer
 from .request_info import Observer, RequestInfo
 from .request_query import APPLY, JSON
 from .status_errors import error_from_answer, error_not_json
-from .transport import REQUEST_TIMEOUT_SECONDS, Query, Response, Stream, Transport
+from .transport import REQUEST_TIMEOUT_SECONDS, Lane, Query, Response, Stream, Transport
 
 _NAMED_VERBS: Final = frozenset({"get", "update", "patch", "delete"})
 
@@ -105,11 +106,19 @@ class Session:
         content_type: str = JSON,
         accept: str = JSON,
         timeout: float = REQUEST_TIMEOUT_SECONDS,
+        lane: Lane = "calls",
     ) -> Response:
         """Send a request, and return its answer if it is a success in JSON."""
         try:
             response = await self.transport.request(
-                method, info.path, query, body=body, content_type=content_type, accept=accept, timeout=timeout
+                method,
+                info.path,
+                query,
+                body=body,
+                content_type=content_type,
+                accept=accept,
+                timeout=timeout,
+                lane=lane,
             )
         except TransportError as error:
             self._tell(info, error)
@@ -135,7 +144,8 @@ class Session:
         try:
             return await self.send(info, method, query=query, body=body, content_type=content_type)
         except ForbiddenError as error:
-            error.by = await ask_origin(info, self.review_access, apply=content_type == APPLY)
+            if not is_impersonation(error):
+                error.by = await ask_origin(info, self.review_access, self.ready, apply=content_type == APPLY)
             raise
 
     async def write_object(
@@ -215,20 +225,30 @@ class Session:
         except msgspec.DecodeError as error:
             raise ProtocolError(f"the answer is not a version: {error}") from error
 
-    async def review_access(self, permission: Permission) -> bool:
+    async def review_access(self, permission: Permission, *, timeout: float = REQUEST_TIMEOUT_SECONDS) -> bool:
         """Ask whether we have one permission (SelfSubjectAccessReview)."""
-        info = RequestInfo("create", _ACCESS_REVIEWS)
-        response = await self.send(info, "POST", body=access_reviews.access_review_body(permission))
-        return access_reviews.read_access_review(response.body)
+        body = access_reviews.access_review_body(permission)
+        return access_reviews.read_access_review(await self._review(_ACCESS_REVIEWS, body, timeout))
 
-    async def review_rules(self, namespace: str) -> access_reviews.Rules:
+    async def review_rules(self, namespace: str, *, timeout: float = REQUEST_TIMEOUT_SECONDS) -> access_reviews.Rules:
         """Ask for all rules that hold for us in a namespace (SelfSubjectRulesReview)."""
-        info = RequestInfo("create", _RULES_REVIEWS)
-        response = await self.send(info, "POST", body=access_reviews.rules_review_body(namespace))
-        return access_reviews.read_rules_review(response.body)
+        body = access_reviews.rules_review_body(namespace)
+        return access_reviews.read_rules_review(await self._review(_RULES_REVIEWS, body, timeout))
+
+    async def ready(self, *, timeout: float = REQUEST_TIMEOUT_SECONDS) -> ReadyAnswer:
+        """Ask the server that answers our reviews whether it is ready. One that says nothing is not."""
+        try:
+            answer = await self.transport.request("GET", "/readyz", timeout=timeout, lane="reviews")
+        except TransportError:
+            return read_ready_answer(None)
+        return read_ready_answer(answer.status)
+
+    async def _review(self, kind: Resource, body: bytes, timeout: float) -> bytes:
+        info = RequestInfo("create", kind)
+        return (await self.send(info, "POST", body=body, timeout=timeout, lane="reviews")).body
 
     def _refused(self, info: RequestInfo, error: ScopedCacheError) -> ScopedCacheError:
-        if isinstance(error, ForbiddenError):
+        if isinstance(error, ForbiddenError) and not is_impersonation(error):
             error.by = origin_at_a_glance(info)
         self._tell(info, error)
         return error

@@ -24,6 +24,7 @@ from ..errors import (
 )
 from .codec import Status
 from .denial_origin import status_of_api_server
+from .impersonation_denial import IMPERSONATE, missing_right
 from .request_info import RequestInfo
 
 # What a reason stands for where a Status carries no code (apimachinery goes by the reason first, too).
@@ -58,10 +59,10 @@ def error_from_answer(
     """Turn an answer that is no success into the error to raise.
 
     Only `application/json` bodies of `kind: Status` speak for the API server; a 403 page of a proxy is a transport
-    error, and tells nothing about rights.
+    error, and tells nothing about rights. A 401 is a 401 whatever its body: gateways that check tokens have their own.
     """
     status = status_of_api_server(content_type, body)
-    if status is None and code in (401, 403):
+    if status is None and code == 403:
         words = body[:200].decode(errors="replace").strip()
         words = f"{code} from something that is not the API server ({content_type}): {words}"
         return TransportError(words, connected=True)
@@ -102,6 +103,10 @@ def error_from_status(
             # No credentials reached the server: the same thing as a 401. Only the message tells who was asking.
             return UnauthorizedError(status.message, **{**known, "status": 401})
         case 403:
+            right = missing_right(status.message, status.details)
+            if right is not None:  # of the user who asked: it says nothing about the resource, nor about whom we act as
+                known |= {"verb": IMPERSONATE, "resource": right.resource, "namespace": right.namespace}
+                known["name"] = right.name
             return ForbiddenError(status.message, **known)
         case _ if status.reason in _GONE:
             return GoneError(status.message, **known)

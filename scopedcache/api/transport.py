@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
 import attrs
 
 Query = Sequence[tuple[str, str]]
+# What is asked on the lane of the reviews goes over one connection, one after the other: the same server answers them
+# all for as long as the connection lasts, whatever balancer stands between.
+Lane = Literal["calls", "reviews"]
 
 REQUEST_TIMEOUT_SECONDS: Final = 30.0
 # Bookmarks come about once a minute: a watch silent for longer than this is dead (design §2, informer).
@@ -60,6 +63,7 @@ class Transport(Protocol):
         content_type: str = "application/json",
         accept: str = "application/json",
         timeout: float = REQUEST_TIMEOUT_SECONDS,
+        lane: Lane = "calls",
     ) -> Response: ...
 
     def stream(

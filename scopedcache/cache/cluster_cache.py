@@ -26,7 +26,9 @@ EVERYTHING: Final = LabelSelector()
 class Opener(Protocol):
     """Opens scopes."""
 
-    async def open(self, owner: OwnerId, needs: Iterable[Kind | Need], namespace: str | None) -> ResourceCache:
+    async def open(
+        self, owner: OwnerId, needs: Iterable[Kind | Need], namespace: str | None, wait: float | None
+    ) -> ResourceCache:
         """Open what an owner needs in a namespace, None for the whole cluster."""
 
 
@@ -42,9 +44,11 @@ class ClusterCache(Lister):
         self._opener = opener
         self._table = table
 
-    async def open(self, owner: Object | OwnerId, *needs: Kind | Need) -> ResourceCache:
+    async def open(
+        self, owner: Object | OwnerId, *needs: Kind | Need, sync_timeout: float | None = None
+    ) -> ResourceCache:
         """Open cluster-scoped kinds, or namespaced ones over all namespaces, for an owner. See `ScopedCache.open`."""
-        return await self._opener.open(OwnerId.of(owner), needs, None)
+        return await self._opener.open(OwnerId.of(owner), needs, None, sync_timeout)
 
     def in_namespace(self, namespace: str) -> Lister:
         """Return a lister of what is watched for everybody, in the whole cluster or there, that shows one namespace."""

@@ -14,7 +14,7 @@ from ..objects import Object
 from ..selectors import Labels
 from ..supervisor import Supervisor
 from .lister import Name
-from .owner import Denial
+from .owner import Obstacle
 from .scope_binding import ScopeBinding
 from .scope_table import ScopeTable
 
@@ -26,19 +26,22 @@ class InformerHandle:
     are back the same handlers hear of everything again.
     """
 
-    def __init__(self, table: ScopeTable, supervisor: Supervisor, binding: ScopeBinding, resource: Resource) -> None:
-        self.resource = resource
+    def __init__(
+        self, table: ScopeTable, supervisor: Supervisor, binding: ScopeBinding, need: Need, resource: Resource
+    ) -> None:
         self.namespace = binding.scope.namespace
+        self._need = need
+        self._resource = resource
         self._table = table
         self._supervisor = supervisor
         self._binding = binding
         self._denied = asyncio.Event()
         self._handlers = _Handlers(self._note_denial)
 
-    def begin(self, need: Need) -> None:
+    def begin(self) -> None:
         """Ask for the informer; it syncs in the background."""
         self._binding.listener = self._handlers
-        self._table.add(self._binding, [(self.resource, need)])
+        self._table.add(self._binding, [self._need], self._resource)
         self._supervisor.start(f"informer {self.resource}", self._open())
 
     def end(self) -> None:
@@ -57,6 +60,14 @@ class InformerHandle:
         else:
             self._denied.clear()
 
+    @property
+    def resource(self) -> Resource:
+        """Return the kind as it is served now; as it was served last, where it is not."""
+        need = self._binding.scope.needs.find(self._need.kind)
+        if need is not None:
+            self._resource = need.resource
+        return self._resource
+
     # -- its state -----------------------------------------------------------------------------------------------
 
     @property
@@ -72,8 +83,10 @@ class InformerHandle:
         return informer is not None and informer.synced and informer.streaming
 
     @property
-    def denied(self) -> Denial | None:
-        """Return the right that is missing, None while nothing is known to be."""
+    def denied(self) -> Obstacle | None:
+        """Return the right that is missing, or that the kind is not served; None while nothing is known to stand
+        against it.
+        """
         return self._binding.scope.denial
 
     @property
@@ -100,8 +113,8 @@ class InformerHandle:
             except ScopedCacheError:
                 await asyncio.sleep(0)  # closed meanwhile: wait for the next one
 
-    async def wait_denied(self) -> Denial:
-        """Wait until a right is missing, and return which; at once while one is.
+    async def wait_denied(self) -> Obstacle:
+        """Wait until a right is missing, or the kind is not served, and return what it is; at once while it is so.
 
         Raises:
             ScopeClosedError: the handle has ended.
@@ -123,7 +136,7 @@ class InformerHandle:
         Raises:
             ForbiddenError, CacheError: see `Lister.get`.
         """
-        return self._binding.handle.get(self.resource, key)
+        return self._binding.handle.get(self._need.kind, key)
 
     def list_keys(self) -> Sequence[tuple[str, str]]:
         """Return the keys of all objects, at a fraction of the cost of the objects."""
@@ -131,11 +144,11 @@ class InformerHandle:
 
     def list(self, *, labels: Labels = None) -> Sequence[Object]:
         """Return all objects, or those that the labels select."""
-        return self._binding.handle.list(self.resource, labels=labels)
+        return self._binding.handle.list(self._need.kind, labels=labels)
 
     def by_index(self, name: str, value: str) -> Sequence[Object]:
         """Return what an index holds under a value."""
-        return self._binding.handle.by_index(self.resource, name, value)
+        return self._binding.handle.by_index(self._need.kind, name, value)
 
     # -- who hears of it -----------------------------------------------------------------------------------------
 

@@ -1,8 +1,12 @@
-"""Which list and watch serves a need: one per kind and place, whoever needs it."""
+"""Which list and watch serves a need: one per kind and place, whoever needs it.
+
+A need that is about one name, or about metadata alone, has a list and watch of its own only while no wider one is there
+that somebody needs for itself: `cover` says which.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from functools import cached_property
 
 import attrs
@@ -10,6 +14,8 @@ import attrs
 from ..api.permission import Permission
 from ..kinds import Kind, Resource, denotes
 from ..needs import Need
+
+Place = tuple[str, str | None, str | None, bool]
 
 
 @attrs.frozen(cache_hash=True)
@@ -20,6 +26,19 @@ class InformerKey:
     namespace: str | None
     name: str | None = None
     metadata_only: bool = False
+
+    @property
+    def place(self) -> Place:
+        """Return what it is about, whatever version serves it."""
+        return str(self.resource), self.namespace, self.name, self.metadata_only
+
+    @property
+    def wider(self) -> Iterator[InformerKey]:
+        """Return the informers of the same kind and place that hold everything this one does, the widest first."""
+        for name in dict.fromkeys((None, self.name)):
+            for metadata_only in dict.fromkeys((False, self.metadata_only)):
+                if (name, metadata_only) != (self.name, self.metadata_only):
+                    yield attrs.evolve(self, name=name, metadata_only=metadata_only)
 
     @cached_property
     def permissions(self) -> tuple[Permission, Permission]:
@@ -39,3 +58,12 @@ def plan(resource: Resource, need: Need, namespace: str | None, cluster_wide: Co
     """
     everywhere = not resource.namespaced or any(denotes(kind, resource) for kind in cluster_wide)
     return InformerKey(resource, None if everywhere else namespace, need.name, need.metadata_only)
+
+
+def cover(informer_key: InformerKey, ready: Collection[InformerKey]) -> InformerKey:
+    """Return the informer that serves a need now: a wider one of those that are ready, or else its own.
+
+    `ready` are the informers that somebody needs for themselves and may have, and that are synced: whoever may list and
+    watch a whole kind may see one name of it, but not the other way round.
+    """
+    return next((wider for wider in informer_key.wider if wider in ready), informer_key)

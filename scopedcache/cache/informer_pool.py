@@ -1,6 +1,6 @@
 """The informers that really run: one per kind and place, shared by everybody who needs it, closed with the last.
 
-`plan` decides which informer serves a need; the pool starts and ends them.
+`InformerLeases` says which informer serves a need; the pool starts and ends them.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from itertools import product
 from typing import Any, Final, TypeVar
 
 from ..access import Monitor
@@ -24,7 +25,7 @@ from ..kinds import Kind, ObjectKey, Resource, denotes
 from ..objects import Entry, Object
 from ..selectors import LabelSelector
 from ..supervisor import Supervisor
-from .informer_plan import InformerKey
+from .informer_plan import InformerKey, Place
 
 T = TypeVar("T")
 
@@ -70,34 +71,40 @@ class InformerPool:
         self._server = ServerFeatures()
         self._initial_lists = InitialListLimiter()
         self._informers: dict[InformerKey, Informer] = {}
+        self._started: dict[InformerKey, float] = {}
         self._holders: dict[InformerKey, set[Hashable]] = {}
-        self._purged_keys: dict[InformerKey, PurgedKeys] = {}
+        self._purged_keys: dict[Place, PurgedKeys] = {}
         self._closing: set[asyncio.Task[Any]] = set()
         self._indexes: list[tuple[Kind, str, IndexFunc]] = []
 
-    def acquire(self, informer_key: InformerKey, holder: Hashable) -> Informer:
-        """Return the informer, started if it was not running; `holder` keeps it until it releases it."""
+    def acquire(self, informer_key: InformerKey, holder: Hashable, purged_keys: PurgedKeys | None = None) -> Informer:
+        """Return the informer, started if it was not running; `holder` keeps it until it releases it.
+
+        `purged_keys`: what was held of the place before, where the pool does not know it itself.
+        """
         informer = self._informers.get(informer_key)
         if informer is None:
-            informer = self._start(informer_key, self._purged_keys.pop(informer_key, None))
+            informer = self._start(informer_key, self._purged_keys.pop(informer_key.place, None) or purged_keys)
+            self._started[informer_key] = self._timer()
             self._informers[informer_key] = informer
             self._holders[informer_key] = set()
         self._holders[informer_key].add(holder)
         return informer
 
-    def release(self, informer_key: InformerKey, holder: Hashable, error: Exception | None = None) -> None:
-        """End one hold; the last one closes the informer.
+    def release(self, informer_key: InformerKey, holder: Hashable, error: Exception | None = None) -> PurgedKeys | None:
+        """End one hold; the last one closes the informer. Returns whom it held then.
 
         Where it closes for an `error`, the keys and UIDs it held are kept: what is missing when the place can be seen
         again was deleted meanwhile.
         """
         holders = self._holders.get(informer_key)
         if holders is None:
-            return
+            return None
         holders.discard(holder)
         if holders:
-            return
+            return None
         del self._holders[informer_key]
+        del self._started[informer_key]
         informer = self._informers.pop(informer_key)
         task = informer.task
         if task is not None and not task.done():
@@ -105,11 +112,16 @@ class InformerPool:
             task.add_done_callback(self._closing.discard)
         purged_keys = informer.close(error)
         if error is not None and purged_keys:
-            self._purged_keys[informer_key] = purged_keys
+            self._purged_keys[informer_key.place] = purged_keys
+        return purged_keys
 
-    def forget(self, informer_key: InformerKey) -> None:
+    def forget(self, place: Place) -> None:
         """Nobody needs this any more: forget what it held."""
-        self._purged_keys.pop(informer_key, None)
+        self._purged_keys.pop(place, None)
+
+    def started(self, informer_key: InformerKey) -> float:
+        """Return when a running informer was started, in the cache's seconds."""
+        return self._started[informer_key]
 
     def running(self, informer_key: InformerKey) -> Informer | None:
         return self._informers.get(informer_key)
@@ -128,9 +140,6 @@ class InformerPool:
 
     def __len__(self) -> int:
         return len(self._informers)
-
-    def holders(self, informer_key: InformerKey) -> int:
-        return len(self._holders.get(informer_key, ()))
 
     async def wait_closed(self) -> None:
         """Wait until the connections of closed informers are closed."""
@@ -176,11 +185,10 @@ class InformerPool:
         return self._monitor.renewal if self._monitor.attempting else None
 
     def _informers_of(self, resource: Resource, key: ObjectKey) -> Iterable[Informer]:
-        for namespace in {key.namespace or None, None}:
-            for name in (None, key.name):
-                informer = self._informers.get(InformerKey(resource, namespace, name))
-                if informer is not None:
-                    yield informer
+        for place in product({key.namespace or None, None}, (None, key.name), (False, True)):
+            informer = self._informers.get(InformerKey(resource, *place))
+            if informer is not None:
+                yield informer
 
     def _start(self, informer_key: InformerKey, purged_keys: PurgedKeys | None) -> Informer:
         resource = informer_key.resource

@@ -117,7 +117,7 @@ class Lister:
     ) -> Sequence[Object] | Sequence[T]:
         """Return all objects of a kind that the labels select, in no particular order. See `get` for what it raises."""
         view = self._find(kind)
-        objects = view.informer.list(namespace=view.namespace, labels=labels)
+        objects = _named(view, labels) if view.name else view.informer.list(namespace=view.namespace, labels=labels)
         if max_age is not None:
             _check_age(view.informer, max_age)
         return _select(view, objects, model)
@@ -137,6 +137,14 @@ class Lister:
     def age(self, kind: Kind) -> float:
         """Return the seconds since the server was last heard about a kind."""
         return self._find(kind).informer.age
+
+
+def _named(view: View, labels: Labels) -> Sequence[Object]:
+    """Return the one object a view is about, without a look at the others that its informer may hold."""
+    if view.namespace is None and view.resource.namespaced:
+        return view.informer.list(labels=labels)
+    obj = view.informer.get((view.namespace or "", view.name or ""))
+    return [obj] if obj is not None and LabelSelector.parse(labels).matches(obj.labels) else []
 
 
 def _select(view: View, objects: Sequence[Object], model: type[Any] | None) -> Sequence[Any]:

@@ -7,7 +7,7 @@ from collections import Counter
 from ..access import Monitor
 from ..api.permission import Permission
 from .bound_need import BoundNeed
-from .informer_plan import InformerKey
+from .informer_plan import Place
 from .informer_pool import InformerPool
 from .scope_binding import ScopeBinding
 
@@ -19,17 +19,22 @@ class NeedRegistry:
         self._monitor = monitor
         self._pool = pool
         self._bindings: dict[Permission, Counter[ScopeBinding]] = {}
-        self._informers: Counter[InformerKey] = Counter()
+        self._places: Counter[Place] = Counter()
 
     def add(self, binding: ScopeBinding, need: BoundNeed) -> None:
         """A scope needs something."""
         self._monitor.track(need.permissions)
         for permission in need.permissions:
             self._bindings.setdefault(permission, Counter())[binding] += 1
-        self._informers[need.informer_key] += 1
+        self._places[need.informer_key.place] += 1
 
     def drop(self, binding: ScopeBinding, need: BoundNeed) -> None:
         """It needs it no longer; what nobody needs is forgotten."""
+        self.drop_rights(binding, need)
+        self.drop_place(need)
+
+    def drop_rights(self, binding: ScopeBinding, need: BoundNeed) -> None:
+        """Its rights are of no interest while its kind is not served."""
         for permission in need.permissions:
             bindings = self._bindings[permission]
             bindings[binding] -= 1
@@ -37,15 +42,23 @@ class NeedRegistry:
                 del bindings[binding]
             if not bindings:
                 del self._bindings[permission]
-        self._informers[need.informer_key] -= 1
-        if not self._informers[need.informer_key]:
-            del self._informers[need.informer_key]
-            self._pool.forget(need.informer_key)
         self._monitor.untrack(need.permissions)
+
+    def drop_place(self, need: BoundNeed) -> None:
+        """Nor is what its informer held."""
+        place = need.informer_key.place
+        self._places[place] -= 1
+        if not self._places[place]:
+            del self._places[place]
+            self._pool.forget(place)
 
     def of(self, permission: Permission) -> list[ScopeBinding]:
         """Return the scopes that need a right."""
         return list(self._bindings.get(permission, ()))
 
+    def is_needed(self, permission: Permission) -> bool:
+        """Tell whether a scope needs a right that is not the cache's own."""
+        return any(not binding.scope.internal for binding in self._bindings.get(permission, ()))
+
     def __len__(self) -> int:
-        return len(self._bindings) + len(self._informers)
+        return len(self._bindings) + len(self._places)

@@ -6,11 +6,13 @@ from typing import Any, Literal
 
 import attrs
 
-from ..errors import ForbiddenError, UnauthorizedError
+from ..errors import ForbiddenError, UnauthorizedError, UnknownKindError
 from ..kinds import GVK, ObjectKey
 from ..objects import Object
 
 Denial = ForbiddenError | UnauthorizedError
+# Why something cannot be seen: a right is missing, or the server does not serve its kind.
+Obstacle = Denial | UnknownKindError
 
 
 @attrs.frozen(cache_hash=True)
@@ -43,14 +45,15 @@ class OwnerChanged:
     """Reconcile this owner.
 
     Attributes:
-        cause: `child`: an object of its changed; `denied`: a right was lost, `error` says which; `granted`: rights are
-            back, and where they were needed to see, everything is synced again.
+        cause: `child`: an object of its changed; `denied`: a right was lost, or a kind is not served any more, `error`
+            says which, or what is missing is not what it was, `error` says what it is now; `granted`: it is back, and
+            where it was needed to see, everything is synced again; `synced`: what `open` did not wait for is there.
         initial: the change was part of a first list: there is no hurry.
     """
 
     kind: GVK
     key: ObjectKey
     uid: str
-    cause: Literal["child", "denied", "granted"]
-    error: Denial | None = None
+    cause: Literal["child", "denied", "granted", "synced"]
+    error: Obstacle | None = None
     initial: bool = False

@@ -54,8 +54,11 @@ class ResourceCache(Lister):
         """
         view = self._shown.find(kind)
         objects = self._backing.owned_in(view.informer)
-        # An informer of the whole cluster may route by labels what lies elsewhere.
-        return objects if view.namespace is None else [obj for obj in objects if obj.namespace == view.namespace]
+        # An informer of the whole cluster may route by labels what lies elsewhere, one of a whole kind what has
+        # another name.
+        if view.namespace is not None:
+            objects = [obj for obj in objects if obj.namespace == view.namespace]
+        return objects if view.name is None else [obj for obj in objects if obj.name == view.name]
 
     @property
     def missing_permissions(self) -> Sequence[Denial]:

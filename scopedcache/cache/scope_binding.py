@@ -10,12 +10,14 @@ from typing import Protocol
 
 from ..informer import Informer
 from ..informer.delta import Delta
+from ..informer.ownership_chain import OwnershipChain
 from ..kinds import GVK, Kind, ObjectKey, Resource
 from ..objects import Object
 from .bound_need import BoundNeed
-from .informer_pool import InformerPool
+from .informer_leases import InformerLeases
+from .informer_plan import InformerKey
 from .lister import View
-from .owner import Denial, OwnerChanged
+from .owner import Denial, Obstacle, OwnerChanged
 from .resource_cache import ResourceCache
 from .scope import Scope
 from .scope_views import ScopeViews
@@ -40,6 +42,9 @@ class Table(Protocol):
     def publish(self, change: OwnerChanged) -> None:
         """Tell an owner."""
 
+    def list_anew(self, binding: ScopeBinding) -> None:
+        """Tell the owner once a kind that it has lost sight of is there again."""
+
     def release(self, binding: ScopeBinding, kind: Kind) -> None:
         """Give up one kind of a scope."""
 
@@ -50,12 +55,14 @@ class Table(Protocol):
 class ScopeBinding:
     """A scope and what it has. Informers know it as the owner they route to, the pool as a holder."""
 
-    def __init__(self, scope: Scope, pool: InformerPool, table: Table) -> None:
+    def __init__(self, scope: Scope, leases: InformerLeases, chain: OwnershipChain, table: Table) -> None:
         self.scope = scope
         self.listener: BindingListener | None = None
-        self._pool = pool
+        self._leases = leases
+        self._chain = chain
         self._table = table
         self._informers: dict[Resource, Informer] = {}
+        self._names: dict[GVK, str] = {}  # of the needs that are about one object
         self._views = ScopeViews(scope.namespace)
         self.handle = ResourceCache(scope.owner, scope.generation, self._views, self)
 
@@ -63,7 +70,7 @@ class ScopeBinding:
 
     def bind(self, need: BoundNeed) -> None:
         """Take the informer of a need; reads see it, and its events reach the owner."""
-        informer = self._informers[need.resource] = self._pool.acquire(need.informer_key, self)
+        informer = self._informers[need.resource] = self._leases.acquire(need.informer_key, self)
         self._show(need, informer)
         if self.listener is not None:
             self.listener.take_informer(informer)
@@ -74,7 +81,7 @@ class ScopeBinding:
         self._unroute(before, informer)
         self._show(after, informer)
 
-    def unbind(self, need: BoundNeed, error: Denial | None) -> None:
+    def unbind(self, need: BoundNeed, error: Obstacle | None) -> None:
         """Give the informer of a need back; the last who does so closes it, for `error` where it was lost."""
         informer = self._informers.pop(need.resource, None)
         if informer is None:  # taking it failed
@@ -82,10 +89,10 @@ class ScopeBinding:
         self._unroute(need, informer)
         if self.listener is not None:
             self.listener.lose_informer()
-        self._pool.release(need.informer_key, self, error)
+        self._leases.release(need.informer_key, self, error)
 
-    def hide(self, resource: Resource, error: Exception | None) -> None:
-        self._views.hide(resource, error)
+    def hide(self, kind: Kind, error: Exception | None) -> None:
+        self._views.hide(kind, error)
 
     def invalidate(self, error: Exception) -> None:
         self._views.invalidate(error)
@@ -98,9 +105,42 @@ class ScopeBinding:
 
     def end(self) -> None:
         """The scope is closed: nothing leads here any more."""
-        self._pool.chain.drop(self)
+        self._chain.drop(self)
         if self.listener is not None:
             self.listener.end()
+
+    # -- what the leases ask of a tenant ---------------------------------------------------------------------------
+
+    @property
+    def may_share(self) -> bool:
+        """Tell whether a wider informer will do: not where a listener adds handlers, which would hear of too much."""
+        return self.listener is None
+
+    def move(self, informer_key: InformerKey, informer: Informer) -> None:
+        """Read and hear of a need by another informer; the owner is told where that shows something else."""
+        for need in self.scope.needs:
+            before = self._informers.get(need.resource)
+            if need.informer_key == informer_key and before is not None and before is not informer:
+                seen = self._owned_by(need, before)
+                self._unroute(need, before)
+                self._informers[need.resource] = informer
+                self._show(need, informer)
+                if not informer.synced:
+                    self._table.list_anew(self)
+                elif seen is not None and seen != self._owned_by(need, informer):
+                    self._tell_of_child()
+
+    def _owned_by(self, need: BoundNeed, informer: Informer) -> dict[str, str] | None:
+        """Return what of a need is the owner's, by UID and version; None where that cannot be told."""
+        if self.scope.owner is None or not informer.synced:
+            return None
+        name = need.need.name
+        return {obj.uid: obj.resource_version for obj in informer.owned_by(self) if name in (None, obj.name)}
+
+    def _tell_of_child(self) -> None:
+        owner = self.scope.owner
+        if owner is not None and self.scope.is_open:
+            self._table.publish(OwnerChanged(owner.kind, owner.key, owner.uid, "child"))
 
     # -- what it has ---------------------------------------------------------------------------------------------
 
@@ -123,6 +163,8 @@ class ScopeBinding:
         return self.scope.key
 
     def concerned(self, gvk: GVK, delta: Delta, initial: bool) -> None:
+        if self._names and not self._is_named(gvk, delta):
+            return
         change = self.scope.on_child(delta, initial)
         if change is not None:
             self._table.publish(change)
@@ -138,7 +180,17 @@ class ScopeBinding:
     def release(self, kind: Kind) -> None:
         self._table.release(self, kind)
 
+    def _is_named(self, gvk: GVK, delta: Delta) -> bool:
+        """Tell whether a change is of the object that a need is about: a wider informer tells of others too."""
+        subject = delta.new or delta.old
+        name = self._names.get(gvk)
+        return name is None or (subject is not None and subject.metadata.name == name)
+
     def _show(self, need: BoundNeed, informer: Informer) -> None:
+        if need.need.name is not None:
+            self._names[need.resource.gvk] = need.need.name
+        else:
+            self._names.pop(need.resource.gvk, None)
         self._views.show(need.resource, informer, need.need)
         if self.scope.owner is not None:
             informer.router.add(self, selector=need.need.selector, route=need.need.route)

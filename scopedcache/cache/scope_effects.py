@@ -6,9 +6,9 @@ from typing import Literal
 
 import attrs
 
-from ..kinds import Resource
+from ..kinds import Kind
 from .bound_need import BoundNeed
-from .owner import Denial, OwnerChanged
+from .owner import Obstacle, OwnerChanged
 
 LogEvent = Literal["access.denied", "cache.created", "cache.removed", "cache.synced"]
 
@@ -22,9 +22,34 @@ class Track:
 
 @attrs.frozen
 class Untrack:
-    """The need is gone for good; what nobody else needs is forgotten."""
+    """The rights of a need are of no interest any more.
+
+    `for_good`: neither is what its informer held. Otherwise its kind may come back: what is missing then was deleted.
+    """
 
     need: BoundNeed
+    for_good: bool = True
+
+
+@attrs.frozen
+class DropKeys:
+    """A need that was untracked for a while is gone for good: forget what its informer held."""
+
+    need: BoundNeed
+
+
+@attrs.frozen
+class AwaitKind:
+    """Find out whether a kind is served, and go on asking until it is."""
+
+    kind: Kind
+
+
+@attrs.frozen
+class DropKind:
+    """End one AwaitKind."""
+
+    kind: Kind
 
 
 @attrs.frozen
@@ -47,14 +72,14 @@ class Release:
     """Give the informer of a need back, its routes first; `error`: what it was lost for, None where it was not."""
 
     need: BoundNeed
-    error: Denial | None
+    error: Obstacle | None
 
 
 @attrs.frozen
 class Hide:
     """Answer reads of one kind with an error; None: nobody needs it any more."""
 
-    resource: Resource
+    kind: Kind
     error: Exception | None
 
 
@@ -81,6 +106,11 @@ class Publish:
 
 
 @attrs.frozen
+class PublishMissing:
+    """What is missing changed while the scope waits: tell the owner what it is, once this step is over."""
+
+
+@attrs.frozen
 class Reopen:
     """Open in the background: nothing is known to stand against it any more."""
 
@@ -96,7 +126,24 @@ class Log:
 
     event: LogEvent
     kinds: tuple[str, ...]
-    error: Denial | None = None
+    error: Obstacle | None = None
 
 
-Effect = Track | Untrack | Bind | Rebind | Release | Hide | Invalidate | Renew | Publish | Reopen | Forget | Log
+Effect = (
+    Track
+    | Untrack
+    | DropKeys
+    | AwaitKind
+    | DropKind
+    | Bind
+    | Rebind
+    | Release
+    | Hide
+    | Invalidate
+    | Renew
+    | Publish
+    | PublishMissing
+    | Reopen
+    | Forget
+    | Log
+)

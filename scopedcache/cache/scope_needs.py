@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from collections.abc import Set as AbstractSet
+from typing import TypeVar
+
+import attrs
 
 from ..access.verdict import Verdict
 from ..api.permission import Permission
+from ..errors import ForbiddenError
 from ..kinds import Kind, Resource, denotes
 from .bound_need import BoundNeed
-from .owner import Denial
+from .owner import Denial, Obstacle
+from .unserved_need import UnservedNeed
 
+AnyObstacle = TypeVar("AnyObstacle", bound=Obstacle)
 Verdicts = Mapping[Permission, Verdict]
+
+
+@attrs.frozen
+class Refusal:
+    """What stands against opening; `certain`: it is not only suspected."""
+
+    error: Obstacle
+    certain: bool
 
 
 class ScopeNeeds:
@@ -19,11 +33,18 @@ class ScopeNeeds:
 
     Args:
         needs: the needs, by resource.
-        bound: those of them that have their informer.
+        unserved: those whose kind is not known to be served, by kind.
+        bound: those of the needs that have their informer.
     """
 
-    def __init__(self, needs: Mapping[Resource, BoundNeed], bound: AbstractSet[BoundNeed]) -> None:
+    def __init__(
+        self,
+        needs: Mapping[Resource, BoundNeed],
+        unserved: Mapping[Kind, UnservedNeed],
+        bound: AbstractSet[BoundNeed],
+    ) -> None:
         self._needs = needs
+        self._unserved = unserved
         self._bound = bound
 
     def __iter__(self) -> Iterator[BoundNeed]:
@@ -35,6 +56,37 @@ class ScopeNeeds:
     def find(self, kind: Kind) -> BoundNeed | None:
         """Return the need of a kind."""
         return next((need for need in self if denotes(kind, need.resource)), None)
+
+    def find_unserved(self, kind: Kind) -> UnservedNeed | None:
+        """Return the need of a kind that is not known to be served."""
+        return self._unserved.get(kind)
+
+    @property
+    def unserved(self) -> Collection[UnservedNeed]:
+        """Return the needs whose kind is not known to be served."""
+        return self._unserved.values()
+
+    @property
+    def unresolved(self) -> list[Kind]:
+        """Return the kinds of required needs about which discovery has not answered."""
+        return [
+            kind for kind, unserved in self._unserved.items() if unserved.error is None and not unserved.need.optional
+        ]
+
+    @property
+    def of_resource(self) -> Mapping[Resource, BoundNeed]:
+        """Return the needs by resource."""
+        return self._needs
+
+    @property
+    def required_needs(self) -> list[BoundNeed]:
+        """Return the needs that nothing is shown without, as far as they are served."""
+        return [need for need in self if not need.need.optional]
+
+    @property
+    def optional_needs(self) -> list[BoundNeed]:
+        """Return the needs that close alone, as far as they are served."""
+        return [need for need in self if need.need.optional]
 
     def of(self, permission: Permission) -> list[BoundNeed]:
         """Return the needs a permission belongs to."""
@@ -56,27 +108,55 @@ class ScopeNeeds:
     @property
     def required(self) -> list[Permission]:
         """Return what nothing is shown without."""
-        return [right for need in self if not need.need.optional for right in need.informer_key.permissions]
+        return [right for need in self.required_needs for right in need.informer_key.permissions]
 
     # -- what verdicts say about them ----------------------------------------------------------------------------
 
-    def refusal(self, verdicts: Verdicts) -> Verdict | None:
+    def refusal(self, verdicts: Verdicts) -> Refusal | None:
         """Return what stands against opening; what is certain goes before what is only suspected."""
         lost = [verdict for right in self.required if (verdict := verdicts.get(right)) is not None and verdict.lost]
-        return min(lost, key=lambda verdict: not verdict.denying, default=None)
+        verdict = min(lost, key=lambda verdict: not verdict.denying, default=None)
+        if verdict is None or not verdict.denying:
+            for unserved in self._unserved.values():
+                if unserved.error is not None and not unserved.need.optional:
+                    return Refusal(unserved.error, certain=True)
+        return None if verdict is None else Refusal(verdict.error(), verdict.denying)
 
-    def visible(self, verdicts: Verdicts) -> list[BoundNeed]:
-        """Return the needs that may have their informers: all but optional ones whose permissions are lost."""
-        return [need for need in self if not (need.need.optional and lost_verdict(need, verdicts))]
+    def denial(self, verdicts: Verdicts) -> Obstacle | None:
+        """Return what is raised for what stands against opening; it names every right that is missing."""
+        refusal = self.refusal(verdicts)
+        return None if refusal is None else self.with_missing(refusal.error, verdicts)
 
-    def is_complete(self, verdicts: Verdicts) -> bool:
-        """Tell whether everything that may be seen has its informer."""
-        return all(need in self._bound for need in self.visible(verdicts))
+    def with_missing(self, error: AnyObstacle, verdicts: Verdicts) -> AnyObstacle:
+        """Let an error name every right that is missing; return it."""
+        if isinstance(error, ForbiddenError):
+            error.missing = tuple(other for other in self.missing(verdicts) if isinstance(other, ForbiddenError))
+        return error
+
+    def missing(self, verdicts: Verdicts) -> list[Denial]:
+        """Return every right that is missing for certain, what nothing is shown without first."""
+        needs = sorted(self, key=lambda need: need.need.optional)
+        rights = [right for need in needs for right in need.informer_key.permissions]
+        rights += [right for need in needs for right in need.verbs]
+        known = (verdicts.get(right) for right in dict.fromkeys(rights))
+        return [verdict.error() for verdict in known if verdict is not None and verdict.denying]
+
+    @property
+    def is_complete(self) -> bool:
+        """Tell whether every required need has its informer."""
+        served = all(unserved.need.optional for unserved in self._unserved.values())
+        return served and all(need.need.optional or need in self._bound for need in self)
+
+    def is_reviewed(self, need: BoundNeed, verdicts: Verdicts) -> bool:
+        """Tell whether there is a verdict about every right that it takes to see a need."""
+        rights = (verdicts.get(right) for right in need.informer_key.permissions)
+        return all(verdict is not None and not verdict.unreviewed for verdict in rights)
 
     def missing_permissions(self, verdicts: Verdicts) -> list[Denial]:
         """Return what is missing for certain of the verbs that they declare beyond list and watch."""
         declared = (verdicts.get(permission) for need in self for permission in need.verbs)
-        return [verdict.error() for verdict in declared if verdict is not None and verdict.state == "denied"]
+        denied = [verdict for verdict in declared if verdict is not None and verdict.state == "denied"]
+        return [self.with_missing(verdict.error(), verdicts) for verdict in denied]
 
     def __repr__(self) -> str:
         return f"<ScopeNeeds {','.join(str(resource) for resource in self._needs)} bound={len(self._bound)}>"

@@ -7,33 +7,43 @@ is called for it, and its owners have been told. Connections close after that.
 from __future__ import annotations
 
 import logging
+import random
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from math import inf
 from typing import Final, assert_never
 
 from ..access import Monitor, Verdict
 from ..access.verdict import VerdictState
+from ..api.discovery import Discovery
 from ..api.permission import Permission
 from ..clock import loop_time
-from ..kinds import Kind, Resource
+from ..errors import APIError, UnknownKindError
+from ..kinds import GVK, Kind, Resource
 from ..needs import Need
 from ..supervisor import Supervisor
+from .bound_need import BoundNeed
 from .deleted_owners import DeletedOwners
+from .informer_leases import InformerLeases
 from .informer_pool import InformerPool
+from .missing_news import MissingNews
 from .need_registry import NeedRegistry
-from .opening_guard import OpeningGuard
 from .owner import Denial, OwnerChanged, OwnerId
 from .pending_grants import PendingGrants
 from .resource_cache import ResourceCache
 from .scope import Scope
 from .scope_binding import ScopeBinding
 from .scope_effects import (
+    AwaitKind,
     Bind,
+    DropKeys,
+    DropKind,
     Effect,
     Forget,
     Hide,
     Invalidate,
     Log,
     Publish,
+    PublishMissing,
     Rebind,
     Release,
     Renew,
@@ -42,10 +52,11 @@ from .scope_effects import (
     Untrack,
 )
 from .scope_openings import ScopeOpenings
+from .served_kinds import ServedKinds
 
 logger: Final = logging.getLogger("scopedcache.cache")
 
-Needs = Sequence[tuple[Resource, Need]]
+Needs = Iterable[Need]
 
 
 class ScopeTable:
@@ -55,21 +66,27 @@ class ScopeTable:
         self,
         monitor: Monitor,
         pool: InformerPool,
+        discovery: Discovery,
         supervisor: Supervisor,
         *,
         cluster_wide: Collection[Kind],
         publish: Callable[[OwnerChanged], None],
         timer: Callable[[], float] = loop_time,
+        chance: Callable[[], float] = random.random,
     ) -> None:
         self.publish = publish
         self.deleted_owners = DeletedOwners(pool, timer=timer)
-        self.opening_guard = OpeningGuard()
         self._monitor = monitor
         self._pool = pool
         self._cluster_wide = tuple(cluster_wide)
-        self._pending_grants = PendingGrants(monitor, publish)
+        self.pending_grants = PendingGrants(monitor, publish, timer=timer)
+        self._waiting: dict[ScopeBinding, None] = {}
+        self.internal: dict[ScopeBinding, None] = {}  # what the cache watches for itself
         self._needs = NeedRegistry(monitor, pool)
-        self._openings = ScopeOpenings(monitor, pool, supervisor, self)
+        self.leases = InformerLeases(pool, supervisor)
+        self._kinds = ServedKinds(discovery, supervisor, self, timer=timer, chance=chance)
+        self._openings = ScopeOpenings(monitor, self.leases, self._kinds, supervisor, self)
+        self._missing_news = MissingNews(lambda: monitor.verdicts, self._openings.is_under_way, publish)
         self._by_namespace: dict[str | None, dict[str, ScopeBinding]] = {}
         self._by_uid: dict[str, dict[ScopeBinding, None]] = {}
         self._of_nobody: dict[str | None, dict[ScopeBinding, None]] = {}  # by namespace
@@ -94,46 +111,86 @@ class ScopeTable:
         """Return a new scope that belongs to no owner."""
         binding = self._new(Scope(None, namespace, cluster_wide=self._cluster_wide, internal=internal))
         self._of_nobody.setdefault(namespace, {})[binding] = None
+        if internal:
+            self.internal[binding] = None
         return binding
 
-    def add(self, binding: ScopeBinding, needs: Needs) -> bool:
-        """Add what a scope lacks; tell whether it lacked something."""
-        effects = binding.scope.on_needs(needs)
+    def add(self, binding: ScopeBinding, needs: Needs, resource: Resource | None = None) -> bool:
+        """Add what a scope lacks; tell whether it lacked something. `resource`: of whatever they need."""
+        known = [(resource or self._kinds.known(need.kind), need) for need in needs]
+        effects = binding.scope.on_needs(known)
         self.carry_out(binding, effects)
+        for unserved in list(binding.scope.needs.unserved):
+            error = self._kinds.error(unserved.need.kind)
+            if error is not None and unserved.error is None:  # others asked for it before
+                self.carry_out(binding, binding.scope.on_unserved(unserved.need.kind, error))
         return bool(effects)
 
-    async def open(self, binding: ScopeBinding, needs: Needs = ()) -> ResourceCache:
-        """Add what a scope lacks, and open it; waits unless everything is there already.
+    async def open(self, binding: ScopeBinding, needs: Needs = (), *, wait: float = inf) -> ResourceCache:
+        """Add what a scope lacks, and open it; waits at most `wait` seconds, not at all if everything is there.
 
         Raises:
             ForbiddenError, UnauthorizedError: a required right is missing. The scope waits for it.
+            UnknownKindError: a required kind is not served. The scope waits for it.
+            NotSyncedError: it takes longer. The opening goes on, and the owner is told.
             ScopeClosedError: it was closed meanwhile.
         """
         added = self.add(binding, needs)
-        if not added and binding.scope.is_open and binding.scope.needs.is_complete(self._monitor.verdicts):
+        if not added and self._openings.is_open(binding):
             return binding.handle
-        return self._openings.open_at_once(binding) or await self._openings.open(binding)
+        return self._openings.open_at_once(binding) or await self._openings.open(binding, wait)
 
     def await_grant(self, owner: OwnerId, permission: Permission, *, settled: bool) -> None:
-        """Tell an owner once it has a right that a call of its was refused and that no need of its declares."""
+        """Tell an owner once it has a right that a call of its was refused.
+
+        A scope that waits for it tells by itself, once everything is synced.
+        """
         scopes = [binding.scope for binding in self._by_uid.get(owner.uid, ())]
-        declared = any(scope.needs.of(permission) for scope in scopes)
-        if not declared and not self.deleted_owners.has(owner.uid):
-            self._pending_grants.add(owner, permission, settled=settled)
+        told = any(scope.is_waiting and scope.needs.of(permission) for scope in scopes)
+        if not told and not self.deleted_owners.has(owner.uid):
+            self.pending_grants.add(owner, permission, settled=settled)
 
     # -- what the monitor tells ----------------------------------------------------------------------------------
 
     def verdict_changed(self, verdict: Verdict, before: VerdictState) -> None:
-        """Close what was lost, open what came back."""
-        verdicts = self._monitor.verdicts
-        for binding in self._needs.of(verdict.permission):
-            self.carry_out(binding, binding.scope.on_verdict(verdict, before, verdicts))
+        """Close what was lost, open what came back; who is told can read of no scope what was lost."""
+        verdicts, bindings = self._monitor.verdicts, self._needs.of(verdict.permission)
+        if verdict.denying or verdict.granted:
+            self._carry_out_all((binding, binding.scope.on_verdict(verdict, before, verdicts)) for binding in bindings)
         if verdict.granted:
-            self._pending_grants.end(verdict.permission)
+            self.pending_grants.end(verdict.permission)
+        if verdict.unserved:
+            for resource in {need.resource for b in bindings for need in b.scope.needs.of(verdict.permission)}:
+                self._kinds.doubt(resource)
 
     def attempt_mode_changed(self, attempting: bool) -> None:
         """Give every watch the life that it is to have now."""
         self._pool.renew()
+
+    # -- what discovery tells ------------------------------------------------------------------------------------
+
+    def kind_served(self, kind: Kind, resource: Resource) -> None:
+        """Open what waited for a kind."""
+        verdicts = self._monitor.verdicts
+        self._carry_out_all((binding, binding.scope.on_served(kind, resource, verdicts)) for binding in self)
+
+    def kind_unserved(self, kind: Kind, error: UnknownKindError) -> None:
+        """Close what needs a kind that is not served."""
+        self._carry_out_all((binding, binding.scope.on_unserved(kind, error)) for binding in self)
+
+    def is_doubted(self, resource: Resource) -> bool:
+        """Tell whether requests for a resource meet a 404."""
+        verdicts = (self._monitor.verdict(right) for need in self._of(resource) for right in need.permissions)
+        return any(verdict is not None and verdict.unserved for verdict in verdicts)
+
+    def is_shown(self, resource: Resource) -> bool:
+        """Tell whether somebody can read objects of a resource."""
+        informers = (self.leases.running(need.informer_key) for need in self._of(resource))
+        return any(informer is not None and informer.synced for informer in informers)
+
+    def _of(self, resource: Resource) -> Iterator[BoundNeed]:
+        needs = (binding.scope.needs.of_resource.get(resource) for binding in self)
+        return (need for need in needs if need is not None)
 
     # -- closing -------------------------------------------------------------------------------------------------
 
@@ -145,19 +202,23 @@ class ScopeTable:
         """Close all scopes of an owner; `deleted`: it may not open any more."""
         if deleted:
             self.deleted_owners.add(uid)
-        self.opening_guard.close(uid)
-        self._pending_grants.drop(uid)
+        self.pending_grants.drop(uid)
         for binding in list(self._by_uid.get(uid, ())):
             self.close(binding)
 
     def close_all(self) -> None:
         """Close everything."""
-        self.opening_guard.close_all()
         for binding in self:
             self.close(binding)
-        self._pending_grants.clear()
+        self.pending_grants.clear()
 
     # -- what a handle asks --------------------------------------------------------------------------------------
+
+    def list_anew(self, binding: ScopeBinding) -> None:
+        """Tell the owner once a kind that it has lost sight of is there again."""
+        if binding.scope.is_open:
+            self.carry_out(binding, binding.scope.on_overdue())
+            self._openings.reopen(binding)
 
     def release(self, binding: ScopeBinding, kind: Kind) -> None:
         """Give up one kind of a scope."""
@@ -166,6 +227,41 @@ class ScopeTable:
     def missing_permissions(self, binding: ScopeBinding) -> Sequence[Denial]:
         """Return what is missing for certain of the verbs that a scope's needs declare."""
         return binding.scope.needs.missing_permissions(self._monitor.verdicts)
+
+    def missing_of(self, uid: str, namespace: str | None = None) -> Sequence[Denial]:
+        """Return everything that is missing for certain of what an owner needs, or waits for; perhaps in one place."""
+        verdicts = self._monitor.verdicts
+        missing = [
+            error
+            for binding in self._by_uid.get(uid, ())
+            if namespace in (None, binding.scope.namespace)
+            for error in binding.scope.needs.missing(verdicts)
+        ]
+        waits = (verdicts[wait.permission] for wait in self.pending_grants.of_owner(uid))
+        missing += [verdict.error() for verdict in waits if verdict.denying]
+        found = {error.subject: error for error in missing if namespace in (None, error.namespace)}
+        return list(found.values())
+
+    @property
+    def waiting(self) -> Collection[ScopeBinding]:
+        """Return the scopes that wait for a right, the cache's own included."""
+        return self._waiting.keys()
+
+    @property
+    def missing(self) -> Iterator[Permission]:
+        """Return every right that is missing for certain, and that somebody needs or waits for."""
+        for permission in self._monitor.missing:
+            if self._is_missed(permission):
+                yield permission
+
+    def count_missing(self) -> int:
+        """Return how many of those there are, without a look at each."""
+        own = {right for binding in self.internal for right in binding.scope.needs.permissions}
+        lacking = self._monitor.missing
+        return len(lacking) - sum(1 for right in own if right in lacking and not self._is_missed(right))
+
+    def _is_missed(self, permission: Permission) -> bool:
+        return self.pending_grants.has(permission) or self._needs.is_needed(permission)
 
     # -- look-ups ------------------------------------------------------------------------------------------------
 
@@ -178,6 +274,16 @@ class ScopeTable:
     def __len__(self) -> int:
         owned = sum(len(bindings) for bindings in self._by_namespace.values())
         return owned + sum(len(bindings) for bindings in self._of_nobody.values())
+
+    def owners(self, kind: GVK, namespace: str) -> list[OwnerId]:
+        """Return the owners of a kind, of whatever version, in a namespace that have a scope or wait for a right."""
+        owners = [binding.scope.owner for bindings in self._by_uid.values() for binding in bindings]
+        return [
+            owner
+            for owner in dict.fromkeys([*owners, *(wait.owner for wait in self.pending_grants)])
+            if owner is not None
+            and (owner.kind.group, owner.kind.kind, owner.key.namespace) == (kind.group, kind.kind, namespace)
+        ]
 
     @property
     def namespaces(self) -> int:
@@ -194,42 +300,73 @@ class ScopeTable:
     # -- effects -------------------------------------------------------------------------------------------------
 
     def carry_out(self, binding: ScopeBinding, effects: Sequence[Effect]) -> None:
-        """Do what a scope wants done, in this step."""
-        for effect in effects:
-            match effect:
-                case Track(need):
-                    self._needs.add(binding, need)
-                case Untrack(need):
-                    self._needs.drop(binding, need)
-                case Bind(need):
-                    binding.bind(need)
-                case Rebind(before, after):
-                    binding.rebind(before, after)
-                case Release(need, error):
-                    binding.unbind(need, error)
-                case Hide(resource, reason):
-                    binding.hide(resource, reason)
-                case Invalidate(reason):
-                    binding.invalidate(reason)
-                case Renew(generation, reason):
-                    binding.renew(generation, reason)
-                case Publish(change):
-                    self.publish(change)
-                case Reopen():
-                    self._openings.reopen(binding)
-                case Forget():
-                    self._forget(binding)
-                case Log():
-                    _log(binding.scope, effect)
-                case _:
-                    assert_never(effect)
+        """Do what a scope wants done, in this step; its owner is told last."""
+        self._carry_out_all([(binding, effects)])
+
+    def _carry_out_all(self, effects_of: Iterable[tuple[ScopeBinding, Sequence[Effect]]]) -> None:
+        """Do what several scopes want done; only then is anybody told."""
+        changes: list[tuple[ScopeBinding, OwnerChanged]] = []
+        for binding, effects in effects_of:
+            for effect in effects:
+                if isinstance(effect, Publish):
+                    changes.append((binding, effect.change))
+                else:
+                    self._carry_out(binding, effect)
+            if binding.scope.is_waiting:
+                self._waiting[binding] = None
+            else:
+                self._waiting.pop(binding, None)
+        for binding, change in changes:
+            self.publish(change)
+            if change.cause == "denied":
+                self._missing_news.told(binding)
+
+    def _carry_out(self, binding: ScopeBinding, effect: Effect) -> None:
+        match effect:
+            case Track(need):
+                self._needs.add(binding, need)
+            case Untrack(need, for_good=True):
+                self._needs.drop(binding, need)
+            case Untrack(need):
+                self._needs.drop_rights(binding, need)
+            case DropKeys(need):
+                self._needs.drop_place(need)
+            case AwaitKind(kind):
+                self._kinds.add(kind)
+            case DropKind(kind):
+                self._kinds.drop(kind)
+            case Bind(need):
+                binding.bind(need)
+            case Rebind(before, after):
+                binding.rebind(before, after)
+            case Release(need, error):
+                binding.unbind(need, error)
+            case Hide(kind, reason):
+                binding.hide(kind, reason)
+            case Invalidate(reason):
+                binding.invalidate(reason)
+            case Renew(generation, reason):
+                binding.renew(generation, reason)
+            case Publish():
+                raise AssertionError("told last")
+            case PublishMissing():
+                self._missing_news.add(binding)
+            case Reopen():
+                self._openings.reopen(binding)
+            case Forget():
+                self._forget(binding)
+            case Log():
+                _log(binding.scope, effect)
+            case _:
+                assert_never(effect)
 
     def _new(self, scope: Scope) -> ScopeBinding:
-        return ScopeBinding(scope, self._pool, self)
+        return ScopeBinding(scope, self.leases, self._pool.chain, self)
 
     def _forget(self, binding: ScopeBinding) -> None:
         self._openings.cancel(binding)
         binding.end()
+        self.internal.pop(binding, None)
         scope = binding.scope
         of_nobody = self._of_nobody.get(scope.namespace, {})
         if binding in of_nobody:
@@ -252,6 +389,10 @@ class ScopeTable:
 
 
 def _log(scope: Scope, effect: Log) -> None:
+    if not logger.isEnabledFor(logging.INFO):  # thousands of owners may lose a right in one step
+        return
     error = effect.error
-    about = {} if error is None else {"error": str(error), "verb": error.verb, "resource": error.resource}
+    about = {} if error is None else {"error": str(error)}
+    if isinstance(error, APIError):
+        about |= {"verb": error.verb, "resource": error.resource}
     logger.info(effect.event, extra=scope.log_fields() | {"kinds": list(effect.kinds)} | about)

@@ -23,7 +23,7 @@ class ScopeViews:
         self.views: dict[Kind, View] = {}
         self.error: Exception | None = None
         self._shown: dict[Resource, Informer] = {}
-        self._hidden: dict[Resource, Exception] = {}
+        self._hidden: dict[Kind, Exception] = {}
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -38,15 +38,16 @@ class ScopeViews:
         self._shown[resource] = informer
         self._hidden.pop(resource, None)
 
-    def hide(self, resource: Resource, error: Exception | None) -> None:
-        """Show a kind no longer: denied, listed anew, or (None) released."""
-        for kind in [kind for kind, view in self.views.items() if view.resource == resource]:
-            del self.views[kind]
-        self._shown.pop(resource, None)
+    def hide(self, kind: Kind, error: Exception | None) -> None:
+        """Show a kind no longer: denied, not served, listed anew, or (None) released."""
+        for name in [name for name, view in self.views.items() if view.resource == kind]:
+            del self.views[name]
+        if isinstance(kind, Resource):
+            self._shown.pop(kind, None)
         if error is not None:
-            self._hidden[resource] = error
+            self._hidden[kind] = error
         else:
-            self._hidden.pop(resource, None)
+            self._hidden.pop(kind, None)
 
     def invalidate(self, error: Exception) -> None:
         """Answer every read with `error` from now on."""
@@ -67,5 +68,9 @@ class ScopeViews:
     def _why_not(self, kind: Kind) -> Exception:
         if self.error is not None:
             return self.error
-        hidden = (error for resource, error in self._hidden.items() if denotes(kind, resource))
+        hidden = (
+            error
+            for name, error in self._hidden.items()
+            if name == kind or (isinstance(name, Resource) and denotes(kind, name))
+        )
         return next(hidden, None) or NotWatchedError(f"nobody opened {kind} here")

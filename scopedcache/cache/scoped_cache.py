@@ -11,10 +11,10 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 
 from ..access import Monitor
 from ..access.detection_bound import PERIOD_SECONDS, period_for
@@ -25,7 +25,7 @@ from ..api.permission import permission_of
 from ..clock import loop_time
 from ..errors import ForbiddenError, ScopedCacheError
 from ..informer import EventHandler, IndexFunc, InformerOptions
-from ..kinds import Kind, Resource
+from ..kinds import GVK, Kind, Resource
 from ..metrics import BACKGROUND_TASKS, CACHED_OBJECTS, EVENT_HANDLERS, NULL, OPEN_WATCHES, Instrumentation
 from ..needs import Need
 from ..objects import Object
@@ -36,13 +36,16 @@ from .file_descriptors import raise_descriptor_limit
 from .home_loop import HomeLoop
 from .informer_handle import InformerHandle
 from .informer_pool import InformerPool
-from .owner import OwnerChanged, OwnerId
+from .owner import Denial, OwnerChanged, OwnerId
 from .rbac_watch import RBAC_RESOURCES, RBACWatch, hinting_handler
 from .resource_cache import ResourceCache
 from .scope_opener import ScopeOpener
 from .scope_table import ScopeTable
 from .snapshot import Snapshot, take_snapshot
 from .subscribers import Subscribers
+
+# Long enough for a first list of ten thousand objects, short enough for a worker to wait.
+SYNC_TIMEOUT_SECONDS: Final = 5.0
 
 
 class ScopedCache:
@@ -51,7 +54,8 @@ class ScopedCache:
     Args:
         client: the way to the server.
         detection_bound: seconds within which a change of rights is to be noticed; the probe period follows from it.
-            Without it a place in use is reviewed every 5 s, which bounds detection at 7.5 s for up to 100 places.
+            Without it a place in use is reviewed every 5 s, which bounds detection at 7.5 s for up to 100 places. It is
+            2 s more for half a minute after trouble: a lost connection, or a server that is not ready.
             Where RBAC objects are watched, changes are told by events in about a second; the period doubles then, and
             `bound` says what would hold without the events.
         review_rate: reviews per second, for all places together.
@@ -61,6 +65,8 @@ class ScopedCache:
         rbac_watch: watch RBAC objects where we may: changes are then noticed in about a second.
         instrumentation: where numbers are reported to.
         options: time-outs and limits of the informers.
+        sync_timeout: seconds that `open` waits for what it asked for, where it is not told otherwise. A reconciler that
+            waits holds a worker; who does not wait is told.
         timer: tells the time in seconds; for tests in virtual time, the loop's.
         chance: a number from 0 to 1, for what is spread at random.
     """
@@ -77,6 +83,7 @@ class ScopedCache:
         rbac_watch: bool = True,
         instrumentation: Instrumentation = NULL,
         options: InformerOptions | None = None,
+        sync_timeout: float = SYNC_TIMEOUT_SECONDS,
         timer: Callable[[], float] = loop_time,
         chance: Callable[[], float] = random.random,
     ) -> None:
@@ -100,13 +107,15 @@ class ScopedCache:
         self._table = ScopeTable(
             self.monitor,
             self._pool,
+            client.discovery,
             self._supervisor,
             cluster_wide=cluster_wide,
             publish=self._subscribers.publish,
             timer=timer,
+            chance=chance,
         )
         self._home = HomeLoop()
-        self._opener = ScopeOpener(self._table, client.discovery, self._home)
+        self._opener = ScopeOpener(self._table, self._home, sync_timeout)
         self.cluster = ClusterCache(self._opener, self._table)
         self._rbac_watch = rbac_watch
 
@@ -126,6 +135,7 @@ class ScopedCache:
         rbac_watch: bool = True,
         instrumentation: Instrumentation = NULL,
         options: InformerOptions | None = None,
+        sync_timeout: float = SYNC_TIMEOUT_SECONDS,
         timer: Callable[[], float] = loop_time,
         chance: Callable[[], float] = random.random,
     ) -> AsyncIterator[ScopedCache]:
@@ -149,6 +159,7 @@ class ScopedCache:
                 rbac_watch=rbac_watch,
                 instrumentation=instrumentation,
                 options=options,
+                sync_timeout=sync_timeout,
                 timer=timer,
                 chance=chance,
             ) as cache,
@@ -173,15 +184,25 @@ class ScopedCache:
 
     # -- scopes --------------------------------------------------------------------------------------------------
 
-    async def open(self, owner: Object | OwnerId, *needs: Kind | Need, namespace: str | None = None) -> ResourceCache:
+    async def open(
+        self,
+        owner: Object | OwnerId,
+        *needs: Kind | Need,
+        namespace: str | None = None,
+        sync_timeout: float | None = None,
+    ) -> ResourceCache:
         """Open what an owner needs in a namespace (its own, unless told otherwise); return it synced.
 
-        Opening again adds needs and is otherwise a look-up. Waits for reviews and first lists.
+        Opening again adds needs and is otherwise a look-up. Waits for reviews and first lists, `sync_timeout` seconds
+        (the cache's, unless told otherwise) less those that what it waits for has been under way already. Optional
+        needs are not waited for: the owner is told once they are there.
 
         Raises:
             ForbiddenError: a required kind may not be listed or watched there. The scope waits: once the rights are
                 there, it opens by itself and its owner is told (`OwnerChanged`).
-            UnknownKindError: the server does not serve a kind.
+            UnknownKindError: the server does not serve a required kind, or not so that it can be watched. The scope
+                waits in the same way.
+            NotSyncedError: it takes longer. The opening goes on, and the owner is told once it is done.
             ScopeClosedError: the owner was deleted.
             ValueError: a cluster-scoped owner, and no namespace.
         """
@@ -189,15 +210,20 @@ class ScopedCache:
         place = namespace or who.key.namespace
         if not place:
             raise ValueError(f"{who} lies in no namespace: name one with namespace=, or use cache.cluster.open")
-        return await self._opener.open(who, needs, place)
+        return await self._opener.open(who, needs, place, sync_timeout)
 
     async def open_all(
-        self, owner: Object | OwnerId, *needs: Kind | Need, namespaces: Iterable[str]
+        self,
+        owner: Object | OwnerId,
+        *needs: Kind | Need,
+        namespaces: Iterable[str],
+        sync_timeout: float | None = None,
     ) -> dict[str, ResourceCache | ScopedCacheError]:
         """Open the same needs in many namespaces at once; return a ResourceCache, or the error, for each of them."""
         names = list(namespaces)
         opened = await asyncio.gather(
-            *(self.open(owner, *needs, namespace=name) for name in names), return_exceptions=True
+            *(self.open(owner, *needs, namespace=name, sync_timeout=sync_timeout) for name in names),
+            return_exceptions=True,
         )
         result: dict[str, ResourceCache | ScopedCacheError] = {}
         for name, outcome in zip(names, opened, strict=True):
@@ -215,6 +241,14 @@ class ScopedCache:
         """Wait until the connections of what was closed are closed."""
         await self._pool.wait_closed()
 
+    def owners(self, kind: GVK, namespace: str) -> Sequence[OwnerId]:
+        """Return the owners of a kind, of whatever version, in a namespace that opened something and did not close it.
+
+        Those count too that wait, and those that lie where their own kind may not be seen.
+        """
+        self._home.check()
+        return self._table.owners(kind, namespace)
+
     @property
     def namespaces(self) -> Mapping[str, Mapping[str, ResourceCache]]:
         """Return namespace → owner UID → ResourceCache, of what is open now."""
@@ -231,14 +265,15 @@ class ScopedCache:
     ) -> AsyncIterator[InformerHandle]:
         """Hold the informer of a kind, in a namespace or everywhere; it is shared with everybody else who needs it.
 
-        A kind that may not be seen does not raise: the handle waits and heals by itself.
+        A kind that may not be seen does not raise: the handle waits and heals by itself. So it does where the kind is
+        not served any more, or in another version.
 
         Raises:
-            UnknownKindError: the server does not serve the kind.
+            UnknownKindError: the server does not serve the kind, or not so that it can be watched.
         """
         need = kind if isinstance(kind, Need) else Need(kind, metadata_only=metadata_only)
         self._home.check_running()
-        resource = await self.client.discovery.resolve(need.kind)
+        resource = await self.client.discovery.resolve_watchable(need.kind)
         self._home.check_running()
         handle = self._handle(resource, need, namespace if resource.namespaced else None)
         remove = handle.add_handler(EventHandler(on_delete=self._owner_deleted))
@@ -263,12 +298,21 @@ class ScopedCache:
     def await_grant(self, owner: Object | OwnerId, error: ForbiddenError) -> None:
         """Have the owner told (`granted`) once it may do what a call of its was refused; `close(owner)` ends that.
 
-        For verbs that no `Need.verbs` declares; the controller calls it for every refused reconcile.
+        The controller calls it for every refused reconcile. An owner has one wait for each verb, resource and place,
+        for the name that was refused last, and no more than 16 of them.
         """
         self._home.check_running()
         # A cached denial is an old answer: the right may be there by now.
         settled = error.by == "authorizer" and not error.cached
         self._table.await_grant(OwnerId.of(owner), permission_of(error), settled=settled)
+
+    def missing_permissions(self, owner: Object | OwnerId, *, namespace: str | None = None) -> Sequence[Denial]:
+        """Return everything that is missing now of what an owner declared, or waits for, in one namespace or in all.
+
+        What nothing is shown without comes first. A ForbiddenError that `open` raises carries the same (`missing`).
+        """
+        self._home.check()
+        return self._table.missing_of(OwnerId.of(owner).uid, namespace)
 
     def recheck(self, namespace: str | None = None) -> None:
         """Review rights now, in one namespace or in all in use, instead of at the next probe."""
@@ -280,9 +324,13 @@ class ScopedCache:
         """Return the seconds within which a change of rights is noticed now."""
         return self.monitor.bound
 
-    def snapshot(self) -> Snapshot:
-        """Return what is held now, as plain values."""
-        return take_snapshot(self._table, self._pool, self.monitor, tasks=len(self._supervisor))
+    def snapshot(self, *, limit: int | None = None) -> Snapshot:
+        """Return what is held now, as plain values; with a `limit`, so many entries of each list at most.
+
+        What waits and what is missing goes first then, and `totals` says how many there are: cheap enough for a probe,
+        however much the cache holds.
+        """
+        return take_snapshot(self._table, self._pool, self.monitor, tasks=len(self._supervisor), limit=limit)
 
     def report(self, instrumentation: Instrumentation) -> None:
         """Set the gauges that are cheaper to count when somebody looks than to keep."""
@@ -300,8 +348,8 @@ class ScopedCache:
         self, resource: Resource, need: Need, namespace: str | None, *, internal: bool = False
     ) -> InformerHandle:
         binding = self._table.of_nobody(namespace, internal=internal)
-        handle = InformerHandle(self._table, self._supervisor, binding, resource)
-        handle.begin(need)
+        handle = InformerHandle(self._table, self._supervisor, binding, need, resource)
+        handle.begin()
         return handle
 
     def _watch_rbac(self) -> RBACWatch:

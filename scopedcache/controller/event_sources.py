@@ -176,7 +176,7 @@ class EventSources:
         name, namespace = (str(self._resource), place or ""), place or ""
         self._handles.setdefault(name)
         try:
-            async with self._cache.informer(self._resource, namespace=place) as handle:
+            async with self._cache.informer(self._options.kind, namespace=place) as handle:
                 self._handles[name] = handle
                 self._parked[namespace] = asyncio.Event()
                 self.primaries.add_place(namespace, handle)
@@ -206,8 +206,8 @@ class EventSources:
         name = (str(watch.kind), place or "")
         self._handles.setdefault(name)
         try:
-            kind = await self._resolve(watch.kind)
-            async with self._cache.informer(kind, namespace=place, metadata_only=watch.metadata_only) as handle:
+            await self._resolve(watch.kind)
+            async with self._cache.informer(watch.kind, namespace=place, metadata_only=watch.metadata_only) as handle:
                 self._handles[name] = handle
                 handle.add_handler(
                     EventHandler(
@@ -229,7 +229,8 @@ class EventSources:
         }
         while True:
             denial = await handle.wait_denied()
-            logger.warning("watch.denied", extra={**fields, "verb": denial.verb, "error": str(denial)})
+            verb = {"verb": denial.verb} if isinstance(denial, APIError) else {}
+            logger.warning("watch.denied", extra={**fields, **verb, "error": str(denial)})
             on_edge()
             await handle.wait_synced()
             logger.info("watch.granted", extra=fields)
@@ -263,8 +264,11 @@ class EventSources:
         )
 
     def _leave(self, namespace: str) -> None:
-        """Close the resource caches of the owners in a namespace that is ours no more."""
-        for owner in self.primaries.objects_in(namespace):
+        """Close the resource caches of the owners in a namespace that is ours no more, seen or not."""
+        assert self._resource is not None
+        for key in self.primaries.keys(namespace):
+            self._queue.discard(key)
+        for owner in self._cache.owners(self._resource.gvk, namespace):
             self._queue.discard(owner.key)
             self._cache.close(owner)
 
@@ -297,7 +301,7 @@ class EventSources:
             return
         if not self.primaries.covers(change.key):
             return
-        if change.cause == "granted":
+        if change.cause in ("granted", "synced"):
             self._queue.forget(change.key)
         self._queue.add(change.key, priority=_priority(change.initial))
 

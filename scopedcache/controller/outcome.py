@@ -3,6 +3,8 @@
     it returned                   → forget the back-off; once more after `requeue_after`, if it said so
     it raised Forbidden, by the   → tell the owner; no retry: the grant requeues it, and a net every ten minutes
         authoriser
+    it raised NotSynced or        → no retry where the cache tells the owner when it is over; a net as above
+        UnknownKind
     it raised TerminalError       → log; nothing until something changes
     it passed its deadline        → log; retry with back-off
     it raised anything else       → log; retry with back-off
@@ -17,10 +19,10 @@ from typing import Final, Literal
 
 import attrs
 
-from ..errors import ForbiddenError, TerminalError
+from ..errors import CacheError, ForbiddenError, NotSyncedError, TerminalError
 from .request import Result
 
-Ending = Literal["success", "requeue_after", "forbidden", "terminal", "timeout", "error"]
+Ending = Literal["success", "requeue_after", "forbidden", "waiting", "terminal", "timeout", "error"]
 
 # The net under a lost notification; wide, since each denied key costs a run.
 FORBIDDEN_REQUEUE_SECONDS: Final = 600.0
@@ -59,8 +61,12 @@ def judge_error(error: BaseException) -> Outcome:
     """Judge what a reconcile raised; a group counts as what all of its members are."""
     leaves = list(_leaves(error))
     refusals = [leaf for leaf in leaves if isinstance(leaf, ForbiddenError) and leaf.by == "authorizer"]
-    if len(refusals) == len(leaves):
-        return Outcome("forbidden", refusals[0], after=FORBIDDEN_REQUEUE_SECONDS)
+    awaited = [leaf for leaf in leaves if isinstance(leaf, CacheError) and leaf.awaited]
+    if len(refusals) + len(awaited) == len(leaves):
+        refused = next(iter(refusals), None)
+        return Outcome("forbidden" if refused else "waiting", refused or error, after=FORBIDDEN_REQUEUE_SECONDS)
+    if all(isinstance(leaf, NotSyncedError) for leaf in leaves):
+        return Outcome("waiting", error, rate_limited=True)
     if all(isinstance(leaf, TerminalError) for leaf in leaves):
         return Outcome("terminal", error)
     return Outcome("error", error, rate_limited=True)

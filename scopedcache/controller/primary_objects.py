@@ -62,14 +62,6 @@ class PrimaryObjects:
             if namespace in ("", name):
                 yield from starmap(ObjectKey, _keys_in(place))
 
-    def objects_in(self, namespace: str) -> Sequence[Object]:
-        """Return the objects of one place; none where nothing can be told."""
-        place = self._places.get(namespace)
-        if place is not None:
-            with suppress(CacheError, APIError):
-                return place.handle.list()
-        return ()
-
     # -- objects -------------------------------------------------------------------------------------------------
 
     def is_visible(self, key: ObjectKey) -> bool:

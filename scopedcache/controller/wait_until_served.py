@@ -38,7 +38,7 @@ async def wait_until_served(
     logged: str | None = None
     while True:
         try:
-            resource = await discovery.resolve(kind)
+            resource = await discovery.resolve_watchable(kind)
         except ScopedCacheError as error:
             not_served.add(str(kind))
             if str(error) != logged:

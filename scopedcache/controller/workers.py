@@ -143,7 +143,7 @@ class Workers:
             return
         self._queue.forget(key)
         if outcome.after is not None:
-            spread = 1 + REQUEUE_SPREAD_FRACTION * self._chance() if outcome.ending == "forbidden" else 1
+            spread = 1 + REQUEUE_SPREAD_FRACTION * self._chance() if outcome.ending in ("forbidden", "waiting") else 1
             self._queue.add(key, after=outcome.after * spread, priority=priority)
         await self._report(key, outcome)
 
@@ -167,6 +167,8 @@ class Workers:
                 assert isinstance(error, ForbiddenError)
                 extra |= {"verb": error.verb, "resource": error.resource, "namespace": error.namespace}
                 logger.warning("reconcile.forbidden", extra=extra)
+            case "waiting":
+                logger.info("reconcile.waiting", extra={**extra, "error": str(outcome.error)})
             case "timeout":
                 logger.error("reconcile.timeout", extra={**extra, "error": str(outcome.error)})
             case "terminal":

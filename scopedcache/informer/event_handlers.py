@@ -15,7 +15,7 @@ from ..containment import UserFunction
 from ..kinds import GVK
 from ..objects import Entry, Object
 from .delta import Delta, Key
-from .late_handler import ChangeHandler
+from .indexed_store import ChangeHandler
 
 logger = logging.getLogger("scopedcache.informer")
 

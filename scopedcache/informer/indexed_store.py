@@ -6,8 +6,9 @@ sees half of it. Whether reads are answered is the informer's to say: `allow_rea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from typing import Protocol
 
 from ..api.codec import Transform
 from ..api.unreadable_objects import UnreadableObjects
@@ -15,10 +16,10 @@ from ..errors import NotSyncedError, where
 from ..kinds import Resource
 from ..objects import Entry, Metadata, Object
 from ..selectors import Labels, LabelSelector
+from .backlog import OBJECTS_PER_STEP, Backlog
 from .delta import Delta, Key
 from .indexer import Indexer, IndexFunc
 from .kept_form import KeptForm
-from .late_handler import ChangeHandler, LateHandler
 from .missed_deletes import PurgedKeys
 from .owner_router import OwnerRouter
 from .ownership_chain import Owner, OwnershipChain
@@ -28,20 +29,18 @@ Objects = list[Object]
 Keys = list[tuple[str, str]]
 
 
-# Takes work that goes through everything that is held, and takes its steps; at once, or some of them later.
-RunSteps = Callable[[str, Iterator[None]], None]
+class ChangeHandler(Protocol):
+    """Who hears of every change, directly: it raises nothing and does not wait."""
 
-
-def run_at_once(name: str, steps: Iterator[None]) -> None:
-    """Take all steps now."""
-    for _ in steps:
-        pass
+    def handle(self, delta: Delta, initial: bool) -> None: ...
+    def close(self) -> None: ...
 
 
 class IndexedStore:
     """The objects of one kind in one place, and who is told of changes.
 
     Attributes:
+        backlog: what is left to do about many objects: late handlers, new indexes, what was purged.
         closed: whether it was closed; whoever feeds it looks after each change, for a handler may have done it.
     """
 
@@ -54,24 +53,23 @@ class IndexedStore:
         transform: Transform | None = None,
         chain: OwnershipChain | None = None,
         purged_keys: PurgedKeys | None = None,
-        unreadable: UnreadableObjects | None = None,
-        run: RunSteps = run_at_once,
     ) -> None:
         self.resource = resource
         self.namespace = namespace
         self.partial = metadata_only or transform is not None
         self.router = OwnerRouter(resource.gvk, chain)
-        self._unreadable = unreadable or UnreadableObjects()
+        self._unreadable = UnreadableObjects()
         self._form: KeptForm | None = None
         if self.partial:
             self._form = KeptForm(
                 resource, metadata_only=metadata_only, transform=transform, unreadable=self._unreadable
             )
-        self._run = run
         self._store = Store(purged_keys)
-        self._indexer = Indexer(resource.gvk)
+        self.backlog = Backlog()
+        self._indexer = Indexer(resource.gvk, self.backlog)
         self._indexes_torn = False  # a change stopped half way through them
         self._handlers: list[ChangeHandler] = []
+        self._replays: dict[ChangeHandler, set[Key]] = {}  # late handlers, and what they have heard of so far
         self._readable = False
         self._refusal: Exception | None = None  # why reads are refused, where it is not that there was no list yet
         self.closed = False
@@ -119,9 +117,9 @@ class IndexedStore:
         selector = LabelSelector.parse(labels)
         entries = self._candidates(namespace, selector, owner)
         if selector:
-            entries = (entry for entry in entries if selector.matches(entry.metadata.labels or {}))
+            entries = _matching(entries, selector)
         if namespace and namespace != self.namespace:
-            entries = (entry for entry in entries if entry.metadata.namespace == namespace)
+            entries = [entry for entry in entries if entry.metadata.namespace == namespace]
         return self._objects(entries)
 
     def owned_by(self, owner: Owner) -> Objects:
@@ -145,30 +143,17 @@ class IndexedStore:
         return self._objects(self._entries(self._indexer.by_function(name, value)))
 
     def add_index(self, name: str, function: IndexFunc) -> None:
-        """Add an index, at any time. Over many objects it is made in the background."""
-        self._run(f"index {name}", self._indexer.add_function(name, function, self._store.entries))
+        """Add an index, at any time."""
+        self._indexer.add_function(name, function, self._store.entries.values())
 
     def _candidates(self, namespace: str | None, selector: LabelSelector, owner: str | None) -> Iterable[Entry]:
-        """Return entries among which all are that are asked for.
-
-        Where there is no index yet, one is made; over many objects that is done in the background, and everything is
-        searched meanwhile: a list neither waits nor fails for it.
-        """
-        entries, indexer = self._store.entries, self._indexer
+        held = self._store.entries.values()
         if owner is not None:
-            return self._entries(indexer.by_owner(owner))
-        keys = None
-        if selector:
-            keys = indexer.candidates(selector)
-            if keys is None and selector.pairs:
-                self._run("index of labels", indexer.build_labels(selector, entries))
-                keys = indexer.candidates(selector)
+            return self._entries(self._indexer.by_owner(owner))
+        keys = self._indexer.candidates(selector, held) if selector else None
         if keys is None and namespace and namespace != self.namespace:
-            keys = indexer.by_namespace(namespace)
-            if keys is None:
-                self._run("index of namespaces", indexer.build_namespaces(entries))
-                keys = indexer.by_namespace(namespace)
-        return entries.values() if keys is None else self._entries(keys)
+            keys = self._indexer.by_namespace(namespace, held)
+        return held if keys is None else self._entries(keys)
 
     def _entries(self, keys: Iterable[tuple[str, str]]) -> Iterable[Entry]:
         entries = self._store.entries
@@ -191,45 +176,52 @@ class IndexedStore:
     def close(self, error: Exception) -> PurgedKeys:
         """End it: no handler is called from here on, nothing is held, reads raise `error`.
 
-        Returns what was held, by key and UID; it is `release` that lets go of it.
+        Returns what was held, by key and UID.
         """
         self.closed = True
         self.refuse_reads(error)
         for handler in self._handlers:
             handler.close()
         self._handlers = []
-        return self._store.purge()
-
-    def release(self, purged_keys: PurgedKeys) -> Iterator[None]:
-        """Let go of everything that was held when it was closed, in steps."""
-        yield from purged_keys.release()
-        yield from self._indexer.release()
+        self._replays.clear()
+        self._indexer.clear(len(self._store))
+        purged = self._store.purge()
+        self.backlog.add(purged.bury(), len(purged))
+        return purged
 
     # -- who hears of it -----------------------------------------------------------------------------------------
 
     def add_handler(self, handler: ChangeHandler) -> None:
-        """Call `handler` for what is held now and every change after that.
+        """Call `handler` for what is held now and every change after that, of each object in its order.
 
-        Where much is held, the handler is told of it in the background; of each object before any change of it.
+        Where much is held, it is told of that by and by: see `backlog`.
         """
-        if not self._store.entries:
-            # A new list each time: whoever is being told of a change right now goes through the old one to its end.
-            self._handlers = [*self._handlers, handler]
-            return
-        late = LateHandler(handler, self._store.entries)
-        self._handlers = [*self._handlers, late]
-        self._run("late handler", self._introduce(late))
+        held = list(self._store.entries)
+        heard = self._replays[handler] = set[Key]()
+        # A new list each time: whoever is being told of a change right now goes through the old one to its end.
+        self._handlers = [*self._handlers, handler]
+        self.backlog.add(self._replay(handler, held, heard), len(held))
 
-    def _introduce(self, late: LateHandler) -> Iterator[None]:
-        yield from late.tell()
-        self._handlers = [late.handler if other is late else other for other in self._handlers]
+    def _replay(self, handler: ChangeHandler, held: Keys, heard: set[Key]) -> Iterator[None]:
+        """Tell a handler of what was held when it came; what changed since, it has heard of already."""
+        for number, key in enumerate(held, 1):
+            if self._replays.get(handler) is not heard:  # it was removed
+                return
+            entry = self._store.entries.get(key)
+            if entry is not None and key not in heard:
+                heard.add(key)
+                handler.handle(Delta(None, entry), True)
+            if number % OBJECTS_PER_STEP == 0:
+                yield
+        if self._replays.get(handler) is heard:
+            del self._replays[handler]
 
     def remove_handler(self, handler: ChangeHandler) -> None:
         """Call a handler no more; safe to call twice."""
-        gone = [other for other in self._handlers if handler in (other, getattr(other, "handler", None))]
-        self._handlers = [other for other in self._handlers if other not in gone]
-        for other in gone:
-            other.close()
+        if handler in self._handlers:
+            self._replays.pop(handler, None)
+            self._handlers = [other for other in self._handlers if other is not handler]
+            handler.close()
 
     @property
     def handlers(self) -> int:
@@ -263,19 +255,25 @@ class IndexedStore:
             self._pass_on(delta, False)
 
     def put_own(self, entry: Entry, seen: str) -> None:
-        """Take the answer to our own write; `seen` is the version that the events have come to."""
-        delta = self._store.put_own(entry, seen)
+        """Take the answer to our own write, whole; `seen` is the version that the events have come to."""
+        delta = self._store.put_own(self.kept(entry), seen)
         if delta is not None:
-            self._pass_on(delta, False)
+            self._pass_on(delta, not self._readable)
+
+    def leave_own(self, entry: Entry, seen: str) -> None:
+        """Take note that our own write took an object out of what is asked for."""
+        delta = self._store.leave_own(entry, seen)
+        if delta is not None:
+            self._pass_on(delta, not self._readable)
 
     def remove_own(self, key: Key, uid: str) -> None:
         """Take note that our own DELETE removed an object."""
         delta = self._store.remove_own(key, uid)
         if delta is not None:
-            self._pass_on(delta, False)
+            self._pass_on(delta, not self._readable)
 
-    def replace(self, snapshot: dict[Key, Entry], version: str, seen: str) -> Iterator[None]:
-        """Bring it to a complete list taken at `version`, one change at most with each step: the caller may pause.
+    def replace(self, snapshot: Mapping[Key, Entry], version: str, seen: str) -> Iterator[None]:
+        """Bring it to a complete list taken at `version`, one change with each step, so that the caller may pause.
 
         `seen` is the version before the list. Reads are the caller's to allow afterwards.
         """
@@ -300,9 +298,34 @@ class IndexedStore:
                 self._indexer.update(Delta(delta.new, delta.old))
             raise
         for handler in self._handlers:
+            if self._replays and (heard := self._replays.get(handler)) is not None:
+                self._tell_late(handler, heard, delta, initial)
+            else:
+                handler.handle(delta, initial)
+
+    def _tell_late(self, handler: ChangeHandler, heard: set[Key], delta: Delta, initial: bool) -> None:
+        """Tell a handler of a change of what it may not have heard of yet."""
+        subject = delta.new or delta.old
+        assert subject is not None
+        key = (subject.metadata.namespace, subject.metadata.name)
+        if key in heard:
             handler.handle(delta, initial)
+            return
+        heard.add(key)
+        if delta.new is not None:  # it hears of it for the first time
+            handler.handle(Delta(None, delta.new), initial)
 
     def _mend_indexes(self) -> Iterator[None]:
         if self._indexes_torn:
             self._indexes_torn = False
-            yield from self._indexer.rebuild(self._store.entries)
+            yield from self._indexer.rebuild(self._store.entries.values())
+
+
+def _matching(entries: Iterable[Entry], selector: LabelSelector) -> Iterable[Entry]:
+    """Return the entries that a selector matches; one exact value leaves little to look at more closely."""
+    if selector.pairs:
+        label, value = selector.pairs[0]
+        entries = [entry for entry in entries if (labels := entry.metadata.labels) and labels.get(label) == value]
+        if len(selector.requirements) == 1:
+            return entries
+    return [entry for entry in entries if selector.matches(entry.metadata.labels or {})]

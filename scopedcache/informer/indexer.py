@@ -1,14 +1,12 @@
 """Indexes over one store: owner UID, namespace, the label keys somebody asked for, and the user's own functions.
 
-An index is made when it is first asked for, from what the store holds then, and kept by every change after that. To
-make one over a hundred thousand objects takes longer than the loop may be held, so it is made in steps, which the
-caller takes when it likes; changes that come in between go into it as well. Until an index of labels or namespaces is
-whole, it answers nothing, and the caller searches; one of a user's function says that it is not synced.
+An index is made when it is first asked for, from what the store holds then, and kept by every change after that. Over
+many objects making it is work for the backlog; until it is done the index answers nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, Final
 
@@ -17,6 +15,7 @@ from ..errors import NoSuchIndexError, NotSyncedError
 from ..kinds import GVK
 from ..objects import Entry, Object
 from ..selectors import LabelSelector
+from .backlog import OBJECTS_PER_STEP, Backlog, free
 from .delta import Delta, Key
 
 # Returns the values an object is found under: none, one or several strings.
@@ -24,46 +23,80 @@ IndexFunc = Callable[[Object], str | Iterable[str] | None]
 # An index entry for more values than this is a mistake in the function (requirements D8).
 MAX_INDEX_VALUES: Final = 64
 
-_NO_LABELS: Final[Mapping[str, str]] = {}
+_Extract = Callable[[Entry], Iterable[str]]
 
 
 class _Index:
-    """value → keys. `whole`: it holds all there is, and not a part of it."""
+    """value → keys. While it is made, `changed` holds the keys that are up to date because something changed them."""
 
-    __slots__ = ("_values", "whole")
+    __slots__ = ("_extract", "_values", "changed", "same")
 
-    def __init__(self, *, whole: bool = False) -> None:
-        self.whole = whole
+    def __init__(self, extract: _Extract, same: Callable[[Entry, Entry], bool] | None) -> None:
+        self._extract = extract
+        self.same = same
+        self.changed: set[Key] | None = None
         self._values: dict[str, dict[Key, None]] = {}
 
-    def add(self, value: str, key: Key) -> None:
-        keys = self._values.get(value)
-        if keys is None:
-            self._values[value] = {key: None}
-        else:
-            keys[key] = None
+    @property
+    def complete(self) -> bool:
+        """Tell whether everything held is in it."""
+        return self.changed is None
 
-    def remove(self, value: str, key: Key) -> None:
-        keys = self._values.get(value)
-        if keys is not None:
-            keys.pop(key, None)
-            if not keys:
-                del self._values[value]
+    def make(self, entries: Sequence[Entry]) -> Iterator[None]:
+        """Take in what is held now, a step at a time. Nothing of it counts before all does."""
+        self.changed = set()
+        return self._make(entries, self.changed)
 
-    def keys(self, value: str) -> Mapping[Key, None]:
-        return self._values.get(value, {})
-
-    def clear(self) -> None:
-        self._values = {}
-
-    def release(self) -> Iterator[None]:
-        """Let go of everything, in steps."""
-        values = self._values
-        while values:
-            _, keys = values.popitem()
-            while keys:
-                keys.popitem()
+    def _make(self, entries: Sequence[Entry], changed: set[Key]) -> Iterator[None]:
+        for number, entry in enumerate(entries, 1):
+            key = (entry.metadata.namespace, entry.metadata.name)
+            if self.changed is not changed:  # cleared meanwhile
+                return
+            if key not in changed:
+                self.take(key, entry)
+            if number % OBJECTS_PER_STEP == 0:
                 yield
+        self.changed = None
+
+    def take(self, key: Key, entry: Entry | None) -> None:
+        """Take in one of many."""
+        if entry is not None:
+            self.add(key, entry)
+
+    def update(self, key: Key, old: Entry | None, new: Entry | None) -> None:
+        """Take in a change."""
+        if self.changed is not None:
+            self.changed.add(key)
+        elif old is not None and new is not None and self.same is not None and self.same(old, new):
+            return
+        if old is not None:
+            self.remove(key, old)
+        if new is not None:
+            self.add(key, new)
+
+    def add(self, key: Key, entry: Entry) -> None:
+        for value in self._extract(entry):
+            keys = self._values.get(value)
+            if keys is None:
+                self._values[value] = {key: None}
+            else:
+                keys[key] = None
+
+    def remove(self, key: Key, entry: Entry) -> None:
+        for value in self._extract(entry):
+            keys = self._values.get(value)
+            if keys is not None:
+                keys.pop(key, None)
+                if not keys:
+                    del self._values[value]
+
+    def keys(self, value: str) -> Iterable[Key]:
+        return self._values.get(value, ())
+
+    def clear(self) -> Iterable[Any]:
+        """Forget everything; return what may take long to be freed."""
+        values, self._values, self.changed = self._values, {}, None
+        return (values,)
 
     def __len__(self) -> int:
         return len(self._values)
@@ -76,193 +109,191 @@ class _FunctionIndex(_Index):
     once for each state of an object, and what it said then is what is removed later.
     """
 
-    __slots__ = ("_function", "_values_by_key", "unbuilt")
+    __slots__ = ("_function", "_values_by_key")
 
     def __init__(self, function: UserFunction[tuple[str, ...]]) -> None:
-        super().__init__()
+        super().__init__(_no_values, None)
         self._function = function
         self._values_by_key: dict[Key, tuple[str, ...]] = {}
-        self.unbuilt: dict[Key, None] = {}  # what its making has not come to yet
 
     def take(self, key: Key, entry: Entry | None) -> None:
-        """Put an object under the values that the function names now; under none where it is gone."""
+        """Put an object under what the function names now: under nothing where it is gone, or the function fails."""
         values = () if entry is None else self._function.call(entry.metadata, entry)
-        if self.unbuilt:
-            self.unbuilt.pop(key, None)
+        if self.changed is not None:
+            self.changed.add(key)
         for value in self._values_by_key.pop(key, ()):
-            self.remove(value, key)
+            keys = self._values[value]
+            del keys[key]
+            if not keys:
+                del self._values[value]
         for value in values:
-            self.add(value, key)
+            self._values.setdefault(value, {})[key] = None
         if values:
             self._values_by_key[key] = values
 
-    def clear(self) -> None:
-        super().clear()
-        self._values_by_key = {}
+    def clear(self) -> Iterable[Any]:
+        values_by_key, self._values_by_key = self._values_by_key, {}
+        return (*super().clear(), values_by_key)
 
-    def release(self) -> Iterator[None]:
-        yield from super().release()
-        while self._values_by_key:
-            self._values_by_key.popitem()
-            yield
+
+class _LabelIndexes:
+    """The label keys that somebody asked for. A change looks at the labels of its object, not at all of these."""
+
+    def __init__(self) -> None:
+        self._indexes: dict[str, _Index] = {}
+
+    def get(self, label: str) -> _Index | None:
+        return self._indexes.get(label)
+
+    def add(self, label: str) -> _Index:
+        index = self._indexes[label] = _Index(_label(label), None)
+        return index
+
+    def update(self, key: Key, old: Entry | None, new: Entry | None) -> None:
+        before = (old.metadata.labels if old is not None else None) or {}
+        after = (new.metadata.labels if new is not None else None) or {}
+        if before is after:
+            return
+        indexes = self._indexes
+        for label, value in before.items():
+            index = indexes.get(label)
+            if index is not None and (index.changed is not None or after.get(label) != value):
+                index.update(key, old, new)
+        for label in after:
+            if label not in before and (index := indexes.get(label)) is not None:
+                index.update(key, None, new)
+
+    def __iter__(self) -> Iterator[_Index]:
+        return iter(self._indexes.values())
+
+    def __bool__(self) -> bool:
+        return bool(self._indexes)
 
 
 class Indexer:
     """All indexes of one informer."""
 
-    def __init__(self, gvk: GVK) -> None:
+    def __init__(self, gvk: GVK, backlog: Backlog | None = None) -> None:
         self._gvk = gvk
-        self._owners = _Index(whole=True)
+        self._backlog = Backlog() if backlog is None else backlog
+        self._owners = _Index(_owner_uids, _same_owners)
         self._namespaces: _Index | None = None
-        self._labels: dict[str, _Index] = {}
+        self._labels = _LabelIndexes()
         self._functions: dict[str, _FunctionIndex] = {}
 
     def update(self, delta: Delta) -> None:
         """Take one change of the store."""
         old, new = delta.old, delta.new
-        subject = new or old
-        assert subject is not None
-        key = (subject.metadata.namespace, subject.metadata.name)
+        metadata = (new or old).metadata  # type: ignore[union-attr]  # one of them is there
+        key = (metadata.namespace, metadata.name)
         for index in self._functions.values():
             index.take(key, new)
-        a, b = None if old is None else old.metadata, None if new is None else new.metadata
-        mine = a.owner_references if a is not None else None
-        theirs = b.owner_references if b is not None else None
-        if mine is not theirs and mine != theirs:
-            for reference in mine or ():
-                self._owners.remove(reference.uid, key)
-            for reference in theirs or ():
-                self._owners.add(reference.uid, key)
-        if self._namespaces is not None and (a is None or b is None):
-            (self._namespaces.add if a is None else self._namespaces.remove)(key[0], key)
+        self._owners.update(key, old, new)
+        if self._namespaces is not None:
+            self._namespaces.update(key, old, new)
         if self._labels:
-            self._update_labels(key, a.labels if a is not None else None, b.labels if b is not None else None)
+            self._labels.update(key, old, new)
 
-    def _update_labels(self, key: Key, old: Mapping[str, str] | None, new: Mapping[str, str] | None) -> None:
-        """Look at the labels an object carries, and not at all that somebody asked for."""
-        if old is new:
-            return
-        before, after, indexes = old or _NO_LABELS, new or _NO_LABELS, self._labels
-        for label, value in before.items():
-            if label in indexes and after.get(label) != value:
-                indexes[label].remove(value, key)
-        for label, value in after.items():
-            if label in indexes and before.get(label) != value:
-                indexes[label].add(value, key)
-
-    def rebuild(self, entries: Mapping[Key, Entry]) -> Iterator[None]:
-        """Make all indexes anew from what the store holds, one object with each step."""
-        self.clear()
-        for key in list(entries):
-            entry = entries.get(key)
-            if entry is not None:
-                self.update(Delta(None, entry))
+    def rebuild(self, entries: Iterable[Entry]) -> Iterator[None]:
+        """Make all indexes anew from what the store holds, a step at a time."""
+        held = list(entries)
+        self.clear(len(held))
+        for number, entry in enumerate(held, 1):
+            self.update(Delta(None, entry))
+            if number % OBJECTS_PER_STEP == 0:
                 yield
 
-    # -- the user's functions ------------------------------------------------------------------------------------
-
-    def add_function(self, name: str, function: IndexFunc, entries: Mapping[Key, Entry]) -> Iterator[None]:
-        """Add a user's index, over what comes from here on; the steps make it over what is held."""
+    def add_function(self, name: str, function: IndexFunc, entries: Iterable[Entry]) -> None:
+        """Add a user's index, over what is held already and what comes."""
         if name in self._functions:
-            return iter(())
+            return
         values: UserFunction[tuple[str, ...]] = UserFunction(
-            _values_of(function, self._gvk, name), "index.failed", otherwise=(), kind=self._gvk.kind, named=function
+            _by(function, self._gvk, name), "index.failed", otherwise=(), kind=self._gvk.kind, named=function
         )
         index = self._functions[name] = _FunctionIndex(values)
-        return self._build_function(index, entries)
-
-    def _build_function(self, index: _FunctionIndex, entries: Mapping[Key, Entry]) -> Iterator[None]:
-        index.unbuilt = dict.fromkeys(entries)
-        for key in list(index.unbuilt):
-            if key in index.unbuilt and (entry := entries.get(key)) is not None:
-                index.take(key, entry)
-                yield
-        index.unbuilt, index.whole = {}, True
+        self._make(index, list(entries))
 
     def by_function(self, name: str, value: str) -> Iterable[Key]:
         """Return the keys a user's index holds under a value.
 
         Raises:
             NoSuchIndexError: nobody added it.
-            NotSyncedError: it is still being made.
+            NotSyncedError: it is being made.
         """
         index = self._functions.get(name)
         if index is None:
             known = ", ".join(sorted(self._functions)) or "none"
             raise NoSuchIndexError(f"no index {name!r} for {self._gvk.kind}; there are: {known}")
-        if not index.whole:
-            raise NotSyncedError(f"the index {name!r} of {self._gvk.kind} is still being made")
+        if not index.complete:
+            raise NotSyncedError(f"the index {name!r} for {self._gvk.kind} is not complete yet")
         return index.keys(value)
-
-    # -- owners, namespaces, labels ------------------------------------------------------------------------------
 
     def by_owner(self, uid: str) -> Iterable[Key]:
         return self._owners.keys(uid)
 
-    def by_namespace(self, namespace: str) -> Iterable[Key] | None:
-        """Return the keys of a namespace, None where there is no whole index of them."""
-        index = self._namespaces
-        return index.keys(namespace) if index is not None and index.whole else None
+    def by_namespace(self, namespace: str, entries: Iterable[Entry]) -> Iterable[Key] | None:
+        """Return the keys of a namespace, None where no index can tell yet."""
+        if self._namespaces is None:
+            self._namespaces = _Index(lambda e: (e.metadata.namespace,), lambda a, b: True)
+            self._make(self._namespaces, list(entries))
+        return self._namespaces.keys(namespace) if self._namespaces.complete else None
 
-    def candidates(self, selector: LabelSelector) -> Iterable[Key] | None:
-        """Return keys among which every match of the selector is, None where no index can tell."""
-        found: Mapping[Key, None] | None = None
+    def candidates(self, selector: LabelSelector, entries: Iterable[Entry]) -> Iterable[Key] | None:
+        """Return keys among which every match of the selector is, None where no index can tell, or not yet."""
+        found: list[Iterable[Key]] = []
         for label, value in selector.pairs:
             index = self._labels.get(label)
-            if index is not None and index.whole:
-                keys = index.keys(value)
-                if found is None or len(keys) < len(found):
-                    found = keys
-        return found
+            if index is None:
+                index = self._labels.add(label)
+                self._make(index, list(entries))
+            if index.complete:
+                found.append(index.keys(value))
+        return min(found, key=_size, default=None)
 
-    def build_namespaces(self, entries: Mapping[Key, Entry]) -> Iterator[None]:
-        """Make the index of namespaces, where there is none; one object with each step."""
-        if self._namespaces is None:
-            index = self._namespaces = _Index()
-            for key in list(entries):
-                if key in entries:
-                    index.add(key[0], key)
-                    yield
-            index.whole = True
-
-    def build_labels(self, selector: LabelSelector, entries: Mapping[Key, Entry]) -> Iterator[None]:
-        """Make the indexes that a selector could use, where there are none; one object with each step."""
-        for label, _ in selector.pairs:
-            if label in self._labels:
-                continue
-            index = self._labels[label] = _Index()
-            for key in list(entries):
-                entry = entries.get(key)
-                if entry is not None:
-                    value = (entry.metadata.labels or _NO_LABELS).get(label)
-                    if value is not None:
-                        index.add(value, key)
-                    yield
-            index.whole = True
-
-    # -- the end -------------------------------------------------------------------------------------------------
-
-    def clear(self) -> None:
-        """Forget the content; the indexes stay registered."""
-        for index in self._all():
-            index.clear()
-
-    def release(self) -> Iterator[None]:
-        """Let go of everything, in steps; it is not used any more."""
-        for index in self._all():
-            yield from index.release()
+    def clear(self, objects: int = 0) -> None:
+        """Forget the content, which is about so many objects; the indexes stay registered."""
+        kept = self._namespaces
+        indexes = [self._owners, *([kept] if kept is not None else []), *self._labels, *self._functions.values()]
+        for values in [values for index in indexes for values in index.clear()]:
+            self._backlog.add(free(values), objects)
 
     def sizes(self) -> dict[str, int]:
         """Return how many distinct values each of the user's indexes holds."""
         return {name: len(index) for name, index in self._functions.items()}
 
-    def _all(self) -> list[_Index]:
-        namespaces = [] if self._namespaces is None else [self._namespaces]
-        return [self._owners, *namespaces, *self._labels.values(), *self._functions.values()]
+    def _make(self, index: _Index, entries: Sequence[Entry]) -> None:
+        self._backlog.add(index.make(entries), len(entries))
 
 
-def _values_of(function: IndexFunc, gvk: GVK, name: str) -> Callable[[Entry], tuple[str, ...]]:
-    def values_of(entry: Entry) -> tuple[str, ...]:
+def _size(keys: Iterable[Key]) -> int:
+    return len(keys) if isinstance(keys, dict | tuple) else 0
+
+
+def _same_owners(a: Entry, b: Entry) -> bool:
+    mine, theirs = a.metadata.owner_references, b.metadata.owner_references
+    return mine is theirs or mine == theirs
+
+
+def _owner_uids(entry: Entry) -> Iterable[str]:
+    references = entry.metadata.owner_references
+    return [reference.uid for reference in references] if references else ()
+
+
+def _label(label: str) -> _Extract:
+    def extract(entry: Entry) -> Iterable[str]:
+        labels = entry.metadata.labels
+        value = labels.get(label) if labels else None
+        return () if value is None else (value,)
+
+    return extract
+
+
+def _no_values(entry: Entry) -> Iterable[str]:
+    return ()
+
+
+def _by(function: IndexFunc, gvk: GVK, name: str) -> Callable[[Entry], tuple[str, ...]]:
+    def extract(entry: Entry) -> tuple[str, ...]:
         returned: Any = function(Object(entry.metadata, entry.raw, gvk))
         if returned is None:
             return ()
@@ -273,4 +304,4 @@ def _values_of(function: IndexFunc, gvk: GVK, name: str) -> Callable[[Entry], tu
             )
         return values if len(values) < 2 else tuple(dict.fromkeys(values))
 
-    return values_of
+    return extract

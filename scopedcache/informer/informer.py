@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from ..api.client import Client
 from ..api.codec import Transform
+from ..api.watch.pace import Pace
 from ..clock import loop_time
 from ..errors import CacheError
 from ..kinds import ObjectKey, Resource
@@ -34,7 +35,6 @@ from .ownership_chain import Owner, OwnershipChain
 from .reflector import Reflector, ServerFeatures
 from .reflector_loop import Gate, ReflectorLoop
 from .silence_watchdog import SilenceWatchdog
-from .sliced_work import SlicedWork
 
 logger = logging.getLogger("scopedcache.informer")
 
@@ -67,8 +67,8 @@ class Informer:
         self.namespace: Final = namespace
         self.metadata_only: Final = metadata_only
         self.task: asyncio.Task[Any] | None = None
-        self._work: Final = SlicedWork()
-        self._release: Final = SlicedWork()
+        self._supervisor: Supervisor | None = None
+        self._backlog_task: asyncio.Task[None] | None = None
         self._objects: Final = IndexedStore(
             resource,
             namespace=namespace,
@@ -76,7 +76,6 @@ class Informer:
             transform=transform,
             chain=chain,
             purged_keys=purged_keys,
-            run=self._work.run,
         )
         self._life: Final = InformerLife(self._objects)
         self._list_watch: Final = ListWatch(
@@ -107,21 +106,30 @@ class Informer:
 
     def start(self, supervisor: Supervisor) -> None:
         """Begin to list and watch, as a task of `supervisor`."""
-        self._work.start_task = self._release.start_task = supervisor.start
+        self._supervisor = supervisor
+        self._objects.backlog.on_work = self._work_off
         self.task = supervisor.start_guarded(repr(self), self._loop.run, on_failure=self._loop.fail)
 
     def close(self, error: Exception | None = None) -> PurgedKeys:
         """End it in one synchronous step: no handler is called from here on, nothing is held, reads raise `error`.
 
-        The connection closes right after; the memory of many objects comes back in slices, within moments. Returns what
-        was held, by key and UID.
+        The connection closes right after. Returns what was held, by key and UID.
         """
-        self._work.close()
         purged_keys = self._life.close(error or CacheError(f"{self} is closed"))
         if self.task is not None:
             self.task.cancel()
-        self._release.run("purge", self._objects.release(purged_keys))
         return purged_keys
+
+    def _work_off(self) -> None:
+        """There is work over many objects: do it in slices. It may outlast us, for our own burial is such work."""
+        assert self._supervisor is not None
+        if self._backlog_task is None or self._backlog_task.done():
+            self._backlog_task = self._supervisor.start(f"backlog of {self!r}", self._work())
+
+    async def _work(self) -> None:
+        pace = Pace()
+        for _ in self._objects.backlog.work():
+            await pace.checkpoint()
 
     async def wait_synced(self) -> None:
         """Wait until the first list is complete and every handler has seen it.
@@ -226,12 +234,11 @@ class Informer:
 
         Raises:
             NoSuchIndexError: it was not added.
-            NotSyncedError: it was added a moment ago, and is still being made.
         """
         return self._objects.by_index(name, value)
 
     def add_index(self, name: str, function: IndexFunc) -> None:
-        """Add an index, at any time. Over many objects it is made in the background; `by_index` says so meanwhile."""
+        """Add an index, at any time."""
         self._objects.add_index(name, function)
 
     # -- who hears of changes ------------------------------------------------------------------------------------
@@ -248,8 +255,6 @@ class Informer:
     def add_handler(self, handler: EventHandler) -> Callable[[], None]:
         """Call `handler` for what is held now and every change after that. Returns the way to end it (idempotent).
 
-        Where much is held, it is told of that in the background; of each object before any change of it.
-
         Raises:
             CacheError: it is closed.
         """
@@ -262,17 +267,21 @@ class Informer:
     # -- our own writes ------------------------------------------------------------------------------------------
 
     def written(self, entry: Entry) -> None:
-        """Take the answer to our own write, by the ordinary path; its event will find nothing left to change."""
-        if self.synced and not self._objects.partial and self._list_watch.selects(entry):
-            self._contain(lambda: self._objects.put_own(entry, self._reflector.seen))
+        """Take the answer to our own write, by the ordinary path; its event will find nothing left to change.
+
+        Before the first list too: that may have been taken before the write.
+        """
+        take = self._objects.put_own if self._list_watch.selects(entry) else self._objects.leave_own
+        self._contain(lambda: take(entry, self._reflector.seen))
 
     def deleted(self, key: ObjectKey, uid: str) -> None:
         """Take note that our own DELETE removed an object."""
-        if self.synced:
-            self._contain(lambda: self._objects.remove_own(key, uid))
+        self._contain(lambda: self._objects.remove_own(key, uid))
 
     def _contain(self, change: Callable[[], None]) -> None:
         """Make a change. What fails in passing it on is not the writer's fault: a new list deals with it."""
+        if self._objects.closed:
+            return
         try:
             change()
         except Exception as error:

@@ -58,9 +58,11 @@ class ListWatch:
         self._info = RequestInfo("watch", resource, namespace, selected_name(fields))
 
     def selects(self, entry: Entry) -> bool:
-        """Tell whether an object is certainly among those that are asked for."""
-        here = self.namespace is None or entry.metadata.namespace == self.namespace
-        return here and not self._fields and self._labels.matches(entry.metadata.labels or {})
+        """Tell whether an object is among those that are asked for; of fields only a name is known to do so."""
+        metadata = entry.metadata
+        here = self.namespace is None or metadata.namespace == self.namespace
+        named = self._fields is None or metadata.name == self._info.name
+        return here and named and self._labels.matches(metadata.labels or {})
 
     async def pages(self, *, whole: bool, metadata_only: bool) -> AsyncIterator[Page]:
         """Yield the pages of a consistent list; waits for the server between them.

@@ -1,7 +1,7 @@
 """Our own writes and deletes, until the events have come that far: what keeps a cache from going back behind them.
 
-The answer to a write is shown at once, before its event. A list that was taken before it must not undo it, and an
-answer that comes late must not bring back what was deleted since.
+The answer to a write is shown at once, before its event and perhaps before the first list. A list that was taken before
+it must not undo it, and an answer that comes late must not bring back what was deleted since.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ class OwnWrites:
     """The versions that our own writes put into one store, and the objects that our own deletes took out of it.
 
     Attributes:
-        deleted: UIDs that our own DELETE removed and whose DELETED event is to come: no late event is taken about them.
-            Always the same set, so that the store may look into it for every event.
+        gone: UIDs that our own DELETE removed, or that left the selection by our own write, and whose DELETED event is
+            to come: no late event is taken about them. Each with the version it left at, "" where it was deleted.
+            Always the same dict, so that the store may look into it for every event.
     """
 
     def __init__(self) -> None:
-        self.deleted: Final[set[str]] = set()
+        self.gone: Final[dict[str, str]] = {}
         self._versions: dict[Key, str] = {}
         # The list that is being applied, and its version; the loop turns in between, so a write's answer may come.
         self._list: Mapping[Key, Entry] = {}
@@ -65,15 +66,25 @@ class OwnWrites:
         self._list, self._list_version = snapshot, version
         if is_newer(seen, version):  # the server went back in time, and our writes with it
             self._versions.clear()
-        if self.deleted:  # an object that the list still shows was deleted after it, so its event is to come
-            deleted = self.deleted
-            deleted.intersection_update([uid for entry in snapshot.values() if (uid := entry.metadata.uid) in deleted])
+        if self.gone:  # an object that the list still shows was deleted after it, so its event is to come
+            listed = {entry.metadata.uid for entry in snapshot.values()}
+            for uid in [uid for uid in self.gone if uid not in listed]:
+                del self.gone[uid]
 
     def end_list(self) -> None:
         """The list is applied, or given up."""
         self._list, self._list_version = {}, ""
 
+    def is_late(self, entry: Entry) -> bool:
+        """Tell whether what is said of an object that is gone was so before; if it is not, the object is back."""
+        metadata = entry.metadata
+        left_at = self.gone[metadata.uid]
+        if not left_at or is_newer(metadata.resource_version, left_at) is not True:
+            return True
+        del self.gone[metadata.uid]
+        return False
+
     def clear(self) -> None:
         """Forget everything."""
-        self.deleted.clear()
+        self.gone.clear()
         self._versions.clear()

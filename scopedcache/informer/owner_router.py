@@ -19,8 +19,9 @@ from .ownership_chain import Owner, OwnershipChain
 
 T = TypeVar("T")
 
-# Who selects by the same label pair, and how often; thousands of owners may share one, and leave one by one.
-_Selecting = dict[tuple[LabelSelector, Owner], int]
+# Owners, each with the number of times it was added.
+_Owners = dict[Owner, int]
+_Bucket = dict[LabelSelector, _Owners]
 
 
 class OwnerRouter:
@@ -30,20 +31,20 @@ class OwnerRouter:
         self._gvk = gvk
         self._chain = chain
         # Several owners may share a UID: what one custom resource opened in several namespaces.
-        self._by_uid: dict[str, tuple[Owner, ...]] = {}
-        self._by_key: dict[ObjectKey, tuple[Owner, ...]] = {}
-        self._pairs: dict[str, dict[str, _Selecting]] = {}
-        self._loose: _Selecting = {}
+        self._by_uid: dict[str, _Owners] = {}
+        self._by_key: dict[ObjectKey, _Owners] = {}
+        # By the label and the value that stand for a selector; what has no such pair is looked at for each event.
+        self._pairs: dict[str, dict[str, _Bucket]] = {}
+        self._loose: _Bucket = {}
         self._routes: dict[Route, int] = {}
-        self._asked: dict[Route, UserFunction[tuple[Owner, ...]]] = {}
+        self._asked: dict[Route, UserFunction[Iterable[Owner]]] = {}
 
     def add(self, owner: Owner, *, selector: LabelSelector | None = None, route: Route | None = None) -> None:
         """Let an owner hear of its objects."""
-        self._by_uid[owner.uid] = (*self._by_uid.get(owner.uid, ()), owner)
-        self._by_key[owner.key] = (*self._by_key.get(owner.key, ()), owner)
+        _add(self._by_uid, owner.uid, owner)
+        _add(self._by_key, owner.key, owner)
         if selector:
-            selecting = self._selecting(selector)
-            selecting[selector, owner] = selecting.get((selector, owner), 0) + 1
+            _add(self._bucket(selector), selector, owner)
         if route is not None:
             self._routes[route] = self._routes.get(route, 0) + 1
             if route not in self._asked:
@@ -77,9 +78,10 @@ class OwnerRouter:
         old, new = delta.old, delta.new
         owners = self.owners_of(new) if new is not None else {}
         if self._chain is not None:
-            self._link(old, new, tuple(owners))
+            self._link(old, new, owners)
         if old is not None and (new is None or _moved(old, new) or self._routes):
-            owners = owners | self.owners_of(old)
+            before = self.owners_of(old)
+            owners = {**owners, **before} if owners else before
         for owner in owners:
             owner.concerned(self._gvk, delta, initial)
 
@@ -88,34 +90,34 @@ class OwnerRouter:
         owners: dict[Owner, None] = {}
         metadata = entry.metadata
         for reference in metadata.owner_references or ():
-            by_reference = self._by_uid.get(reference.uid, ())
+            by_reference: Iterable[Owner] = self._by_uid.get(reference.uid, ())
             if not by_reference and self._chain is not None:
                 by_reference = self._chain.find(reference.uid)
             for owner in by_reference:
                 owners[owner] = None
-        if self._pairs or self._loose:
+        if (self._pairs and metadata.labels) or self._loose:
             self._by_labels(metadata.labels or {}, owners)
-        for route in self._asked.values():
-            # A failing one names nobody: others use this informer too.
-            for owner in route.call(metadata, entry):
-                owners[owner] = None
+        if self._routes:
+            self._by_route(entry, owners)
         return owners
 
     def _by_labels(self, labels: Mapping[str, str], owners: dict[Owner, None]) -> None:
-        pairs = self._pairs
-        for label in labels if len(labels) < len(pairs) else pairs:
-            value = labels.get(label)
-            if value is None or label not in pairs:
-                continue
-            for selector, owner in pairs[label].get(value, ()):
-                if len(selector.requirements) == 1 or selector.matches(labels):
-                    owners[owner] = None
-        for selector, owner in self._loose:
-            if selector.matches(labels):
+        for label, value in labels.items():
+            values = self._pairs.get(label)
+            bucket = values.get(value) if values is not None else None
+            if bucket is not None:
+                _select(bucket, labels, owners)
+        if self._loose:
+            _select(self._loose, labels, owners)
+
+    def _by_route(self, entry: Entry, owners: dict[Owner, None]) -> None:
+        for route in self._asked.values():
+            # A failing one names nobody: others use this informer too.
+            for owner in route.call(entry.metadata, entry):
                 owners[owner] = None
 
-    def _function_of(self, route: Route) -> UserFunction[tuple[Owner, ...]]:
-        def owners_named(entry: Entry) -> tuple[Owner, ...]:
+    def _function_of(self, route: Route) -> UserFunction[Iterable[Owner]]:
+        def owners_named(entry: Entry) -> Iterable[Owner]:
             # Each route reads an Object of its own: what one of them does to it, the next must not see.
             named = route(Object(entry.metadata, entry.raw, self._gvk))
             if isinstance(named, tuple):
@@ -124,7 +126,7 @@ class OwnerRouter:
 
         return UserFunction(owners_named, "route.failed", otherwise=(), kind=self._gvk.kind, named=route)
 
-    def _link(self, old: Entry | None, new: Entry | None, owners: tuple[Owner, ...]) -> None:
+    def _link(self, old: Entry | None, new: Entry | None, owners: dict[Owner, None]) -> None:
         """Remember whose this object is now, so that what it owns finds the way."""
         chain = self._chain
         assert chain is not None
@@ -133,40 +135,58 @@ class OwnerRouter:
         if new is None:
             return
         # What several custom resources share leads to none of them: its children are not anybody's own.
-        if owners and all(owner.uid == owners[0].uid for owner in owners):
-            chain.link(new.metadata.uid, owners)
+        if owners and len({owner.uid for owner in owners}) == 1:
+            chain.link(new.metadata.uid, tuple(owners))
         elif old is not None:
             chain.unlink(new.metadata.uid)
 
-    def _selecting(self, selector: LabelSelector) -> _Selecting:
+    def _bucket(self, selector: LabelSelector) -> _Bucket:
         if not selector.pairs:
             return self._loose
-        # The longest value is likeliest to be one owner's own: `app=memcached` is everybody's, a name is not.
-        label, value = max(selector.pairs, key=lambda pair: len(pair[1]))
+        label, value = _pair(selector)
         return self._pairs.setdefault(label, {}).setdefault(value, {})
 
     def _remove_selector(self, selector: LabelSelector, owner: Owner) -> None:
-        selecting = self._selecting(selector)
-        count = selecting.pop((selector, owner), 0)
-        if count > 1:
-            selecting[selector, owner] = count - 1
+        bucket = self._bucket(selector)
+        _remove(bucket, selector, owner)
         if selector.pairs:
-            label, value = max(selector.pairs, key=lambda pair: len(pair[1]))
-            if not selecting:
+            label, value = _pair(selector)
+            if not bucket:
                 del self._pairs[label][value]
             if not self._pairs[label]:
                 del self._pairs[label]
 
 
-def _remove(table: dict[T, tuple[Owner, ...]], key: T, owner: Owner) -> None:
+def _pair(selector: LabelSelector) -> tuple[str, str]:
+    """Return the pair that stands for a selector.
+
+    The longest value is likeliest to be one owner's own: `app=memcached` is everybody's, a name is not.
+    """
+    return max(selector.pairs, key=lambda pair: len(pair[1]))
+
+
+def _select(bucket: _Bucket, labels: Mapping[str, str], owners: dict[Owner, None]) -> None:
+    """Add the owners whose selectors match."""
+    for selector, selecting in bucket.items():
+        if (selector.pairs and len(selector.requirements) == 1) or selector.matches(labels):
+            owners.update(dict.fromkeys(selecting))
+
+
+def _add(table: dict[T, _Owners], key: T, owner: Owner) -> None:
+    owners = table.setdefault(key, {})
+    owners[owner] = owners.get(owner, 0) + 1
+
+
+def _remove(table: dict[T, _Owners], key: T, owner: Owner) -> None:
     """Take one entry of an owner out of a table."""
-    owners = list(table.get(key, ()))
-    if owner in owners:
-        owners.remove(owner)
-    if owners:
-        table[key] = tuple(owners)
-    else:
-        table.pop(key, None)
+    owners = table.get(key)
+    if owners is None or owner not in owners:
+        return
+    owners[owner] -= 1
+    if not owners[owner]:
+        del owners[owner]
+    if not owners:
+        del table[key]
 
 
 def _moved(old: Entry, new: Entry) -> bool:

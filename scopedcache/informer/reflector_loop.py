@@ -17,6 +17,7 @@ from ..api.watch.pace import Pace
 from ..api.watch.watch_stream import INITIAL_EVENTS_END, WatchStream
 from ..errors import ProtocolError, ScopedCacheError, where
 from ..objects import Entry, Metadata
+from .backlog import free
 from .delta import Key
 from .indexed_store import IndexedStore
 from .informer_life import InformerLife
@@ -189,6 +190,7 @@ class ReflectorLoop:
         self.error = None
         self._reflector.listed(version)
         self._life.take("listed")
+        self._objects.backlog.add(free(snapshot), len(snapshot))
 
     # -- watches -------------------------------------------------------------------------------------------------
 

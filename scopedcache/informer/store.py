@@ -6,20 +6,30 @@ Plain and synchronous. The store never goes back in time: an event that is not n
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Final
 
 from ..objects import Entry, is_newer
 from .delta import Delta, Key
-from .missed_deletes import OBJECTS_PER_STEP, MissedDeletes, PurgedKeys
+from .missed_deletes import MissedDeletes, PurgedKeys, PurgedObjects
 from .own_writes import OwnWrites
+
+# Objects of a list that are compared between two steps, where nothing changes.
+COMPARED_PER_STEP: Final = 256
 
 
 class Store:
-    """Key → entry. `purged_keys`, which are taken over, are what an earlier store of the same place was purged of."""
+    """Key → entry. `purged_keys` is what an earlier store of the same place was purged of.
 
-    def __init__(self, purged_keys: Mapping[Key, str] | None = None) -> None:
+    Attributes:
+        has_list: a complete list was taken over. Before that only our own writes are held, and one more may be deleted
+            that the list is going to show.
+    """
+
+    def __init__(self, purged_keys: PurgedKeys | None = None) -> None:
+        self.has_list = False
         self.entries: dict[Key, Entry] = {}
         self.own_writes = OwnWrites()
-        self._own_deletes = self.own_writes.deleted
+        self._gone = self.own_writes.gone
         self._missed_deletes = MissedDeletes(purged_keys)
 
     def __len__(self) -> int:
@@ -31,7 +41,7 @@ class Store:
     def put(self, entry: Entry) -> Delta | None:
         """Take an ADDED or MODIFIED entry; None where it changes nothing (older, or known as deleted)."""
         metadata = entry.metadata
-        if self._own_deletes and metadata.uid in self._own_deletes:
+        if self._gone and metadata.uid in self._gone and self.own_writes.is_late(entry):
             return None
         key = (metadata.namespace, metadata.name)
         old = self.entries.get(key)
@@ -45,7 +55,8 @@ class Store:
     def remove(self, entry: Entry) -> Delta | None:
         """Take a DELETED entry; None where the object is not held, or a newer one of the same name is."""
         metadata = entry.metadata
-        self._own_deletes.discard(metadata.uid)
+        if self._gone:
+            self._gone.pop(metadata.uid, None)
         key = (metadata.namespace, metadata.name)
         old = self.entries.get(key)
         if old is None or old.metadata.uid != metadata.uid:
@@ -65,23 +76,39 @@ class Store:
 
     def remove_own(self, key: Key, uid: str) -> Delta | None:
         """Remove what our own DELETE removed, and take no late event about it until its own DELETED or a relist."""
-        old = self.entries.get(key)
-        if old is None or old.metadata.uid != uid:
+        return self._lose_own(key, uid, "")
+
+    def leave_own(self, entry: Entry, seen: str) -> Delta | None:
+        """Remove what left the selection by our own write; `seen` is the version that the events have come to."""
+        if self.own_writes.is_outdated(entry, seen):
             return None
-        self._own_deletes.add(uid)
+        metadata = entry.metadata
+        return self._lose_own((metadata.namespace, metadata.name), metadata.uid, metadata.resource_version)
+
+    def _lose_own(self, key: Key, uid: str, version: str) -> Delta | None:
+        old = self.entries.get(key)
+        if old is not None and old.metadata.uid != uid:
+            return None
+        if old is not None and version and is_newer(old.metadata.resource_version, version):
+            return None  # it is back already
+        if old is None and self.has_list:
+            return None  # its DELETED was there before the answer
+        self._gone[uid] = version
+        if old is None:
+            return None
         del self.entries[key]
         return Delta(old, None)
 
-    def replace(self, snapshot: dict[Key, Entry], version: str, seen: str = "") -> Iterator[Delta | None]:
+    def replace(self, snapshot: Mapping[Key, Entry], version: str, seen: str = "") -> Iterator[Delta | None]:
         """Bring the store to a complete list taken at `version`; apply each change as its delta is taken.
 
-        Always a diff: what is unchanged yields nothing, what vanished yields a removal of unknown final state. The
-        list is right even where it is older than what is held: the server went back in time then (etcd was restored).
-        Only what our own writes changed after `version` stays as they left it. `seen` is the version before the list.
-
-        Yields None now and then, so that the caller may pause. The snapshot lets go of what is not kept of it.
+        Always a diff: what is unchanged yields None now and then, for the caller to pause; what vanished yields a
+        removal of unknown final state. The list is right even where it is older than what is held: the server went back
+        in time then (etcd was restored). Only what our own writes changed after `version` stays as they left it. `seen`
+        is the version before the list.
         """
         self.own_writes.begin_list(snapshot, version, seen)
+        self.has_list = True
         try:
             yield from self._remove_unlisted(snapshot, version)
             for entry in self._missed_deletes.take_missing(snapshot):
@@ -92,24 +119,21 @@ class Store:
 
     def _remove_unlisted(self, snapshot: Mapping[Key, Entry], version: str) -> Iterator[Delta | None]:
         for number, key in enumerate(list(self.entries), 1):
-            if number % OBJECTS_PER_STEP == 0:
+            if number % COMPARED_PER_STEP == 0:
                 yield None
-            if key in snapshot:
-                continue
-            held = self.entries.get(key)
+            held = self.entries.get(key) if key not in snapshot else None
             if held is not None and not self.own_writes.written_after(key, held, version):
                 del self.entries[key]
                 yield Delta(held, None, final_state_unknown=True)
 
-    def _put_listed(self, snapshot: dict[Key, Entry], version: str) -> Iterator[Delta | None]:
+    def _put_listed(self, snapshot: Mapping[Key, Entry], version: str) -> Iterator[Delta | None]:
         for number, (key, entry) in enumerate(snapshot.items(), 1):
-            if number % OBJECTS_PER_STEP == 0:
+            if number % COMPARED_PER_STEP == 0:
                 yield None
             old = self.entries.get(key)
             if old is not None and old.metadata.resource_version == entry.metadata.resource_version:
-                snapshot[key] = old  # to free a hundred thousand objects at the end would hold the loop
                 continue
-            if entry.metadata.uid in self._own_deletes:
+            if entry.metadata.uid in self._gone and self.own_writes.is_late(entry):
                 continue
             if old is not None and self.own_writes.written_after(key, old, version):
                 continue
@@ -126,9 +150,8 @@ class Store:
         else:
             self.entries[key] = delta.old
 
-    def purge(self) -> PurgedKeys:
-        """Forget every object; return what was held, by key and UID, and what was still missing from before."""
-        held, self.entries = self.entries, {}
-        purged_keys = self._missed_deletes.take_purged(held)
+    def purge(self) -> PurgedObjects:
+        """Forget every object; return what was held, and what was still missing from before."""
+        entries, self.entries = self.entries, {}
         self.own_writes.clear()
-        return purged_keys
+        return self._missed_deletes.take_purged(entries)

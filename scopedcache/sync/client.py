@@ -63,6 +63,14 @@ class Client:
         """Return the namespace of the context, None where it names none."""
         return self._client.namespace
 
+    def kubernetes(self) -> Any:
+        """Return an `ApiClient` of `kubernetes` with our credentials, renewed: see `scopedcache.Client.kubernetes`."""
+
+        async def made() -> Any:
+            return self._client.kubernetes()
+
+        return self._portal.run(made)
+
     def call(
         self, helper: Callable[Concatenate[api.Client, P], Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs
     ) -> T:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from .. import cache
 from ..cache.lister import Name
-from ..cache.owner import Denial
+from ..cache.owner import Obstacle
 from ..informer import EventHandler
 from ..kinds import Resource
 from ..objects import Object
@@ -35,7 +35,7 @@ class InformerHandle:
         return self._portal.call(lambda: self._handle.synced)
 
     @property
-    def denied(self) -> Denial | None:
+    def denied(self) -> Obstacle | None:
         """Return the right that is missing, None while nothing is known to be."""
         return self._portal.call(lambda: self._handle.denied)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from types import MappingProxyType
 from typing import Any, overload
@@ -15,6 +15,8 @@ from ..access.review_budget import REVIEWS_PER_SECOND
 from ..api.codec import Transform
 from ..cache import OwnerChanged, OwnerId, Snapshot
 from ..cache.cluster_cache import ClusterCache as AsyncClusterCache
+from ..cache.owner import Denial
+from ..cache.scoped_cache import SYNC_TIMEOUT_SECONDS
 from ..clock import loop_time
 from ..errors import CacheError, ScopedCacheError
 from ..informer import IndexFunc, InformerOptions
@@ -36,9 +38,11 @@ class ClusterCache(Lister):
         super().__init__(cluster, portal)
         self._cluster = cluster
 
-    def open(self, owner: Object | OwnerId, *needs: Kind | Need) -> ResourceCache:
+    def open(self, owner: Object | OwnerId, *needs: Kind | Need, sync_timeout: float | None = None) -> ResourceCache:
         """Open cluster-scoped kinds, or namespaced ones over all namespaces, for an owner."""
-        return ResourceCache(self._portal.run(lambda: self._cluster.open(owner, *needs)), self._portal)
+        return ResourceCache(
+            self._portal.run(lambda: self._cluster.open(owner, *needs, sync_timeout=sync_timeout)), self._portal
+        )
 
     def in_namespace(self, namespace: str) -> Lister:
         """Return a lister of what is watched for everybody, in the whole cluster or there, that shows one namespace."""
@@ -74,6 +78,7 @@ class ScopedCache:
         rbac_watch: bool = True,
         instrumentation: Instrumentation = NULL,
         options: InformerOptions | None = None,
+        sync_timeout: float = SYNC_TIMEOUT_SECONDS,
         timer: Callable[[], float] = loop_time,
         chance: Callable[[], float] = random.random,
     ) -> Iterator[ScopedCache]:
@@ -102,6 +107,7 @@ class ScopedCache:
                 rbac_watch=rbac_watch,
                 instrumentation=instrumentation,
                 options=options,
+                sync_timeout=sync_timeout,
                 timer=timer,
                 chance=chance,
             )
@@ -109,18 +115,31 @@ class ScopedCache:
         with Portal.start(timeout=timeout) as portal, portal.entered(connect) as connected:
             yield cls(connected, portal)
 
-    def open(self, owner: Object | OwnerId, *needs: Kind | Need, namespace: str | None = None) -> ResourceCache:
+    def open(
+        self,
+        owner: Object | OwnerId,
+        *needs: Kind | Need,
+        namespace: str | None = None,
+        sync_timeout: float | None = None,
+    ) -> ResourceCache:
         """Open what an owner needs in a namespace; return it synced."""
-        return ResourceCache(
-            self._portal.run(lambda: self._cache.open(owner, *needs, namespace=namespace)), self._portal
+        opened = self._portal.run(
+            lambda: self._cache.open(owner, *needs, namespace=namespace, sync_timeout=sync_timeout)
         )
+        return ResourceCache(opened, self._portal)
 
     def open_all(
-        self, owner: Object | OwnerId, *needs: Kind | Need, namespaces: Iterable[str]
+        self,
+        owner: Object | OwnerId,
+        *needs: Kind | Need,
+        namespaces: Iterable[str],
+        sync_timeout: float | None = None,
     ) -> dict[str, ResourceCache | ScopedCacheError]:
         """Open the same needs in many namespaces at once; return a ResourceCache, or the error, for each of them."""
         names = list(namespaces)  # here, not on the loop: it may be a generator of the caller's
-        opened = self._portal.run(lambda: self._cache.open_all(owner, *needs, namespaces=names))
+        opened = self._portal.run(
+            lambda: self._cache.open_all(owner, *needs, namespaces=names, sync_timeout=sync_timeout)
+        )
         return {
             name: outcome if isinstance(outcome, ScopedCacheError) else ResourceCache(outcome, self._portal)
             for name, outcome in opened.items()
@@ -176,9 +195,13 @@ class ScopedCache:
         """Return the seconds within which a change of rights is noticed now."""
         return self._portal.call(lambda: self._cache.bound)
 
-    def snapshot(self) -> Snapshot:
-        """Return what is held now, as plain values."""
-        return self._portal.call(self._cache.snapshot)
+    def missing_permissions(self, owner: Object | OwnerId, *, namespace: str | None = None) -> Sequence[Denial]:
+        """Return everything that is missing now of what an owner declared, or waits for, in one namespace or in all."""
+        return self._portal.call(lambda: self._cache.missing_permissions(owner, namespace=namespace))
+
+    def snapshot(self, *, limit: int | None = None) -> Snapshot:
+        """Return what is held now, as plain values; with a `limit`, so many entries of each list at most."""
+        return self._portal.call(lambda: self._cache.snapshot(limit=limit))
 
     def __repr__(self) -> str:
         return f"<sync {self._cache!r}>"

@@ -18,13 +18,19 @@ from scopedcache.testing import EmbeddedCluster, Grant, Identity
 from scopedcache.testing.embedded import Fault, FrontEnd
 from scopedcache.testing.embedded.front_ends import Meanwhile
 
-CONFIG_MAP, POD = "configmaps", "pods"
-KINDS: Final = (CONFIG_MAP, POD)
+CONFIG_MAP, POD, WIDGET = "configmaps", "pods", "widgets.sim.example.org"
+KINDS: Final = (CONFIG_MAP, POD, WIDGET)
+DEFINITIONS: Final = "customresourcedefinitions.apiextensions.k8s.io"
+# Seconds that may pass until it is noticed that a kind is not served: its watch may be in a pause, and one answer of
+# discovery is none.
+UNSERVED_SECONDS: Final = 60.0
 NAMESPACES: Final = ("a", "b", "c")
 NEEDED: Final = ("list", "watch")
 VERBS: Final = ("get", "list", "watch", "create", "update", "patch", "delete")
 # Seconds after which a request that a fault holds up has ended by its own time-out.
 REQUEST_TIMEOUT_SECONDS: Final = 35.0
+# So long a request is held up by a fault at most: it says nothing of rights meanwhile, and a watch waits for it.
+HELD_UP_SECONDS: Final = 60.0
 # Two restarts within one hold-off look like a revocation: they are this far apart.
 RESTARTS_APART_SECONDS: Final = 20.0
 BINDINGS: Final = "clusterrolebindings.rbac.authorization.k8s.io"
@@ -50,6 +56,8 @@ class World:
     trouble: float = 0.0
     # Until when a server refuses what it allows.
     lying: float = 0.0
+    # Whether the kind of a CustomResourceDefinition is served.
+    served: bool = True
     # Namespaces that are being deleted, or are gone.
     leaving: set[str] = attrs.field(factory=set)
     names: int = 0
@@ -59,6 +67,7 @@ class World:
         """Make one; nothing is allowed yet."""
         cluster = EmbeddedCluster.start(seed=seed, users=("operator",), kubelet=False)
         operator = cluster.user("operator")
+        cluster.create(definition())
         grants, wide = {}, {}
         for namespace in NAMESPACES:
             cluster.create_namespace(namespace)
@@ -80,10 +89,12 @@ class World:
 
     def sees(self, kind: str, namespace: str) -> bool:
         """Tell whether the cache may hold a kind in a namespace."""
-        return self.visible.get((namespace, kind), False)
+        return self.visible.get((namespace, kind), False) and (self.served or kind != WIDGET)
 
     def held(self, kind: str, namespace: str, selector: str = "") -> dict[str, str]:
         """Return the objects there are, as {name: version}."""
+        if kind == WIDGET and not self.served:
+            return {}
         found = self.cluster.list(kind, namespace, selector=selector)
         return {one["metadata"]["name"]: one["metadata"]["resourceVersion"] for one in found}
 
@@ -156,11 +167,34 @@ class World:
 
     def revive(self) -> str:
         """Create anew what is gone; nothing is allowed there then."""
+        self.install()
         back = [name for name in sorted(self.leaving) if self.cluster.get("namespaces", name) is None]
         for name in back:
             self.cluster.create_namespace(name)
             self.leaving.remove(name)
         return ", ".join(back)
+
+    def define(self) -> str:
+        """Remove a CustomResourceDefinition, or install it again."""
+        if self.served:
+            self.cluster.delete(DEFINITIONS, WIDGET)
+            self._serve(False)
+            return "removed"
+        return self.install()
+
+    def install(self) -> str:
+        """Install the CustomResourceDefinition, if it is gone."""
+        if self.served or self.cluster.get(DEFINITIONS, WIDGET) is not None:
+            return "it is there, or going"
+        self.cluster.create(definition())
+        self._serve(True)
+        return "installed"
+
+    def _serve(self, served: bool) -> None:
+        self.served = served
+        self.troubled(UNSERVED_SECONDS)
+        for namespace in NAMESPACES:
+            self.changed[namespace, WIDGET] = self.now()
 
     def refresh(self) -> None:
         """Notice which rights a deleted namespace took along."""
@@ -182,6 +216,8 @@ class World:
     def create(self, owners: list[Object]) -> str:
         """Create an object, perhaps an owner's."""
         namespace, kind = self._somewhere()
+        if kind == WIDGET and not self.served:
+            return "there is no such kind"
         here = [one for one in owners if one.namespace == namespace and self.random.random() < 0.8]
         body = manifest(kind, self.name("child"), self.random.sample(here, min(1, len(here))))
         self.cluster.create(body, namespace)
@@ -254,7 +290,7 @@ class World:
         what: dict[str, Any] = self.random.choice(
             [
                 {"latency": self.random.uniform(0.0, 5.0)},
-                {"latency": 60.0},
+                {"latency": HELD_UP_SECONDS},
                 {"code": 503},
                 {"code": 503, "retry_after": 2},
                 {"code": 429, "retry_after": 1},
@@ -273,6 +309,8 @@ class World:
         self.cluster.faults.add(Fault(user=self.operator.username, until=until, chance=chance, **about))
         if about["verb"] in (None, "create"):
             self.troubled(seconds)
+        elif about.get("latency") == HELD_UP_SECONDS:  # where reviews are forbidden, nothing else tells meanwhile
+            self.troubled(seconds + HELD_UP_SECONDS)
         return f"{about} for {seconds:g} s, chance {chance:g}"
 
     def jump(self) -> str:
@@ -300,7 +338,26 @@ def manifest(kind: str, name: str, owners: list[Object]) -> dict[str, Any]:
     """Return an object that belongs to these owners."""
     references = [{"apiVersion": "v1", "kind": one.kind, "name": one.name, "uid": one.uid} for one in owners]
     metadata: dict[str, Any] = {"name": name, "labels": {"mark": "new"}, "ownerReferences": references}
+    if kind == WIDGET:
+        return {"apiVersion": "sim.example.org/v1", "kind": "Widget", "metadata": metadata}
     if kind == POD:
         spec = {"containers": [{"name": "main", "image": "none"}]}
         return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"some": "words"}}
+
+
+def definition() -> dict[str, Any]:
+    """Return the CustomResourceDefinition of the kind that comes and goes."""
+    schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+    plural, _, group = WIDGET.partition(".")
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": WIDGET},
+        "spec": {
+            "group": group,
+            "scope": "Namespaced",
+            "names": {"plural": plural, "singular": "widget", "kind": "Widget", "listKind": "WidgetList"},
+            "versions": [{"name": "v1", "served": True, "storage": True, "schema": schema}],
+        },
+    }

@@ -13,7 +13,7 @@ from scopedcache import ForbiddenError, Need, Object, OwnerChanged, ResourceCach
 from scopedcache.errors import ScopedCacheError
 from scopedcache.selectors import LabelSelector
 
-from .cluster import CONFIG_MAP, NAMESPACES, POD, World, manifest
+from .cluster import CONFIG_MAP, NAMESPACES, POD, WIDGET, World, manifest
 
 NEW: Final = LabelSelector.parse({"mark": "new"})
 NEEDS: Final = (
@@ -22,6 +22,9 @@ NEEDS: Final = (
     (Need(CONFIG_MAP), Need(POD)),
     (Need(CONFIG_MAP, verbs=("create", "delete")), Need(POD, optional=True)),
     (Need(POD, selector=NEW), Need(CONFIG_MAP, optional=True)),
+    (Need(CONFIG_MAP, metadata_only=True), Need(POD)),
+    (Need(WIDGET), Need(CONFIG_MAP)),
+    (Need(CONFIG_MAP), Need(WIDGET, optional=True)),
 )
 
 

@@ -66,7 +66,7 @@ async def opening(world: World, cache: ScopedCache, story: list[str]) -> AsyncIt
         return world.create([one.owner for one in operator.owners.values()])
 
     often = [create, create, world.change, world.change, world.toggle, world.allow_all, operator.take]
-    rarely = [world.vanish, world.revive, world.toggle_wide, operator.give_up]
+    rarely = [world.vanish, world.revive, world.toggle_wide, operator.give_up, world.define]
     acts = [*often, *often, *[operator.write] * 3, *rarely, *troubles(world)]
     with operator.listening():
         yield Scene(Observer(world, operator), acts, world.calm)

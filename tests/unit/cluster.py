@@ -13,7 +13,7 @@ import attrs
 
 from scopedcache import GVK, Client, Object
 from scopedcache.kinds import GVR, Resource
-from scopedcache.testing import EmbeddedCluster, Grant
+from scopedcache.testing import AuditRequest, EmbeddedCluster, Grant
 from scopedcache.testing.embedded import Fault
 from tests.unit.clock import now
 
@@ -23,6 +23,8 @@ READ = ("list", "watch")
 RULES_REVIEWS = "selfsubjectrulesreviews.authorization.k8s.io"
 ACCESS_REVIEWS = "selfsubjectaccessreviews.authorization.k8s.io"
 REVIEWS = (RULES_REVIEWS, ACCESS_REVIEWS)
+# What is asked for by its path alone (`/readyz`, discovery) has no resource.
+BY_PATH: Final = ""
 OPERATOR: Final = "operator"
 # Longer than any request waits for its answer.
 NEVER_SECONDS: Final = 50_000.0
@@ -96,7 +98,10 @@ DEFINITIONS = (definition(MEMCACHED, "v1", "v1beta1"),)
 
 @attrs.frozen
 class Asked:
-    """One request of the operator; `review` is the verb of both kinds of reviews, `at` the time of the loop."""
+    """One request of the operator; `at` is the time of the loop.
+
+    `review` is the verb of both kinds of reviews, `ready` that of `/readyz`.
+    """
 
     at: float
     verb: str
@@ -234,6 +239,10 @@ class Cluster:
     def _begin(self, faults: list[Fault]) -> Trouble:
         return Trouble([self.faults.add(fault) for fault in faults], self.embedded)
 
+    def starts(self, seconds: float, *, readyz: float = 0.0) -> None:
+        """Deny everything for some seconds, in answers to reviews too, and be ready so many seconds after that."""
+        self.embedded.front_ends[0].restart(down=0.0, unready=seconds, reviews="answered", starting=readyz)
+
     # -- what was asked ------------------------------------------------------------------------------------------
 
     def asked(self, since: float = 0.0) -> list[Asked]:
@@ -242,7 +251,7 @@ class Cluster:
         found = [
             Asked(
                 at=request.received.timestamp() - behind,
-                verb="review" if request.resource in REVIEWS else request.verb,
+                verb=_verb(request),
                 resource=request.resource,
                 namespace=request.namespace,
                 code=request.code,
@@ -264,3 +273,9 @@ class Cluster:
         found = [watch.resource for watch in self.embedded.audit.open_watches(user=OPERATOR)]
         wanted = {str(kind) for kind in kinds} or set(found) - {str(kind) for kind in RBAC}
         return sum(resource in wanted for resource in found)
+
+
+def _verb(request: AuditRequest) -> str:
+    if request.resource in REVIEWS:
+        return "review"
+    return "ready" if request.uri == "/readyz" else request.verb

@@ -25,6 +25,7 @@ class Proxy:
         denies: resources that a webhook denies whatever RBAC says; rules reviews are incomplete then.
         streaming_lists: the server has them.
         defect: what every request raises, although no transport may.
+        hides_verbs: by resource of the core group, the verbs that discovery does not name.
         late: writes are done at once, and answered when this is set.
     """
 
@@ -34,6 +35,7 @@ class Proxy:
         self.denies: set[str] = set()
         self.streaming_lists = True
         self.defect: Exception | None = None
+        self.hides_verbs: dict[str, set[str]] = {}
         self.late: asyncio.Event | None = None
 
     async def request(
@@ -45,11 +47,19 @@ class Proxy:
         if not is_review and self.denies.intersection(path.split("/")):
             return Response(403, JSON, {}, bytes_of(status(403, "Forbidden", "denied by the webhook")))
         answer = await self._way.request(method, path, query, body=body, **about)
+        if path == "/api/v1" and self.hides_verbs:
+            return self._without_verbs(answer)
         if is_review:
             return self._reviewed(answer) if answer.status == 201 else answer
         if method != "GET" and self.late is not None:
             await self.late.wait()
         return answer
+
+    def _without_verbs(self, answer: Response) -> Response:
+        document = json.loads(answer.body)
+        for one in document["resources"]:
+            one["verbs"] = [verb for verb in one["verbs"] if verb not in self.hides_verbs.get(one["name"], ())]
+        return Response(answer.status, answer.content_type, answer.headers, bytes_of(document))
 
     def stream(self, path: str, query: Query = (), **about: Any) -> AbstractAsyncContextManager[Stream]:
         if not self.streaming_lists and ("sendInitialEvents", "true") in query:

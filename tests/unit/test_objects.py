@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import attrs
@@ -250,6 +251,48 @@ def test_an_object_turns_into_a_model_of_the_kubernetes_client():
     model = pod().to_model(V1Pod)
 
     assert (type(model), model.metadata.name, model.spec.node_name) == (V1Pod, "web-0", "n1")
+
+
+def test_an_object_turns_into_a_model_of_kubernetes_asyncio():
+    """Lists, maps, times, numbers or words, and a field that it does not know."""
+    from kubernetes_asyncio.client import ApiClient, V1Pod
+
+    container = {"name": "one", "ports": [{"containerPort": 80}], "resources": {"limits": {"cpu": "1"}}, "new": 1}
+    probe = {"httpGet": {"port": "http"}}
+    data: dict[str, Any] = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": "web-0",
+            "namespace": "a",
+            "creationTimestamp": "2026-01-01T00:00:00Z",
+            "labels": {"x": "y"},
+        },
+        "spec": {"nodeName": "n1", "containers": [{**container, "livenessProbe": probe}], "nodeSelector": None},
+        "status": {"podIPs": [{"ip": "10.0.0.1"}]},
+    }
+    model = Object.from_dict(data).to_model(V1Pod)
+
+    assert type(model) is V1Pod
+    assert model.metadata.creation_timestamp == datetime(2026, 1, 1, tzinfo=UTC)
+    assert model.metadata.labels == {"x": "y"}
+    assert model.spec.containers[0].ports[0].container_port == 80
+    assert model.spec.containers[0].liveness_probe.http_get.port == "http"
+    back = ApiClient.sanitize_for_serialization(object.__new__(ApiClient), model)
+    del data["spec"]["nodeSelector"], data["spec"]["containers"][0]["new"]
+    data["metadata"]["creationTimestamp"] = "2026-01-01T00:00:00+00:00"
+    assert back == data
+
+
+@pytest.mark.parametrize("spec", ["text", {"containers": {}}, {"containers": ["text"]}, {}])
+def test_an_object_that_does_not_fit_a_model_of_kubernetes_asyncio_says_so(spec):
+    from kubernetes_asyncio.client import V1Pod
+
+    read = Object.from_dict(
+        {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x", "namespace": "a"}, "spec": spec}
+    )
+    with pytest.raises(ValueError, match="Pod a/x does not fit V1Pod: "):
+        read.to_model(V1Pod)
 
 
 def test_a_model_sees_the_changes_of_its_reader():

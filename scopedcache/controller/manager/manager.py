@@ -36,6 +36,8 @@ logger = logging.getLogger("scopedcache.controller")
 STOP_TIMEOUT_SECONDS: Final = 30.0
 # Events are a courtesy: they get this long at the end.
 FLUSH_TIMEOUT_SECONDS: Final = 2.0
+# How much of each list /readyz shows: a probe must not hold the loop, and `totals` says how many there are.
+SHOWN_ENTRIES: Final = 50
 
 
 @attrs.frozen
@@ -152,15 +154,18 @@ class Manager:
 
     def state(self) -> dict[str, Any]:
         """Return what /readyz shows."""
-        snapshot = self._cache.snapshot()
+        snapshot = self._cache.snapshot(limit=SHOWN_ENTRIES)
         reasons = {reason for controller in self.controllers for reason in controller.reasons}
         reasons |= {str(scope.error) for scope in snapshot.waiting if scope.error is not None}
+        named = tuple(reasons)  # with the date since when
+        missing = (f"may not {permission}" for permission in snapshot.missing)
+        reasons.update(reason for reason in missing if not any(other.startswith(reason) for other in named))
         return {
             "leader": self._elector.state() if self._elector else None,
             "controllers": {controller.name: controller.state() for controller in self.controllers},
             "effective_bound": round(self._cache.bound, 2),
             "open_watches": snapshot.open_watches,
-            "degraded": bool(snapshot.waiting or reasons),
+            "degraded": bool(snapshot.degraded or reasons),
             "reasons": sorted(reasons),
             "snapshot": snapshot.to_dict(),
         }

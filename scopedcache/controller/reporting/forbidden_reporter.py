@@ -95,8 +95,10 @@ class ForbiddenReporter:
     async def _report(self, owner: Object, error: ForbiddenError) -> None:
         if self._on_forbidden is not None:
             await self._patch(owner, lambda fresh: self._ask_author(fresh, error))
-        elif not await self._set_permitted(owner, False, "Forbidden", f"may not {error.subject}"):
-            self._recorder.record(owner, "Forbidden", f"may not {error.subject}", type="Warning")
+            return
+        missing = f"may not {', '.join(error.subjects)}"
+        if not await self._set_permitted(owner, False, "Forbidden", missing):
+            self._recorder.record(owner, "Forbidden", missing, type="Warning")
 
     async def _ask_author(self, owner: Object, error: ForbiddenError) -> StatusPatch | None:
         assert self._on_forbidden is not None

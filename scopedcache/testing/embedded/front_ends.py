@@ -67,7 +67,9 @@ class FrontEnd:
         """Return a client of this server, in process."""
         return self._cluster.balanced_client(identity, [self])
 
-    def restart(self, *, down: float = 2.0, unready: float = 1.0, reviews: Meanwhile = "answered") -> None:
+    def restart(
+        self, *, down: float = 2.0, unready: float = 1.0, reviews: Meanwhile = "answered", starting: float = 0.0
+    ) -> None:
         """Restart: every watch is lost, and what happened before is seen, and too old for the next ones.
 
         Args:
@@ -75,11 +77,13 @@ class FrontEnd:
             unready: seconds after that for which everybody but `system:masters` is refused: no Role is known yet.
             reviews: what users hear meanwhile who ask about themselves: an answered "no", or a refusal as well. Both
                 happen, for Roles and ClusterRoles become known one after the other; the answer is the harder one.
+            starting: seconds after that for which `/readyz` is 500 all the same, as it is until everything is known.
         """
         with self._cluster.lock:
             now = self._cluster.now()
             self._cluster.faults.add(Fault(server=self.number, refuse=True, until=now + down), first=True)
-            self.server.restart(now + down + unready, "reviews" if reviews == "answered" else "nothing")
+            synced_at = now + down + unready
+            self.server.restart(synced_at, "reviews" if reviews == "answered" else "nothing", synced_at + starting)
             if self._replica is not None:
                 self._replica.catch_up()
             self.seen.forget()

@@ -18,8 +18,9 @@ from ..catalogue import groups
 from ..program import ROOT
 from . import tables
 from .catalogue import MUTANTS
+from .edit import NotApplied
 from .judging import Judgement, judged
-from .mutant import Mutant, NotApplied, mutated, rows_of, selected
+from .mutant import Mutant, mutated, rows_of, selected
 from .tree import Tree
 
 PAGE = ROOT / "tests" / "acceptance" / "mutations.md"

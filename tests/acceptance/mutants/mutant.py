@@ -1,4 +1,4 @@
-"""What a mutant is, and what it makes of the files it changes: plain data, plain text."""
+"""What a mutant is, and what it makes of the files it changes: plain data, and texts."""
 
 from __future__ import annotations
 
@@ -6,23 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import attrs
 
-
-class NotApplied(Exception):
-    """The code moved on: a text to be replaced is not there exactly once. The message names the mutant: mend it."""
-
-
-@attrs.frozen
-class Edit:
-    """One replacement.
-
-    Attributes:
-        file: its path in the tree.
-        old: the exact text, which occurs once.
-    """
-
-    file: str
-    old: str
-    new: str
+from .edit import Edit, NotApplied
 
 
 @attrs.frozen
@@ -43,14 +27,16 @@ def mutated(mutant: Mutant, read: Callable[[str], str]) -> dict[str, str]:
     """Return what a mutant makes of the files it changes; `read` gives the text of a file.
 
     Raises:
-        NotApplied: a text is not there exactly once.
+        NotApplied: an edit does not fit.
     """
     texts: dict[str, str] = {}
     for edit in mutant.edits:
-        text = texts[edit.file] if edit.file in texts else read(edit.file)
-        if (count := text.count(edit.old)) != 1:
-            raise NotApplied(f"{mutant.name}: {edit.file} has {count} times, not once, the text\n{edit.old}")
-        texts[edit.file] = text.replace(edit.old, edit.new)
+        try:
+            texts[edit.file] = edit.apply(texts[edit.file] if edit.file in texts else read(edit.file))
+        except FileNotFoundError:
+            raise NotApplied(f"{mutant.name}: there is no {edit.file}") from None
+        except NotApplied as error:
+            raise NotApplied(f"{mutant.name}: {error}") from None
     return texts
 
 

@@ -2,102 +2,92 @@
 
 from __future__ import annotations
 
-from .mutant import Edit, Mutant
+from .code_edits import Body, Constant, Statement, Swaps, Without
+from .mutant import Mutant
 
-FEED = "scopedcache/controller/event_sources.py"
-INDEXED_STORE = "scopedcache/informer/indexed_store.py"
-MANAGER = "scopedcache/controller/manager/manager.py"
-OUTCOME = "scopedcache/controller/outcome.py"
-PLAN = "scopedcache/cache/informer_plan.py"
-POOL = "scopedcache/cache/informer_pool.py"
-SCOPE = "scopedcache/cache/scope.py"
-SCOPE_BINDING = "scopedcache/cache/scope_binding.py"
-SCOPE_OPENINGS = "scopedcache/cache/scope_openings.py"
-SCOPE_TABLE = "scopedcache/cache/scope_table.py"
-SCOPE_VIEWS = "scopedcache/cache/scope_views.py"
-SNAPSHOT = "scopedcache/cache/snapshot.py"
+INDEXED_STORE = "scopedcache.informer.indexed_store:IndexedStore"
+INFORMER_KEY = "scopedcache.cache.informer_plan:InformerKey"
+INFORMER_LEASES = "scopedcache.cache.informer_leases:InformerLeases"
+SCOPE_BINDING = "scopedcache.cache.scope_binding:ScopeBinding"
+SCOPE_OPENINGS = "scopedcache.cache.scope_openings:ScopeOpenings"
+SCOPE_TABLE = "scopedcache.cache.scope_table:ScopeTable"
+SCOPE_VIEWS = "scopedcache.cache.scope_views:ScopeViews"
+TAKE_SNAPSHOT = "scopedcache.cache.snapshot:take_snapshot"
+EVENT_SOURCES = "scopedcache.controller.event_sources:EventSources"
+FORBIDDEN_REQUEUE = "scopedcache.controller.outcome:FORBIDDEN_REQUEUE_SECONDS"
+MANAGER = "scopedcache.controller.manager.manager:Manager"
 
-NEEDED = "bound_need = BoundNeed.of(resource, joined, self.namespace, self._cluster_wide)\n"
+OWN_KEY = '__import__("attrs").evolve(need.informer_key, whose=self.uid)'
 
 MUTANTS = (
     Mutant(
         "the informers of a scope are not routed to its owner",
         ("5", "X3", "X7"),
-        (
-            Edit(
-                SCOPE_BINDING,
-                "            informer.router.add(self, ",
-                "            informer.router.remove(self, ",
-            ),
-        ),
+        (Without(f"{SCOPE_BINDING}._show", "router.add"),),
     ),
     Mutant(
         "a scope counts as open before its first lists are there",
         ("5",),
-        (Edit(SCOPE_OPENINGS, "                await self._wait_synced(binding, need)\n", "                pass\n"),),
+        (Body(f"{SCOPE_OPENINGS}._wait_synced", "pass"),),
     ),
     Mutant(
         "a handle goes on showing the last copy after the loss",
         ("9a.2",),
         (
-            Edit(SCOPE_VIEWS, "        self.views.clear()\n        self._shown.clear()\n", ""),
-            Edit(INDEXED_STORE, "        self.refuse_reads(error)\n", ""),
-            Edit(INDEXED_STORE, "return self._store.purge()", "return {}"),
+            Without(f"{SCOPE_VIEWS}.invalidate", "views.clear"),
+            Without(f"{SCOPE_VIEWS}.invalidate", "_shown.clear"),
+            Without(f"{INDEXED_STORE}.close", "refuse_reads"),
+            Swaps(f"{INDEXED_STORE}.close", "self._store.purge()", "{}"),
         ),
     ),
     Mutant(
         "a scope that is denied or closed keeps its informers",
-        ("9a.1", "9a.4", "10", "X3"),
-        (Edit(SCOPE_BINDING, "        self._pool.release(need.informer_key, self, error)\n", ""),),
+        ("9a.1", "9a.4", "10", "X3", "O.9a.1", "N.9a.1"),
+        (Without(f"{SCOPE_BINDING}.unbind", "_leases.release"),),
     ),
     Mutant(
         "the snapshot shows no kinds",
         ("S1.20",),
-        (Edit(SNAPSHOT, "[scope.uid] = list(shot.kinds)", "[scope.uid] = []"),),
+        (Swaps(TAKE_SNAPSHOT, "list(shot.kinds)", "[]"),),
     ),
     Mutant(
         "the scopes of a deleted owner stay",
         ("S1.24", "X2", "X4"),
-        (
-            Edit(
-                SCOPE_TABLE,
-                "            self.close(binding)\n\n    def close_all",
-                "            pass\n\n    def close_all",
-            ),
-        ),
+        (Without(f"{SCOPE_TABLE}.close_owner", "self.close"),),
     ),
     Mutant(
         "the first owner that goes closes the shared informers",
         ("X3",),
-        (Edit(POOL, "        if holders:\n            return\n", ""),),
+        (Statement(f"{INFORMER_LEASES}.release", "tenants.pop", "lease.tenants.clear()"),),
     ),
     Mutant(
         "every owner gets informers of its own",
         ("X3", "X8"),
         (
-            Edit(
-                PLAN, "    metadata_only: bool = False\n\n", '    metadata_only: bool = False\n    whose: str = ""\n\n'
+            Body(
+                INFORMER_KEY,
+                """
+                ...
+                whose: str = ""
+                """,
             ),
-            Edit(
-                SCOPE,
-                NEEDED,
-                NEEDED + "                own = attrs.evolve(bound_need.informer_key, whose=self.uid)\n"
-                "                bound_need = BoundNeed(resource, joined, own, bound_need.verbs)\n",
-            ),
+            Swaps(f"{SCOPE_BINDING}.bind", "need.informer_key", OWN_KEY),
+            Swaps(f"{SCOPE_BINDING}.unbind", "need.informer_key", OWN_KEY),
         ),
     ),
     Mutant(
         "the process ends when it may no longer see its own kind",
-        ("S1.22",),
+        ("S1.22", "O.X1"),
         (
-            Edit(
-                MANAGER,
-                "            await stop.wait()\n            self._stopping.set()\n",
-                "            saw = False\n"
-                "            while not stop.is_set() and not (saw and not self.ready):\n"
-                "                saw = self.ready\n"
-                "                await asyncio.sleep(0.5)\n"
-                "            self._stopping.set()\n",
+            Statement(
+                f"{MANAGER}._run_all",
+                "stop.wait",
+                """
+                saw = False
+                while not stop.is_set() and not (saw and not self.ready):
+                    saw = self.ready
+                    await asyncio.sleep(0.5)
+                """,
             ),
         ),
     ),
@@ -105,14 +95,16 @@ MUTANTS = (
         "a denied custom resource is tried again every ten seconds, with one more handler",
         ("7", "B.denied"),
         (
-            Edit(OUTCOME, "FORBIDDEN_REQUEUE_SECONDS: Final = 600.0", "FORBIDDEN_REQUEUE_SECONDS: Final = 10.0"),
-            Edit(
-                FEED,
-                "        self._cache.await_grant(owner, error)\n",
-                "        self._cache.await_grant(owner, error)\n"
-                "        handle = next(iter(self._handles.values()))\n"
-                "        if handle is not None:\n"
-                "            handle.add_handler(EventHandler())\n",
+            Constant(FORBIDDEN_REQUEUE, "10.0"),
+            Statement(
+                f"{EVENT_SOURCES}.await_grant",
+                "_cache.await_grant",
+                """
+                ...
+                handle = next(iter(self._handles.values()))
+                if handle is not None:
+                    handle.add_handler(EventHandler())
+                """,
             ),
         ),
     ),

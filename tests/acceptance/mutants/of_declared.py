@@ -2,36 +2,38 @@
 
 from __future__ import annotations
 
-from .mutant import Edit, Mutant
+from .code_edits import Argument, Body, Constant, Result, Returns, Statement, Swaps
+from .mutant import Mutant
 
-CACHE = "scopedcache/cache/scoped_cache.py"
-MANAGER = "scopedcache/controller/manager/manager.py"
-OPERATOR = "tests/acceptance/declaring_operator.py"
-PENDING = "scopedcache/cache/pending_grants.py"
-SCOPES = "scopedcache/cache/scope_table.py"
-SOURCES = "scopedcache/controller/event_sources.py"
+AWAIT_GRANT = "scopedcache.cache.scoped_cache:ScopedCache.await_grant"
+EVENT_SOURCES = "scopedcache.controller.event_sources:EventSources"
+FORBIDDEN_REQUEUE = "scopedcache.controller.outcome:FORBIDDEN_REQUEUE_SECONDS"
+MANAGER_STATE = "scopedcache.controller.manager.manager:Manager.state"
+RECONCILE = "tests.acceptance.declaring_operator:DeclaringReconciler.reconcile"
+SCOPE_TABLE = "scopedcache.cache.scope_table:ScopeTable"
 
-AWAITS = "        if not self._shows(error):\n"
-READY = "        return settled and any(handle is not None and handle.synced for handle in primaries)\n"
-REASONS = "for handle in self._handles.values() if handle is not None and handle.denied}"
+FOLLOW = f"{EVENT_SOURCES}._follow_rights"
 
 MUTANTS = (
     Mutant(
         "a remembered denial is taken for a fresh answer of the authoriser",
         ("O.8", "N.8"),
         (
-            Edit(CACHE, ' = error.by == "authorizer" and not error.cached', ' = error.by == "authorizer"'),
-            Edit(SOURCES, AWAITS, "        if True:\n"),
+            Argument(AWAIT_GRANT, "_table.await_grant", "settled", 'error.by == "authorizer"'),
+            Returns(f"{EVENT_SOURCES}._shows", "False"),
         ),
     ),
     Mutant(
         "the loss of a declared kind is told to no key",
         ("O.9a.1", "N.9a.1", "O.9a.6"),
         (
-            Edit(
-                SOURCES,
-                "            on_edge()\n            await handle.wait_synced()\n",
-                "            await handle.wait_synced()\n",
+            Body(
+                FOLLOW,
+                """
+                tell = on_edge
+                on_edge = lambda: tell() if handle.synced else None
+                ...
+                """,
             ),
         ),
     ),
@@ -39,10 +41,13 @@ MUTANTS = (
         "the grant of a declared kind is told to no key",
         ("O.8", "N.8", "O.9a.4", "N.9a.4"),
         (
-            Edit(
-                SOURCES,
-                '            logger.info("watch.granted", extra=fields)\n            on_edge()\n',
-                '            logger.info("watch.granted", extra=fields)\n',
+            Body(
+                FOLLOW,
+                """
+                tell = on_edge
+                on_edge = lambda: None if handle.synced else tell()
+                ...
+                """,
             ),
         ),
     ),
@@ -50,45 +55,49 @@ MUTANTS = (
         "the loss of a declared kind is told to one key",
         ("O.9a.1",),
         (
-            Edit(
-                SOURCES,
-                "                    if number % KEYS_PER_STEP == 0:\n                        await asyncio.sleep(0)\n",
-                "                    break\n",
+            Statement(
+                f"{EVENT_SOURCES}._requeue_concerned",
+                "_queue.add",
+                """
+                ...
+                break
+                """,
             ),
         ),
     ),
     Mutant(
         "one namespace that is denied makes the operator unready",
         ("N.X1",),
-        (Edit(SOURCES, READY, READY.replace("any(", "all(")),),
+        (Swaps(f"{EVENT_SOURCES}.ready", "any", "all"),),
     ),
     Mutant(
         "only what owners opened counts as degraded",
         ("O.7",),
         (
-            Edit(
-                MANAGER,
-                "        reasons |= {str(scope.error) for scope in snapshot.waiting if scope.error is not None}\n",
-                "        reasons = {str(scope.error) for scope in snapshot.waiting if scope.error and scope.owner}\n",
+            Result(
+                MANAGER_STATE,
+                '{**result, "reasons": [str(scope.error) for scope in snapshot.waiting if scope.owner]}',
             ),
         ),
     ),
     Mutant(
         "the cluster cache knows nothing of what is watched in single namespaces",
         ("N.7",),
-        (Edit(SCOPES, "            yield from self._of_nobody.get(namespace, ())\n", "            yield from ()\n"),),
+        (Swaps(f"{SCOPE_TABLE}.of_everybody", "self._of_nobody.get(namespace, ())", "()"),),
     ),
     Mutant(
         "an edit is written before the child is looked at",
         ("O.9b", "N.9b"),
         (
-            Edit(
-                OPERATOR,
-                "        deployment, _ = await create_or_update(\n",
-                "        if memcached.generation > 1:\n"
-                '            edited = {"spec": {"replicas": memcached.at("spec", "size")}}\n'
-                "            await self.client.patch(DEPLOYMENT, request.key, edited)\n"
-                "        deployment, _ = await create_or_update(\n",
+            Statement(
+                RECONCILE,
+                "create_or_update",
+                """
+                if memcached.generation > 1:
+                    edited = {"spec": {"replicas": memcached.at("spec", "size")}}
+                    await self.client.patch(DEPLOYMENT, request.key, edited)
+                ...
+                """,
             ),
         ),
     ),
@@ -96,34 +105,58 @@ MUTANTS = (
         "each loss of a declared kind leaves a handler behind",
         ("O.9a.4.flap", "N.9a.4.flap"),
         (
-            Edit(
-                SOURCES,
-                "            on_edge()\n            await handle.wait_synced()\n",
-                "            on_edge()\n            handle.add_handler(EventHandler())\n"
-                "            await handle.wait_synced()\n",
+            Statement(
+                FOLLOW,
+                "wait_denied",
+                """
+                ...
+                handle.add_handler(EventHandler())
+                """,
             ),
         ),
     ),
     Mutant(
         "nobody waits for a verb that was not declared",
         ("O.9a.3", "N.9a.3"),
-        (Edit(SOURCES, AWAITS, "        if False:\n"),),
+        (Body(f"{EVENT_SOURCES}.await_grant", "pass"),),
     ),
     Mutant(
         "readiness does not look at the controller's own kind",
         ("O.X1", "N.X1"),
         (
-            Edit(SOURCES, READY, "        return True\n"),
-            Edit(
-                SOURCES,
-                REASONS,
-                REASONS.replace("handle.denied}", "handle.denied and handle.resource != self._resource}"),
-            ),
-            Edit(
-                MANAGER,
-                "        reasons |= {str(scope.error) for scope in snapshot.waiting if scope.error is not None}\n",
-                "",
+            Returns(f"{EVENT_SOURCES}.ready", "True"),
+            Result(
+                MANAGER_STATE,
+                '{**result, "reasons": [reason for reason in result["reasons"] if "memcacheds" not in reason]}',
             ),
         ),
+    ),
+    Mutant(
+        "the log does not say where a declared kind is denied",
+        ("N.7", "N.9a.1", "N.8"),
+        (Swaps(FOLLOW, "handle.namespace", "None"),),
+    ),
+    Mutant(
+        "each key that is refused says in the log that its kinds are denied",
+        ("O.7", "N.7"),
+        (
+            Body(
+                f"{EVENT_SOURCES}.await_grant",
+                """
+                logger.warning("watch.denied", extra={"namespace": error.namespace, "verb": error.verb})
+                ...
+                """,
+            ),
+        ),
+    ),
+    Mutant(
+        "what is refused for want of a declared kind is tried again every second",
+        ("O.7", "N.7", "O.9a.1", "N.9a.1"),
+        (Constant(FORBIDDEN_REQUEUE, "1.0"),),
+    ),
+    Mutant(
+        "the operator that declares its kinds looks again every two seconds",
+        ("O.8", "N.8"),
+        (Result(RECONCILE, "Result(requeue_after=2.0)"),),
     ),
 )

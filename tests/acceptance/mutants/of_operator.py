@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
-from .mutant import Edit, Mutant
+from .code_edits import Argument, Body, Constant, Result, Returns, Statement, Swaps
+from .manifest_edits import GONE, Field
+from .mutant import Mutant
 
 CONFIG = "examples/memcached_operator/config"
-MAIN = "examples/memcached_operator/__main__.py"
-RECONCILER = "examples/memcached_operator/reconciler.py"
-STATUS = "examples/memcached_operator/status.py"
-CONDITIONS = "scopedcache/controller/reporting/conditions.py"
-OUTCOME = "scopedcache/controller/outcome.py"
-PRIMARIES = "scopedcache/controller/primary_objects.py"
-WORKERS = "scopedcache/controller/workers.py"
+ASSEMBLE = "examples.memcached_operator.__main__:assemble"
+RECONCILE = "examples.memcached_operator.reconciler:MemcachedReconciler.reconcile"
+STATUS = "examples.memcached_operator.status"
+FORBIDDEN_REQUEUE = "scopedcache.controller.outcome:FORBIDDEN_REQUEUE_SECONDS"
+PRIMARIES = "scopedcache.controller.primary_objects:PrimaryObjects"
+TIMESTAMP = "scopedcache.controller.reporting.conditions:timestamp"
+WORKERS = "scopedcache.controller.workers:Workers"
 
-OPENS = "        scope = await self.cache.open(\n"
-RECONCILES = "    async def reconcile(self, request: Request) -> Result:\n"
-RETRIED = "FORBIDDEN_REQUEUE_SECONDS: Final = 600.0"
-EARLY = Edit(
-    RECONCILER,
-    OPENS,
-    "        early = new_deployment(memcached)\n"
-    "        await create_or_update(self.client, early, lambda draft: shape(memcached, draft))\n" + OPENS,
+EARLY = Statement(
+    RECONCILE,
+    "cache.open",
+    """
+    early = new_deployment(memcached)
+    await create_or_update(self.client, early, lambda draft: shape(memcached, draft))
+    ...
+    """,
 )
-AGAIN_IN_TEN = Edit(
-    RECONCILER,
-    "success_status(memcached, deployment, nodes))\n        return Result()",
-    "success_status(memcached, deployment, nodes))\n        return Result(requeue_after=10.0)",
+AGAIN_IN_TEN = Statement(
+    RECONCILE,
+    "success_status",
+    """
+    ...
+    return Result(requeue_after=10.0)
+    """,
 )
 
 MANIFESTS = (
@@ -33,11 +38,11 @@ MANIFESTS = (
         "operator.yaml gives rights on Deployments in the whole cluster",
         ("1",),
         (
-            Edit(
+            Field(
                 f"{CONFIG}/rbac/operator.yaml",
-                "    resources: [memcacheds/finalizers]\n    verbs: [update]\n",
-                "    resources: [memcacheds/finalizers]\n    verbs: [update]\n"
-                "  - apiGroups: [apps]\n    resources: [deployments]\n    verbs: [create]\n",
+                "ClusterRole/scoped-operator-cluster",
+                "rules.+",
+                "{apiGroups: [apps], resources: [deployments], verbs: [create]}",
             ),
         ),
     ),
@@ -45,10 +50,11 @@ MANIFESTS = (
         "the CRD has no `minimum: 0`",
         ("4",),
         (
-            Edit(
+            Field(
                 f"{CONFIG}/crd.yaml",
-                "                  format: int32\n                  minimum: 0\n",
-                "                  format: int32\n",
+                "CustomResourceDefinition/memcacheds.cache.example.com",
+                "spec.versions.0.schema.openAPIV3Schema.properties.spec.properties.size.minimum",
+                GONE,
             ),
         ),
     ),
@@ -58,14 +64,7 @@ PASSES = (
     Mutant(
         "the operator lists the Pods of a namespace at its start",
         ("3",),
-        (
-            Edit(
-                MAIN,
-                "        stop_timeout=STOP_TIMEOUT_SECONDS,\n",
-                "        stop_timeout=STOP_TIMEOUT_SECONDS,\n"
-                '        runnables=[lambda: client.list("pods", namespace="allowed-one")],\n',
-            ),
-        ),
+        (Argument(ASSEMBLE, "Manager", "runnables", '[lambda: client.list("pods", namespace="allowed-one")]'),),
     ),
     Mutant(
         "the reconciler creates the Deployment before it opens its cache",
@@ -77,30 +76,23 @@ PASSES = (
         ("5",),
         (
             EARLY,
-            Edit(RECONCILER, '        if change != "unchanged":\n', "        if True:\n"),
-            Edit(
-                RECONCILER,
-                '"child.create" if change == "created" else "child.update"',
-                '"child.create"',
-            ),
+            Swaps(RECONCILE, 'change != "unchanged"', "True"),
+            Swaps(RECONCILE, '"child.create" if change == "created" else "child.update"', '"child.create"'),
         ),
     ),
     Mutant(
         "status.nodes is in no order that holds",
         ("6",),
-        (
-            Edit(RECONCILER, "nodes = sorted(pod.name for", "nodes = sorted((pod.name for"),
-            Edit(RECONCILER, "if not pod.deletion_timestamp)", "if not pod.deletion_timestamp), reverse=True)"),
-        ),
+        (Argument(RECONCILE, "sorted", "reverse", "True"),),
     ),
     Mutant(
         "the status message carries the time, and is written anew every ten seconds",
         ("6", "B.idle"),
         (
-            Edit(
-                STATUS,
-                'servers available"',
-                "servers available at {__import__('asyncio').get_running_loop().time()}\"",
+            Swaps(
+                f"{STATUS}:success_status",
+                "deployment.name",
+                "f\"{deployment.name} at {__import__('asyncio').get_running_loop().time() // 1}\"",
             ),
             AGAIN_IN_TEN,
         ),
@@ -109,11 +101,14 @@ PASSES = (
         "a refused reconcile keeps the only worker for six seconds",
         ("7",),
         (
-            Edit(WORKERS, "for n in range(self._count)])", "for n in range(1)])"),
-            Edit(
-                WORKERS,
-                "            await self._reporter.report(owner, outcome.error)\n",
-                "            await self._reporter.report(owner, outcome.error)\n            await asyncio.sleep(6.0)\n",
+            Argument(f"{WORKERS}.run", "range", 0, "1"),
+            Statement(
+                f"{WORKERS}._report",
+                "_reporter.report",
+                """
+                ...
+                await asyncio.sleep(6.0)
+                """,
             ),
         ),
     ),
@@ -126,38 +121,53 @@ PASSES = (
         "a refused custom resource is tried again every second, by a list",
         ("7",),
         (
-            Edit(OUTCOME, RETRIED, "FORBIDDEN_REQUEUE_SECONDS: Final = 1.0"),
-            Edit(RECONCILER, "import Client, Need,", "import Client, ForbiddenError, Need,"),
-            Edit(
-                RECONCILER,
-                RECONCILES,
-                RECONCILES + "        try:\n            return await self.attempt(request)\n"
-                "        except ForbiddenError:\n"
-                "            await self.client.list(DEPLOYMENT, namespace=request.namespace)\n            raise\n\n"
-                "    async def attempt(self, request: Request) -> Result:\n",
+            Constant(FORBIDDEN_REQUEUE, "1.0"),
+            Body(
+                RECONCILE,
+                """
+                from scopedcache import ForbiddenError
+
+                try:
+                    ...
+                except ForbiddenError:
+                    await self.client.list(DEPLOYMENT, namespace=request.namespace)
+                    raise
+                """,
             ),
         ),
     ),
     Mutant(
         "every pass lists the Pods of a namespace without a custom resource",
         ("9a.5",),
-        (Edit(RECONCILER, OPENS, '        await self.client.list(POD, namespace="unused-0")\n' + OPENS),),
+        (
+            Statement(
+                RECONCILE,
+                "cache.open",
+                """
+                await self.client.list(POD, namespace="unused-0")
+                ...
+                """,
+            ),
+        ),
     ),
     Mutant(
         "the reconciler declares no verbs beyond list and watch",
         ("9a.3",),
-        (Edit(RECONCILER, 'Need(DEPLOYMENT, verbs=("create", "update"), ', "Need(DEPLOYMENT, "),),
+        (Swaps(RECONCILE, '("create", "update")', "()"),),
     ),
     Mutant(
         "an edit is written before the rights are looked at",
         ("9b",),
         (
-            Edit(
-                RECONCILER,
-                OPENS,
-                "        if memcached.generation > 1:\n"
-                '            edited = {"spec": {"replicas": memcached.at("spec", "size")}}\n'
-                "            await self.client.patch(DEPLOYMENT, request.key, edited)\n" + OPENS,
+            Statement(
+                RECONCILE,
+                "cache.open",
+                """
+                if memcached.generation > 1:
+                    edited = {"spec": {"replicas": memcached.at("spec", "size")}}
+                    await self.client.patch(DEPLOYMENT, request.key, edited)
+                ...
+                """,
             ),
         ),
     ),
@@ -165,11 +175,13 @@ PASSES = (
         "the reconciler opens its cache before it looks for a deletion",
         ("10",),
         (
-            Edit(
-                RECONCILER,
-                "        if memcached.deletion_timestamp:\n",
-                "        await self.cache.open(memcached, Need(DEPLOYMENT), Need(POD))\n"
-                "        if memcached.deletion_timestamp:\n",
+            Statement(
+                RECONCILE,
+                "cache.close",
+                """
+                await self.cache.open(memcached, Need(DEPLOYMENT), Need(POD))
+                ...
+                """,
             ),
         ),
     ),
@@ -177,24 +189,16 @@ PASSES = (
         "a custom resource that is gone is looked at again every two seconds",
         ("10",),
         (
-            Edit(
-                RECONCILER,
-                '            logger.info("cr.gone", extra=fields)\n            return Result()',
-                '            logger.info("cr.gone", extra=fields)\n            return Result(requeue_after=2.0)',
-            ),
-            Edit(
-                PRIMARIES,
-                "return key in self._deleted or self.get(key) is not None",
-                "return True",
-            ),
+            Result(RECONCILE, "Result(requeue_after=2.0) if memcached is None else result"),
+            Returns(f"{PRIMARIES}.needs_reconcile", "True"),
         ),
     ),
     Mutant(
         "the Deployment is looked for by its label alone",
         ("X7",),
         (
-            Edit(
-                RECONCILER,
+            Swaps(
+                RECONCILE,
                 'Need(DEPLOYMENT, verbs=("create", "update"), route=namesake)',
                 'Need(DEPLOYMENT, verbs=("create", "update"), selector=selector_of(memcached))',
             ),
@@ -205,47 +209,51 @@ PASSES = (
 STATUSES = (
     Mutant(
         'the status says only "not permitted"',
-        ("7",),
+        ("7", "O.7", "N.7"),
         (
-            Edit(
-                STATUS,
-                'f"Forbidden: may not {error.subject}, which Memcached {memcached.name} needs (not permitted by RBAC)"',
-                '"not permitted"',
+            Body(
+                f"{STATUS}:_failure_status",
+                """
+                text = "not permitted"
+                ...
+                """,
             ),
         ),
     ),
     Mutant(
         "a refusal empties status.nodes",
-        ("9a.1", "9a.3"),
-        (
-            Edit(
-                STATUS,
-                '        "state": {"status": "Failed", "message": text},\n',
-                '        "state": {"status": "Failed", "message": text},\n        "nodes": [],\n',
-            ),
-        ),
+        ("9a.1", "9a.3", "O.9a.1", "N.9a.1"),
+        (Result(f"{STATUS}:_failure_status", '{**result, "nodes": []}'),),
     ),
     Mutant(
         "the loss of a right is remembered by namespace, not by custom resource",
         ("9c",),
         (
-            Edit(STATUS, "Status = dict[str, Any]\n", "Status = dict[str, Any]\n_had: set[str] = set()\n"),
-            Edit(STATUS, "    done = is_current and", "    _had.add(memcached.namespace)\n    done = is_current and"),
-            Edit(
-                STATUS,
+            Body(
+                f"{STATUS}:success_status",
+                """
+                refusal_status.__dict__.setdefault("had", set()).add(memcached.namespace)
+                ...
+                """,
+            ),
+            Swaps(
+                f"{STATUS}:refusal_status",
                 'before.get("reason") in REASONS_WITH_RIGHTS',
-                "memcached.namespace in _had or bool(before) is None",
+                'memcached.namespace in refusal_status.__dict__.get("had", ())',
             ),
         ),
     ),
     Mutant(
         "the status names no verb",
-        ("7", "9a.1", "9a.3"),
+        ("7", "9a.1", "9a.3", "O.9a.3", "N.9a.3"),
         (
-            Edit(
-                STATUS,
-                "may not {error.subject}, which",
-                "no permission to {error.resource} in {error.namespace}, which",
+            Body(
+                f"{STATUS}:_failure_status",
+                """
+                for verb in ("list", "watch", "create", "update"):
+                    text = text.replace(f" {verb} ", " touch ")
+                ...
+                """,
             ),
         ),
     ),
@@ -253,14 +261,15 @@ STATUSES = (
         "the condition Stale gets a new time with every edit",
         ("9b",),
         (
-            Edit(
-                STATUS,
-                'memcached, status["conditions"], STALE, True,',
-                'memcached, [c for c in status["conditions"] if c["type"] != STALE or '
-                'c["observedGeneration"] == memcached.generation], STALE, True,',
+            Argument(
+                f"{STATUS}:refusal_status",
+                "_condition",
+                1,
+                '[c for c in status["conditions"] if c["type"] != STALE or '
+                'c["observedGeneration"] == memcached.generation]',
             ),
             # Conditions have the machine's time, in seconds: the whole story happens in one of them.
-            Edit(CONDITIONS, "%H:%M:%SZ", "%H:%M:%S.%fZ"),
+            Argument(TIMESTAMP, "strftime", 0, '"%Y-%m-%dT%H:%M:%S.%fZ"'),
         ),
     ),
 )

@@ -2,64 +2,70 @@
 
 from __future__ import annotations
 
-from .mutant import Edit, Mutant
+from .code_edits import Argument, Body, Returns, Row, Swaps, Without
+from .mutant import Mutant
 
-ATTEMPTS = "scopedcache/access/attempt_mode.py"
-MONITOR = "scopedcache/access/monitor.py"
-REVIEWER = "scopedcache/access/reviewer.py"
-VERDICT = "scopedcache/access/verdict.py"
-CACHE = "scopedcache/cache/scoped_cache.py"
-POOL = "scopedcache/cache/informer_pool.py"
-RBAC_WATCH = "scopedcache/cache/rbac_watch.py"
-SCOPE = "scopedcache/cache/scope.py"
-SCOPE_TABLE = "scopedcache/cache/scope_table.py"
-RECONCILER = "examples/memcached_operator/reconciler.py"
+ATTEMPT_MODE = "scopedcache.access.attempt_mode"
+MONITOR = "scopedcache.access.monitor:Monitor"
+VERDICTS = "scopedcache.access.verdict:TABLE"
+INFORMER_POOL = "scopedcache.cache.informer_pool:InformerPool"
+HINTING_HANDLER = "scopedcache.cache.rbac_watch:hinting_handler"
+SCOPE = "scopedcache.cache.scope:Scope"
+SCOPES = "scopedcache.cache.scope_state:TABLE"
+SCOPE_TABLE = "scopedcache.cache.scope_table:ScopeTable"
+SCOPED_CACHE = "scopedcache.cache.scoped_cache:ScopedCache"
+RECONCILE = "examples.memcached_operator.reconciler:MemcachedReconciler.reconcile"
 
-CLOSES_NOTHING = Edit(SCOPE, "            if verdict.denying:\n", '            if verdict.state == "nowhere":\n')
-ONE_NO = Edit(VERDICT, '("allowed", "no"): "suspect"', '("allowed", "no"): "denied"')
+CLOSES_NOTHING = Body(
+    f"{SCOPE}.on_verdict",
+    """
+    if verdict.denying:
+        return ()
+    ...
+    """,
+)
+ONE_NO = Row(VERDICTS, '("allowed", "no")', '"denied"')
 
 MUTANTS = (
     Mutant(
         "a review that says no is not believed: watches are sent and retried",
         ("7",),
         (
-            Edit(
-                MONITOR,
-                '"yes" if allowed else "no", now)',
-                '"yes" if allowed else "no" if permission.namespace is None else "silent", now)',
+            Body(
+                f"{MONITOR}.take",
+                """
+                if signal == "no" and permission.namespace is not None:
+                    signal = "silent"
+                ...
+                """,
             ),
         ),
     ),
     Mutant(
         "a denied right closes nothing",
-        ("9a.1", "9a.2", "9a.3", "9a.4"),
+        ("9a.1", "9a.2", "9a.3", "9a.4", "O.9a.1", "N.9a.1"),
         (CLOSES_NOTHING,),
     ),
     Mutant(
         "a denied right closes nothing, and the reconciler does not look at its rights",
         ("S1.21",),
-        (CLOSES_NOTHING, Edit(RECONCILER, "        scope.check()\n", "")),
+        (CLOSES_NOTHING, Without(RECONCILE, "scope.check")),
     ),
     Mutant(
         "rights are not probed: only our own calls tell",
-        ("8", "9a.2", "S1.25", "S1.22"),
-        (
-            Edit(
-                MONITOR,
-                '        supervisor.start_guarded("access-monitor", lambda: self._probes.run(supervisor))\n',
-                "",
-            ),
-        ),
+        ("8", "9a.2", "S1.25", "S1.22", "O.8", "N.8"),
+        (Without(f"{MONITOR}.start", "start_guarded"),),
     ),
     Mutant(
         "a place where nothing is lost is not probed again",
-        ("9a.1", "9a.2", "9a.3", "9a.4"),
+        ("9a.1", "9a.2", "9a.3", "9a.4", "N.9a.1"),
         (
-            Edit(
-                MONITOR,
-                "        await self._review_flights.share(place, self._supervisor)\n",
-                "        if any(v.lost or v.unreviewed for v in self._tracked.of(self._schedule.permissions(place))):\n"
-                "            await self._review_flights.share(place, self._supervisor)\n",
+            Body(
+                f"{MONITOR}._review",
+                """
+                if any(v.lost or v.unreviewed for v in self._tracked.of(self._schedule.permissions(place))):
+                    ...
+                """,
             ),
         ),
     ),
@@ -67,128 +73,131 @@ MUTANTS = (
         "a 403 that one of our own calls meets is not heard",
         ("9a.call",),
         (
-            Edit(
-                MONITOR,
-                "        permission, signal = needed_permission(info), signal_of(info, error)\n",
-                "        if isinstance(error, ForbiddenError):\n"
-                "            return\n"
-                "        permission, signal = needed_permission(info), signal_of(info, error)\n",
+            Body(
+                f"{MONITOR}.observed",
+                """
+                if isinstance(error, ForbiddenError):
+                    return
+                ...
+                """,
             ),
         ),
     ),
     Mutant(
         "a right that comes back opens nothing",
-        ("8", "9a.4", "S1.25"),
+        ("8", "9a.4", "S1.25", "O.8", "N.8"),
         (
-            Edit(
-                SCOPE_TABLE,
-                "        verdicts = self._monitor.verdicts\n        for binding",
-                "        verdicts = self._monitor.verdicts\n        if verdict.granted:\n            return\n"
-                "        for binding",
+            Body(
+                f"{SCOPE_TABLE}.verdict_changed",
+                """
+                if verdict.granted:
+                    return
+                ...
+                """,
             ),
         ),
     ),
     Mutant(
         "losing any declared verb closes the cache",
         ("9a.3",),
-        (
-            Edit(
-                SCOPE,
-                '        if permission not in need.informer_key.permissions:\n            return "verb-denied"\n',
-                "",
-            ),
-        ),
+        (Returns(f"{SCOPE}._denial_of", '"optional-denied" if need.need.optional else "denied"'),),
     ),
     Mutant(
         "the probe period is a second, whatever the bound",
         ("9a.5",),
-        (Edit(MONITOR, "ProbeSchedule(period, rate, chance)", "ProbeSchedule(1.0, rate, chance)"),),
+        (Argument(f"{MONITOR}.__init__", "ProbeSchedule", 0, "1.0"),),
     ),
     Mutant(
         "every right is asked for by an access review of its own",
         ("9a.5",),
-        (
-            Edit(
-                REVIEWER,
-                "left = [p for p, allowed in by_rules.items() if allowed",
-                "left = [p for p, allowed in by_rules.items() if p or allowed",
-            ),
-        ),
+        (Returns("scopedcache.access.rule_matching:allows", "None"),),
     ),
     Mutant(
-        "one no of a review is enough for a denial",
+        "one no of a review is enough for a denial, whether the server is ready or not",
         ("B.restart", "B.ha", "O.B.restart", "N.B.restart"),
-        (ONE_NO,),
+        (ONE_NO, Returns(f"{MONITOR}._is_ready", "True")),
     ),
     Mutant(
         "one refusal is enough for a denial",
-        ("B.restart", "B.ha"),
-        (
-            ONE_NO,
-            Edit(VERDICT, '("allowed", "refused"): "suspect"', '("allowed", "refused"): "denied"'),
-        ),
+        ("B.restart", "B.ha", "O.B.restart", "N.B.restart"),
+        (ONE_NO, Row(VERDICTS, '("allowed", "refused")', '"denied"')),
     ),
     Mutant(
         "RBAC objects are never watched",
-        ("9a.6",),
-        (Edit(CACHE, "        if self._rbac_watch:\n", "        if False:\n"),),
+        ("9a.6", "O.9a.6"),
+        (Swaps(f"{SCOPED_CACHE}.__aenter__", "self._rbac_watch", "False"),),
     ),
     Mutant(
         "RBAC events hint at nothing",
         ("9a.6", "O.9a.6"),
-        (Edit(MONITOR, "            if self._rbac_events.note(concerned):\n", "            if False:\n"),),
+        (Body(f"{MONITOR}.hint", "return"),),
     ),
     Mutant(
         "an edited Role hints at nothing",
         ("9a.6",),
-        (Edit(RBAC_WATCH, "on_update=lambda old, new: hint(new),", "on_update=None,"),),
+        (Argument(HINTING_HANDLER, "EventHandler", "on_update", "None"),),
     ),
     Mutant(
         "the period is not stretched while events tell",
         ("9a.6",),
-        (Edit(MONITOR, "EVENTS_PERIOD_FACTOR if events_tell_all else 1.0", "1.0"),),
+        (Argument(f"{MONITOR}._stretch", "set_stretch", 0, "1.0"),),
     ),
     Mutant(
         "refused reviews change nothing",
-        ("9a.7",),
-        (
-            Edit(
-                MONITOR,
-                "            self._review_refused(place, permissions)\n",
-                '            self._no_answer(permissions, "unanswered")\n',
-            ),
-        ),
+        ("9a.7", "O.9a.7"),
+        (Body(f"{MONITOR}._review_refused", 'self._no_answer(permissions, "unanswered")'),),
     ),
     Mutant(
         "after a denial in attempt mode nobody tries again",
         ("9a.7", "O.9a.7"),
         (
-            Edit(
-                ATTEMPTS,
-                'if v.permission.verb == "list" or (v.permission.verb == "watch" and v.lost)]',
-                'if v.permission.verb == "list" and v.state != "denied"]',
+            Returns(
+                f"{ATTEMPT_MODE}:permissions_to_try",
+                '[v.permission for v in verdicts if v.permission.verb == "list" and v.state != "denied"]',
             ),
         ),
     ),
     Mutant(
         "watches live as long as ever in attempt mode",
         ("9a.7",),
-        (Edit(POOL, "self._monitor.renewal if self._monitor.attempting else None", "None"),),
+        (Returns(f"{INFORMER_POOL}._watch_timeout", "None"),),
     ),
     Mutant(
         "attempt mode does not end",
         ("9a.7",),
-        (Edit(MONITOR, "        if self._attempt_mode.review_answered():\n", "        if False:\n"),),
+        (Returns(f"{ATTEMPT_MODE}:AttemptMode.review_answered", "False"),),
     ),
     Mutant(
         "the custom resources' own kind, once lost, stays closed",
-        ("X1", "S1.23"),
+        ("X1", "S1.23", "O.8", "N.8"),
         (
-            Edit(
-                SCOPE,
-                "elif verdict.granted and verdict.permission in need.informer_key.permissions:",
-                "elif verdict.granted and self.owner and verdict.permission in need.informer_key.permissions:",
+            Body(
+                f"{SCOPE}.on_verdict",
+                """
+                if verdict.granted and self.owner is None:
+                    return ()
+                ...
+                """,
             ),
         ),
+    ),
+    Mutant(
+        "the loss of a right closes everything and tells no owner",
+        ("9a.1", "9a.3", "9a.4"),
+        (
+            Body(
+                "scopedcache.cache.subscribers:Subscribers.publish",
+                """
+                if change.cause == "denied":
+                    return
+                ...
+                """,
+            ),
+        ),
+    ),
+    Mutant(
+        "a right that is there again opens the cache and tells no owner",
+        ("8", "9a.4"),
+        (Row(SCOPES, '("opening", "synced")', '("open", ("log-synced",))'),),
     ),
 )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from scopedcache.access.attempt_mode import (
+    EVERYTHING_REFUSED_SECONDS,
     REVIEWS_REFUSED_SECONDS,
     AttemptMode,
     permissions_to_try,
     seconds_until_attempt,
 )
-from scopedcache.access.hold_off import REFUSALS_APART_SECONDS
+from scopedcache.access.refusals import REFUSALS_APART_SECONDS
 from scopedcache.access.verdict import Verdict, VerdictState
 from scopedcache.api.permission import Permission
 from scopedcache.errors import TransportError
@@ -28,13 +29,42 @@ def test_where_no_review_was_ever_answered_the_first_refusal_begins_it() -> None
     assert (mode.review_refused(5.0), mode.active) == (True, True)
 
 
-def test_where_one_was_answered_refusals_must_last() -> None:
+def test_where_one_was_answered_refusals_must_last_while_something_else_succeeds() -> None:
     mode = answered_once()
 
-    steps = [mode.review_refused(100.0 + seconds) for seconds in (0.0, 5.0, REVIEWS_REFUSED_SECONDS)]
+    steps = []
+    for seconds in (0.0, 5.0, REVIEWS_REFUSED_SECONDS):
+        steps.append(mode.review_refused(100.0 + seconds))
+        mode.observe(None, 100.0 + seconds + 1.0)
 
     assert steps == [False, False, True]
     assert mode.active
+
+
+def test_a_success_before_the_first_refusal_says_nothing() -> None:
+    mode = answered_once()
+    mode.observe(None, 99.0)
+    mode.review_refused(100.0)
+
+    assert not mode.review_refused(100.0 + REVIEWS_REFUSED_SECONDS)
+    assert mode.wants_success(100.0 + REVIEWS_REFUSED_SECONDS)
+
+
+def test_where_nothing_succeeds_a_success_is_looked_for_when_it_would_decide_and_not_after_there_is_one() -> None:
+    mode = answered_once()
+    mode.review_refused(100.0)
+    before, due = (mode.wants_success(100.0 + seconds) for seconds in (9.0, 10.0))
+    mode.observe(None, 110.0)
+
+    assert (before, due, mode.wants_success(111.0)) == (False, True, False)
+
+
+def test_where_everything_is_refused_it_begins_later() -> None:
+    mode = answered_once()
+
+    steps = [mode.review_refused(100.0 + seconds) for seconds in (0.0, 10.0, EVERYTHING_REFUSED_SECONDS)]
+
+    assert steps == [False, False, True]
 
 
 def test_it_begins_once_however_many_refusals_follow() -> None:
@@ -53,23 +83,33 @@ def test_an_answer_ends_it_and_what_was_refused_before_does_not_count_any_more()
     assert (ends, begins) == ([True, False], False)
 
 
-def test_a_connection_that_is_lost_between_two_refusals_begins_the_wait_anew() -> None:
+def test_lost_connections_do_not_keep_it_out_while_something_succeeds() -> None:
     mode = answered_once()
-    mode.review_refused(0.0)
-    mode.observe(TransportError("connection reset"))
+    for seconds in range(0, 10, 2):
+        mode.review_refused(100.0 + seconds)
+        mode.observe(None, 100.5 + seconds)
+        mode.observe(TransportError("connection reset"), 101.0 + seconds)
 
-    assert not mode.review_refused(REVIEWS_REFUSED_SECONDS)
+    assert mode.review_refused(100.0 + REVIEWS_REFUSED_SECONDS)
 
 
-def test_it_says_when_the_next_refusal_decides_for_as_long_as_there_is_something_to_decide() -> None:
+def test_where_nothing_succeeds_a_lost_connection_begins_the_longer_wait_anew() -> None:
     mode = answered_once()
-    before = mode.decided_at
     mode.review_refused(100.0)
-    mode.review_refused(103.0)
-    meanwhile = mode.decided_at
-    mode.review_refused(100.0 + REVIEWS_REFUSED_SECONDS)
+    mode.observe(TransportError("connection reset"), 105.0)
 
-    assert (before, meanwhile, mode.decided_at) == (None, 100.0 + REVIEWS_REFUSED_SECONDS, None)
+    steps = [mode.review_refused(105.0 + seconds) for seconds in (EVERYTHING_REFUSED_SECONDS - 1, 15.0)]
+
+    assert steps == [False, True]
+
+
+def test_it_says_when_the_next_refusal_decides_for_as_long_as_that_is_to_come() -> None:
+    mode = answered_once()
+    before = mode.decided_at(99.0)
+    mode.review_refused(100.0)
+    meanwhile, after = mode.decided_at(103.0), mode.decided_at(100.0 + REVIEWS_REFUSED_SECONDS)
+
+    assert (before, meanwhile, after) == (None, 100.0 + REVIEWS_REFUSED_SECONDS, None)
 
 
 def test_every_list_is_tried_and_every_watch_that_was_refused_and_no_write() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from scopedcache.access.hold_off import (
+    DOUBTS_TOGETHER_SECONDS,
     HOLD_OFF_AFTER_TROUBLE_SECONDS,
     HOLD_OFF_SECONDS,
     TROUBLE_MATTERS_SECONDS,
@@ -34,3 +35,36 @@ def test_an_answer_is_no_trouble_and_ends_none(error: ScopedCacheError | None) -
         hold_off.observe(error, 101.0)
 
     assert (untroubled.seconds(102.0), troubled.seconds(102.0)) == (HOLD_OFF_SECONDS, HOLD_OFF_AFTER_TROUBLE_SECONDS)
+
+
+def test_a_server_that_is_not_ready_is_trouble_too() -> None:
+    hold_off = HoldOff()
+    hold_off.not_ready_seen(100.0)
+
+    assert hold_off.seconds(101.0) == HOLD_OFF_AFTER_TROUBLE_SECONDS
+
+
+def test_an_answer_that_does_not_come_in_time_says_nothing_of_a_restart() -> None:
+    late = TransportError("no answer in time")
+    late.__cause__ = TimeoutError()
+    hold_off = HoldOff()
+    hold_off.observe(late, 100.0)
+
+    assert hold_off.seconds(101.0) == HOLD_OFF_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("doubts", "expected"),
+    [
+        ([("a", 100.0), ("a", 101.0)], HOLD_OFF_SECONDS),
+        ([("a", 100.0), ("b", 101.0)], HOLD_OFF_AFTER_TROUBLE_SECONDS),
+        ([("a", 100.0), (None, 100.0)], HOLD_OFF_AFTER_TROUBLE_SECONDS),
+        ([("a", 100.0), ("b", 100.0 + DOUBTS_TOGETHER_SECONDS)], HOLD_OFF_SECONDS),
+    ],
+)
+def test_doubts_in_two_places_at_once_are_trouble(doubts: list[tuple[str | None, float]], expected: float) -> None:
+    hold_off = HoldOff()
+    for place, now in doubts:
+        hold_off.doubt(place, now)
+
+    assert hold_off.seconds(106.0) == expected

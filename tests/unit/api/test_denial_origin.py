@@ -79,16 +79,19 @@ def test_the_permissions_a_write_needs(info, apply, expected):
 
 
 @pytest.mark.parametrize(
-    ("answers", "asked", "origin"),
+    ("answers", "ready", "asked", "origin"),
     [
-        ([True, True], 2, "admission"),
-        ([False], 1, "authorizer"),
-        ([True, False], 2, "authorizer"),
-        ([ForbiddenError("no reviews")], 1, "unknown"),
-        ([True, TransportError("nobody")], 2, "unknown"),
+        ([True, True], "ready", 2, "admission"),
+        ([True, True], "not ready", 2, "admission"),
+        ([False], "ready", 1, "authorizer"),
+        ([True, False], "ready", 2, "authorizer"),
+        ([False], "refused", 1, "authorizer"),
+        ([False], "not ready", 1, "unknown"),
+        ([ForbiddenError("no reviews")], "ready", 1, "unknown"),
+        ([True, TransportError("nobody")], "ready", 2, "unknown"),
     ],
 )
-def test_reviews_tell_who_refused_a_write(answers, asked, origin):
+def test_reviews_tell_who_refused_a_write(answers, ready, asked, origin):
     reviewed: list[Permission] = []
 
     async def review(permission):
@@ -98,7 +101,10 @@ def test_reviews_tell_who_refused_a_write(answers, asked, origin):
             raise answer
         return answer
 
-    found = asyncio.run(ask_origin(RequestInfo("patch", PODS, "a", "x"), review, apply=True))
+    async def ask_ready():
+        return ready
+
+    found = asyncio.run(ask_origin(RequestInfo("patch", PODS, "a", "x"), review, ask_ready, apply=True))
 
     assert (found, len(reviewed)) == (origin, asked)
 

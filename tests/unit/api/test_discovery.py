@@ -156,9 +156,22 @@ async def test_what_is_known_is_asked_for_again_after_a_while_or_when_told_to_fo
     await discovery.resolve("pods")
     clock.now += TTL_SECONDS + 1
     await discovery.resolve("pods")
-    discovery.forget()
+    discovery.forget("apps")
     await discovery.resolve("pods")
-    assert cluster.asked == ["/api/v1"] * 3
+    before = list(cluster.asked)
+    discovery.forget("")
+    await discovery.resolve("pods")
+    assert (before, cluster.asked) == (["/api/v1"] * 2, ["/api/v1"] * 3)
+
+
+async def test_a_kind_that_cannot_be_watched_is_no_watchable_one_until_it_can(discovery, cluster, clock):
+    cluster.documents["/api/v1"] = resources({**resource("pods", "Pod"), "verbs": ["get", "list"]})
+    with pytest.raises(UnknownKindError, match="no watch of pods"):
+        await discovery.resolve_watchable("pods")
+    await discovery.resolve("pods")  # it can be read
+    cluster.documents["/api/v1"] = resources(resource("pods", "Pod"))
+
+    assert not (await discovery.resolve_watchable("pods")).missing_verbs
 
 
 async def test_a_group_that_appears_is_found_a_moment_later(discovery, cluster, clock):

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from scopedcache.api.configuration import Configuration
 from scopedcache.api.http_transport import BODY_LIMIT_BYTES, HTTPTransport
+from scopedcache.api.identity.rest_config import Endpoint, RestConfig, TokenFile
 from scopedcache.errors import TransportError
 from tests.unit.api.http_server import always, configured, given_for, serving, stream_of
 from tests.unit.informer.fake_transport import bytes_of, status
@@ -291,8 +292,8 @@ def token(tmp_path):
 
 @pytest.fixture
 async def with_token(server, token):
-    given = given_for(server.url)
-    made = HTTPTransport(Configuration(lambda: given, token_file=str(token)))
+    config = RestConfig(Endpoint(server.url), TokenFile(str(token)))
+    made = HTTPTransport(Configuration(lambda: config))
     yield made
     await made.close()
 

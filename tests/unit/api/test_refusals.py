@@ -33,10 +33,14 @@ async def exchange(server, asking, **answer):
 # -- who refused -----------------------------------------------------------------------------------------------------
 
 
-async def review(server, allowed):
+async def review(server, allowed, ready=200):
     request = await server.asked()
     assert request.path == "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
     request.answer({"kind": "SelfSubjectAccessReview", "status": {"allowed": allowed}}, code=201)
+    if not allowed:  # a "no" counts if the server is ready
+        asked = await server.asked()
+        assert asked.path == "/readyz"
+        asked.answer(code=ready)
     return request.body["spec"]["resourceAttributes"]
 
 
@@ -81,6 +85,18 @@ async def test_an_apply_may_be_refused_for_want_of_create(client, server):
         await writing
 
     assert (verbs, caught.value.by) == (["patch", "create"], "authorizer")
+
+
+@pytest.mark.parametrize(("ready", "by"), [(200, "authorizer"), (500, "unknown"), (403, "authorizer")])
+async def test_a_no_of_a_server_that_is_not_ready_does_not_say_who_refused(client, server, ready, by):
+    writing = asyncio.ensure_future(client.create(pod("x", 1)))
+    (await server.asked()).refuse(403, "Forbidden")
+    await review(server, False, ready)
+
+    with pytest.raises(ForbiddenError) as caught:
+        await writing
+
+    assert caught.value.by == by
 
 
 async def test_who_refused_stays_unknown_where_the_review_is_refused_too(client, server):

@@ -142,7 +142,6 @@ def test_a_Status_with_nulls_is_a_Status():
     ("code", "content_type", "body"),
     [
         (403, "text/html", b"<html><h1>Forbidden by the gateway</h1></html>"),
-        (401, "text/html", b"<html>log in</html>"),
         (403, "text/plain", b"denied"),
         (403, "application/json", b'{"error":"policy"}'),
         (403, "application/json", b"not even json"),
@@ -196,6 +195,23 @@ def test_anonymous_means_that_no_credentials_reached_the_server():
     error = answered(403, "Forbidden", 'pods is forbidden: User "system:anonymous" cannot list resource "pods"')
     assert type(error) is UnauthorizedError
     assert error.status == 401
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("text/html", b"<html>log in</html>"),
+        ("application/json", b'{"type": "error", "status": "401", "message": "must authenticate"}'),
+        ("application/json", b'{"code": "Unauthorized", "status": 401}'),
+        ("application/json", b"{"),
+        ("text/plain", b""),
+        ("application/octet-stream", b"\xff"),
+    ],
+)
+def test_a_401_is_a_401_whatever_its_body(content_type, body):
+    error = error_from_answer(LIST, 401, content_type, {}, body)
+    assert isinstance(error, UnauthorizedError)
+    assert (error.status, error.verb) == (401, "list")
 
 
 def test_being_refused_the_anonymous_role_is_an_ordinary_refusal():

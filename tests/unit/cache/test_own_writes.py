@@ -37,6 +37,71 @@ async def test_a_created_an_updated_and_a_deleted_object_are_seen_at_once(kind: 
         assert (after_create.uid, after_patch.labels["app"], after_delete) == (created.uid, "x", None)
 
 
+@pytest.mark.parametrize("kind", [POD, CONFIG_MAP], ids=str)
+@pytest.mark.parametrize(
+    ("need", "options"),
+    [
+        ({"metadata_only": True}, {}),
+        ({"name": "one"}, {}),
+        ({"name": "one", "metadata_only": True}, {}),
+        ({}, {"transforms": {"pods": dict, "configmaps": dict}}),
+        ({"metadata_only": True}, {"selectors": {"pods": "own=yes", "configmaps": "own=yes"}}),
+        ({}, {"cluster_wide": ["pods", "configmaps"]}),
+    ],
+    ids=["metadata", "named", "named metadata", "transformed", "selected metadata", "cluster-wide"],
+)
+async def test_own_writes_are_read_at_once_whatever_the_need_looks_like(
+    kind: Resource, need: dict[str, Any], options: dict[str, Any]
+) -> None:
+    async with world(**options) as w:
+        w.server.grant(None, kind, verbs=ALL_VERBS)
+        scope = await w.cache.open(w.owner(), Need(kind, **need))
+
+        await w.client.create(manifest(kind, "one", "a", labels={"own": "yes"}))
+        created = scope.get(kind, "one")
+        await w.client.patch(kind, "one", {"metadata": {"labels": {"app": "x"}}}, namespace="a")
+        patched = scope.get(kind, "one")
+        await w.client.delete(kind, "one", namespace="a")
+        deleted = scope.get(kind, "one")
+        await idle()
+
+        assert created is not None
+        assert patched is not None
+        assert (patched.labels["app"], deleted, scope.get(kind, "one")) == ("x", None, None)
+
+
+async def test_an_own_write_that_leaves_the_selection_is_gone_at_once_and_its_return_seen_at_once() -> None:
+    async with world(selectors={POD: "app=x"}) as w:
+        w.server.grant("a", POD, verbs=ALL_VERBS)
+        scope = await w.cache.open(w.owner(), POD)
+        await w.client.create(pod(labels={"app": "x"}))
+        seen = []
+        for app in ("y", "x", "y"):
+            await w.client.patch(POD, "one", {"metadata": {"labels": {"app": app}}}, namespace="a")
+            seen.append(scope.get(POD, "one") is not None)
+        await idle()
+        seen.append(scope.get(POD, "one") is not None)
+
+        assert seen == [False, True, False, False]
+
+
+@pytest.mark.parametrize("streaming", [True, False])
+async def test_what_is_written_during_a_first_list_is_there_when_open_returns(streaming: bool) -> None:
+    async with world() as w:
+        w.proxy.streaming_lists = streaming
+        w.server.grant("a", POD, verbs=ALL_VERBS)
+        gone = w.server.put(POD, "gone", "a")
+        late = w.server.trouble(POD, verb="watch" if streaming else "list", latency=2.0)
+        opening = asyncio.ensure_future(w.cache.open(w.owner(), POD))
+        await asyncio.sleep(1)
+        await w.client.create(pod("new"))
+        await w.client.delete(gone)
+        scope = await opening
+
+        assert {one.name for one in scope.list(POD)} == {"new"}
+        late.over()
+
+
 async def test_a_write_is_one_change_for_handlers_and_owners_although_its_event_comes_too() -> None:
     async with world() as w:
         w.server.grant("a", POD, verbs=ALL_VERBS)

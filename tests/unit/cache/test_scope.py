@@ -11,14 +11,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scopedcache import GVK, GVR, Need, ObjectKey, OwnerId, ScopeClosedError
+from scopedcache import GVK, GVR, Need, ObjectKey, OwnerId, ScopeClosedError, UnknownKindError
 from scopedcache.access.verdict import Verdict, VerdictState
 from scopedcache.api.permission import Permission
 from scopedcache.cache.bound_need import BoundNeed
 from scopedcache.cache.informer_plan import InformerKey
 from scopedcache.cache.scope import Scope
 from scopedcache.cache.scope_effects import (
+    AwaitKind,
     Bind,
+    DropKeys,
+    DropKind,
     Effect,
     Forget,
     Hide,
@@ -34,7 +37,7 @@ from scopedcache.cache.scope_effects import (
 )
 from scopedcache.cache.scope_state import EVENTS, TABLE, Action, IllegalMoveError, ScopeEvent, ScopeState
 from scopedcache.informer.delta import Delta
-from scopedcache.kinds import Resource
+from scopedcache.kinds import Kind, Resource
 from scopedcache.objects import Entry, Metadata
 from tests.unit.cache.scope_picture import picture
 
@@ -56,12 +59,18 @@ EXPECTED = {
     "permitted":       ".         .         opening   !",
     "doubted":         "waiting   .         .         !",
     "denied":          "waiting   waiting   .         !",
+    "overdue":         ".         .         .         !",
     "synced":          "open      .         !         !",
+    "optional-reviewed": ".         .         .         !",
+    "optional-synced": ".         .         .         !",
     "optional-denied": ".         .         .         !",
     "verb-denied":     ".         .         .         !",
     "regained":        ".         .         .         !",
     "still-denied":    ".         .         .         !",
     "verb-regained":   ".         .         .         !",
+    "unserved":        "waiting   waiting   .         !",
+    "optional-unserved": ".         .         .         !",
+    "served":          ".         .         .         !",
     "close":           "closed    closed    closed    .",
 }  # fmt: skip
 CASES = [
@@ -79,7 +88,9 @@ class World:
         self.verdicts: dict[Permission, Verdict] = {}
         self.tracked: set[BoundNeed] = set()
         self.bound: dict[Resource, InformerKey] = {}
-        self.readable: dict[Resource, Exception | None] = {}  # None: shown
+        self.remembered: set[BoundNeed] = set()  # whose kind is not served any more
+        self.awaited: set[Kind] = set()
+        self.readable: dict[Kind, Exception | None] = {}  # None: shown
         self.handle_error: Exception | None = None
         self.told: list[str] = []
         self.logged: list[str] = []
@@ -98,8 +109,17 @@ class World:
                 self.tracked.add(need)
                 for right in need.permissions:
                     self.verdicts.setdefault(right, Verdict(right))
-            case Untrack(need):
+            case Untrack(need, for_good):
                 self.tracked.remove(need)
+                if not for_good:
+                    self.remembered.add(need)
+            case DropKeys(need):
+                self.remembered.remove(need)
+            case AwaitKind(kind):
+                assert kind not in self.awaited
+                self.awaited.add(kind)
+            case DropKind(kind):
+                self.awaited.remove(kind)
             case Bind(need):
                 assert need.resource not in self.bound
                 self.bound[need.resource] = need.informer_key
@@ -108,10 +128,10 @@ class World:
                 assert self.bound[before.resource] == before.informer_key == after.informer_key
             case Release(need, _):
                 assert self.bound.pop(need.resource) == need.informer_key
-            case Hide(resource, error):
-                self.readable.pop(resource, None)
+            case Hide(kind, error):
+                self.readable.pop(kind, None)
                 if error is not None:
-                    self.readable[resource] = error
+                    self.readable[kind] = error
             case Invalidate(error):
                 self.handle_error, self.readable = error, {}
             case Renew():
@@ -128,7 +148,7 @@ class World:
 
     # -- what happens to it --------------------------------------------------------------------------------------
 
-    def need(self, *needs: tuple[Resource, Need]) -> Sequence[Effect]:
+    def need(self, *needs: tuple[Resource | None, Need]) -> Sequence[Effect]:
         return self.carry_out(self.scope.on_needs(needs))
 
     def believe(self, state: VerdictState, *permissions: Permission) -> None:
@@ -146,7 +166,17 @@ class World:
         return self.carry_out(self.scope.on_reviewed(self.verdicts))
 
     def sync(self) -> Sequence[Effect]:
-        return self.carry_out(self.scope.on_synced())
+        """Let every informer be synced."""
+        effects = [*self.carry_out(self.scope.on_synced())]
+        for need in self.scope.needs.optional_needs:
+            effects += self.carry_out(self.scope.on_optional_synced(need, late=False))
+        return effects
+
+    def served(self, kind: Kind, resource: Resource) -> Sequence[Effect]:
+        return self.carry_out(self.scope.on_served(kind, resource, self.verdicts))
+
+    def unserved(self, kind: Kind) -> Sequence[Effect]:
+        return self.carry_out(self.scope.on_unserved(kind, UnknownKindError(f"{kind} is not served")))
 
     def open(self, *needs: tuple[Resource, Need]) -> None:
         self.need(*needs)
@@ -275,7 +305,8 @@ def test_while_another_required_right_is_lost_a_grant_only_changes_what_is_said_
 
     w.verdict(LIST_PODS, "allowed")
 
-    assert (first and first.verb, w.scope.denial and w.scope.denial.verb, w.reopen) == ("list", "watch", False)
+    assert [getattr(error, "verb", None) for error in (first, w.scope.denial)] == ["list", "watch"]
+    assert not w.reopen
     assert w.handle_error is w.scope.denial
 
 
@@ -321,7 +352,7 @@ def test_a_wider_need_that_the_same_informer_serves_keeps_it() -> None:
     effects = w.need((POD, Need(POD, verbs=("create",))))
 
     assert [type(effect) for effect in effects] == [Track, Rebind, Untrack]
-    assert w.scope.needs.is_complete(w.verdicts)
+    assert w.scope.needs.is_complete
 
 
 def test_a_wider_need_that_takes_another_informer_gives_the_old_one_back() -> None:
@@ -330,7 +361,7 @@ def test_a_wider_need_that_takes_another_informer_gives_the_old_one_back() -> No
     effects = w.need((POD, Need(POD, selector="app=x")))
 
     assert [type(effect) for effect in effects] == [Track, Hide, Release, Untrack]
-    assert not w.scope.needs.is_complete(w.verdicts)
+    assert not w.scope.needs.is_complete
 
 
 def test_needing_again_what_is_needed_does_nothing() -> None:
@@ -433,7 +464,7 @@ def happen(w: World, event: str, *about: Any) -> Sequence[Effect]:
             return w.verdict(*about)
         case "review":
             return w.review()
-        case "sync" if not w.scope.is_waiting and w.scope.needs.is_complete(w.verdicts):
+        case "sync" if not w.scope.is_waiting and w.scope.needs.is_complete:
             return w.sync()
     return ()
 

@@ -71,14 +71,15 @@ async def test_an_optional_need_granted_while_the_others_sync_is_shown_too() -> 
         owner = w.owner()
         w.server.grant("a", DEPLOYMENT)
         silence = w.server.silence(namespace="a")
-        opening = asyncio.ensure_future(w.cache.open(owner, DEPLOYMENT, Need(POD, optional=True)))
+        needs = (DEPLOYMENT, Need(POD, optional=True))
+        opening = asyncio.ensure_future(w.cache.open(owner, *needs, sync_timeout=120))
         await after(1)
         w.server.grant("a", POD)
         await after(w.cache.bound)
         silence.over()
 
         scope = await opening
-        await idle()
+        await w.until(lambda: w.causes(owner))
 
         assert scope.list(POD) == []
 

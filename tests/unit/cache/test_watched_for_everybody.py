@@ -227,6 +227,7 @@ def test_a_handle_tells_who_waits_for_a_denial_which_right_is_missing(cluster, u
                 assert not waiting.done()
                 grant.revoke()
             denial = await waiting
+            assert isinstance(denial, ForbiddenError)
             assert (denial.verb, str(handle.denied)) == ("list", str(denial))
             assert await handle.wait_denied() is not None
 

@@ -83,6 +83,22 @@ async def test_a_denial_is_written_as_a_condition_that_names_verb_resource_and_p
     assert await notes(w, recorder) == []
 
 
+async def test_a_denial_names_all_that_is_missing_and_follows_when_part_of_it_is_granted(w, recorder):
+    missing = [ForbiddenError(verb=verb, resource="pods", namespace="a") for verb in ("list", "watch")]
+    told, owner = reporter(w, recorder), owner_with(w)
+    messages = []
+    for others in (missing, missing[1:], ()):
+        error = ForbiddenError(verb="list", resource="deployments.apps", namespace="a", missing=others)
+        await told.report(owner, error)
+        messages.append(status(w)["conditions"][0]["message"])
+
+    assert messages == [
+        f"{WORDS}, list pods in namespace a, watch pods in namespace a",
+        f"{WORDS}, watch pods in namespace a",
+        WORDS,
+    ]
+
+
 async def test_what_stands_there_already_is_not_written_again(w, recorder):
     await reporter(w, recorder).report(owner_with(w, FALSE), DENIED)
 

@@ -8,13 +8,14 @@ from contextlib import asynccontextmanager
 import aiohttp
 import pytest
 
+from scopedcache import Need, ObjectKey, OwnerId
 from scopedcache.controller.controller import Controller
 from scopedcache.controller.manager.election_rules import LeaderElection
-from scopedcache.controller.manager.manager import Manager, Runnable
+from scopedcache.controller.manager.manager import SHOWN_ENTRIES, Manager, Runnable
 from scopedcache.controller.manager.stop_signals import stop_signals
 from scopedcache.errors import ConfigurationError
 from scopedcache.metrics import LEADING, Counters
-from tests.unit.cluster import LEASE, MEMCACHED
+from tests.unit.cluster import CONFIG_MAP, DEPLOYMENT, LEASE, MEMCACHED, manifest
 
 real = pytest.mark.asyncio(loop_factories=["real"])
 
@@ -217,6 +218,40 @@ async def test_lost_leadership_ends_the_workers_keeps_the_caches_and_competes_ag
 
     assert diary.entries[:2] == ["start leader", "begin m"]
     assert "end m" in diary.entries
+
+
+# -- what it says of itself ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("lack", ["undeclared verb", "optional kind", "nothing"])
+async def test_whatever_somebody_waits_for_is_named_and_degrades(w, lack):
+    async def reconcile(request):
+        if lack == "undeclared verb":
+            await w.client.create(manifest(DEPLOYMENT, "x", "a"))
+        elif lack == "optional kind":
+            await w.cache.open(w.cache.cluster.get(MEMCACHED, request.key), Need(DEPLOYMENT, optional=True))
+
+    w.memcached()
+    manager = Manager(w.cache, controllers=[Controller(for_=MEMCACHED.gvk, reconcile=reconcile)])
+    async with running(manager, settle=20.0):
+        state = manager.state()
+
+    missing = {
+        "undeclared verb": ["may not create deployments.apps in namespace a"],
+        "optional kind": [f"may not {verb} deployments.apps in namespace a" for verb in ("list", "watch")],
+        "nothing": [],
+    }[lack]
+    assert (state["degraded"], state["reasons"]) == (bool(missing), missing)
+
+
+async def test_what_a_probe_is_told_does_not_grow_with_the_number_of_owners(w, diary):
+    w.server.grant("a", CONFIG_MAP)
+    owners = [OwnerId(MEMCACHED.gvk, ObjectKey("a", f"m{n}"), f"uid-{n}") for n in range(3 * SHOWN_ENTRIES)]
+    for owner in owners:
+        await w.cache.open(owner, CONFIG_MAP)
+    shown = Manager(w.cache).state()["snapshot"]
+
+    assert (len(shown["scopes"]), shown["totals"]["scopes"]) == (SHOWN_ENTRIES, 3 * SHOWN_ENTRIES)
 
 
 # -- outside -------------------------------------------------------------------------------------------------------

@@ -107,12 +107,16 @@ async def open_secrets(cache, request):
     return Result()
 
 
+def missing(namespace):
+    return f"may not list secrets in namespace {namespace}, watch secrets in namespace {namespace}"
+
+
 async def test_a_denial_and_its_end_are_written_to_the_owner_without_touching_it(control_plane, namespace, operator):
     def permitted():
         found = control_plane.get("widgets.controller.example.com", "w", namespace)
         return [(c["type"], c["status"], c["message"]) for c in found.get("status", {}).get("conditions", [])]
 
-    denied = [("Permitted", "False", f"may not list secrets in namespace {namespace}")]
+    denied = [("Permitted", "False", missing(namespace))]
     async with managing(operator, reconcile=open_secrets):
         await asyncio.to_thread(make, control_plane, namespace, "Widget", "w")
         await eventually(control_plane, lambda: permitted() == denied)
@@ -136,9 +140,7 @@ async def test_a_kind_without_conditions_gets_an_event(control_plane, namespace,
 
     async with managing(operator, kind=gadget, reconcile=reconcile):
         await asyncio.to_thread(make, control_plane, namespace, "Gadget", "g")
-        await eventually(
-            control_plane, lambda: ("g", "Forbidden", f"may not list secrets in namespace {namespace}") in events()
-        )
+        await eventually(control_plane, lambda: ("g", "Forbidden", missing(namespace)) in events())
 
 
 async def test_two_replicas_lead_one_after_the_other(control_plane, namespace, operator):

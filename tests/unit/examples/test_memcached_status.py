@@ -99,6 +99,18 @@ def test_who_never_had_the_right_is_told_so_with_verb_kind_and_place():
     assert message == "Forbidden: may not list pods in namespace a, which Memcached m needs (not permitted by RBAC)"
 
 
+def test_a_refusal_names_everything_that_is_missing():
+    owner = memcached()
+    others = [ForbiddenError(verb=verb, resource="deployments.apps", namespace="a") for verb in ("create", "update")]
+    error = ForbiddenError(verb="list", resource="pods", namespace="a", missing=others)
+    message = after(owner, refusal_status(owner, error)).at("status", "state", "message")
+
+    assert message.startswith(
+        "Forbidden: may not list pods in namespace a, create deployments.apps in namespace a, "
+        "update deployments.apps in namespace a, which Memcached m needs"
+    )
+
+
 def test_who_had_the_right_and_lost_it_keeps_its_nodes_marked_as_stale():
     owner = ready(2)
     made = after(owner, refusal_status(owner, LOST))

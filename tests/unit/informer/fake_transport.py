@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-from scopedcache.api.transport import REQUEST_TIMEOUT_SECONDS, Query, Response
+from scopedcache.api.transport import REQUEST_TIMEOUT_SECONDS, Lane, Query, Response
 from scopedcache.errors import TransportError
 
 JSON = "application/json"
@@ -179,6 +179,7 @@ class FakeTransport:
         content_type: str = JSON,
         accept: str = JSON,
         timeout: float = REQUEST_TIMEOUT_SECONDS,
+        lane: Lane = "calls",
     ) -> Response:
         request = Request(method, path, query, body, content_type, accept)
         self.log.append(f"{method} {path}")

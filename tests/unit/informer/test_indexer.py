@@ -3,12 +3,11 @@
 import asyncio
 import itertools
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scopedcache.errors import NoSuchIndexError, NotSyncedError
+from scopedcache.errors import NoSuchIndexError
 from scopedcache.informer.delta import Delta
 from scopedcache.informer.indexer import MAX_INDEX_VALUES, Indexer
 from scopedcache.informer.store import Store
@@ -17,15 +16,6 @@ from scopedcache.selectors import LabelSelector
 from tests.unit.informer.events import entry
 
 POD = GVK("", "v1", "Pod")
-
-
-def make(steps):
-    for _ in steps:
-        pass
-
-
-def by_key(*entries):
-    return {(one.metadata.namespace, one.metadata.name): one for one in entries}
 
 
 def names(keys):
@@ -55,18 +45,17 @@ def test_every_index_finds_what_a_search_through_everything_finds(steps, asked_a
     entries = store.entries
 
     def ask():
-        make(indexer.add_function("colour", colour, entries))
-        make(indexer.build_namespaces(entries))
+        held = entries.values()
+        indexer.add_function("colour", colour, held)
         for selector in ("app=x", "app=x,colour=y"):
             wanted = LabelSelector.parse(selector)
-            make(indexer.build_labels(wanted, entries))
-            found = indexer.candidates(wanted)
+            found = indexer.candidates(wanted, held)
             assert found is not None
             assert names(k for k in found if wanted.matches(entries[k].metadata.labels or {})) == names(
                 k for k, e in entries.items() if wanted.matches(e.metadata.labels or {})
             )
         for namespace in ("n1", "n2"):
-            assert names(indexer.by_namespace(namespace) or ()) == names(k for k in entries if k[0] == namespace)
+            assert names(indexer.by_namespace(namespace, held)) == names(k for k in entries if k[0] == namespace)
         for owner in ("o1", "o2"):
             owned = [k for k, e in entries.items() if any(r.uid == owner for r in e.metadata.owner_references or ())]
             assert names(indexer.by_owner(owner)) == names(owned)
@@ -85,98 +74,19 @@ def test_every_index_finds_what_a_search_through_everything_finds(steps, asked_a
     indexer.clear()
     assert indexer.sizes() == {"colour": 0}
     assert names(indexer.by_owner("o1")) == []
-    make(indexer.rebuild(entries))
+    for _ in indexer.rebuild(entries.values()):
+        pass
     ask()
 
 
-steps_of_building = st.lists(st.integers(0, 3), max_size=30)
-
-
-@given(changes, changes, steps_of_building)
-def test_an_index_made_bit_by_bit_while_things_change_is_the_one_made_at_once(before, during, taken):
-    store, indexer = Store(), Indexer(POD)
-    wanted = LabelSelector.parse("app=x")
-    number = itertools.count(1)
-
-    def change(step, name, namespace, owner, labels):
-        one = entry(name, next(number), namespace=namespace, owner=owner, labels=labels)
-        delta = store.put(one) if step == "put" else store.remove(one)
-        if delta is not None:
-            indexer.update(delta)
-
-    for one in before:
-        change(*one)
-    making = [
-        indexer.add_function("colour", colour, store.entries),
-        indexer.build_labels(wanted, store.entries),
-        indexer.build_namespaces(store.entries),
-    ]
-    for one, steps in itertools.zip_longest(during, taken):
-        for index in making:
-            for _ in itertools.islice(index, steps or 0):
-                pass
-        if one is not None:
-            change(*one)
-    for index in making:
-        make(index)
-
-    fresh = Indexer(POD)
-    make(fresh.rebuild(store.entries))
-    make(fresh.add_function("colour", colour, store.entries))
-    make(fresh.build_labels(wanted, store.entries))
-    make(fresh.build_namespaces(store.entries))
-    for ask in (
-        lambda one: names(one.candidates(wanted)),
-        *(lambda one, value=value: names(one.by_function("colour", value)) for value in "xyz"),
-        *(lambda one, namespace=namespace: names(one.by_namespace(namespace)) for namespace in ("n1", "n2")),
-        *(lambda one, owner=owner: names(one.by_owner(owner)) for owner in ("o1", "o2")),
-    ):
-        assert ask(indexer) == ask(fresh)
-
-
-def test_until_an_index_is_whole_it_says_nothing():
-    indexer, wanted = Indexer(POD), LabelSelector.parse("app=x")
-    held = by_key(*(entry(str(n), 1, labels={"app": "x"}) for n in range(3)))
-    functions = indexer.add_function("f", colour, held)
-    labels, namespaces = indexer.build_labels(wanted, held), indexer.build_namespaces(held)
-    for making in (functions, labels, namespaces):
-        next(making)
-    with pytest.raises(NotSyncedError, match="the index 'f' of Pod is still being made"):
-        indexer.by_function("f", "x")
-    assert (indexer.candidates(wanted), indexer.by_namespace("a")) == (None, None)
-
-
-def test_three_thousand_labels_that_are_asked_for_cost_a_change_no_more_than_those_it_carries():
-    class Counted(dict[str, str]):
-        looked_at = 0
-
-        def items(self):
-            Counted.looked_at += len(self)
-            return super().items()
-
-        def get(self, *args):
-            Counted.looked_at += 1
-            return super().get(*args)
-
-    indexer = Indexer(POD)
-    for number in range(3000):
-        make(indexer.build_labels(LabelSelector.parse(f"label-{number}=x"), {}))
-    one = entry("x", 1, labels={"app": "x"})
-    msgspec.structs.force_setattr(one.metadata, "labels", Counted({"app": "x"}))
-    indexer.update(Delta(None, one))
-    assert Counted.looked_at < 10
-
-
 def test_a_selector_without_exact_values_has_no_index():
-    assert Indexer(POD).candidates(LabelSelector.parse("app,x!=y")) is None
+    assert Indexer(POD).candidates(LabelSelector.parse("app,x!=y"), []) is None
 
 
 def test_the_smallest_set_of_candidates_is_taken():
     indexer = Indexer(POD)
-    held = by_key(*(entry(str(n), 1, labels={"app": "all", "name": str(n)}) for n in range(9)))
-    wanted = LabelSelector.parse("app=all,name=5")
-    make(indexer.build_labels(wanted, held))
-    assert names(indexer.candidates(wanted) or ()) == ["5"]
+    held = [entry(str(n), 1, labels={"app": "all", "name": str(n)}) for n in range(9)]
+    assert names(indexer.candidates(LabelSelector.parse("app=all,name=5"), held) or ()) == ["5"]
 
 
 # -- functions of the user -------------------------------------------------------------------------------------------
@@ -184,7 +94,7 @@ def test_the_smallest_set_of_candidates_is_taken():
 
 def with_function(function, *held):
     indexer = Indexer(POD)
-    make(indexer.add_function("f", function, by_key(*held)))
+    indexer.add_function("f", function, held)
     return indexer
 
 
@@ -205,7 +115,7 @@ def test_an_index_nobody_added_names_those_that_are_there():
 
 def test_an_index_is_added_once():
     indexer = with_function(lambda obj: "first", entry("x", 1))
-    make(indexer.add_function("f", lambda obj: "second", by_key(entry("x", 1))))
+    indexer.add_function("f", lambda obj: "second", [entry("x", 1)])
     assert (names(indexer.by_function("f", "first")), names(indexer.by_function("f", "second"))) == (["x"], [])
 
 
@@ -238,9 +148,8 @@ def test_an_object_that_a_function_fails_for_is_found_under_nothing_any_more_and
     indexer = Indexer(POD)
     old, new = entry("x", 1, owner="o1", labels={"colour": "red"}), entry("x", 2, owner="o2")
     indexer.update(Delta(None, old))
-    held = by_key(old)
-    make(indexer.add_function("colour", colour, held))
-    make(indexer.add_function("strict", lambda obj: obj.labels["colour"], held))
+    indexer.add_function("colour", colour, [old])
+    indexer.add_function("strict", lambda obj: obj.labels["colour"], [old])
     indexer.update(Delta(old, new))
     assert names(indexer.by_owner("o2")) == ["x"]
     assert names(indexer.by_owner("o1")) == names(indexer.by_function("strict", "red")) == []

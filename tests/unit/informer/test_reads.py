@@ -212,8 +212,9 @@ async def test_a_write_during_a_new_list_is_as_new_as_it_is(world):
         ({"fields": "metadata.name=x"}, {}, False),
         ({"namespace": "a"}, {"namespace": "b"}, False),
         ({"namespace": None}, {"namespace": "b"}, True),
-        ({"metadata_only": True}, {}, False),
-        ({"transform": dict}, {}, False),
+        ({"fields": "metadata.name=new"}, {}, True),
+        ({"metadata_only": True}, {}, True),
+        ({"transform": dict}, {}, True),
     ],
 )
 async def test_a_write_is_shown_only_where_its_event_would_be(options, written, shown):
@@ -224,11 +225,33 @@ async def test_a_write_is_shown_only_where_its_event_would_be(options, written, 
     await world.end()
 
 
-async def test_writes_before_the_first_list_wait_for_it(world):
-    world.informer.written(entry("x", 11))
+async def test_what_is_written_before_the_first_list_is_there_with_it_whatever_the_list_is_of(world):
+    world.informer.written(entry("older", 9))
+    world.informer.written(entry("listed", 11))
+    world.informer.written(entry("newer", 13))
+    await world.begin(added("listed", 11), version=12)
+    assert world.held == {"listed": "11", "newer": "13"}
+    assert world.heard.take() == ["+older@9!", "+listed@11!", "+newer@13!", "-older@9?"]
+
+
+async def test_what_is_deleted_before_the_first_list_is_not_in_it(world):
     world.informer.deleted(ObjectKey("a", "x"), "uid-x")
     await world.begin(added("x", 11), version=12)
-    assert (world.held, world.heard.take()) == ({"x": "11"}, ["+x@11!"])
+    assert (world.held, world.heard.take()) == ({}, [])
+
+
+async def test_a_write_that_takes_an_object_out_of_the_selection_removes_it_at_once():
+    world = World(labels="colour=red")
+    watch = await world.begin(added("x", 10, labels=RED), version=10)
+    world.informer.written(entry("x", 12, labels=BLUE))
+    left = world.held
+    watch.send(modified("x", 11, labels=RED))  # on its way already
+    await idle()
+    assert (left, world.held) == ({}, {})
+    watch.send(modified("x", 13, labels=RED))  # it is back
+    await idle()
+    assert world.held == {"x": "13"}
+    await world.end()
 
 
 # -- objects that are not whole --------------------------------------------------------------------------------------

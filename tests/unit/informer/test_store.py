@@ -19,7 +19,7 @@ def snapshot(*entries):
 
 
 def replace(store, *entries, version="100", seen=""):
-    return [delta for delta in store.replace(snapshot(*entries), version, seen) if delta is not None]
+    return list(store.replace(snapshot(*entries), version, seen))
 
 
 def words(deltas):
@@ -289,7 +289,7 @@ def test_a_list_without_it_ends_what_a_delete_left():
     replace(store, entry("x", 5), version="10")
     store.remove_own(A, "uid-x")
     replace(store, version="20")
-    assert store.own_writes.deleted == set()
+    assert store.own_writes.gone == {}
 
 
 def test_what_is_written_and_deleted_between_the_slices_of_a_list_stays_so():
@@ -310,8 +310,12 @@ def test_what_is_written_and_deleted_between_the_slices_of_a_list_stays_so():
 def test_a_purge_keeps_only_who_was_there():
     store = Store({C: "uid-z"})
     store.put(entry("x", 1))
-    purged_keys = store.purge()
-    assert (dict(purged_keys), len(store), dict(store.purge())) == ({A: "uid-x", C: "uid-z"}, 0, {})
+    purged_keys, left = store.purge(), len(store)
+    before = dict(purged_keys)
+    for _ in purged_keys.bury():
+        pass
+    assert (before, left, dict(store.purge())) == ({A: "uid-x", C: "uid-z"}, 0, {})
+    assert (dict(purged_keys), purged_keys.take()) == (before, before)
 
 
 def test_what_does_not_come_back_after_a_loss_is_told_as_deleted_with_its_name_alone():

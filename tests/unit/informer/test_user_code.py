@@ -37,20 +37,30 @@ async def lived_through(world):
 
 
 def fail_for_odd(kind):
-    def check(obj):
-        if obj.name == "odd":
+    """Return a function that gives back what it is asked about, and raises for one name."""
+
+    def check(name, answer=None):
+        if name == "odd":
             raise kind("of the user")
+        return answer
 
     return check
+
+
+def shown(world, name):
+    found = world.informer.get(("a", name))
+    assert found is not None
+    return found
 
 
 @raised
 @pytest.mark.parametrize("coalesce", [False, True])
 async def test_a_handler(raised, coalesce, caplog):
-    world, fail, told = World(), fail_for_odd(raised), []
+    world, fail = World(), fail_for_odd(raised)
+    told: list[str] = []
     handler = EventHandler(
-        on_add=lambda obj, _: fail(obj) or told.append(obj.name),
-        on_update=lambda _, obj: fail(obj) or told.append(obj.name),
+        on_add=lambda obj, _: told.append(fail(obj.name, obj.name)),
+        on_update=lambda _, obj: told.append(fail(obj.name, obj.name)),
         coalesce=coalesce,
     )
     world.informer.add_handler(handler)
@@ -63,7 +73,7 @@ async def test_a_handler(raised, coalesce, caplog):
 @raised
 async def test_an_index(raised, caplog):
     world, fail = World(), fail_for_odd(raised)
-    world.informer.add_index("name", lambda obj: fail(obj) or obj.name)
+    world.informer.add_index("name", lambda obj: fail(obj.name, obj.name))
     await lived_through(world)
     assert [[obj.name for obj in world.informer.by_index("name", name)] for name in ("x", "odd")] == [["x"], []]
     assert failures(caplog) == [("index.failed", "Pod", "a/odd", raised.__name__)]
@@ -82,7 +92,7 @@ class Owner:
 async def test_a_route(raised, caplog):
     world, fail = World(), fail_for_odd(raised)
     mine, other = Owner("mine"), Owner("other")
-    world.informer.router.add(mine, route=lambda obj: fail(obj) or "mine")
+    world.informer.router.add(mine, route=lambda obj: fail(obj.name, "mine"))
     world.informer.router.add(other, route=lambda obj: "other")
     await lived_through(world)
     assert ("odd" in mine.told, "x" in mine.told, "odd" in other.told) == (False, True, True)
@@ -103,13 +113,9 @@ async def test_a_route_that_answers_with_what_names_nobody(answer, caplog):
 async def test_a_transform(raised, caplog):
     fail = fail_for_odd(raised)
 
-    class Named:
-        def __init__(self, body):
-            self.name = body["metadata"]["name"]
-
-    world = World(transform=lambda body: fail(Named(body)) or {**body, "seen": True})
+    world = World(transform=lambda body: fail(body["metadata"]["name"], {**body, "seen": True}))
     await lived_through(world)
-    assert ["seen" in world.informer.get(("a", name)) for name in ("x", "odd")] == [True, False]
+    assert ["seen" in shown(world, name) for name in ("x", "odd")] == [True, False]
     assert failures(caplog) == [("transform.failed", "Pod", "a/odd", raised.__name__)]
     await world.end()
 
@@ -118,7 +124,7 @@ async def test_a_transform(raised, caplog):
 async def test_a_transform_that_answers_with_what_is_no_object(answer, caplog):
     world = World(transform=lambda body: answer)
     await world.begin(added("x", 1, labels={"a": "b"}))
-    assert (world.held, world.informer.get(("a", "x"))["metadata"]["labels"]) == ({"x": "1"}, {"a": "b"})
+    assert (world.held, shown(world, "x")["metadata"]["labels"]) == ({"x": "1"}, {"a": "b"})
     assert [failure[0] for failure in failures(caplog)] == ["transform.failed"]
     await world.end()
 
@@ -128,7 +134,9 @@ async def test_a_handler_that_hears_of_our_own_write(raised, caplog):
     """The write went well, whatever becomes of it here."""
     world = World()
     fail = fail_for_odd(raised)
-    world.informer.add_handler(EventHandler(on_add=lambda obj, _: fail(obj), on_delete=lambda obj, _: fail(obj)))
+    world.informer.add_handler(
+        EventHandler(on_add=lambda obj, _: fail(obj.name), on_delete=lambda obj, _: fail(obj.name))
+    )
     await world.begin(added("x", 1))
     world.informer.written(entry("odd", 11))
     world.informer.deleted(ObjectKey("a", "odd"), "uid-odd")

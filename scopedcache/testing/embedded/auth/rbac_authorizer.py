@@ -27,6 +27,7 @@ class Decision:
     reason: str = ""
 
 
+_PUBLIC_PATHS: Final = ("/readyz", "/livez", "/healthz", "/version")
 # What an API server knows of rights when it has just started: those of every user to ask about themselves, or none.
 Knowledge = Literal["everything", "reviews", "nothing"]
 
@@ -47,7 +48,9 @@ class Authorizer:
         if MASTERS in user.groups:
             return Decision(True)
         if self.knows != "everything":
-            return Decision(self.knows == "reviews" and asked.resource.startswith("selfsubject"))
+            # What users may do who only ask about themselves, and about the server, comes from the same roles.
+            basic = asked.resource.startswith("selfsubject") or asked.path in _PUBLIC_PATHS
+            return Decision(self.knows == "reviews" and basic)
         missing: list[str] = []
         for binding, rule in self._granted(user, asked.namespace, missing):
             if allows(rule, asked):

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from typing import Final, Protocol
 
-from ....api.transport import REQUEST_TIMEOUT_SECONDS, Query, Response
+from ....api.transport import REQUEST_TIMEOUT_SECONDS, Lane, Query, Response
 from ....errors import TransportError
 from ..faults import Fault, Lost
 from ..server.watches import Watch
@@ -26,12 +26,16 @@ class Cluster(Core, Protocol):
 
 
 class EmbeddedTransport:
-    """A way to an embedded cluster, to its front ends in turn. Belongs to the running loop."""
+    """A way to an embedded cluster, to its front ends in turn. Belongs to the running loop.
+
+    The reviews go to one front end for as long as it answers, as over a connection of their own.
+    """
 
     def __init__(self, cluster: Cluster, token: Callable[[], str], servers: Sequence[int] = (0,)) -> None:
         self._cluster = cluster
         self._token = token
         self._servers = itertools.cycle(servers)
+        self._reviews_server: int | None = None
         self._closed = False
 
     async def request(
@@ -44,17 +48,19 @@ class EmbeddedTransport:
         content_type: str = JSON,
         accept: str = JSON,
         timeout: float = REQUEST_TIMEOUT_SECONDS,
+        lane: Lane = "calls",
     ) -> Response:
         """Send one request. It is answered in another turn of the loop, as over a network."""
         headers = {"content-type": content_type} if body is not None else {}
-        request = self._request(method, path, query, headers | {"accept": accept}, body or b"")
+        request = self._request(method, path, query, headers | {"accept": accept}, body or b"", lane)
         try:
             await asyncio.sleep(0)
             reply, _ = await run_request(self._cluster, request, timeout)
-        except TimeoutError as error:
-            raise TransportError("the embedded cluster did not answer in time") from error
-        except Lost as error:
-            raise TransportError(str(error)) from error
+        except (TimeoutError, Lost) as error:
+            if lane == "reviews":
+                self._reviews_server = None
+            words = str(error) if isinstance(error, Lost) else "the embedded cluster did not answer in time"
+            raise TransportError(words) from error
         if isinstance(reply, Watch):  # a watch that somebody asked for as if it were a request
             self._cluster.close(reply)
             raise TransportError("a watch cannot be read as a whole")
@@ -83,12 +89,21 @@ class EmbeddedTransport:
         """Answer nothing any more."""
         self._closed = True
 
-    def _request(self, method: str, path: str, query: Query, headers: dict[str, str], body: bytes) -> Request:
+    def _request(
+        self, method: str, path: str, query: Query, headers: dict[str, str], body: bytes, lane: Lane = "calls"
+    ) -> Request:
         if self._closed:
             raise TransportError("this client is closed")
         self._cluster.go_by(asyncio.get_running_loop())
         headers |= {"authorization": f"Bearer {self._token()}", "user-agent": AGENT}
-        return Request(method, path, tuple(query), headers, body, next(self._servers))
+        return Request(method, path, tuple(query), headers, body, self._server(lane))
+
+    def _server(self, lane: Lane) -> int:
+        if lane == "calls":
+            return next(self._servers)
+        if self._reviews_server is None:
+            self._reviews_server = next(self._servers)
+        return self._reviews_server
 
 
 class EmbeddedStream:

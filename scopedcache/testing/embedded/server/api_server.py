@@ -70,7 +70,7 @@ class Server:
         self.authenticator = Authenticator(storage, registry["serviceaccounts"])
         self.authorizer = Authorizer(storage, registry)
         self.starts = 0
-        self._synced_at = 0.0
+        self._synced_at = self._ready_at = 0.0
         self._reads = Reads(storage, self.watches, storage)
         self._writes = Writes(storage, registry)
         self._reviews = Reviews(storage, registry, self.authorizer, self.authenticator)
@@ -85,11 +85,11 @@ class Server:
         other._reviews = attrs.evolve(self._reviews, authorizer=other.authorizer)
         return other
 
-    def restart(self, synced_at: float, meanwhile: Knowledge) -> None:
-        """Lose every watch, and know no more than this about rights until then."""
+    def restart(self, synced_at: float, meanwhile: Knowledge, ready_at: float) -> None:
+        """Lose every watch, know no more than this about rights until then, and call itself ready not before that."""
         self.starts += 1
         self.watches.end_all(lost=True)
-        self._synced_at, self.authorizer.knows = synced_at, meanwhile
+        self._synced_at, self._ready_at, self.authorizer.knows = synced_at, ready_at, meanwhile
 
     def understand(self, request: Request, now: float) -> Question:
         """Find out who asks what."""
@@ -145,7 +145,7 @@ class Server:
 
     def _answered(self, request: Request, asked: Attributes, user: User, now: float) -> Answer | Watch:
         if not asked.is_resource:
-            return self._at_path(request)
+            return self._at_path(request, now)
         kind = self._kind(asked)
         if kind.group in GROUPS and asked.verb == "create":
             return self._reviews.answer(request, kind, asked, user)
@@ -219,8 +219,10 @@ class Server:
             raise no_such_path()
         return kind
 
-    def _at_path(self, request: Request) -> Answer:
+    def _at_path(self, request: Request, now: float) -> Answer:
         path = request.path.rstrip("/") or "/"
+        if path == "/readyz" and now < self._ready_at:
+            return Answer(500, b"readyz check failed", "text/plain; charset=utf-8")
         if path.startswith(_HEALTH):
             return Answer(200, b"ok", "text/plain; charset=utf-8")
         if path == "/version":

@@ -103,6 +103,7 @@ async def test_neither_a_transform_nor_metadata_alone_is_blinded_by_it(value, op
     watch.send(body.replace(b"ADDED", b"MODIFIED").replace(b'"11"', b'"12"'))
     await idle()
     found = world.informer.get(("a", "odd"))
+    assert found is not None
     assert (world.held, found["metadata"]["labels"], "spec" in found) == ({"odd": "12", "x": "1"}, {"a": "b"}, False)
     assert len(named(caplog)) == ("transform" in options)
     await world.end()

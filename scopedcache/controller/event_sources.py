@@ -18,9 +18,9 @@ from ..informer import EventHandler
 from ..kinds import Kind, ObjectKey, Resource
 from ..objects import Object
 from ..supervisor import Supervisor
-from .mapping import Watch, owner_mapper
+from .mapping import ContainedPredicates, ContainedWatch, Watch, owner_mapper
 from .namespaces import WatchedNamespaces
-from .predicates import Change, Predicate, passes
+from .predicates import Change, Predicate
 from .primary_objects import PrimaryObjects
 from .wait_until_served import wait_until_served
 from .work_queue import Priority, WorkQueue
@@ -59,6 +59,7 @@ class EventSources:
         self._cache = cache
         self._queue = queue
         self._resource: Resource | None = None
+        self._predicates = self._contained_predicates(str(options.kind))
         self._handles: dict[tuple[str, str], InformerHandle | None] = {}  # by kind and place; None: not open yet
         self._parked: dict[str, asyncio.Event] = {}  # by place: keys are parked there
         self._concerned: set[str] = set()  # the places whose keys are all to be enqueued
@@ -67,6 +68,7 @@ class EventSources:
     async def run(self) -> None:
         """Hold the informers and fill the queue until cancelled; waits for kinds that are not served yet."""
         resource = self._resource = await self._resolve(self._options.kind)
+        self._predicates = self._contained_predicates(resource.gvk.kind)
         mapper = owner_mapper(resource)
         owned = [Watch(kind, mapper) for kind in self._options.owns]
         watches = [*owned, *self._options.watches]
@@ -209,11 +211,12 @@ class EventSources:
             await self._resolve(watch.kind)
             async with self._cache.informer(watch.kind, namespace=place, metadata_only=watch.metadata_only) as handle:
                 self._handles[name] = handle
+                asked = ContainedWatch(watch, controller=self._options.controller, kind=handle.resource.gvk.kind)
                 handle.add_handler(
                     EventHandler(
-                        on_add=lambda obj, initial: self._enqueue_mapped(watch, Change.added(obj), _priority(initial)),
-                        on_update=lambda old, new: self._enqueue_mapped(watch, Change.updated(old, new), "high"),
-                        on_delete=lambda obj, unknown: self._enqueue_mapped(watch, Change.deleted(obj), "high"),
+                        on_add=lambda obj, initial: self._enqueue_mapped(asked, Change.added(obj), _priority(initial)),
+                        on_update=lambda old, new: self._enqueue_mapped(asked, Change.updated(old, new), "high"),
+                        on_delete=lambda obj, unknown: self._enqueue_mapped(asked, Change.deleted(obj), "high"),
                     )
                 )
                 await self._follow_rights(handle, lambda: self._concern(concerned))
@@ -274,18 +277,21 @@ class EventSources:
 
     # -- events: plain functions that only enqueue ---------------------------------------------------------------
 
+    def _contained_predicates(self, kind: str) -> ContainedPredicates:
+        return ContainedPredicates(self._options.predicates, controller=self._options.controller, kind=kind)
+
     def _on_add(self, obj: Object, initial: bool) -> None:
         self.primaries.unpark(obj.key)  # a kind that can be seen again tells of everything: no second run for that
-        if self._passes(Change.added(obj)):
+        if self._predicates.passes(Change.added(obj)):
             self._queue.add(obj.key, priority=_priority(initial))
 
     def _on_update(self, old: Object, new: Object) -> None:
-        if self._passes(Change.updated(old, new)):
+        if self._predicates.passes(Change.updated(old, new)):
             self._queue.add(new.key)
 
     def _on_delete(self, obj: Object, unknown: bool) -> None:
         self._queue.forget(obj.key)
-        if self._passes(Change.deleted(obj)):
+        if self._predicates.passes(Change.deleted(obj)):
             self.primaries.add_deleted(obj)
             self._queue.add(obj.key)
         else:
@@ -305,19 +311,10 @@ class EventSources:
             self._queue.forget(change.key)
         self._queue.add(change.key, priority=_priority(change.initial))
 
-    def _enqueue_mapped(self, watch: Watch, change: Change, priority: Priority) -> None:
+    def _enqueue_mapped(self, watch: ContainedWatch, change: Change, priority: Priority) -> None:
         for key in watch.keys(change):
             if self.primaries.covers(key):
                 self._queue.add(key, priority=priority)
-
-    def _passes(self, change: Change) -> bool:
-        """Test a primary's change; a predicate that fails lets it through, since one run too many does no harm."""
-        try:
-            return passes(self._options.predicates, change)
-        except Exception as error:
-            extra = {"controller": self._options.controller, "key": str(change.object.key)}
-            logger.error("predicate.failed", extra=extra, exc_info=error)
-            return True
 
 
 def _priority(initial: bool) -> Priority:

@@ -72,6 +72,12 @@ class APIError(ScopedCacheError):
         self.details: Mapping[str, Any] = details or {}
 
     @property
+    def causes(self) -> tuple[Mapping[str, Any], ...]:
+        """Return the causes that the details name, each with `reason`, `message` and `field` where it has them."""
+        causes = self.details.get("causes")
+        return tuple(one for one in causes if isinstance(one, Mapping)) if isinstance(causes, list | tuple) else ()
+
+    @property
     def subject(self) -> str:
         """Return the request in words: `watch pods in namespace denied`."""
         named = f' "{self.name}"' if self.name else ""
@@ -162,7 +168,15 @@ class ServerError(APIError):
 
 
 class TransportError(ScopedCacheError):
-    """Nobody answered: connecting failed, timed out, or the connection was lost. The cause is kept."""
+    """Nobody answered: connecting failed, timed out, or the connection was lost. The cause is kept.
+
+    Attributes:
+        connected: whether there was a connection, so that the request may have been heard.
+    """
+
+    def __init__(self, message: str = "", *, connected: bool = False) -> None:
+        super().__init__(message)
+        self.connected = connected
 
 
 class ProtocolError(ScopedCacheError):

@@ -8,13 +8,15 @@ is immutable and cannot be reached through it.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, TypeVar
 
 import msgspec
 
+from .broken_text import repair_text
+from .deep_json import members
 from .errors import ProtocolError
 from .kinds import GVK, ObjectKey
 from .openapi_models import is_openapi_model, to_openapi_model
@@ -67,6 +69,11 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     metadata: Metadata
     raw: bytes
 
+    @classmethod
+    def of(cls, obj: Object) -> Entry:
+        """Return what an Object is made of; nothing is decoded for it."""
+        return cls(obj._metadata, obj._raw if obj._data is None else obj.to_json())
+
 
 class _Annotations(msgspec.Struct, frozen=True):
     annotations: dict[str, str] | None = None
@@ -83,6 +90,7 @@ _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 # threads that use it first at the same moment crash the interpreter.
 msgspec.json.Decoder(Metadata)
 _annotated = msgspec.json.Decoder(_Annotated)
+_texts = msgspec.json.Decoder(dict[str, str | None] | None).decode
 _learning = threading.Lock()
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
@@ -183,8 +191,8 @@ class Object(msgspec.Struct, eq=False, repr_omit_defaults=True):
             return MappingProxyType((self._data.get("metadata") or {}).get("annotations") or {})
         try:
             return MappingProxyType(_annotated.decode(self._raw).metadata.annotations or {})
-        except _UNREADABLE as error:
-            raise ProtocolError(f"the {self.kind} {self.key} the server sent cannot be read: {error}") from error
+        except _UNREADABLE:
+            return MappingProxyType(self._odd_annotations())
 
     @property
     def owner_references(self) -> tuple[OwnerReference, ...]:
@@ -215,9 +223,9 @@ class Object(msgspec.Struct, eq=False, repr_omit_defaults=True):
         """
         if self._data is None:
             try:
-                data: dict[str, Any] = _decode(self._raw)
-            except _UNREADABLE as error:
-                raise ProtocolError(f"the {self.kind} {self.key} the server sent cannot be read: {error}") from error
+                data: dict[str, Any] = self._read(_decode)
+            except msgspec.ValidationError as error:  # a number beyond all numbers
+                raise self._unreadable(error) from error
             data["kind"], data["apiVersion"] = self._gvk.kind, self._gvk.api_version
             self._data = data
         return self._data
@@ -240,7 +248,7 @@ class Object(msgspec.Struct, eq=False, repr_omit_defaults=True):
         try:
             decoder: msgspec.json.Decoder[T] = _decoder(wanted)
             if self._data is None:
-                return decoder.decode(self._raw)
+                return self._read(decoder.decode)
             return msgspec.convert(self._data, model, strict=False)
         except (TypeError, msgspec.ValidationError) as error:
             from_dict = getattr(model, "from_dict", None)
@@ -248,8 +256,32 @@ class Object(msgspec.Struct, eq=False, repr_omit_defaults=True):
                 converted: T = from_dict(self.to_dict())
                 return converted
             raise ValueError(f"{self.kind} {self.key} does not fit {model.__name__}: {error}") from error
+
+    def _read(self, decode: Callable[[bytes], T]) -> T:
+        """Decode the bytes, repaired where they are no text; a ValidationError passes, for it is about a model."""
+        try:
+            try:
+                return decode(self._raw)
+            except msgspec.ValidationError:
+                raise
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                return decode(repair_text(self._raw))
+        except msgspec.ValidationError:
+            raise
         except _UNREADABLE as error:
-            raise ProtocolError(f"the {self.kind} {self.key} the server sent cannot be read: {error}") from error
+            raise self._unreadable(error) from error
+
+    def _odd_annotations(self) -> dict[str, str]:
+        """Read the annotations of an object whose other content may be beyond reading."""
+        try:
+            metadata = members(members(repair_text(self._raw)).get("metadata", b""))
+            annotations = _texts(metadata.get("annotations", b"null")) or {}
+        except _UNREADABLE as error:
+            raise self._unreadable(error) from error
+        return {name: text or "" for name, text in annotations.items()}
+
+    def _unreadable(self, error: Exception) -> ProtocolError:
+        return ProtocolError(f"the {self.kind} {self.key} the server sent cannot be read: {error}")
 
     def to_json(self) -> bytes:
         """Return the object as JSON, changes to the dict included, kind and apiVersion always."""

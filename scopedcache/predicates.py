@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 import attrs
 
+from .containment import UserFunction
 from .kinds import GVK, strings
 from .objects import Object
 from .selectors import LabelSelector
@@ -137,3 +138,21 @@ def passes(predicates: Iterable[Predicate], change: Change) -> bool:
     """Tell whether a change passes all of the predicates, seen from its new or from its old object."""
     wanted = tuple(predicates)
     return any(all(test(attrs.evolve(change, object=view)) for test in wanted) for view in change.views)
+
+
+class ContainedPredicates:
+    """The predicates of somebody; one that fails lets a change through, since one run too many does no harm."""
+
+    def __init__(self, predicates: tuple[Predicate, ...], *, kind: str, controller: str = "") -> None:
+        self._passes: UserFunction[bool] = UserFunction(
+            lambda change: bool(passes(predicates, change)),
+            "predicate.failed",
+            otherwise=True,
+            kind=kind,
+            controller=controller,
+            named=predicates[0].test if len(predicates) == 1 else predicates,
+        )
+
+    def passes(self, change: Change) -> bool:
+        """Tell whether a change passes."""
+        return self._passes.call(change.object.metadata, change)

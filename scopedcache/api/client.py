@@ -14,7 +14,7 @@ from ..objects import Object
 from ..selectors import Labels
 from . import request_query
 from .access_reviews import Rules
-from .codec import ListPage, decode_object, decode_page, encode
+from .codec import ListPage, decode_items, encode_body, page_steps
 from .configuration import Configuration, load, of_client
 from .object_list import ObjectList
 from .permission import Permission
@@ -23,7 +23,9 @@ from .request_info import Observer, RequestInfo
 from .request_query import FIELD_MANAGER, JSON, PAGE_OBJECTS, PatchType, Propagation
 from .session import Session, WriteFence, WriteListener, object_from
 from .transport import IDLE_TIMEOUT_SECONDS, REQUEST_TIMEOUT_SECONDS, Stream, Transport
-from .watch.event_decoder import EventDecoder
+from .unreadable_objects import UnreadableObjects
+from .watch.event_decoder import UNREADABLE_OBJECT, EventDecoder
+from .watch.pace import take_steps
 from .watch.watch_stream import INITIAL_EVENTS_END, WatchStream
 
 T = TypeVar("T")
@@ -45,6 +47,7 @@ class Client:
         self.namespace = namespace
         self.transport: Final = transport
         self._session: Final = Session(transport)
+        self._unreadable: Final = UnreadableObjects()
         self.discovery: Final = self._session.discovery
 
     @classmethod
@@ -197,14 +200,18 @@ class Client:
         fields: str | None = None,
         page: int = PAGE_OBJECTS,
     ) -> ObjectList:
-        """List from the server, page by page; None is all namespaces."""
+        """List from the server, page by page; None is all namespaces.
+
+        An object that nobody can read is left out, and logged.
+        """
         items: list[Object] = []
         version = ""
         async for list_page, info in self.pages(kind, namespace=namespace, labels=labels, fields=fields, page=page):
             version = list_page.metadata.resource_version
-            for raw in list_page.items or ():
-                entry, _ = decode_object(bytes(raw))
-                items.append(Object(entry.metadata, entry.raw, info.resource.gvk))
+            entries, unreadable = decode_items(list_page)
+            items += [Object(entry.metadata, entry.raw, info.resource.gvk) for entry in entries]
+            for one in unreadable:
+                self._unreadable.name(info.resource, one.identity, one.why)
         return ObjectList(tuple(items), version)
 
     async def pages(
@@ -214,11 +221,11 @@ class Client:
         namespace: str | None = None,
         labels: Labels = None,
         fields: str | None = None,
-        page: int = PAGE_OBJECTS,
+        page: int | None = PAGE_OBJECTS,
         metadata_only: bool = False,
         resource_version: str | None = None,
     ) -> AsyncIterator[tuple[ListPage, RequestInfo]]:
-        """Yield the pages of a consistent list; their items are undecoded bytes."""
+        """Yield the pages of a consistent list; their items are undecoded bytes. `page` None: all in one."""
         info = attrs.evolve(
             await self._session.request_info("list", kind, None, namespace), name=request_query.selected_name(fields)
         )
@@ -228,7 +235,8 @@ class Client:
             query = request_query.page_query(
                 labels, fields, page=page, resource_version=resource_version, continue_token=token
             )
-            list_page = decode_page((await self._session.send(info, "GET", query=query, accept=accept)).body)
+            answer = await self._session.send(info, "GET", query=query, accept=accept)
+            list_page = await take_steps(page_steps(answer.body))
             yield list_page, info
             token = list_page.metadata.continue_
             if not token:
@@ -272,6 +280,8 @@ class Client:
     ) -> AsyncGenerator[tuple[str, Object], None]:
         """Yield (type, object) of one watch until the server ends it; BOOKMARKs are left out.
 
+        So is an object that nobody can read; it is logged.
+
         One plain stream, without resuming: an `Informer` is what keeps a view up to date. Who leaves the loop early
         closes the stream with `contextlib.aclosing`.
         """
@@ -287,7 +297,9 @@ class Client:
         async with opened as stream, WatchStream(stream, info, EventDecoder()) as batches:
             async for events in batches:
                 for type_, entry in events:
-                    if type_ not in ("BOOKMARK", INITIAL_EVENTS_END):
+                    if type_ == UNREADABLE_OBJECT:
+                        self._unreadable.name(info.resource, entry.metadata, entry.raw.decode())
+                    elif type_ not in ("BOOKMARK", INITIAL_EVENTS_END):
                         yield type_, Object(entry.metadata, entry.raw, info.resource.gvk)
 
     async def _watch_info(self, kind: Kind, namespace: str | None, fields: str | None) -> RequestInfo:
@@ -314,7 +326,7 @@ class Client:
             "create", wanted.gvk, wanted.name or None, wanted.namespace or namespace
         )
         query = request_query.write_query(field_manager, dry_run=dry_run)
-        return await self._session.write_object(info, "POST", query, wanted.to_json())
+        return await self._session.write_object(info, "POST", query, encode_body(wanted.to_dict()))
 
     async def update(
         self,
@@ -340,7 +352,7 @@ class Client:
             )
         info = await self._session.request_info("update", kind or wanted.gvk, wanted.key, None, subresource)
         query = request_query.write_query(field_manager, dry_run=dry_run)
-        return await self._session.write_object(info, "PUT", query, wanted.to_json())
+        return await self._session.write_object(info, "PUT", query, encode_body(wanted.to_dict()))
 
     async def patch(
         self,
@@ -359,7 +371,7 @@ class Client:
         info = await self._session.request_info("patch", kind, name, namespace, subresource)
         query = request_query.write_query(field_manager, dry_run=dry_run, force=force)
         return await self._session.write_object(
-            info, "PATCH", query, encode(patch), request_query.PATCH_CONTENT_TYPES[type]
+            info, "PATCH", query, encode_body(patch), request_query.PATCH_CONTENT_TYPES[type]
         )
 
     async def apply(

@@ -15,7 +15,19 @@ import cachetools
 import msgspec
 
 from ..clock import loop_time
-from ..errors import ForbiddenError, NotFoundError, ProtocolError, UnknownKindError
+from ..errors import (
+    ConflictError,
+    ForbiddenError,
+    GoneError,
+    InvalidError,
+    NotFoundError,
+    ProtocolError,
+    ScopedCacheError,
+    ServerError,
+    TooManyRequestsError,
+    TransportError,
+    UnknownKindError,
+)
 from ..kinds import GVK, GVR, Kind, Resource
 from .denial_origin import is_impersonation
 
@@ -43,28 +55,34 @@ class _Answer:
 class _APIResource(msgspec.Struct, rename="camel"):
     name: str
     kind: str
-    namespaced: bool
-    singular_name: str = ""
-    # Go writes a nil slice as null.
-    verbs: list[str] | None = None
-    short_names: list[str] | None = None
+    # Go writes a nil slice as null; others write null for whatever is empty.
+    namespaced: bool | None = False
+    singular_name: str | None = ""
+    verbs: list[str | None] | None = None
+    short_names: list[str | None] | None = None
 
 
 class _APIResourceList(msgspec.Struct):
-    resources: list[_APIResource] | None = None
+    resources: list[msgspec.Raw] | None = None
 
 
 class _Version(msgspec.Struct, rename="camel"):
-    version: str
+    version: str | None = None
 
 
 class _APIGroup(msgspec.Struct, rename="camel"):
-    versions: list[_Version] = []
+    versions: list[_Version | None] | None = None
     preferred_version: _Version | None = None
 
 
 _group = msgspec.json.Decoder(_APIGroup).decode
 _resource_list = msgspec.json.Decoder(_APIResourceList).decode
+_api_resource = msgspec.json.Decoder(_APIResource).decode
+# What may be wrong with one document alone: an aggregated server that is down, or that answers with anything else.
+_OF_ONE_DOCUMENT: Final = (
+    ForbiddenError, InvalidError, GoneError, ConflictError, NotFoundError, TooManyRequestsError, ServerError,
+    ProtocolError, TransportError,
+)  # fmt: skip
 
 
 class Discovery:
@@ -124,29 +142,47 @@ class Discovery:
         return resource
 
     async def _resolve(self, kind: Kind) -> Resource:
-        try:
-            for group, version, name in _interpretations(kind):
+        trouble: ScopedCacheError | None = None
+        for group, version, name in _interpretations(kind):
+            try:
                 resource = await self._search(group, version, name)
-                if resource is not None:
-                    return resource
-        except ForbiddenError as error:
-            if is_impersonation(error):  # no role of whom we act as would help
-                raise
+            except _OF_ONE_DOCUMENT as error:
+                trouble = trouble or error
+                continue
+            if resource is not None:
+                return resource
+        if isinstance(trouble, ForbiddenError) and not is_impersonation(trouble):
             raise UnknownKindError(
-                f"cannot find out whether the API server serves {kind}: {error}; "
+                f"cannot find out whether the API server serves {kind}: {trouble}; "
                 "the ClusterRole `system:discovery` gives that right"
-            ) from error
+            ) from trouble
+        if trouble is not None:
+            raise trouble
         raise UnknownKindError(
             f"the API server does not serve {kind}; write it as plural.group (`deployments.apps`), "
             "and check that its CRD is installed"
         )
 
     async def _search(self, group: str, version: str, name: str) -> Resource | None:
+        """Return the resource of a name in a group; what is wrong with one version hides none of the others.
+
+        Raises:
+            ScopedCacheError: it is not where it could be looked for, and one version could not be asked.
+        """
+        troubles: dict[str, ScopedCacheError] = {}
         for again in (False, True):
             for candidate in [version] if version else await self._versions(group, again):
-                resource = await self._search_version(group, candidate, name, again)
+                if candidate in troubles:
+                    continue
+                try:
+                    resource = await self._search_version(group, candidate, name, again)
+                except _OF_ONE_DOCUMENT as error:
+                    troubles[candidate] = error
+                    continue
                 if resource is not None:
                     return resource
+        for trouble in troubles.values():
+            raise trouble
         return None
 
     async def _versions(self, group: str, again: bool) -> list[str]:
@@ -156,14 +192,14 @@ class Discovery:
         if body is None:
             return []
         api_group = _read(body, _group)
-        preferred = [api_group.preferred_version.version] if api_group.preferred_version else []
-        return preferred + [v.version for v in api_group.versions if v.version not in preferred]
+        listed = [api_group.preferred_version, *(api_group.versions or ())]
+        return list(dict.fromkeys(one.version for one in listed if one is not None and one.version))
 
     async def _search_version(self, group: str, version: str, name: str, again: bool) -> Resource | None:
         body = await self._document(f"/apis/{group}/{version}" if group else f"/api/{version}", again)
         if body is None:
             return None
-        served = _read(body, _resource_list).resources or []
+        served = _served(_read(body, _resource_list).resources or ())
         entry = _find(served, name)
         return _resource(group, version, entry, served) if entry is not None else None
 
@@ -232,6 +268,15 @@ def _read(body: bytes, decode: Callable[[bytes], T]) -> T:
         raise ProtocolError(f"the answer is not a discovery document: {error}") from error
 
 
+def _served(resources: Iterable[msgspec.Raw]) -> list[_APIResource]:
+    """Read the entries of a document; one that cannot be read hides none of the others."""
+    served = []
+    for raw in resources:
+        with suppress(msgspec.DecodeError, UnicodeDecodeError):
+            served.append(_api_resource(raw))
+    return served
+
+
 def _find(served: list[_APIResource], name: str) -> _APIResource | None:
     plain = [entry for entry in served if "/" not in entry.name]
     lower = name.lower()
@@ -248,7 +293,7 @@ def _resource(group: str, version: str, entry: _APIResource, served: list[_APIRe
     return Resource(
         gvr=GVR(group, version, entry.name),
         gvk=GVK(group, version, entry.kind),
-        namespaced=entry.namespaced,
-        verbs=frozenset(entry.verbs or ()),
+        namespaced=bool(entry.namespaced),
+        verbs=frozenset(verb for verb in entry.verbs or () if verb),
         subresources=frozenset(e.name.removeprefix(prefix) for e in served if e.name.startswith(prefix)),
     )

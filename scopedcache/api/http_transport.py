@@ -309,6 +309,12 @@ class HTTPTransport:
         return TransportError(f"{without_password(self._key.endpoint.host)}: this client is closed")
 
     def _trouble(self, error: BaseException) -> TransportError:
+        """Return what is wrong, and whether there was a connection before."""
+        trouble = self._described(error)
+        trouble.connected = not isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
+        return trouble
+
+    def _described(self, error: BaseException) -> TransportError:
         """Return what is wrong in our own words, its cause reduced to what the system said."""
         host, proxy = without_password(self._key.endpoint.host), self._key.endpoint.proxy
         if isinstance(error, aiohttp.ClientConnectorCertificateError):

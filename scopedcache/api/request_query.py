@@ -16,8 +16,9 @@ FIELD_MANAGER: Final = "scopedcache"
 PAGE_OBJECTS: Final = 250
 JSON: Final = "application/json"
 APPLY: Final = "application/apply-patch+yaml"
-METADATA_LIST: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
-METADATA_WATCH: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+# Whole objects last, as the API documentation asks for: a server that knows no metadata alone sends those, unasked.
+METADATA_LIST: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
+METADATA_WATCH: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
 PATCH_CONTENT_TYPES: Final[dict[PatchType, str]] = {
     "merge": "application/merge-patch+json",
     "json": "application/json-patch+json",
@@ -40,13 +41,13 @@ def selected_name(fields: str | None) -> str | None:
 
 
 def page_query(
-    labels: Labels, fields: str | None, *, page: int, resource_version: str | None, continue_token: str | None
+    labels: Labels, fields: str | None, *, page: int | None, resource_version: str | None, continue_token: str | None
 ) -> QueryList:
-    """Return the parameters of one page of a list.
+    """Return the parameters of one page of a list; without `page`, of the whole list.
 
     A continue token stands for the snapshot it began with, so it goes without a version.
     """
-    query = [*selector_query(labels, fields), ("limit", str(page))]
+    query = [*selector_query(labels, fields), *([("limit", str(page))] if page else [])]
     if continue_token:
         query.append(("continue", continue_token))
     elif resource_version:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from email.utils import parsedate_to_datetime
+from typing import Any, Final
 
 from ..errors import (
     AlreadyExistsError,
@@ -26,6 +27,31 @@ from .denial_origin import status_of_api_server
 from .impersonation_denial import IMPERSONATE, missing_right
 from .request_info import RequestInfo
 
+# What a reason stands for where a Status carries no code (apimachinery goes by the reason first, too).
+CODES: Final = {
+    "BadRequest": 400,
+    "Unauthorized": 401,
+    "Forbidden": 403,
+    "NotFound": 404,
+    "MethodNotAllowed": 405,
+    "NotAcceptable": 406,
+    "AlreadyExists": 409,
+    "Conflict": 409,
+    "Expired": 410,
+    "Gone": 410,
+    "RequestEntityTooLarge": 413,
+    "UnsupportedMediaType": 415,
+    "Invalid": 422,
+    "TooManyRequests": 429,
+    "InternalError": 500,
+    "ServiceUnavailable": 503,
+    "Timeout": 504,
+    "ServerTimeout": 504,
+}
+# A version, or a continue token, that is too old is that whatever the code beside it says, as for client-go; but what
+# is said about rights (401, 403) is said by the code alone.
+_GONE: Final = frozenset({"Expired", "Gone"})
+
 
 def error_from_answer(
     info: RequestInfo, code: int, content_type: str, headers: Mapping[str, str], body: bytes
@@ -38,7 +64,8 @@ def error_from_answer(
     status = status_of_api_server(content_type, body)
     if status is None and code == 403:
         words = body[:200].decode(errors="replace").strip()
-        return TransportError(f"{code} from something that is not the API server ({content_type}): {words}")
+        words = f"{code} from something that is not the API server ({content_type}): {words}"
+        return TransportError(words, connected=True)
     return error_from_status(info, code, status or Status(message=_plain_text(body, content_type)), headers)
 
 
@@ -50,10 +77,16 @@ def error_not_json(info: RequestInfo, content_type: str, body: bytes) -> ScopedC
     )
 
 
+def error_from_event(info: RequestInfo, status: Status) -> ScopedCacheError:
+    """Turn the Status of an ERROR event into the error to raise, whatever it leaves out."""
+    code = status.code if 400 <= status.code <= 599 else 0
+    return error_from_status(info, code or CODES.get(status.reason, 500), status)
+
+
 def error_from_status(
     info: RequestInfo, code: int, status: Status, headers: Mapping[str, str] | None = None
 ) -> ScopedCacheError:
-    """Turn a Status (an answer, or an ERROR line of a watch) into the error to raise."""
+    """Turn a Status into the error to raise."""
     known: dict[str, Any] = {
         "status": code,
         "reason": status.reason,
@@ -75,6 +108,8 @@ def error_from_status(
                 known |= {"verb": IMPERSONATE, "resource": right.resource, "namespace": right.namespace}
                 known["name"] = right.name
             return ForbiddenError(status.message, **known)
+        case _ if status.reason in _GONE:
+            return GoneError(status.message, **known)
         case 404:
             return NotFoundError(status.message, **known)
         case 409:
@@ -95,15 +130,29 @@ def error_from_status(
 
 
 def _retry_after(status: Status, headers: Mapping[str, str] | None) -> float | None:
-    """Return the pause in seconds; None where none is named, or none that can be waited for (a date, nonsense)."""
-    for value in ((headers or {}).get("Retry-After"), (status.details or {}).get("retryAfterSeconds")):
+    """Return the pause in seconds; None where none is named, or none that can be waited for (nonsense, the past)."""
+    fields = {name.lower(): value for name, value in (headers or {}).items()}
+    asked = fields.get("retry-after", "")
+    for value in (
+        asked,
+        _seconds_until(asked, fields.get("date", "")),
+        (status.details or {}).get("retryAfterSeconds"),
+    ):
         try:
             pause = float(value or 0)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             continue
         if 0 < pause < math.inf:
             return pause
     return None
+
+
+def _seconds_until(date: str, now: str) -> float | None:
+    """Return the seconds from one HTTP date to another: both are the server's, so its clock need not be ours."""
+    try:
+        return (parsedate_to_datetime(date) - parsedate_to_datetime(now)).total_seconds()
+    except (TypeError, ValueError, OverflowError):  # one of them is none, or they are of different sorts
+        return None
 
 
 def _plain_text(body: bytes, content_type: str) -> str:

@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
-from .deep_json import members
+from ..deep_json import members
 
 _MANAGED_FIELDS: Final = b'"managedFields":['
 _METADATA: Final = b'"metadata":{'

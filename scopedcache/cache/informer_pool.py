@@ -167,7 +167,7 @@ class InformerPool:
         """Show the answer to our own write to the informers it belongs to."""
         informers = list(self._informers_of(resource, written.key))
         if informers:
-            entry = Entry(written.metadata, written.to_json())
+            entry = Entry.of(written)
             for informer in informers:
                 informer.written(entry)
 

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -14,7 +13,7 @@ from ..informer.delta import Delta
 from ..informer.ownership_chain import OwnershipChain
 from ..kinds import GVK, Kind, ObjectKey, Resource
 from ..objects import Object
-from ..predicates import Change, Predicate, passes
+from ..predicates import Change, ContainedPredicates
 from .bound_need import BoundNeed
 from .informer_leases import InformerLeases
 from .informer_plan import InformerKey
@@ -23,8 +22,6 @@ from .owner import Denial, Obstacle, OwnerChanged
 from .resource_cache import ResourceCache
 from .scope import Scope
 from .scope_views import ScopeViews
-
-logger = logging.getLogger("scopedcache.cache")
 
 
 class BindingListener(Protocol):
@@ -66,7 +63,7 @@ class ScopeBinding:
         self._chain = chain
         self._table = table
         self._informers: dict[Resource, Informer] = {}
-        self._predicates: dict[GVK, tuple[Predicate, ...]] = {}  # of the needs that have some
+        self._predicates: dict[GVK, ContainedPredicates] = {}  # of the needs that have some
         self._names: dict[GVK, str] = {}  # of the needs that are about one object
         self._views = ScopeViews(scope.namespace)
         self.handle = ResourceCache(scope.owner, scope.generation, self._views, self)
@@ -203,26 +200,21 @@ class ScopeBinding:
         if self.scope.owner is not None:
             informer.router.add(self, selector=need.need.selector, route=need.need.route)
             if need.need.predicates:
-                self._predicates[need.resource.gvk] = need.need.predicates
+                self._predicates[need.resource.gvk] = ContainedPredicates(
+                    need.need.predicates, kind=need.resource.gvk.kind
+                )
 
     def _unroute(self, need: BoundNeed, informer: Informer) -> None:
         if self.scope.owner is not None:
             informer.router.remove(self, selector=need.need.selector, route=need.need.route)
             self._predicates.pop(need.resource.gvk, None)
 
-    def _passes(self, predicates: Sequence[Predicate], gvk: GVK, delta: Delta) -> bool:
-        """Test a child's change; a predicate that fails lets it through, since one run too many does no harm."""
+    def _passes(self, predicates: ContainedPredicates, gvk: GVK, delta: Delta) -> bool:
         before, after = delta.final or delta.old, delta.new
         old = None if before is None else Object(before.metadata, before.raw, gvk)
         new = None if after is None else Object(after.metadata, after.raw, gvk)
         subject = new or old
-        try:
-            return subject is None or passes(predicates, Change(old, new, subject))
-        except BaseException as error:  # the cancellation of something of its own is no cancellation of ours
-            if isinstance(error, KeyboardInterrupt):
-                raise
-            logger.error("predicate.failed", extra={"kind": str(gvk), "key": str(self.key)}, exc_info=error)
-            return True
+        return subject is None or predicates.passes(Change(old, new, subject))
 
     def __repr__(self) -> str:
         return f"<ScopeBinding {self.scope!r} informers={len(self._informers)}>"

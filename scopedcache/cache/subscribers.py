@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
-from typing import Final
 
+from ..containment import UserFunction
 from .owner import OwnerChanged
-
-logger: Final = logging.getLogger("scopedcache.cache")
 
 Subscriber = Callable[[OwnerChanged], None]
 
@@ -17,12 +14,12 @@ class Subscribers:
     """The subscribers of one cache. What one of them raises is logged, and is not the others' trouble."""
 
     def __init__(self) -> None:
-        self._subscribers: dict[object, Subscriber] = {}
+        self._subscribers: dict[object, _ContainedSubscriber] = {}
 
     def add(self, subscriber: Subscriber) -> Callable[[], None]:
         """Call `subscriber` for every change; returns the way to end it (idempotent)."""
         token = object()
-        self._subscribers[token] = subscriber
+        self._subscribers[token] = _ContainedSubscriber(subscriber)
 
         def remove() -> None:
             self._subscribers.pop(token, None)
@@ -31,10 +28,23 @@ class Subscribers:
 
     def publish(self, change: OwnerChanged) -> None:
         for subscriber in list(self._subscribers.values()):
-            try:
-                subscriber(change)
-            except Exception as error:
-                logger.error("subscriber.failed", extra={"owner": str(change.key)}, exc_info=error)
+            subscriber.call(change)
 
     def __len__(self) -> int:
         return len(self._subscribers)
+
+
+class _ContainedSubscriber:
+    """A subscriber, called as a function of its own for each kind of owner: a failure is named with its kind."""
+
+    def __init__(self, subscriber: Subscriber) -> None:
+        self._subscriber = subscriber
+        self._functions: dict[str, UserFunction[None]] = {}
+
+    def call(self, change: OwnerChanged) -> None:
+        kind = change.kind.kind
+        function = self._functions.get(kind)
+        if function is None:
+            function = UserFunction(self._subscriber, "subscriber.failed", otherwise=None, kind=kind)
+            self._functions[kind] = function
+        function.call(change.key, change)

@@ -20,9 +20,9 @@ from ..informer import EventHandler
 from ..kinds import Kind, ObjectKey, Resource
 from ..needs import Need
 from ..objects import Object
-from ..predicates import Change, Predicate, passes
+from ..predicates import Change, ContainedPredicates, Predicate
 from ..supervisor import Supervisor
-from .mapping import Watch, owner_mapper
+from .mapping import ContainedWatch, Watch, owner_mapper
 from .namespaces import WatchedNamespaces
 from .primary_objects import PrimaryObjects
 from .reporting.own_reports import OwnReports
@@ -91,6 +91,7 @@ class EventSources:
         self._is_report = is_report
         self._on_wake = on_wake
         self._resource: Resource | None = None
+        self._predicates = self._contained_predicates(str(options.kind))
         self._handles: dict[tuple[str, str], InformerHandle | None] = {}  # by kind and place; None: not open yet
         self._parked: dict[str, asyncio.Event] = {}  # by place: keys are parked there
         self._concerned: set[str] = set()  # the places whose keys are all to be enqueued
@@ -99,6 +100,7 @@ class EventSources:
     async def run(self) -> None:
         """Hold the informers and fill the queue until cancelled; waits for kinds that are not served yet."""
         resource = self._resource = await self._resolve(self._options.kind)
+        self._predicates = self._contained_predicates(resource.gvk.kind)
         mapper = owner_mapper(resource)
         declared = [
             *(
@@ -261,11 +263,12 @@ class EventSources:
             await self._resolve(watch.kind)
             async with self._cache.informer(one.need, namespace=place) as handle:
                 self._handles[name] = handle
+                asked = ContainedWatch(watch, controller=self._options.controller, kind=handle.resource.gvk.kind)
                 handle.add_handler(
                     EventHandler(
-                        on_add=lambda obj, initial: self._enqueue_mapped(watch, Change.added(obj), _priority(initial)),
-                        on_update=lambda old, new: self._enqueue_mapped(watch, Change.updated(old, new), "high"),
-                        on_delete=lambda obj, unknown: self._enqueue_mapped(watch, Change.deleted(obj), "high"),
+                        on_add=lambda obj, initial: self._enqueue_mapped(asked, Change.added(obj), _priority(initial)),
+                        on_update=lambda old, new: self._enqueue_mapped(asked, Change.updated(old, new), "high"),
+                        on_delete=lambda obj, unknown: self._enqueue_mapped(asked, Change.deleted(obj), "high"),
                     )
                 )
                 await self._follow_rights(handle, lambda: self._concern(concerned))
@@ -326,18 +329,21 @@ class EventSources:
 
     # -- events: plain functions that only enqueue ---------------------------------------------------------------
 
+    def _contained_predicates(self, kind: str) -> ContainedPredicates:
+        return ContainedPredicates(self._options.predicates, controller=self._options.controller, kind=kind)
+
     def _on_add(self, obj: Object, initial: bool) -> None:
         self.primaries.unpark(obj.key)  # a kind that can be seen again tells of everything: no second run for that
-        if self._passes(Change.added(obj)):
+        if self._predicates.passes(Change.added(obj)):
             self._wake(obj.key, _priority(initial), at_once=True)
 
     def _on_update(self, old: Object, new: Object) -> None:
-        if not self._reports.is_own(old, new) and self._passes(Change.updated(old, new)):
+        if not self._reports.is_own(old, new) and self._predicates.passes(Change.updated(old, new)):
             self._wake(new.key)
 
     def _on_delete(self, obj: Object, unknown: bool) -> None:
         self._queue.forget(obj.key)
-        if self._passes(Change.deleted(obj)):
+        if self._predicates.passes(Change.deleted(obj)):
             self.primaries.add_deleted(obj)
             self._wake(obj.key)
         else:
@@ -357,7 +363,7 @@ class EventSources:
             self._queue.forget(change.key)
         self._wake(change.key, _priority(change.initial), at_once=change.cause != "child")
 
-    def _enqueue_mapped(self, watch: Watch, change: Change, priority: Priority) -> None:
+    def _enqueue_mapped(self, watch: ContainedWatch, change: Change, priority: Priority) -> None:
         if change.object.kind == "Event" and self._is_report(change.object):
             return
         for key in watch.keys(change):
@@ -368,15 +374,6 @@ class EventSources:
         """Have a key run because something has happened."""
         self._on_wake(key)
         self._queue.add(key, priority=priority, at_once=at_once)
-
-    def _passes(self, change: Change) -> bool:
-        """Test a primary's change; a predicate that fails lets it through, since one run too many does no harm."""
-        try:
-            return passes(self._options.predicates, change)
-        except Exception as error:
-            extra = {"controller": self._options.controller, "key": str(change.object.key)}
-            logger.error("predicate.failed", extra=extra, exc_info=error)
-            return True
 
 
 def _priority(initial: bool) -> Priority:

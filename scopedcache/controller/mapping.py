@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterable
 
 import attrs
 
+from ..containment import UserFunction
 from ..kinds import GVK, Kind, ObjectKey, Resource
 from ..objects import Object
-from ..predicates import Change, Predicate, passes
+from ..predicates import Change, ContainedPredicates, Predicate
 from .request import Request
 
 # Names the objects to reconcile because of this one. A plain function: it runs for every event and must not wait.
@@ -42,12 +43,26 @@ class Watch:
     namespace: str | None = attrs.field(default=None, kw_only=True)
     metadata_only: bool = attrs.field(default=False, kw_only=True)
 
+
+class ContainedWatch:
+    """The functions of a Watch; what one of them raises costs the object at hand."""
+
+    def __init__(self, watch: Watch, *, controller: str, kind: str) -> None:
+        self._predicates = ContainedPredicates(watch.predicates, controller=controller, kind=kind)
+        self._mapped: UserFunction[tuple[ObjectKey, ...]] = UserFunction(
+            lambda obj: tuple(_key(target) for target in watch.mapper(obj)),
+            "mapper.failed",
+            otherwise=(),
+            kind=kind,
+            controller=controller,
+            named=watch.mapper,
+        )
+
     def keys(self, change: Change) -> tuple[ObjectKey, ...]:
         """Return the keys a change concerns, each once, in the mapper's order."""
-        if not passes(self.predicates, change):
+        if not self._predicates.passes(change):
             return ()
-        keys = (_key(target) for view in change.views for target in self.mapper(view))
-        return tuple(dict.fromkeys(keys))
+        return tuple(dict.fromkeys(key for view in change.views for key in self._mapped.call(view.metadata, view)))
 
 
 def owner_mapper(owner: Resource) -> Mapper:
@@ -63,4 +78,8 @@ def owner_mapper(owner: Resource) -> Mapper:
 
 
 def _key(target: ObjectKey | Request) -> ObjectKey:
-    return target.key if isinstance(target, Request) else target
+    if isinstance(target, Request):
+        return target.key
+    if not isinstance(target, ObjectKey):
+        raise TypeError(f"a mapper names keys or requests, not {type(target).__name__}")
+    return target

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
 
 import attrs
 
+from ..containment import UserFunction
 from ..kinds import GVK
 from ..objects import Entry, Object
 from .delta import Delta, Key
@@ -55,15 +57,14 @@ class DirectHandler:
         self._gvk = gvk
         self._partial = partial
         self._timer = timer
+        named = handler.on_add or handler.on_update or handler.on_delete
+        self._user = UserFunction(self._call, "handler.failed", otherwise=None, kind=gvk.kind, named=named)
 
     def handle(self, delta: Delta, initial: bool) -> None:
+        subject = delta.new or delta.old
+        assert subject is not None
         started = self._timer()
-        try:
-            self._call(delta, initial)
-        except Exception as error:
-            logger.error(
-                "handler.failed", extra={"kind": self._gvk.kind, "handler": repr(self._handler)}, exc_info=error
-            )
+        self._user.call(subject.metadata, delta, initial)
         took = self._timer() - started
         if took > SLOW_SECONDS:
             logger.warning("handler.slow", extra={"kind": self._gvk.kind, "seconds": round(took, 4)})
@@ -95,7 +96,8 @@ class CoalescingHandler:
 
     def __init__(self, direct: DirectHandler) -> None:
         self._direct = direct
-        self._pending: dict[Key, tuple[Delta, bool]] = {}
+        # Ordered, because the oldest is taken first: a dict would look at every one taken before it, each time.
+        self._pending: OrderedDict[Key, tuple[Delta, bool]] = OrderedDict()
         self._wake = asyncio.Event()
         self._task = asyncio.get_running_loop().create_task(self._run(), name="scopedcache/coalescing-handler")
 
@@ -119,7 +121,7 @@ class CoalescingHandler:
             await self._wake.wait()
             self._wake.clear()
             while self._pending:
-                delta, initial = self._pending.pop(next(iter(self._pending)))
+                _, (delta, initial) = self._pending.popitem(last=False)
                 self._direct.handle(delta, initial)
                 await asyncio.sleep(0)
 

@@ -10,14 +10,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Protocol
 
-from ..api.codec import Transform, apply_transform, partial_entry
+from ..api.codec import Transform
+from ..api.unreadable_objects import UnreadableObjects
 from ..errors import NotSyncedError, where
 from ..kinds import Resource
-from ..objects import Entry, Object
+from ..objects import Entry, Metadata, Object
 from ..selectors import Labels, LabelSelector
 from .backlog import OBJECTS_PER_STEP, Backlog
 from .delta import Delta, Key
 from .indexer import Indexer, IndexFunc
+from .kept_form import KeptForm
 from .missed_deletes import PurgedKeys
 from .owner_router import OwnerRouter
 from .ownership_chain import Owner, OwnershipChain
@@ -47,17 +49,21 @@ class IndexedStore:
         resource: Resource,
         *,
         namespace: str | None,
-        partial: bool = False,
+        metadata_only: bool = False,
         transform: Transform | None = None,
         chain: OwnershipChain | None = None,
         purged_keys: PurgedKeys | None = None,
     ) -> None:
         self.resource = resource
         self.namespace = namespace
-        self.partial = partial or transform is not None
-        self._metadata_only = partial
+        self.partial = metadata_only or transform is not None
         self.router = OwnerRouter(resource.gvk, chain)
-        self._transform = transform
+        self._unreadable = UnreadableObjects()
+        self._form: KeptForm | None = None
+        if self.partial:
+            self._form = KeptForm(
+                resource, metadata_only=metadata_only, transform=transform, unreadable=self._unreadable
+            )
         self._store = Store(purged_keys)
         self.backlog = Backlog()
         self._indexer = Indexer(resource.gvk, self.backlog)
@@ -224,28 +230,33 @@ class IndexedStore:
     # -- changes -------------------------------------------------------------------------------------------------
 
     def kept(self, entry: Entry) -> Entry:
-        """Return an entry in the form in which it is kept: the user's transform changes its bytes."""
-        return entry if self._transform is None else apply_transform(entry, self._transform)
+        """Return an entry in the form in which it is kept: cut to its metadata, or changed by the user's transform."""
+        return entry if self._form is None else self._form.of(entry)
+
+    def passed_by(self, identity: Metadata | None, why: str) -> Entry | None:
+        """Take note of an object that cannot be read; return what is held of it, which stays as it is."""
+        self._unreadable.name(self.resource, identity, why)
+        return None if identity is None else self._store.entries.get((identity.namespace, identity.name))
 
     def put(self, entry: Entry) -> None:
         """Take an ADDED or MODIFIED entry."""
-        if self._transform is not None:
-            entry = apply_transform(entry, self._transform)
+        if self._form is not None:
+            entry = self._form.of(entry)
         delta = self._store.put(entry)
         if delta is not None:
             self._pass_on(delta, False)
 
     def remove(self, entry: Entry) -> None:
         """Take a DELETED entry."""
-        if self._transform is not None:
-            entry = apply_transform(entry, self._transform)
+        if self._form is not None:
+            entry = self._form.of(entry)
         delta = self._store.remove(entry)
         if delta is not None:
             self._pass_on(delta, False)
 
     def put_own(self, entry: Entry, seen: str) -> None:
         """Take the answer to our own write, whole; `seen` is the version that the events have come to."""
-        delta = self._store.put_own(self.kept(partial_entry(entry) if self._metadata_only else entry), seen)
+        delta = self._store.put_own(self.kept(entry), seen)
         if delta is not None:
             self._pass_on(delta, not self._readable)
 

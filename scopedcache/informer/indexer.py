@@ -6,18 +6,17 @@ many objects making it is work for the backlog; until it is done the index answe
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any, Final
 
+from ..containment import UserFunction
 from ..errors import NoSuchIndexError, NotSyncedError
 from ..kinds import GVK
 from ..objects import Entry, Object
 from ..selectors import LabelSelector
-from .backlog import FEW_OBJECTS, OBJECTS_PER_STEP, Backlog, free
+from .backlog import OBJECTS_PER_STEP, Backlog, free
 from .delta import Delta, Key
-
-logger: Final = logging.getLogger("scopedcache.informer")
 
 # Returns the values an object is found under: none, one or several strings.
 IndexFunc = Callable[[Object], str | Iterable[str] | None]
@@ -59,8 +58,10 @@ class _Index:
                 yield
         self.changed = None
 
-    def take(self, key: Key, entry: Entry) -> None:
-        self.add(key, entry)
+    def take(self, key: Key, entry: Entry | None) -> None:
+        """Take in one of many."""
+        if entry is not None:
+            self.add(key, entry)
 
     def update(self, key: Key, old: Entry | None, new: Entry | None) -> None:
         """Take in a change."""
@@ -108,24 +109,16 @@ class _FunctionIndex(_Index):
     once for each state of an object, and what it said then is what is removed later.
     """
 
-    __slots__ = ("_failed", "_values_by_key")
+    __slots__ = ("_function", "_values_by_key")
 
-    def __init__(self, extract: _Extract, failed: Callable[[Exception], None]) -> None:
-        super().__init__(extract, None)
-        self._failed = failed
+    def __init__(self, function: UserFunction[tuple[str, ...]]) -> None:
+        super().__init__(_no_values, None)
+        self._function = function
         self._values_by_key: dict[Key, tuple[str, ...]] = {}
 
-    def take(self, key: Key, entry: Entry) -> None:
-        """Take in one of many; where the function fails for it, it is not found by it."""
-        try:
-            self.set(key, self.values_of(entry))
-        except Exception as error:
-            self._failed(error)
-
-    def values_of(self, entry: Entry | None) -> tuple[str, ...]:
-        return () if entry is None else tuple(dict.fromkeys(self._extract(entry)))
-
-    def set(self, key: Key, values: tuple[str, ...]) -> None:
+    def take(self, key: Key, entry: Entry | None) -> None:
+        """Put an object under what the function names now: under nothing where it is gone, or the function fails."""
+        values = () if entry is None else self._function.call(entry.metadata, entry)
         if self.changed is not None:
             self.changed.add(key)
         for value in self._values_by_key.pop(key, ()):
@@ -187,25 +180,19 @@ class Indexer:
         self._namespaces: _Index | None = None
         self._labels = _LabelIndexes()
         self._functions: dict[str, _FunctionIndex] = {}
-        self._failing: set[_FunctionIndex] = set()
 
     def update(self, delta: Delta) -> None:
-        """Take one change of the store. What a user's function raises leaves everything as it was."""
+        """Take one change of the store."""
         old, new = delta.old, delta.new
         metadata = (new or old).metadata  # type: ignore[union-attr]  # one of them is there
         key = (metadata.namespace, metadata.name)
-        if self._functions:
-            self._update_functions(key, new)
+        for index in self._functions.values():
+            index.take(key, new)
         self._owners.update(key, old, new)
         if self._namespaces is not None:
             self._namespaces.update(key, old, new)
         if self._labels:
             self._labels.update(key, old, new)
-
-    def _update_functions(self, key: Key, new: Entry | None) -> None:
-        new_values = [(index, index.values_of(new)) for index in self._functions.values()]
-        for index, values in new_values:
-            index.set(key, values)
 
     def rebuild(self, entries: Iterable[Entry]) -> Iterator[None]:
         """Make all indexes anew from what the store holds, a step at a time."""
@@ -220,20 +207,11 @@ class Indexer:
         """Add a user's index, over what is held already and what comes."""
         if name in self._functions:
             return
-        held = list(entries)
-        index = _FunctionIndex(_by(function, self._gvk, name), lambda error: self._note(index, name, error))
-        if len(held) <= FEW_OBJECTS:
-            for entry in held:
-                index.set((entry.metadata.namespace, entry.metadata.name), index.values_of(entry))
-        self._functions[name] = index
-        if len(held) > FEW_OBJECTS:
-            self._make(index, held)
-
-    def _note(self, index: _FunctionIndex, name: str, error: Exception) -> None:
-        """Say once that a user's function fails."""
-        if index not in self._failing:
-            self._failing.add(index)
-            logger.error("index.failed", extra={"kind": self._gvk.kind, "index": name}, exc_info=error)
+        values: UserFunction[tuple[str, ...]] = UserFunction(
+            _by(function, self._gvk, name), "index.failed", otherwise=(), kind=self._gvk.kind, named=function
+        )
+        index = self._functions[name] = _FunctionIndex(values)
+        self._make(index, list(entries))
 
     def by_function(self, name: str, value: str) -> Iterable[Key]:
         """Return the keys a user's index holds under a value.
@@ -310,16 +288,20 @@ def _label(label: str) -> _Extract:
     return extract
 
 
-def _by(function: IndexFunc, gvk: GVK, name: str) -> _Extract:
-    def extract(entry: Entry) -> Iterable[str]:
+def _no_values(entry: Entry) -> Iterable[str]:
+    return ()
+
+
+def _by(function: IndexFunc, gvk: GVK, name: str) -> Callable[[Entry], tuple[str, ...]]:
+    def extract(entry: Entry) -> tuple[str, ...]:
         returned: Any = function(Object(entry.metadata, entry.raw, gvk))
         if returned is None:
             return ()
-        values = (returned,) if isinstance(returned, str) else tuple(returned)
+        values = (returned,) if isinstance(returned, str) else tuple(islice(returned, MAX_INDEX_VALUES + 1))
         if len(values) > MAX_INDEX_VALUES or not all(isinstance(value, str) for value in values):
             raise TypeError(
                 f"index {name!r} returned {values!r:.80} for {gvk.kind}: at most {MAX_INDEX_VALUES} strings"
             )
-        return values
+        return values if len(values) < 2 else tuple(dict.fromkeys(values))
 
     return extract

@@ -72,7 +72,7 @@ class Informer:
         self._objects: Final = IndexedStore(
             resource,
             namespace=namespace,
-            partial=metadata_only,
+            metadata_only=metadata_only,
             transform=transform,
             chain=chain,
             purged_keys=purged_keys,
@@ -84,11 +84,10 @@ class Informer:
             namespace=namespace,
             labels=labels,
             fields=fields,
-            metadata_only=metadata_only,
             options=options,
             chance=chance,
         )
-        self._reflector: Final = Reflector(server, chance=chance)
+        self._reflector: Final = Reflector(server, group=resource.gvr.group, metadata_only=metadata_only, chance=chance)
         self._watchdog: Final = SilenceWatchdog(timer, idle_timeout=options.idle_timeout)
         self._loop: Final = ReflectorLoop(
             self._life,

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import NamedTuple
 
 from ..api.client import Client
-from ..api.codec import decode_object
+from ..api.codec import Unreadable, decode_items
 from ..api.request_info import RequestInfo
-from ..api.request_query import selected_name
+from ..api.request_query import PAGE_OBJECTS, selected_name
 from ..api.watch.event_decoder import EventDecoder
 from ..api.watch.watch_stream import WatchStream
 from ..kinds import Resource
 from ..objects import Entry
 from ..selectors import Labels, LabelSelector
 from .informer_options import InformerOptions
+
+
+class Page(NamedTuple):
+    """One page of a list: what could be read of it, what could not, and the version it stands for."""
+
+    entries: list[Entry]
+    unreadable: list[Unreadable]
+    version: str
 
 
 class ListWatch:
@@ -33,7 +42,6 @@ class ListWatch:
         namespace: str | None,
         labels: Labels,
         fields: str | None,
-        metadata_only: bool,
         options: InformerOptions,
         chance: Callable[[], float],
     ) -> None:
@@ -44,7 +52,6 @@ class ListWatch:
         self._client = client
         self._labels = LabelSelector.parse(labels)
         self._fields = fields
-        self._metadata_only = metadata_only
         self._options = options
         self._chance = chance
         self._decoder = EventDecoder()
@@ -57,19 +64,24 @@ class ListWatch:
         named = self._fields is None or metadata.name == self._info.name
         return here and named and self._labels.matches(metadata.labels or {})
 
-    async def pages(self) -> AsyncIterator[tuple[list[Entry], str]]:
-        """Yield the pages of a consistent list, each with its version; waits for the server between them."""
+    async def pages(self, *, whole: bool, metadata_only: bool) -> AsyncIterator[Page]:
+        """Yield the pages of a consistent list; waits for the server between them.
+
+        `whole` asks for one page that holds everything.
+        """
         async for page, _ in self._client.pages(
             self.resource,
             namespace=self.namespace,
             labels=self._labels,
             fields=self._fields,
-            metadata_only=self._metadata_only,
+            page=None if whole else PAGE_OBJECTS,
+            metadata_only=metadata_only,
         ):
-            yield [decode_object(bytes(raw))[0] for raw in page.items or ()], page.metadata.resource_version
+            entries, unreadable = decode_items(page)
+            yield Page(entries, unreadable, page.metadata.resource_version)
 
     @asynccontextmanager
-    async def watch(self, version: str, *, initial_events: bool) -> AsyncIterator[WatchStream]:
+    async def watch(self, version: str, *, initial_events: bool, metadata_only: bool) -> AsyncIterator[WatchStream]:
         """Open a watch at a version; with `initial_events` it begins with the whole list, and lasts long enough for it.
 
         Raises:
@@ -85,7 +97,7 @@ class ListWatch:
             initial_events=initial_events,
             timeout=max(self.asked_timeout, self._options.list_deadline) if initial_events else self.asked_timeout,
             idle_timeout=self._options.idle_timeout,
-            metadata_only=self._metadata_only,
+            metadata_only=metadata_only,
         )
         async with opened as stream:
             async with WatchStream(stream, self._info, self._decoder, line_limit=self._options.line_limit) as batches:

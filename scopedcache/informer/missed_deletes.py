@@ -59,14 +59,21 @@ class MissedDeletes:
         keys = purged_keys.take() if isinstance(purged_keys, PurgedObjects) else purged_keys
         self._purged_keys: dict[Key, str] = dict(keys or {})
 
-    def take_missing(self, listed: Mapping[Key, Entry]) -> Iterator[Entry]:
-        """Yield, once each, the objects that a complete list does not show: their name, namespace and UID alone."""
+    def take_missing(self, listed: Mapping[Key, Entry]) -> Iterator[Entry | None]:
+        """Yield, once each, the objects that a complete list does not show: their name, namespace and UID alone.
+
+        Where it shows them, None now and then, for the caller to pause.
+        """
+        number = 0
         while self._purged_keys:
             key, uid = self._purged_keys.popitem()
             entry = listed.get(key)
             if entry is None or entry.metadata.uid != uid:
                 metadata = Metadata(namespace=key[0], name=key[1], uid=uid)
                 yield Entry(metadata, msgspec.json.encode({"metadata": metadata}))
+            number += 1
+            if number % OBJECTS_PER_STEP == 0:
+                yield None
 
     def take_purged(self, entries: dict[Key, Entry]) -> PurgedObjects:
         """Return whom a later store has to ask about: who is held now, and who was still missing from before."""

@@ -6,18 +6,16 @@ through an object it owns itself (a chain of kinds: the Deployment's ReplicaSet'
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
+from ..containment import UserFunction
 from ..kinds import GVK, ObjectKey
 from ..needs import Route
 from ..objects import Entry, Object
 from ..selectors import LabelSelector
 from .delta import Delta
 from .ownership_chain import Owner, OwnershipChain
-
-logger = logging.getLogger("scopedcache.informer")
 
 T = TypeVar("T")
 
@@ -39,7 +37,7 @@ class OwnerRouter:
         self._pairs: dict[str, dict[str, _Bucket]] = {}
         self._loose: _Bucket = {}
         self._routes: dict[Route, int] = {}
-        self._failing: set[Route] = set()
+        self._asked: dict[Route, UserFunction[Iterable[Owner]]] = {}
 
     def add(self, owner: Owner, *, selector: LabelSelector | None = None, route: Route | None = None) -> None:
         """Let an owner hear of its objects."""
@@ -49,6 +47,8 @@ class OwnerRouter:
             _add(self._bucket(selector), selector, owner)
         if route is not None:
             self._routes[route] = self._routes.get(route, 0) + 1
+            if route not in self._asked:
+                self._asked[route] = self._function_of(route)
 
     def remove(self, owner: Owner, *, selector: LabelSelector | None = None, route: Route | None = None) -> None:
         """End what `add` began with the same arguments."""
@@ -59,8 +59,7 @@ class OwnerRouter:
         if route is not None and route in self._routes:
             self._routes[route] -= 1
             if not self._routes[route]:
-                del self._routes[route]
-                self._failing.discard(route)
+                del self._routes[route], self._asked[route]
 
     def __len__(self) -> int:
         return len(self._by_uid)
@@ -112,23 +111,20 @@ class OwnerRouter:
             _select(self._loose, labels, owners)
 
     def _by_route(self, entry: Entry, owners: dict[Owner, None]) -> None:
-        for route in self._routes:
-            for owner in self._routed(route, entry):
+        for route in self._asked.values():
+            # A failing one names nobody: others use this informer too.
+            for owner in route.call(entry.metadata, entry):
                 owners[owner] = None
 
-    def _routed(self, route: Route, entry: Entry) -> Iterable[Owner]:
-        """Ask a user's function. A failing one names nobody, which is said once: others use this informer too."""
-        try:
+    def _function_of(self, route: Route) -> UserFunction[Iterable[Owner]]:
+        def owners_named(entry: Entry) -> Iterable[Owner]:
             # Each route reads an Object of its own: what one of them does to it, the next must not see.
             named = route(Object(entry.metadata, entry.raw, self._gvk))
             if isinstance(named, tuple):
                 return self._by_key.get(named, ())
             return self._by_uid.get(named, ()) if named else ()
-        except Exception as error:
-            if route not in self._failing:
-                self._failing.add(route)
-                logger.error("route.failed", extra={"kind": self._gvk.kind, "route": repr(route)}, exc_info=error)
-            return ()
+
+        return UserFunction(owners_named, "route.failed", otherwise=(), kind=self._gvk.kind, named=route)
 
     def _link(self, old: Entry | None, new: Entry | None, owners: dict[Owner, None]) -> None:
         """Remember whose this object is now, so that what it owns finds the way."""

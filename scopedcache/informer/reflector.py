@@ -2,16 +2,34 @@
 
 Plain and synchronous: `next` says what to do, the other methods take in what came of it. reflector_loop.py drives it.
 
-    listing ──complete──▶ watching ──410──▶ listing
+    listing ──complete──▶ watching ──gone, absent, or too many tries──▶ listing
        │  ▲                  │  ▲
        │  └── pause ◀─error──┘  └── end of stream: resume at the last version
-       └─ 403, 401: the next step waits for a verdict first
+       └─ refused: the next step waits for a verdict first
+
+A watch resumes at the version it had come to, as long as that may help. `TRIES` says how often it is tried at one and
+the same version, by the trouble it met; then the version is given up for a list:
+
+    trouble      tries  what it is
+    gone         0      the version is too old (410, or a reason that says so)
+    absent       0      404: the kind is not served
+    unreadable   2      what came is no watch: rubbish, HTML, half a line, a line over the limit
+    failing      3      every other error, and a stream that ended at once, or was cut, without a word
+    future       3      the server does not know a version that new yet
+    silent       8      a stream that lasted, and was cut without a word
+    refused      -      401, 403: whether the right is gone is for a verdict to say, and a list needs it as well
+    busy         -      429: the server says when
+    unreachable  -      nobody answered, so nobody refused the version
+
+client-go gives a version up after every error but the last two, and, for some time, internal errors.
 """
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Callable
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 import attrs
 
@@ -26,6 +44,7 @@ from ..errors import (
     ScopedCacheError,
     ServerError,
     TooManyRequestsError,
+    TransportError,
     UnauthorizedError,
 )
 
@@ -35,17 +54,43 @@ LIST_DEADLINE_SECONDS: Final = 60.0
 HEALTHY_SECONDS: Final = 5.0
 # Watches of one kind end together (a CRD edit closes them all); reconnects spread over this many seconds.
 RECONNECT_SPREAD_SECONDS: Final = 1.0
-# Retries of a resource version from the future before it is given up (another replica, or a restored etcd).
-TOO_NEW_RETRIES: Final = 3
-# Times that a watch may be unreadable at the same version: an event that stays unreadable is passed by with a list.
-GARBLED_RETRIES: Final = 2
+# No pause that a server asks for is longer: a date far away, or a slip of its clock, must not end a view for good.
+LONGEST_PAUSE_SECONDS: Final = 300.0
+
+# Lists in pages that outlived the token of their next page, before the list is asked for in one page.
+EXPIRED_PAGES: Final = 1
+
+Trouble = Literal[
+    "gone", "absent", "unreadable", "failing", "future", "silent", "refused", "busy", "unreachable",
+]  # fmt: skip
+TROUBLES: Final[tuple[Trouble, ...]] = get_args(Trouble)
+# Tries at one version before it is given up for a list.
+TRIES: Final[dict[Trouble, float]] = {
+    "gone": 0,
+    "absent": 0,
+    "unreadable": 2,
+    "failing": 3,
+    "future": 3,
+    # Ten minutes, at 75 s each: some servers send no bookmarks, and quiet kinds of theirs are not to be listed often.
+    "silent": 8,
+    "refused": math.inf,
+    "busy": math.inf,
+    "unreachable": math.inf,
+}
 
 
 @attrs.define
 class ServerFeatures:
-    """What was learnt about one API server, shared by all reflectors that talk to it."""
+    """What was learnt about one API server, shared by all reflectors that talk to it.
+
+    Attributes:
+        streaming_lists: whether it knows watches that begin with a list.
+        whole_objects_only: groups of which it hands out no metadata alone. By group, for aggregated servers stand
+            behind one address with others: to keep whole objects of every kind for one of them would be dear.
+    """
 
     streaming_lists: bool = True
+    whole_objects_only: set[str] = attrs.field(factory=set)
 
 
 @attrs.frozen
@@ -55,7 +100,9 @@ class StreamingList:
 
 @attrs.frozen
 class PagedList:
-    """List page by page."""
+    """List page by page. `whole`: in one page, because the list outlives the tokens that lead through its pages."""
+
+    whole: bool = False
 
 
 @attrs.frozen
@@ -70,23 +117,35 @@ Ask = StreamingList | PagedList | Watch
 
 @attrs.frozen
 class Next:
-    """What to do: wait `pause` seconds, then `ask`. `gated`: first wait until the verdict lets us ask again."""
+    """What to do: wait `pause` seconds, then `ask`, for metadata alone where `metadata_only` says so.
+
+    `gated`: first wait until the verdict lets us ask again.
+    """
 
     ask: Ask
     pause: float = 0.0
     gated: bool = False
+    metadata_only: bool = False
 
 
 ReflectorState = Literal["listing", "watching"]
 
 
 class Reflector:
-    """The memory of one list+watch."""
+    """The memory of one list+watch.
+
+    Args:
+        server: what is known about the server, to be read and added to.
+        group: the API group that is asked for.
+        metadata_only: metadata alone is wanted; each step says whether to ask for that.
+    """
 
     def __init__(
         self,
         server: ServerFeatures | None = None,
         *,
+        group: str = "",
+        metadata_only: bool = False,
         chance: Callable[[], float],
         backoff: Backoff | None = None,
     ) -> None:
@@ -94,36 +153,42 @@ class Reflector:
         self.version = ""
         self.seen = ""  # the last version there was, kept while a list is made
         self._server = server or ServerFeatures()
+        self._group = group
+        self._wants_metadata = metadata_only
         self._backoff = backoff or Backoff(chance=chance)
         self._chance = chance
         self._paged = False  # for good: a streaming list did not work out here
         self._paged_once = False
-        self._garbled = 0
+        self._expired_pages = 0
+        self._tries: Counter[Trouble] = Counter()  # what watches at this version met
+        self._open = False  # a stream was accepted for what was asked last
         self._pause = 0.0
         self._gated = False
-        self._too_new = 0
         self.relists = 0
 
     def next(self) -> Next:
         """Return what to do now."""
         pause, gated = self._pause, self._gated
-        self._pause, self._gated = 0.0, False
-        if self.state == "watching":
-            return Next(Watch(self.version), pause, gated)
-        return Next(StreamingList() if self._streams else PagedList(), pause, gated)
+        self._pause, self._gated, self._open = 0.0, False, False
+        return Next(self._ask, pause, gated, self._asks_for_metadata)
+
+    def opened(self) -> None:
+        """A stream was accepted."""
+        self._open = True
 
     def listed(self, version: str) -> None:
         """A list is complete, as of `version`."""
         self.state = "watching"
         self.version = self.seen = version
-        self._too_new = self._garbled = 0
+        self._tries.clear()
+        self._expired_pages = 0
         self._paged_once = False
 
     def progressed(self, version: str) -> None:
-        """An event or a bookmark moved the version."""
-        if version:
+        """An event or a bookmark told a version."""
+        if version and version != self.version:
             self.version = self.seen = version
-            self._garbled = 0
+            self._tries.clear()
 
     def ended(self, lasted: float, asked: float) -> None:
         """The server ended the stream, `lasted` seconds after it began. It says nothing about rights.
@@ -134,9 +199,11 @@ class Reflector:
             self._pause = self._backoff.next()
         elif lasted >= min(HEALTHY_SECONDS, asked / 2):
             self._backoff.reset()
+            self._tries.clear()
             self._pause = self._chance() * RECONNECT_SPREAD_SECONDS
         else:
             self._pause = self._backoff.next()
+            self._count("failing")
 
     def overdue(self) -> None:
         """A streaming list did not end in time."""
@@ -151,59 +218,93 @@ class Reflector:
         """Asking, or the stream, failed with this."""
         if lasted >= HEALTHY_SECONDS:
             self._backoff.reset()
+        if self._asks_for_metadata and isinstance(error, APIError) and error.status in (406, 415):
+            self._server.whole_objects_only.add(self._group)
+            return
         streamed = self.state == "listing" and self._streams
         if streamed and _about_the_way(error):
             self._paged_once = True  # as client-go does: whatever is wrong with a streaming list, try the other kind
-        match error:
-            case GoneError():
-                self._relist()
-            case ForbiddenError() | UnauthorizedError():
+            if _about_streaming(error):
+                self._server.streaming_lists = False
+            if isinstance(error, InvalidError):
+                return  # at once: nothing is wrong with the server
+        trouble = self._trouble(error, lasted)
+        match trouble:
+            case "gone":
+                self._expired_pages += self.state == "listing" and not streamed
+            case "refused":
                 # State and version stay: a false alarm resumes where it was. The pause is for callers without a gate.
                 self._gated = True
-                self._pause = self._backoff.next()
-            case TooManyRequestsError():
-                self._pause = error.retry_after + self._chance()
-            case InvalidError() if streamed:
-                self._server.streaming_lists = not _about_streaming(error)
-            case NotFoundError():
-                self.state, self.version = "listing", ""
-                self._pause = self._backoff.next()
-            case ServerError() if _too_new(error):
-                self._future(error)
-            case ServerError(retry_after=float() as wait):
-                self._pause = max(wait, self._backoff.next())
-            case ProtocolError() if self.state == "watching":
-                self._unreadable()
-            case _:
-                self._pause = self._backoff.next()
+        self._pause = self._pause_after(error, trouble)
+        self._count(trouble)
 
-    def _relist(self) -> None:
-        self.state = "listing"
-        self.version = ""
-        self.relists += 1
-        self._pause = self._chance() * RECONNECT_SPREAD_SECONDS if self.relists == 1 else self._backoff.next()
+    def _trouble(self, error: ScopedCacheError, lasted: float) -> Trouble:
+        match error:
+            case GoneError():
+                return "gone"
+            case ForbiddenError() | UnauthorizedError():
+                return "refused"
+            case TooManyRequestsError():
+                return "busy"
+            case NotFoundError():
+                return "absent"
+            case ServerError() if _too_new(error):
+                return "future"
+            case ProtocolError():
+                return "unreadable"
+            case TransportError() if not self._open and not error.connected:
+                return "unreachable"
+            case TransportError() if self._open and lasted >= HEALTHY_SECONDS:
+                return "silent"
+            case _:
+                return "failing"
+
+    def _pause_after(self, error: ScopedCacheError, trouble: Trouble) -> float:
+        match error:
+            case TooManyRequestsError():
+                return min(error.retry_after, LONGEST_PAUSE_SECONDS) + self._chance()
+            case ServerError(retry_after=float() as asked):
+                asked = min(asked, LONGEST_PAUSE_SECONDS)
+                return asked if trouble == "future" else max(asked, self._backoff.next())
+            case GoneError() if not self.relists:
+                return self._chance() * RECONNECT_SPREAD_SECONDS
+            case _:
+                return self._backoff.next()
+
+    def _count(self, trouble: Trouble) -> None:
+        """Count a try at this version; give the version up where there were too many."""
+        self._tries[trouble] += 1
+        if self._tries[trouble] > TRIES[trouble]:
+            self._relist(trouble)
+
+    def _relist(self, trouble: Trouble) -> None:
+        if trouble == "gone" or self.state == "watching":
+            self.relists += trouble != "absent"
+            self.state, self.version = "listing", ""
+            self._tries.clear()
+
+    @property
+    def _ask(self) -> Ask:
+        if self.state == "watching":
+            return Watch(self.version)
+        return StreamingList() if self._streams else PagedList(whole=self._expired_pages > EXPIRED_PAGES)
+
+    @property
+    def _asks_for_metadata(self) -> bool:
+        return self._wants_metadata and self._group not in self._server.whole_objects_only
 
     @property
     def _streams(self) -> bool:
         """Tell whether the next list is a streaming one."""
         return self._server.streaming_lists and not self._paged and not self._paged_once
 
-    def _unreadable(self) -> None:
-        self._garbled += 1
-        self._pause = self._backoff.next()
-        if self._garbled > GARBLED_RETRIES:
-            self._garbled = 0
-            self._relist()
-
-    def _future(self, error: ServerError) -> None:
-        self._too_new += 1
-        self._pause = error.retry_after or self._backoff.next()
-        if self._too_new > TOO_NEW_RETRIES:
-            self._too_new = 0
-            self._relist()
-
     def __repr__(self) -> str:
         return f"<Reflector {self.state} version={self.version or '-'}>"
+
+
+def draw_tries() -> str:
+    """Return the tries as text, as they stand at the top of this file."""
+    return "\n".join(f"{trouble:<12} {'-' if TRIES[trouble] == math.inf else TRIES[trouble]}" for trouble in TROUBLES)
 
 
 def _about_the_way(error: ScopedCacheError) -> bool:
@@ -211,12 +312,12 @@ def _about_the_way(error: ScopedCacheError) -> bool:
     return isinstance(error, InvalidError | ServerError | ProtocolError) or type(error) is APIError
 
 
-def _about_streaming(error: InvalidError) -> bool:
+def _about_streaming(error: ScopedCacheError) -> bool:
     """Tell whether the server does not know streaming lists; anything else may be wrong with our selectors alone."""
-    fields = {cause.get("field") for cause in error.details.get("causes") or ()}
-    return error.status == 422 and bool(fields & {"sendInitialEvents", "resourceVersionMatch"})
+    if not isinstance(error, InvalidError) or error.status != 422:
+        return False
+    return any(cause.get("field") in ("sendInitialEvents", "resourceVersionMatch") for cause in error.causes)
 
 
 def _too_new(error: ServerError) -> bool:
-    causes = error.details.get("causes") or ()
-    return error.status == 504 and any(cause.get("reason") == "ResourceVersionTooLarge" for cause in causes)
+    return error.status == 504 and any(cause.get("reason") == "ResourceVersionTooLarge" for cause in error.causes)

@@ -12,24 +12,26 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
 from typing import Final, Literal, Protocol
 
-from ..api.watch.event_decoder import WatchEvent
+from ..api.watch.event_decoder import UNREADABLE_OBJECT, WatchEvent
 from ..api.watch.pace import Pace
 from ..api.watch.watch_stream import INITIAL_EVENTS_END, WatchStream
 from ..errors import ProtocolError, ScopedCacheError, where
-from ..objects import Entry
+from ..objects import Entry, Metadata
 from .backlog import free
 from .delta import Key
 from .indexed_store import IndexedStore
 from .informer_life import InformerLife
 from .initial_list_limiter import InitialListLimiter
 from .list_watch import ListWatch
-from .reflector import PagedList, Reflector, StreamingList, Watch
+from .reflector import Next, PagedList, Reflector, StreamingList, Watch
 from .silence_watchdog import SilenceWatchdog
 
 logger = logging.getLogger("scopedcache.informer")
 
 # Changes of a list applied before the clock is looked at.
 CHANGES_PER_CHECKPOINT: Final = 64
+# Objects of a page brought into the form they are kept in before the clock is looked at.
+OBJECTS_PER_CHECKPOINT: Final = 16
 
 Outcome = Literal["ended", "renewed", "overdue"]
 
@@ -91,7 +93,7 @@ class ReflectorLoop:
                 await self._gate.permitted()
             started = self._timer()
             try:
-                outcome = await self._ask(step.ask)
+                outcome = await self._ask(step)
             except ScopedCacheError as error:
                 self._reflector.failed(error, self._timer() - started)
                 self._note(error)
@@ -116,33 +118,37 @@ class ReflectorLoop:
         self._reflector.broken()
         self._life.take("defect", error)
 
-    async def _ask(self, ask: StreamingList | PagedList | Watch) -> Outcome:
-        match ask:
+    async def _ask(self, step: Next) -> Outcome:
+        match step.ask:
             case StreamingList():
-                return await self._watch("", initial=True)
+                return await self._watch("", initial=True, metadata_only=step.metadata_only)
             case Watch(version):
-                return await self._watch(version, initial=False)
-            case PagedList():
+                return await self._watch(version, initial=False, metadata_only=step.metadata_only)
+            case PagedList(whole):
                 async with self._list_slot():
-                    await self._list()
+                    await self._list(whole=whole, metadata_only=step.metadata_only)
                 if self._objects.closed:  # by a handler of ours
                     return "ended"
-                return await self._watch(self._reflector.version, initial=False)
+                return await self._watch(self._reflector.version, initial=False, metadata_only=step.metadata_only)
 
     def _list_slot(self) -> AbstractAsyncContextManager[None]:
         return nullcontext() if self._initial_lists is None else self._initial_lists.take(self._list_watch.namespace)
 
     # -- lists ---------------------------------------------------------------------------------------------------
 
-    async def _list(self) -> None:
+    async def _list(self, *, whole: bool, metadata_only: bool) -> None:
         """Take over a paged list. It stands for the version of its first page."""
         snapshot: dict[Key, Entry] = {}
-        first_version = ""
-        async for entries, version in self._list_watch.pages():
+        first_version, pace = "", Pace()
+        async for page in self._list_watch.pages(whole=whole, metadata_only=metadata_only):
             self._watchdog.heard()
-            first_version = first_version or version
-            for entry in entries:
+            first_version = first_version or page.version
+            for number, entry in enumerate(page.entries, 1):
                 snapshot[(entry.metadata.namespace, entry.metadata.name)] = self._objects.kept(entry)
+                if number % OBJECTS_PER_CHECKPOINT == 0:
+                    await pace.checkpoint()
+            for one in page.unreadable:
+                self._pass_by(one.identity, one.why, snapshot)
             await asyncio.sleep(0)
         await self._replace(snapshot, first_version)
 
@@ -158,12 +164,20 @@ class ReflectorLoop:
                     snapshot[(metadata.namespace, metadata.name)] = kept(entry)
                 elif type_ == "DELETED":
                     snapshot.pop((metadata.namespace, metadata.name), None)
+                elif type_ == UNREADABLE_OBJECT:
+                    self._pass_by(metadata, entry.raw.decode(), snapshot)
                 elif type_ == INITIAL_EVENTS_END:
                     return await self._replace(snapshot, metadata.resource_version)
         list_watch = self._list_watch
         raise ProtocolError(
             f"the streaming list of {list_watch.resource} {where(list_watch.namespace)} ended before its end mark"
         )
+
+    def _pass_by(self, identity: Metadata | None, why: str, snapshot: dict[Key, Entry]) -> None:
+        """Leave out of a list what cannot be read; what is held of it stays, for it was not deleted."""
+        held = self._objects.passed_by(identity, why)
+        if held is not None:
+            snapshot[(held.metadata.namespace, held.metadata.name)] = held
 
     async def _replace(self, snapshot: dict[Key, Entry], version: str) -> None:
         """Bring the store to a complete list, in slices; only then it is synced."""
@@ -180,14 +194,17 @@ class ReflectorLoop:
 
     # -- watches -------------------------------------------------------------------------------------------------
 
-    async def _watch(self, version: str, *, initial: bool) -> Outcome:
+    async def _watch(self, version: str, *, initial: bool, metadata_only: bool) -> Outcome:
         """Read one watch to its end. `initial`: it begins with the whole list, with a slot and a deadline for that."""
         async with AsyncExitStack() as slot:
             if initial:
                 await slot.enter_async_context(self._list_slot())
             try:
                 async with asyncio.timeout(self._list_deadline if initial else None) as deadline:
-                    async with self._list_watch.watch(version, initial_events=initial) as stream:
+                    async with self._list_watch.watch(
+                        version, initial_events=initial, metadata_only=metadata_only
+                    ) as stream:
+                        self._reflector.opened()
                         self._set_streaming(True)
                         self._watchdog.heard()
                         if initial:
@@ -231,6 +248,8 @@ class ReflectorLoop:
                     objects.put(entry)
                 elif type_ == "DELETED":
                     objects.remove(entry)
+                elif type_ == UNREADABLE_OBJECT:
+                    objects.passed_by(entry.metadata, entry.raw.decode())
                 version = entry.metadata.resource_version
                 if objects.closed:  # by a handler of ours
                     return

@@ -112,7 +112,7 @@ class Store:
         try:
             yield from self._remove_unlisted(snapshot, version)
             for entry in self._missed_deletes.take_missing(snapshot):
-                yield Delta(entry, None, final_state_unknown=True)
+                yield None if entry is None else Delta(entry, None, final_state_unknown=True)
             yield from self._put_listed(snapshot, version)
         finally:
             self.own_writes.end_list()

@@ -1,13 +1,16 @@
 """Which changes pass."""
 
+import asyncio
+
 import pytest
 
-from scopedcache.controller.mapping import Watch, owner_mapper
+from scopedcache.controller.mapping import ContainedWatch, Watch, owner_mapper
 from scopedcache.controller.request import Request
 from scopedcache.kinds import GVK, GVR, ObjectKey, Resource
 from scopedcache.objects import Object
 from scopedcache.predicates import (
     Change,
+    Predicate,
     by_annotation,
     by_label,
     by_name,
@@ -118,19 +121,68 @@ def test_an_owned_object_maps_to_a_cluster_scoped_owner_without_namespace():
     assert list(owner_mapper(resource(namespaced=False))(owned("m"))) == [ObjectKey("", "m")]
 
 
+def keys_of(watch, change):
+    return ContainedWatch(watch, controller="web", kind="Pod").keys(change)
+
+
 def test_an_update_concerns_the_owner_before_and_the_owner_after():
     watch = Watch("pods", owner_mapper(resource()))
 
-    assert watch.keys(Change.updated(owned("old"), owned("new"))) == (ObjectKey("a", "new"), ObjectKey("a", "old"))
+    assert keys_of(watch, Change.updated(owned("old"), owned("new"))) == (ObjectKey("a", "new"), ObjectKey("a", "old"))
 
 
 def test_each_key_is_named_once():
     watch = Watch("pods", lambda obj: [ObjectKey("a", "m"), Request(ObjectKey("a", "m"))])
 
-    assert watch.keys(Change.updated(pod(), pod())) == (ObjectKey("a", "m"),)
+    assert keys_of(watch, Change.updated(pod(), pod())) == (ObjectKey("a", "m"),)
 
 
 def test_what_does_not_pass_concerns_nobody():
     watch = Watch("pods", lambda obj: [ObjectKey("a", "m")], predicates=[by_name("other")])
 
-    assert watch.keys(Change.added(pod())) == ()
+    assert keys_of(watch, Change.added(pod())) == ()
+
+
+# -- functions that fail -----------------------------------------------------------------------------------------------
+
+RAISED = [ValueError, asyncio.CancelledError, SystemExit, GeneratorExit, RecursionError]
+
+
+def failures(caplog):
+    fields = ("message", "controller", "kind", "object", "error")
+    return [tuple(record.__dict__[field] for field in fields) for record in caplog.records]
+
+
+@pytest.mark.parametrize("raised", RAISED)
+@pytest.mark.parametrize("late", [False, True])
+def test_a_mapper_that_fails_for_one_object_names_nobody_for_it_and_is_named(raised, late, caplog):
+    def mapper(obj):
+        if obj.name == "odd":
+            raise raised
+        yield ObjectKey("a", "m")
+
+    watch = ContainedWatch(
+        Watch("pods", mapper if late else lambda obj: list(mapper(obj))), controller="web", kind="Pod"
+    )
+    odd, good = pod(name="odd"), pod(name="good")
+    named = [watch.keys(Change.added(one)) for one in (odd, good, odd)]
+    assert named == [(), (ObjectKey("a", "m"),), ()]
+    assert watch.keys(Change.updated(good, odd)) == (ObjectKey("a", "m"),)
+    assert failures(caplog) == [("mapper.failed", "web", "Pod", "a/odd", raised.__name__)]
+
+
+@pytest.mark.parametrize("answer", [None, 7, ["m"], [("a", "m")], [None]])
+def test_a_mapper_that_answers_with_no_keys_names_nobody(answer, caplog):
+    assert keys_of(Watch("pods", lambda obj: answer), Change.added(pod())) == ()
+    assert [failure[0] for failure in failures(caplog)] == ["mapper.failed"]
+
+
+@pytest.mark.parametrize("raised", RAISED)
+def test_a_predicate_that_fails_lets_the_change_through_and_is_named(raised, caplog):
+    def broken(change):
+        raise raised
+
+    watch = Watch("pods", lambda obj: [ObjectKey("a", "m")], predicates=[Predicate(broken, "broken")])
+    assert keys_of(watch, Change.added(pod())) == (ObjectKey("a", "m"),)
+    (failure,) = failures(caplog)
+    assert (failure[0], failure[1:3], failure[4]) == ("predicate.failed", ("web", "Pod"), raised.__name__)

@@ -16,16 +16,22 @@ from typing import Any, Final
 
 import msgspec
 
+from ...broken_text import repair_text
+from ...deep_json import members
 from ...errors import ProtocolError
 from ...objects import NOTHING, Entry, Metadata, OwnerReference
-from ..codec import UNREADABLE, Status, decode_object, entry_of
-from ..deep_json import members
+from ..codec import UNREADABLE, Status, decode_object, encode, entry_of, read_status
+from ..odd_objects import identity_of
 from ..strip_managed_fields import strip_span
 from .line_splitter import Line
 
 # The type of an event (`ADDED`, `MODIFIED`, `DELETED`, `BOOKMARK`, `ERROR`, or one not invented yet), and what
 # it is about. The entry of a BOOKMARK or an ERROR carries no bytes worth keeping.
 WatchEvent = tuple[str, Entry]
+
+# The type given to an event about an object that nobody can read: of its metadata there is what tells whose it is, and
+# its bytes say, in words, why.
+UNREADABLE_OBJECT: Final = "UNREADABLE_OBJECT"
 
 # Distinct label sets and owner references that one watch remembers; beyond that it starts anew.
 REMEMBERED_VALUES: Final = 8192
@@ -77,7 +83,7 @@ class _Line(msgspec.Struct, gc=False):
 
 
 class _ErrorLine(msgspec.Struct):
-    object: Status
+    object: msgspec.Raw
 
 
 class _BookmarkMetadata(msgspec.Struct, frozen=True):
@@ -172,20 +178,16 @@ def decode_event(line: bytes) -> WatchEvent:
     """
     try:
         event = _line(line)
-    except msgspec.ValidationError:
-        return _unusual(line)
-    except UNREADABLE as error:
-        raise ProtocolError(f"a line of the watch is not JSON: {error}") from error
-    except RecursionError:
-        return _deep_event(line)
+    except (*UNREADABLE, RecursionError) as error:
+        return _odd_event(line, error)
     return event.type, entry_of(event.object.metadata, _object_bytes(line, event.type))
 
 
 def decode_error(line: bytes) -> Status:
     """Read the Status that an ERROR line carries."""
     try:
-        return _error_line(line).object
-    except UNREADABLE as error:
+        return read_status(bytes(_error_line(line).object))
+    except (*UNREADABLE, RecursionError) as error:
         raise ProtocolError(f"an ERROR line of the watch is not readable: {error}") from error
 
 
@@ -199,24 +201,25 @@ def ends_initial_events(line: bytes) -> bool:
         return False
 
 
-def _deep_event(line: bytes) -> WatchEvent:
-    """Read an event whose object is nested deeper than the typed pass goes, though it only passes over it."""
-    fields = members(line)
+def _odd_event(line: bytes, refusal: Exception) -> WatchEvent:
+    """Read what the typed pass refused: an ERROR (its Status has list metadata), an odd object, or nonsense."""
+    nonsense = f"a line of the watch is not a watch event: {line[:120]!r}"
     try:
-        type_ = _string(fields.get("type", b""))
-    except UNREADABLE as error:
-        raise ProtocolError(f"a line of the watch is not a watch event: {error}") from error
-    return type_, decode_object(fields.get("object", b""))[0]
-
-
-def _unusual(line: bytes) -> WatchEvent:
-    """Read what the typed pass refused: an ERROR line (its Status has list metadata), or nonsense."""
+        fields = members(repair_text(line))
+        type_, body = _string(fields["type"]), fields["object"]
+    except (*UNREADABLE, KeyError) as error:
+        raise ProtocolError(nonsense) from error
+    if type_ == "ERROR":
+        return type_, Entry(Metadata(), b"")
     try:
-        if _string(_fields(line)["type"]) == "ERROR":
-            return "ERROR", Entry(Metadata(), b"")
-    except (*UNREADABLE, KeyError, RecursionError):
-        pass
-    raise ProtocolError(f"a line of the watch is not a watch event: {line[:120]!r}")
+        return type_, decode_object(body)[0]
+    except ProtocolError:
+        identity = identity_of(body)
+        if identity is None:  # it may be about any object: a list is what helps
+            raise ProtocolError(nonsense) from refusal
+        if type_ == "DELETED":
+            return type_, Entry(identity, encode({"metadata": identity}))
+        return UNREADABLE_OBJECT, Entry(identity, str(refusal).encode())
 
 
 def _object_bytes(line: bytes, type_: str) -> bytes:

@@ -2,7 +2,8 @@
 
 What is no event is raised, after the events before it were given: an ERROR line as the error it stands for (a 410 is
 `GoneError`, whether the server calls it Expired or Gone), a line that cannot be read and a half line at the end as
-`ProtocolError`. `EventBatches` decides that, plainly; `WatchStream` feeds it from a connection.
+`ProtocolError`. An object that nobody can read is an event of its own type, for it concerns nobody else.
+`EventBatches` decides that, plainly; `WatchStream` feeds it from a connection.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from typing import Final, Self
 
-from ...errors import ProtocolError, ScopedCacheError, where
+from ...errors import ProtocolError, ScopedCacheError, TransportError, where
 from ..request_info import RequestInfo
-from ..status_errors import error_from_status
+from ..status_errors import error_from_event
 from ..transport import Stream
 from .event_decoder import EventDecoder, WatchEvent, decode_error, ends_initial_events
+from .json_documents import JSONDocuments, may_be_several
 from .line_splitter import LINE_LIMIT_BYTES, Line, LineSplitter
 from .pace import Pace
 
@@ -22,6 +24,8 @@ from .pace import Pace
 INITIAL_EVENTS_END: Final = "INITIAL_EVENTS_END"
 # Events in a batch: less than a slice of work, so that the clock is looked at often enough and rarely enough.
 BATCH_EVENTS: Final = 32
+# Lines of a stream that are searched for a second document.
+PROVEN_LINES: Final = 4
 
 
 class EventBatches:
@@ -31,8 +35,10 @@ class EventBatches:
         self._info = info
         self._read = decoder.read
         self._splitter = LineSplitter(line_limit)
+        self._documents = JSONDocuments(line_limit)
         self._lines: list[Line] = []
         self._next = 0
+        self._unproven = PROVEN_LINES
         self._error: ScopedCacheError | None = None
 
     def feed(self, chunk: bytes) -> None:
@@ -54,43 +60,91 @@ class EventBatches:
         if self._error is not None:
             raise self._error
         events: list[WatchEvent] = []
-        first, read = self._next, self._read
         try:
-            for line in self._lines[first : first + BATCH_EVENTS]:
+            while self._next < len(self._lines) and len(events) < BATCH_EVENTS:
+                if self._documents.begun:
+                    self._take_apart(None)
+                elif self._unproven:
+                    if not self._prove() and self._read_lines(events, 1):
+                        break
+                elif self._read_lines(events, BATCH_EVENTS - len(events)):
+                    break
+        except ScopedCacheError as error:
+            self._error = error
+            if not events:
+                raise
+        return events
+
+    def _read_lines(self, events: list[WatchEvent], limit: int) -> bool:
+        """Read lines that are an event each, up to one that is none; tell whether a batch ends here."""
+        read, first, before = self._read, self._next, len(events)
+        try:
+            for line in self._lines[first : first + limit]:
                 event = read(line)
                 type_ = event[0]
                 if type_ == "BOOKMARK" or type_ == "ERROR":
                     event = self._mark(line, event)
                     if event[0] == INITIAL_EVENTS_END:
                         events.append(event)
-                        break
+                        return True
                 events.append(event)
-        except ScopedCacheError as error:
-            self._error = error
-            if not events:
-                raise
-        self._next = first + len(events)
-        return events
+        except ProtocolError as error:
+            odd = error
+        else:
+            return False
+        finally:
+            self._next = first + len(events) - before
+        self._take_apart(odd)
+        return False
+
+    def _take_apart(self, error: ProtocolError | None) -> None:
+        """Put the documents of the next line in its place; where it is a single one after all, raise the error."""
+        buffer, start, stop = self._lines[self._next]
+        line = buffer[start:stop]
+        documents = self._documents.take(line)
+        if error is not None and documents == [line]:
+            raise error
+        self._lines[self._next : self._next + 1] = [(one, 0, len(one)) for one in documents]
+
+    def _prove(self) -> bool:
+        """Tell whether the next line holds several documents, and put them in its place then.
+
+        The fast way would read only the first of several documents, and to look into every line would cost as much as
+        reading it. Who leaves newlines out does so from the beginning, so the first lines stand for all.
+        """
+        self._unproven -= 1
+        buffer, start, stop = self._lines[self._next]
+        line = buffer[start:stop]
+        if may_be_several(line):
+            documents = self._documents.take(line)
+            self._lines[self._next : self._next + 1] = [(one, 0, len(one)) for one in documents]
+            return documents != [line]
+        return False
+
+    @property
+    def begun(self) -> bool:
+        """Tell whether a document over several lines has begun, and not ended."""
+        return self._documents.begun
 
     def end(self) -> None:
         """Take in that nothing more comes.
 
         Raises:
-            ProtocolError: the stream ended in the middle of a line, which is never an event.
+            ProtocolError: the stream ended in the middle of a line, or of a document, which is never an event.
         """
-        if self._splitter.rest:
+        rest = self._splitter.rest + self._documents.rest
+        if rest:
             info = self._info
             raise ProtocolError(
                 f"the watch of {info.subject} {where(info.namespace)} ended in the middle of a line: "
-                f"{self._splitter.rest} bytes of it are dropped"
+                f"{rest} bytes of it are dropped"
             )
 
     def _mark(self, line: Line, event: WatchEvent) -> WatchEvent:
         """Tell a BOOKMARK that ends a list from others, and raise what an ERROR line stands for."""
         buffer, start, stop = line
         if event[0] == "ERROR":
-            status = decode_error(buffer[start:stop])
-            raise error_from_status(self._info, status.code or 500, status)
+            raise error_from_event(self._info, decode_error(buffer[start:stop]))
         return (INITIAL_EVENTS_END, event[1]) if ends_initial_events(buffer[start:stop]) else event
 
 
@@ -124,7 +178,12 @@ class WatchStream:
         """
         await self._pace.checkpoint()
         while not (events := self._batches.take()):
-            chunk = await anext(self._chunks, None)
+            try:
+                chunk = await anext(self._chunks, None)
+            except TransportError:
+                if self._batches.begun:  # a line that promised more, and nothing more came: that was no event
+                    self._batches.end()
+                raise
             if chunk is None:
                 self._batches.end()
                 raise StopAsyncIteration

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ...clock import loop_time, wall_time
 from ...errors import ConflictError, ForbiddenError, InvalidError, NotFoundError, ScopedCacheError
 from ...kinds import ObjectKey
-from ...objects import Object
+from ...objects import Entry, Object
 from .conditions import find_condition, set_condition
 from .event_recorder import EventRecorder
 from .own_reports import OwnReports
@@ -84,7 +84,7 @@ class ForbiddenReporter:
         try:
             async with asyncio.timeout(PATCH_TIMEOUT_SECONDS):
                 await self._report(owner, error)
-        except (Exception, asyncio.CancelledError) as trouble:
+        except (Exception, asyncio.CancelledError, SystemExit) as trouble:
             _log_not_reported(owner, trouble)
 
     async def take_back(self, owner: Object) -> None:
@@ -92,12 +92,12 @@ class ForbiddenReporter:
         # The bytes tell without decoding that there is nothing to take back: this runs after every success.
         if self._on_forbidden is not None:
             return
-        if owner.key not in self._reported and PERMITTED.encode() not in owner.to_json():
+        if owner.key not in self._reported and PERMITTED.encode() not in Entry.of(owner).raw:
             return
         try:
             async with asyncio.timeout(PATCH_TIMEOUT_SECONDS):
                 await self._take_back(owner)
-        except (Exception, asyncio.CancelledError) as trouble:
+        except (Exception, asyncio.CancelledError, SystemExit) as trouble:
             if (level := _level(trouble)) is not None:
                 logger.log(
                     level, "denial.not_taken_back", extra=_fields(owner, trouble), exc_info=level >= logging.ERROR

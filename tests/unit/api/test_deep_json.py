@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scopedcache.api import codec
-from scopedcache.api.deep_json import elements, members
 from scopedcache.api.watch.event_decoder import EventDecoder, decode_event
+from scopedcache.deep_json import elements, members
 from scopedcache.errors import ProtocolError
 
 _text = st.one_of(st.text(max_size=8), st.sampled_from(['"', "\\", '\\"', "[{,:}]", "}", "é\U0001f600", "\n"]))

@@ -11,6 +11,7 @@ from scopedcache.errors import (
     NotFoundError,
     ProtocolError,
     ServerError,
+    TooManyRequestsError,
     TransportError,
     UnknownKindError,
 )
@@ -68,6 +69,8 @@ class Cluster:
         if path not in self.documents:
             raise NotFoundError("404 page not found", status=404)
         body = self.documents[path]
+        if isinstance(body, Exception):
+            raise body
         return body if isinstance(body, bytes) else json.dumps(body).encode()
 
 
@@ -245,6 +248,80 @@ async def test_a_document_that_cannot_be_read_is_a_ProtocolError(discovery, clus
     cluster.documents["/apis/apps"] = body
     with pytest.raises(ProtocolError, match="not a discovery document"):
         await discovery.resolve("deployments.apps")
+
+
+# -- trouble with one document -----------------------------------------------------------------------------------------
+
+DOWN = [
+    ServerError("unavailable", status=503),
+    TooManyRequestsError("busy", status=429),
+    TransportError("did not answer in time"),
+    ProtocolError("HTML"),
+    b"<html>",
+    b'{"resources":7}',
+]
+
+
+@pytest.mark.parametrize("trouble", DOWN, ids=lambda trouble: type(trouble).__name__)
+@pytest.mark.parametrize("kind", ["deployments.apps", "Deployment.apps", GVR("apps", "", "deployments"), "olds.apps"])
+async def test_a_version_that_is_down_hides_no_other_version(discovery, cluster, trouble, kind):
+    cluster.documents["/apis/apps/v1"] = trouble
+    found = await discovery.resolve(kind)
+    assert (found.gvr.version, found.gvr.group) == ("v1beta1", "apps")
+
+
+@pytest.mark.parametrize("trouble", DOWN[:4], ids=lambda trouble: type(trouble).__name__)
+async def test_a_kind_that_may_be_in_a_version_that_is_down_is_not_an_unknown_one(discovery, cluster, trouble):
+    cluster.documents["/apis/apps/v1"] = trouble
+    for kind in ("mice.apps", GVK("apps", "v1", "Deployment")):
+        with pytest.raises(type(trouble)):
+            await discovery.resolve(kind)
+
+
+async def test_a_version_that_is_down_is_asked_once_for_each_question(discovery, cluster):
+    cluster.documents["/apis/apps/v1"] = DOWN[0]
+    with pytest.raises(ServerError):
+        await discovery.resolve("mice.apps")
+    assert cluster.asked.count("/apis/apps/v1") == 1
+
+
+async def test_a_group_that_is_down_hides_no_other_group(discovery, cluster):
+    cluster.documents["/apis/v1.apps"] = DOWN[0]  # another way to read what is asked for
+    cluster.documents["/apis/metrics"] = DOWN[0]
+    assert (await discovery.resolve("deployments.v1.apps")).gvr == GVR("apps", "v1", "deployments")
+    with pytest.raises(ServerError):
+        await discovery.resolve("pods.metrics")
+
+
+async def test_a_version_that_is_back_is_found_again(discovery, cluster):
+    good = cluster.documents["/apis/apps/v1"]
+    cluster.documents["/apis/apps/v1"] = DOWN[0]
+    with pytest.raises(ServerError):
+        await discovery.resolve(GVK("apps", "v1", "Deployment"))
+    cluster.documents["/apis/apps/v1"] = good
+    assert (await discovery.resolve(GVK("apps", "v1", "Deployment"))).gvr.version == "v1"
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"kind": "APIGroup", "versions": None},
+        {"kind": "APIGroup", "versions": None, "preferredVersion": None},
+        {"kind": "APIGroup", "versions": [None, {"version": None}], "preferredVersion": {"version": None}},
+        {"kind": "APIGroup"},
+    ],
+)
+async def test_a_group_without_versions_serves_nothing(discovery, cluster, document):
+    cluster.documents["/apis/nothing"] = document
+    with pytest.raises(UnknownKindError):
+        await discovery.resolve("mice.nothing")
+
+
+async def test_one_odd_entry_of_a_document_hides_none_of_the_others(discovery, cluster):
+    mice = resource("mice", "Mouse", singularName=None, shortNames=[None, "m"], verbs=[None, "list"], namespaced=None)
+    cluster.documents["/apis/apps/v1"] = resources(None, 7, {"name": None}, {"name": "odd", "kind": 7}, mice)
+    found = await discovery.resolve("m.apps")
+    assert (found.gvk.kind, found.verbs, found.namespaced) == ("Mouse", {"list"}, False)
 
 
 # -- refusals ----------------------------------------------------------------------------------------------------------

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from scopedcache.api.request_info import RequestInfo
-from scopedcache.api.status_errors import error_from_answer
+from scopedcache.api.status_errors import error_from_answer, error_from_event
+from scopedcache.api.watch.event_decoder import decode_error
 from scopedcache.errors import (
     AlreadyExistsError,
     APIError,
@@ -80,6 +81,58 @@ def test_an_error_names_the_request_and_not_what_the_body_says():
     assert isinstance(error, ForbiddenError)
     assert (error.verb, error.resource, error.namespace, error.name) == ("update", "deployments.apps/scale", "a", "web")
     assert error.details == {"group": "apps", "kind": "deployments", "name": "web"}
+
+
+@pytest.mark.parametrize("code", [200, 400, 404, 409, 410, 429, 500, 504])
+@pytest.mark.parametrize("reason", ["Expired", "Gone"])
+def test_what_is_too_old_is_gone_whatever_the_code_beside_it(code, reason):
+    assert type(answered(code, reason, "too old resource version")) is GoneError
+
+
+@pytest.mark.parametrize(("code", "expected"), [(401, UnauthorizedError), (403, ForbiddenError)])
+def test_what_is_said_about_rights_is_said_by_the_code(code, expected):
+    assert type(answered(code, "Expired", "no")) is expected
+
+
+@pytest.mark.parametrize(
+    ("event", "expected"),
+    [
+        ({"code": 410}, GoneError),
+        ({"code": 504, "reason": "Expired"}, GoneError),
+        ({"reason": "Expired"}, GoneError),
+        ({"code": None, "reason": "Gone"}, GoneError),
+        ({"code": "410", "reason": None}, GoneError),
+        ({"code": 0, "reason": "TooManyRequests"}, TooManyRequestsError),
+        ({"reason": "Forbidden"}, ForbiddenError),
+        ({"reason": "Unauthorized"}, UnauthorizedError),
+        ({"reason": "NotFound"}, NotFoundError),
+        ({"code": 200, "reason": "InternalError"}, ServerError),
+        ({"code": 302}, ServerError),
+        ({"code": -1}, ServerError),
+        ({"code": 400}, InvalidError),
+        ({"message": None, "details": None, "metadata": None, "status": None, "kind": None}, ServerError),
+        ({"details": ["odd"]}, ServerError),
+        ({}, ServerError),
+    ],
+)
+def test_an_ERROR_event_is_understood_whatever_it_leaves_out(event, expected):
+    read = decode_error(json.dumps({"type": "ERROR", "object": event}).encode())
+    assert type(error_from_event(LIST, read)) is expected
+
+
+@pytest.mark.parametrize(
+    "causes", [None, 7, "text", {}, [None, 7, "text"], [None, {"field": None, "reason": "ResourceVersionTooLarge"}]]
+)
+def test_causes_of_any_shape_are_those_that_are_causes(causes):
+    error = answered(504, "Timeout", "", {"causes": causes, "x": 1})
+    assert [cause["reason"] for cause in error.causes] == (
+        ["ResourceVersionTooLarge"] if isinstance(causes, list) and causes[-1:] != ["text"] else []
+    )
+
+
+def test_a_Status_with_nulls_is_a_Status():
+    body = b'{"kind":"Status","metadata":null,"status":null,"message":null,"reason":null,"code":null,"details":null}'
+    assert type(error_from_answer(LIST, 403, "application/json", {}, body)) is ForbiddenError
 
 
 # -- bodies that are no Status ---------------------------------------------------------------------------------------
@@ -190,6 +243,18 @@ def test_a_namespace_that_ends_refuses_creates_with_a_cause():
         ({"Retry-After": "7"}, {"retryAfterSeconds": 3}, 7.0),
         ({"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT"}, {"retryAfterSeconds": 3}, 3.0),
         ({"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT"}, None, None),
+        ({"Retry-After": "Wed, 21 Oct 2026 07:28:30 GMT", "Date": "Wed, 21 Oct 2026 07:28:00 GMT"}, None, 30.0),
+        ({"retry-after": "Wed, 21 Oct 2026 07:28:30 GMT", "date": "Wed, 21 Oct 2026 07:28:00 GMT"}, None, 30.0),
+        ({"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT", "Date": "Wed, 21 Oct 2026 07:28:30 GMT"}, None, None),
+        ({"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT", "Date": "nonsense"}, None, None),
+        ({"Retry-After": "soon", "Date": "Wed, 21 Oct 2026 07:28:30 GMT"}, None, None),
+        ({"Retry-After": "2.5"}, None, 2.5),
+        ({"Retry-After": " 7 "}, None, 7.0),
+        ({"Retry-After": ""}, None, None),
+        ({"Retry-After": "9" * 400}, None, None),
+        ({}, {"retryAfterSeconds": 10**400}, None),
+        ({}, {"retryAfterSeconds": None}, None),
+        ({}, {"retryAfterSeconds": "4"}, 4.0),
         ({"Retry-After": "0"}, None, None),
         ({"Retry-After": "-5"}, None, None),
         ({"Retry-After": "nan"}, None, None),

@@ -7,7 +7,7 @@ from hypothesis import given
 
 from scopedcache.api import codec
 from scopedcache.api.strip_managed_fields import strip_managed_fields, strip_span
-from tests.unit.api.odd_objects import encodings, objects, without_managed_fields
+from tests.unit.api.strange_bodies import encodings, objects, without_managed_fields
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,13 @@
 """From the chunks of a watch to batches of events, without a loop: what is given, and what is raised."""
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from scopedcache.api.request_info import RequestInfo
-from scopedcache.api.watch.event_decoder import EventDecoder
+from scopedcache.api.watch.event_decoder import UNREADABLE_OBJECT, EventDecoder
 from scopedcache.api.watch.watch_stream import BATCH_EVENTS, INITIAL_EVENTS_END, EventBatches
 from scopedcache.errors import ForbiddenError, GoneError, ProtocolError, ServerError
 from tests.unit.informer.events import PODS, added, bookmark, deleted, line, modified, pod
@@ -69,6 +71,56 @@ def test_any_chunking_gives_the_same_events(data):
     assert events + everything(batches) == [
         ("ADDED", "x"), (INITIAL_EVENTS_END, "9"), ("MODIFIED", "y"), ("DELETED", "z"),
     ]  # fmt: skip
+
+
+# -- documents that are not one line each ----------------------------------------------------------------------------
+
+ONE, TWO, THREE = added("x", 1), modified("y", 2, labels={"a": "b"}), deleted("z", 3)
+WITH_SPEC = [
+    line("ADDED", {**pod(name, version), "spec": {"n": 1}}) for name, version in (("x", 1), ("y", 2), ("z", 3))
+]
+FORMS = {
+    "empty lines": sent(ONE, b"", b"", TWO, b"", THREE),
+    "CRLF": b"".join(one + b"\r\n" for one in (ONE, TWO, THREE)),
+    "blank heartbeats": sent(b" ", ONE, b" ", b"\t", b"\r", TWO, b"  \r", THREE, b" "),
+    "blanks around": sent(b"  " + ONE + b"  ", b"\t" + TWO, THREE + b" "),
+    "all on one line": sent(ONE + TWO + THREE),
+    "two on one line, blanks between": sent(ONE, TWO + b" \t " + THREE),
+    "over several lines": b"".join(json.dumps(json.loads(one), indent=2).encode() + b"\n" for one in (ONE, TWO, THREE)),
+    "all on one line, with a spec": sent(b"".join(WITH_SPEC)),
+    "two on one line, with a spec": sent(WITH_SPEC[0], WITH_SPEC[1] + WITH_SPEC[2]),
+    "over several lines, with a spec": b"".join(
+        json.dumps(json.loads(one), indent=2).encode() + b"\n" for one in WITH_SPEC
+    ),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@given(data=st.data())
+def test_whatever_stands_between_documents_they_are_the_same_events(form, data):
+    whole = FORMS[form]
+    cuts = sorted(data.draw(st.sets(st.integers(1, len(whole) - 1), max_size=4)))
+    batches, events = batches_of(), []
+    for start, stop in zip([0, *cuts], [*cuts, len(whole)], strict=True):
+        batches.feed(whole[start:stop])
+        while batch := batches.take():
+            events += batch
+    batches.end()
+    assert [entry.metadata.name for _, entry in events] == ["x", "y", "z"]
+    assert all(json.loads(entry.raw)["metadata"]["name"] == entry.metadata.name for _, entry in events)
+
+
+def test_a_document_over_several_lines_that_does_not_end_is_never_an_event():
+    batches = batches_of(sent(added("x", 1), b"{", b'"type":"ADDED",'))
+    assert everything(batches) == [("ADDED", "x")]
+    with pytest.raises(ProtocolError, match="ended in the middle of a line"):
+        batches.end()
+
+
+def test_an_object_nobody_can_read_is_an_event_of_its_own_type_and_takes_no_other_with_it():
+    odd = line("MODIFIED", {**pod("odd", 2), "metadata": {**pod("odd", 2)["metadata"], "labels": ["odd"]}})
+    batches = batches_of(sent(added("x", 1), odd, added("y", 3)))
+    assert everything(batches) == [("ADDED", "x"), (UNREADABLE_OBJECT, "odd"), ("ADDED", "y")]
 
 
 # -- what is no event ------------------------------------------------------------------------------------------------

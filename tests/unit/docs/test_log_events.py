@@ -36,18 +36,21 @@ def literals(node):
     return None
 
 
-def typed():
-    """Return the events that are values first: what an attribute `event` of the type `LogEvent` may hold."""
+# Events that are values first: an attribute, and the type that says what it may hold.
+VALUES = {"event": "LogEvent", "failure": "FailureEvent"}
+
+
+def typed(alias):
     for _, tree in modules():
         for node in ast.walk(tree):
-            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "LogEvent":
+            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == alias:
                 return [one.value for one in ast.walk(node.value) if isinstance(one, ast.Constant)]
     return []
 
 
 def names_in(node):
-    is_value = isinstance(node, ast.Attribute) and node.attr == "event"
-    return typed() if is_value else literals(node)
+    is_value = isinstance(node, ast.Attribute) and node.attr in VALUES
+    return typed(VALUES[node.attr]) if is_value else literals(node)
 
 
 def logged():

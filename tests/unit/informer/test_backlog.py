@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scopedcache import EventHandler
+from scopedcache.containment import NAMED_OBJECTS
 from scopedcache.errors import CacheError, NotSyncedError
 from scopedcache.informer.backlog import FEW_OBJECTS, Backlog
 from scopedcache.informer.indexed_store import IndexedStore
@@ -134,7 +135,8 @@ def test_an_index_whose_function_fails_for_some_objects_is_complete_without_them
         pass
 
     assert len(store.by_index("odd", "1")) == MANY - len(store.list(labels="app=3"))
-    assert [record.message for record in caplog.records] == ["index.failed"]
+    named = [record.__dict__["object"] for record in caplog.records if record.message == "index.failed"]
+    assert (len(named), len(set(named))) == (NAMED_OBJECTS, NAMED_OBJECTS)
 
 
 def test_closing_shows_nothing_at_once_and_buries_in_steps():
@@ -159,7 +161,8 @@ def test_what_was_purged_is_missed_whether_it_is_buried_or_not():
     purged = store.purge()
     next(purged.bury(), None)
 
-    assert sorted(missed.metadata.name for missed in MissedDeletes(purged).take_missing({})) == ["p0", "p1", "p2"]
+    missed = [one.metadata.name for one in MissedDeletes(purged).take_missing({}) if one is not None]
+    assert sorted(missed) == ["p0", "p1", "p2"]
 
 
 def test_a_list_without_a_change_may_be_compared_in_steps():

@@ -71,7 +71,7 @@ def test_a_handler_gets_objects_of_its_own():
 
 
 def test_a_handler_that_fails_is_reported_and_no_more(caplog):
-    direct(EventHandler(on_add=fail)).handle(Delta(None, X1), False)
+    direct(EventHandler(on_add=fail), timer=lambda: 0.0).handle(Delta(None, X1), False)
     assert [(record.levelname, record.message) for record in caplog.records] == [("ERROR", "handler.failed")]
 
 

@@ -1,5 +1,7 @@
 """What a watch goes through, and what is shown meanwhile: the faults other clients were measured with, and more."""
 
+import asyncio
+
 import pytest
 
 from scopedcache.errors import ForbiddenError, GoneError, ServerError, TransportError, UnauthorizedError
@@ -203,27 +205,75 @@ async def test_a_busy_server_is_given_the_time_it_asks_for_and_keeps_its_version
     assert world.informer.relists == 0
 
 
-@pytest.mark.parametrize("trouble", ["500", "unreachable", "ERROR", "html"])
-async def test_a_failing_server_is_asked_ever_more_rarely_and_resumed_where_it_was(world, trouble):
+async def test_a_server_that_cannot_be_reached_is_asked_ever_more_rarely_and_resumed_where_it_was(world):
     watch = await begin(world)
     watch.end()
     started, asked = now(), 0
     while now() - started < 120:
-        failing = await world.server.watched()
+        (await world.server.watched()).unreachable()
         asked += 1
-        match trouble:
-            case "500":
-                failing.refuse(500, "InternalError")
-            case "unreachable":
-                failing.unreachable()
-            case "ERROR":
-                failing.accept(error(500, "InternalError"))
-            case "html":
-                failing.answer(502, b"<html>bad gateway</html>", "text/html")
         await idle()
     await resumed(world, "10")
     assert asked <= 10
     assert world.held == {"x": "1", "y": "2"}
+
+
+TROUBLES = {
+    "500": lambda watch: watch.refuse(500, "InternalError", "etcdserver: mvcc: required revision has been compacted"),
+    "400": lambda watch: watch.refuse(400, "BadRequest", "resourceVersion: Invalid value"),
+    "409": lambda watch: watch.refuse(409, "Conflict"),
+    "ERROR 500": lambda watch: watch.accept(error(500, "InternalError")),
+    "ERROR 400": lambda watch: watch.accept(error(400, "BadRequest")),
+    "ERROR of nothing": lambda watch: watch.accept(line("ERROR", {})),
+    "ERROR that is none": lambda watch: watch.accept(line("ERROR", {"code": ["odd"]})),
+    "html": lambda watch: watch.answer(502, b"<html>bad gateway</html>", "text/html"),
+    "html with 200": lambda watch: watch.answer(200, b"<html>welcome</html>", "text/html"),
+    "a page of a proxy": lambda watch: watch.answer(403, b"<html>no</html>", "text/html"),
+    "rubbish": lambda watch: watch.accept(b"<html>"),
+    "closed at once": lambda watch: watch.accept().end(),
+    "cut at once": lambda watch: watch.accept().cut(),
+    "half a line": lambda watch: watch.accept().send_chunk(line("ADDED", pod("z", 11))) or watch.end(),
+    "silence": lambda watch: watch.accept(),
+}
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+async def test_a_watch_that_can_never_be_resumed_is_met_with_a_list(world, trouble):
+    """Whatever form that takes: what is shown until then is stale, and nobody is told."""
+    watch = await begin(world)
+    watch.end()
+    started, tries = now(), 0
+    while "sendInitialEvents" not in (watch := await world.server.watched()).query:
+        tries += 1
+        TROUBLES[trouble](watch)
+    watch.accept(added("x", 1), added("z", 90), bookmark(99, end=True))
+    await idle()
+    assert (world.held, tries <= (9 if trouble == "silence" else 4)) == ({"x": "1", "z": "90"}, True)
+    assert now() - started < (750 if trouble == "silence" else 40)
+
+
+@pytest.mark.parametrize("reason", ["Expired", "Gone"])
+@pytest.mark.parametrize("said", [{"reason": ...}, {"reason": ..., "code": 504}, {"reason": ..., "code": None}])
+async def test_a_reason_that_says_too_old_counts_without_its_code(world, reason, said):
+    watch = await begin(world)
+    watch.send(line("ERROR", {"kind": "Status", **said, "reason": reason}))
+    await relisted(world, added("x", 1), version=20)
+    assert world.heard.take() == ["-y@2?"]
+
+
+async def test_a_server_that_fails_at_everything_is_asked_ever_more_rarely(world):
+    watch = await begin(world)
+    watch.end()
+    started, asked = now(), 0
+    while now() - started < 240:
+        asked += 1
+        asking = [asyncio.ensure_future(one()) for one in (world.server.watched, world.server.asked)]
+        done, _ = await asyncio.wait(asking, return_when=asyncio.FIRST_COMPLETED)
+        for other in set(asking) - done:
+            other.cancel()
+        done.pop().result().refuse(500, "InternalError")
+        await idle()
+    assert (world.held, asked <= 14) == ({"x": "1", "y": "2"}, True)
 
 
 async def test_after_a_healthy_watch_the_pauses_are_small_again(world):

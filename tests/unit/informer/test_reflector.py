@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scopedcache.errors import (
     APIError,
     ConfigurationError,
+    ConflictError,
     ForbiddenError,
     GoneError,
     InvalidError,
@@ -17,17 +18,21 @@ from scopedcache.errors import (
     TransportError,
     UnauthorizedError,
 )
+from scopedcache.informer import reflector as reflector_module
 from scopedcache.informer.reflector import (
-    GARBLED_RETRIES,
+    EXPIRED_PAGES,
     HEALTHY_SECONDS,
+    LONGEST_PAUSE_SECONDS,
     RECONNECT_SPREAD_SECONDS,
-    TOO_NEW_RETRIES,
+    TRIES,
+    TROUBLES,
     Next,
     PagedList,
     Reflector,
     ServerFeatures,
     StreamingList,
     Watch,
+    draw_tries,
 )
 
 GONE_REMEMBERED = GoneError("too old", status=410, reason="Expired")
@@ -38,8 +43,8 @@ TOO_NEW = ServerError(
 NO_STREAMING = InvalidError("forbidden", status=422, details={"causes": [{"field": "sendInitialEvents"}]})
 
 
-def reflector(server=None, luck=0.5):
-    return Reflector(server, chance=lambda: luck)
+def reflector(server=None, luck=0.5, **asked):
+    return Reflector(server, chance=lambda: luck, **asked)
 
 
 def watching(version="10", **rest):
@@ -96,7 +101,7 @@ def test_a_short_watch_that_lasted_as_long_as_it_was_asked_to_is_healthy():
 
 def test_a_healthy_end_makes_the_next_pause_small_again():
     made = watching()
-    for _ in range(5):
+    for _ in range(3):
         made.ended(0.1, 300.0)
     made.ended(HEALTHY_SECONDS, 300.0)
     made.ended(0.1, 300.0)
@@ -152,19 +157,19 @@ def test_a_version_that_stays_in_the_future_is_given_up_for_a_list():
     """Another replica catches up in a moment; an etcd restored from a backup never does."""
     made = watching()
     asked = []
-    for _ in range(TOO_NEW_RETRIES + 1):
+    for _ in range(4):
         made.failed(TOO_NEW, 3.0)
         asked.append(type(made.next().ask))
-    assert asked == [Watch] * TOO_NEW_RETRIES + [StreamingList]
+    assert asked == [Watch] * 3 + [StreamingList]
 
 
 def test_an_event_that_stays_unreadable_is_passed_by_with_a_list():
     made = watching()
     asked = []
-    for _ in range(GARBLED_RETRIES + 1):
+    for _ in range(3):
         made.failed(ProtocolError("not JSON"), 0.0)
         asked.append(type(made.next().ask))
-    assert asked == [Watch] * GARBLED_RETRIES + [StreamingList]
+    assert asked == [Watch] * 2 + [StreamingList]
 
 
 def test_an_unreadable_event_now_and_then_needs_no_list():
@@ -173,6 +178,95 @@ def test_an_unreadable_event_now_and_then_needs_no_list():
         made.progressed(str(version))
         made.failed(ProtocolError("not JSON"), 0.0)
         assert made.next().ask == Watch(str(version))
+
+
+def cut(made, lasted, connected=False):
+    made.next()
+    made.opened()
+    made.failed(TransportError("lost", connected=connected), lasted)
+
+
+FORMS = {
+    "an ERROR event, compacted": lambda made: made.failed(ServerError("compacted", status=500), 0.0),
+    "HTTP 400, invalid version": lambda made: made.failed(InvalidError("invalid version", status=400), 0.0),
+    "HTTP 405": lambda made: made.failed(APIError("no watch", status=405), 0.0),
+    "HTTP 409": lambda made: made.failed(ConflictError("odd", status=409), 0.0),
+    "HTTP 502": lambda made: made.failed(ServerError("gateway", status=502), 0.0),
+    "HTTP 504 after a minute": lambda made: made.failed(ServerError("gateway", status=504), 60.0),
+    "rubbish": lambda made: made.failed(ProtocolError("not JSON"), 0.0),
+    "a gateway's page": lambda made: made.failed(TransportError("403 of a proxy", connected=True), 0.0),
+    "closed without an answer": lambda made: made.failed(TransportError("disconnected", connected=True), 0.0),
+    "no credentials": lambda made: made.failed(ConfigurationError("no token"), 0.0),
+    "closed at once": lambda made: made.ended(0.0, 300.0),
+    "cut at once": lambda made: cut(made, 0.1),
+    "cut for its silence": lambda made: cut(made, 75.0),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_watch_that_can_never_be_resumed_is_met_with_a_list_after_some_tries(form):
+    made = watching()
+    tries = 0
+    while isinstance(made.next().ask, Watch):
+        tries += 1
+        FORMS[form](made)
+        assert tries < 10
+    assert tries == {"rubbish": 3, "cut for its silence": 9}.get(form, 4)
+    assert (made.version, made.seen, made.relists) == ("", "10", 1)
+
+
+@given(st.lists(st.sampled_from(list(FORMS)), min_size=20, max_size=40))
+def test_no_mixture_of_troubles_keeps_a_watch_at_a_version_it_cannot_be_resumed_at(forms):
+    made = watching()
+    for form in forms:
+        made.next()
+        FORMS[form](made)
+        if made.state == "listing":
+            return
+    raise AssertionError("still there")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [BUSY, ForbiddenError("no"), UnauthorizedError("who", status=401), TransportError("connection refused")],
+)
+def test_what_says_nothing_about_the_version_keeps_it(error):
+    made = watching()
+    for _ in range(100):
+        made.failed(error, 0.0)
+        assert made.next().ask == Watch("10")
+
+
+@pytest.mark.parametrize("happening", ["an event", "a healthy end"])
+def test_tries_are_counted_anew_once_a_watch_got_anywhere(happening):
+    made = watching()
+    for number in range(11, 40):
+        FORMS["HTTP 502"](made)
+        FORMS["cut at once"](made)
+        made.progressed(str(number)) if happening == "an event" else made.ended(300.0, 300.0)
+    assert made.state == "watching"
+
+
+def test_a_bookmark_that_tells_no_new_version_gets_a_watch_nowhere():
+    made = watching()
+    for _ in range(4):
+        made.progressed("10")
+        FORMS["an ERROR event, compacted"](made)
+    assert made.next().ask == StreamingList()
+
+
+@pytest.mark.parametrize("asked", [3600.0, 10.0**9])
+@pytest.mark.parametrize("kind", [TooManyRequestsError, ServerError])
+def test_no_server_sends_a_watch_away_for_good(kind, asked):
+    made = watching()
+    made.failed(kind("later", status=503, retry_after=asked), 0.0)
+    assert made.next().pause <= LONGEST_PAUSE_SECONDS + 1
+
+
+def test_every_trouble_has_its_tries_and_stands_in_the_table():
+    table = [row.split()[:2] for row in reflector_module.__doc__.split("what it is\n")[1].splitlines()[: len(TROUBLES)]]
+    assert [row.split() for row in draw_tries().splitlines()] == table
+    assert set(TRIES) == set(TROUBLES)
 
 
 def test_versions_too_old_again_and_again_are_met_with_growing_pauses():
@@ -198,6 +292,32 @@ def test_when_our_own_side_broke_it_begins_with_a_list():
     made = watching()
     made.broken()
     assert made.next().ask == StreamingList()
+
+
+# -- metadata alone --------------------------------------------------------------------------------------------------
+
+
+def test_metadata_alone_is_asked_for_where_it_is_wanted():
+    assert (reflector().next().metadata_only, reflector(metadata_only=True).next().metadata_only) == (False, True)
+
+
+@pytest.mark.parametrize("status", [406, 415])
+def test_a_server_without_metadata_alone_is_asked_for_whole_objects_at_once_and_by_everybody(status):
+    server = ServerFeatures()
+    made = reflector(server, metadata_only=True)
+    made.next()
+    made.failed(APIError("only application/json", status=status), 0.0)
+    assert made.next() == Next(StreamingList())
+    assert not reflector(server, metadata_only=True).next().metadata_only
+    assert reflector(server, metadata_only=True, group="apps").next().metadata_only
+
+
+def test_a_406_to_who_asks_for_whole_objects_is_an_error_like_others():
+    server = ServerFeatures()
+    made = reflector(server)
+    made.next()
+    made.failed(APIError("odd", status=406), 0.0)
+    assert (made.next().ask, server.whole_objects_only) == (PagedList(), set())
 
 
 # -- errors while listing --------------------------------------------------------------------------------------------
@@ -241,6 +361,19 @@ def test_what_asking_otherwise_cannot_mend_is_asked_for_again(error):
     made.next()
     made.failed(error, 0.0)
     assert made.next().ask == StreamingList()
+
+
+def test_a_list_whose_pages_outlive_their_tokens_is_asked_for_in_one_page():
+    made = reflector()
+    made.overdue()
+    asked = []
+    for _ in range(EXPIRED_PAGES + 1):
+        asked.append(made.next().ask)
+        made.failed(GONE_REMEMBERED, 30.0)
+    assert (asked, made.next().ask) == ([PagedList()] * (EXPIRED_PAGES + 1), PagedList(whole=True))
+    made.listed("10")
+    made.failed(GONE_REMEMBERED, 100.0)
+    assert made.next().ask == PagedList()
 
 
 def test_a_selector_that_is_refused_in_both_ways_is_tried_ever_more_rarely():

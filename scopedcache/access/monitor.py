@@ -9,7 +9,6 @@ and tells.
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
@@ -22,6 +21,7 @@ from ..api.ready_answer import ReadyAnswer
 from ..api.request_info import RequestInfo
 from ..clock import loop_time, wall_time
 from ..errors import ForbiddenError, ScopedCacheError, TransportError, UnauthorizedError
+from ..event_logger import event_logger
 from ..metrics import ACCESS_REVIEWS, FORBIDDEN, NULL, Instrumentation
 from ..supervisor import Supervisor
 from .attempt_mode import AttemptMode, permissions_to_try, seconds_until_attempt
@@ -42,7 +42,7 @@ from .single_flight import SingleFlight
 from .tracked_verdicts import TrackedVerdicts
 from .verdict import Signal, Verdict
 
-logger: Final = logging.getLogger("scopedcache.access")
+logger: Final = event_logger("scopedcache.access")
 
 # A review meant to come after a point in time comes this much later.
 REVIEW_MARGIN_SECONDS: Final = 0.02

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from itertools import product
@@ -16,6 +15,7 @@ from ..access import Monitor
 from ..api.client import Client
 from ..api.codec import Transform
 from ..clock import loop_time
+from ..event_logger import event_logger
 from ..informer import IndexFunc, Informer, InformerOptions
 from ..informer.initial_list_limiter import InitialListLimiter
 from ..informer.missed_deletes import PurgedKeys
@@ -29,7 +29,7 @@ from .informer_plan import InformerKey, Place
 
 T = TypeVar("T")
 
-logger: Final = logging.getLogger("scopedcache.cache")
+logger: Final = event_logger("scopedcache.cache")
 
 
 class _RightsGate:

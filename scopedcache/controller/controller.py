@@ -11,12 +11,12 @@ It promises:
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from .. import metrics
+from ..event_logger import event_logger
 from ..kinds import GVK, GVR, Kind, ObjectKey, Resource
 from ..needs import Need
 from ..predicates import Predicate
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from ..api import Client
     from ..cache import ScopedCache
 
-logger = logging.getLogger("scopedcache.controller")
+logger: Final = event_logger("scopedcache.controller")
 
 # Long enough for the first lists of a large cluster; who is still not there by then must not keep the others waiting.
 WARM_UP_SECONDS: Final = 30.0

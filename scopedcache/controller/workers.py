@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from .. import metrics
 from ..errors import ForbiddenError
+from ..event_logger import event_logger
 from ..kinds import ObjectKey
 from ..supervisor import Supervisor
 from .event_sources import EventSources
@@ -23,7 +24,7 @@ from .self_waking import SelfWaking
 from .work_queue import Priority, WorkQueue
 from .work_queue_waiter import WorkQueueWaiter
 
-logger = logging.getLogger("scopedcache.controller")
+logger: Final = event_logger("scopedcache.controller")
 
 # Keys denied at the same moment do not come back at the same moment.
 REQUEUE_SPREAD_FRACTION: Final = 0.1

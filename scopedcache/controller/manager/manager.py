@@ -13,7 +13,6 @@ It promises:
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import AsyncExitStack, suppress
 from functools import partial
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from ... import metrics
+from ...event_logger import event_logger
 from ...supervisor import Supervisor
 from ..controller import Controller
 from ..reporting.event_recorder import EventRecorder
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from ...cache import ScopedCache, Snapshot
     from .health_server import HealthServer
 
-logger = logging.getLogger("scopedcache.controller")
+logger: Final = event_logger("scopedcache.controller")
 
 # A reconcile's default deadline: every run that keeps it may end.
 STOP_TIMEOUT_SECONDS: Final = 30.0

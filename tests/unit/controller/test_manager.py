@@ -16,6 +16,7 @@ from scopedcache.controller.manager.health_server import plain
 from scopedcache.controller.manager.manager import SHOWN_ENTRIES, Manager, Runnable
 from scopedcache.controller.manager.stop_signals import stop_signals
 from scopedcache.errors import ConfigurationError, ForbiddenError
+from scopedcache.event_logger import event_of
 from scopedcache.metrics import LEADING, Counters
 from tests.unit.cluster import CONFIG_MAP, DEPLOYMENT, LEASE, MEMCACHED, NEVER_SECONDS, POD, manifest
 from tests.unit.work import instructions
@@ -197,7 +198,7 @@ async def test_it_stops_within_its_limit_whoever_swallows_a_cancellation(w, diar
         pass
 
     assert asyncio.get_running_loop().time() <= 1 + 10 + 2
-    assert any(record.message.endswith(".left_behind") for record in caplog.records)
+    assert any(event_of(record).endswith(".left_behind") for record in caplog.records)
     stubborn.released.set()
     await asyncio.sleep(1)
 

@@ -35,7 +35,6 @@ from scopedcache import (
 from scopedcache.controller import Controller, LeaderElection, Manager, stop_signals
 from scopedcache.controller.manager.bind_address import add_address_options
 from scopedcache.kit import configure_logging
-from scopedcache.metrics import Counters
 
 from .operand import MEMCACHED
 from .reconciler import MemcachedReconciler
@@ -107,8 +106,7 @@ def assemble(client: Client, options: argparse.Namespace) -> tuple[ScopedCache, 
     Raises:
         ValueError: an option makes no sense.
     """
-    counters = Counters()
-    cache = ScopedCache(client, detection_bound=options.detection_bound, instrumentation=counters)
+    cache = ScopedCache(client, detection_bound=options.detection_bound)
     reconciler = MemcachedReconciler(cache, client)
     manager = Manager(
         cache,
@@ -119,7 +117,6 @@ def assemble(client: Client, options: argparse.Namespace) -> tuple[ScopedCache, 
         health_address=options.health_address,
         metrics_address=options.metrics_address,
         stop_timeout=STOP_TIMEOUT_SECONDS,
-        instrumentation=counters,
         name="memcached-operator",
     )
     return cache, manager

@@ -12,6 +12,7 @@ import asyncio
 import random
 from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
+from math import inf
 from typing import Final
 
 from ..api.client import Client
@@ -22,7 +23,7 @@ from ..api.request_info import RequestInfo
 from ..clock import loop_time, wall_time
 from ..errors import ForbiddenError, ScopedCacheError, TransportError, UnauthorizedError
 from ..event_logger import event_logger
-from ..metrics import ACCESS_REVIEWS, FORBIDDEN, NULL, Instrumentation
+from ..metrics import ACCESS_REVIEWS, DETECTION_SECONDS, FORBIDDEN, NULL, Instrumentation
 from ..supervisor import Supervisor
 from .attempt_mode import AttemptMode, permissions_to_try, seconds_until_attempt
 from .call_signals import is_doubtful, is_review, needed_permission, signal_of
@@ -183,6 +184,8 @@ class Monitor:
                 self._attempt_flights.start(place, self._supervisor)
         if step.before is not None:
             self._tracked.note(verdict)
+            if verdict.denying and verdict.evidence > -inf:
+                self._instrumentation.observe(DETECTION_SECONDS, now - verdict.evidence)
             self._changes.verdict_changed(verdict, step.before)
             self._stretch(now)
         elif signal in ("yes", "done") and verdict.granted and permission in self._yes_awaited:

@@ -75,6 +75,7 @@ class InformerPool:
         self._holders: dict[InformerKey, set[Hashable]] = {}
         self._purged_keys: dict[Place, PurgedKeys] = {}
         self._closing: set[asyncio.Task[Any]] = set()
+        self.ended: dict[str, tuple[int, int]] = {}  # by kind: events and relists of informers that are closed
         self._indexes: list[tuple[Kind, str, IndexFunc]] = []
 
     def acquire(self, informer_key: InformerKey, holder: Hashable, purged_keys: PurgedKeys | None = None) -> Informer:
@@ -106,6 +107,8 @@ class InformerPool:
         del self._holders[informer_key]
         del self._started[informer_key]
         informer = self._informers.pop(informer_key)
+        events, relists = self.ended.get(str(informer_key.resource), (0, 0))
+        self.ended[str(informer_key.resource)] = events + informer.events, relists + informer.relists
         task = informer.task
         if task is not None and not task.done():
             self._closing.add(task)

@@ -233,6 +233,11 @@ class Controller:
         """Return why it cannot see everything it watches, in words; what owners opened is the cache's to tell."""
         return self._sources.reasons if self._sources is not None else []
 
+    def report(self, instrumentation: metrics.Instrumentation) -> None:
+        """Set the numbers that are cheaper to count when somebody looks than to keep."""
+        if self._workers is not None:
+            self._workers.report(instrumentation)
+
     def state(self, *, limit: int | None = None) -> dict[str, Any]:
         """Return what a person would ask about it, as plain data: informers with their denials, queue, workers.
 
@@ -258,7 +263,7 @@ class Controller:
         return None if self._retries_per_second is None else RetryBudget(self._retries_per_second)
 
     def _on_overdue(self, request: Request) -> None:
-        self._instrumentation.increment(metrics.RECONCILES_OVERDUE, controller=self.name)
+        self._instrumentation.increment(metrics.RECONCILE_TIMEOUTS, controller=self.name)
         if self._runner.threaded:  # a coroutine was ended, and its time-out is logged like any other failure
             logger.error("reconcile.overdue", extra={"controller": self.name, "key": str(request)})
 

@@ -174,6 +174,11 @@ class Informer:
         return self._loop.events
 
     @property
+    def bytes(self) -> int:
+        """Return about how many bytes the objects are, as the server sent them."""
+        return self._objects.bytes
+
+    @property
     def relists(self) -> int:
         return self._reflector.relists
 

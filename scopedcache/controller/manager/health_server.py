@@ -12,20 +12,21 @@ import asyncio
 import errno
 import json
 import socket
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import attrs
 from aiohttp import web
 
 from ...errors import ConfigurationError
-from ...metrics import Sample
+from ...metrics import Counters
 from .bind_address import ALL_INTERFACES, BindAddress
-from .prometheus_text import CONTENT_TYPE, prometheus_text
 from .short_connections import CONNECTIONS_AT_MOST, ShortConnections
 
 # Said by the kernel where IPv6 is built in and switched off.
 NO_IPV6: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+
+NO_PROMETHEUS_CLIENT: Final = "this page needs prometheus-client: pip install 'scopedcache[metrics]'\n"
 
 
 class HealthServer:
@@ -36,7 +37,7 @@ class HealthServer:
         ready: tells whether the process does its work; gives /healthz and /readyz.
         state: what /readyz shows, as plain data; called for each request.
         details: what /readyz?verbose shows instead; the same, unless told otherwise.
-        samples: what /metrics shows.
+        numbers: what /metrics shows; called for each request.
     """
 
     def __init__(
@@ -46,13 +47,13 @@ class HealthServer:
         ready: Callable[[], bool] | None = None,
         state: Callable[[], Mapping[str, Any]] | None = None,
         details: Callable[[], Mapping[str, Any]] | None = None,
-        samples: Iterable[Sample] | None = None,
+        numbers: Callable[[], Counters] | None = None,
     ) -> None:
         self._wanted = BindAddress.parse(address)
         self._ready = ready
         self._state = state
         self._details = details or state
-        self._samples = samples
+        self._numbers = numbers
         self._runner: web.AppRunner | None = None
         self._server: asyncio.Server | None = None
 
@@ -95,7 +96,7 @@ class HealthServer:
         if self._ready is not None:
             application.router.add_get("/healthz", self._healthz)
             application.router.add_get("/readyz", self._readyz)
-        if self._samples is not None:
+        if self._numbers is not None:
             application.router.add_get("/metrics", self._metrics)
         return application
 
@@ -109,8 +110,14 @@ class HealthServer:
         text = json.dumps(plain(body), indent=2) + "\n"
         return web.Response(text=text, status=200 if ready else 503, content_type="application/json")
 
-    async def _metrics(self, _: web.Request) -> web.Response:
-        return web.Response(body=prometheus_text(self._samples or ()).encode(), headers={"Content-Type": CONTENT_TYPE})
+    async def _metrics(self, request: web.Request) -> web.Response:
+        assert self._numbers is not None
+        try:
+            from .prometheus_page import prometheus_page
+        except ImportError:
+            return web.Response(text=NO_PROMETHEUS_CLIENT, status=501)
+        body, content_type = prometheus_page(self._numbers(), request.headers.get("Accept", ""))
+        return web.Response(body=body, headers={"Content-Type": content_type})
 
     def __repr__(self) -> str:
         return f"<HealthServer on {self.address}>"

@@ -69,6 +69,7 @@ class LeaderElector:
         self._failures = 0
         self._logged_error: str | None = None
         instrumentation.set(metrics.LEADING, 0, name=election.name)
+        instrumentation.increment(metrics.LEASE_FAILURES, 0.0, name=election.name)
 
     @property
     def leading(self) -> bool:

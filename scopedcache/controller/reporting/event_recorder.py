@@ -59,6 +59,8 @@ class EventRecorder:
         self._controller = controller
         self._instance = (instance or f"{socket.gethostname()}-{os.getpid()}")[:128]
         self._instrumentation = instrumentation
+        for result in ("posted", "failed", "dropped"):
+            instrumentation.increment(metrics.EVENTS_POSTED, 0.0, result=result)
         self._correlator = EventCorrelator()
         self._timer = timer
         self._now = now

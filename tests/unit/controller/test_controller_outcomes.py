@@ -11,7 +11,7 @@ from scopedcache.controller.request import Result
 from scopedcache.controller.retry_limits import FailureBackoff
 from scopedcache.errors import ForbiddenError, TerminalError
 from scopedcache.event_logger import event_of
-from scopedcache.metrics import RECONCILES, RECONCILES_OVERDUE
+from scopedcache.metrics import RECONCILE_TIMEOUTS, RECONCILES
 from scopedcache.predicates import generation_changed
 from tests.unit.cluster import CONFIG_MAP, DEPLOYMENT, MEMCACHED
 from tests.unit.controller.reconciling import DENIED, Reconciler, running
@@ -66,7 +66,7 @@ async def test_a_run_past_its_deadline_is_ended_counted_and_retried(w, counters,
         await asyncio.sleep(35)
 
     assert reconciler.pauses == pytest.approx([30.005])
-    assert counters.value(RECONCILES, result="timeout") == counters.value(RECONCILES_OVERDUE) == 1
+    assert counters.value(RECONCILES, result="timeout") == counters.value(RECONCILE_TIMEOUTS) == 1
     assert [event_of(record) for record in caplog.records if record.levelno == logging.ERROR] == ["reconcile.timeout"]
 
 

@@ -215,15 +215,16 @@ async def test_a_body_that_does_not_end_is_cut():
 async def test_metrics_are_text_for_prometheus():
     counters = Counters()
     counters.increment("n_total")
-    async with HealthServer(0, samples=counters) as server:
+    async with HealthServer(0, numbers=lambda: counters) as server:
         answered, content_type, text = await get(server, "/metrics")
 
-    assert (answered, content_type, text) == (200, "text/plain", "# TYPE n_total counter\nn_total 1\n")
+    assert (answered, content_type) == (200, "text/plain")
+    assert "# HELP n_total n_total\n# TYPE n_total counter\nn_total 1.0\n" in text
 
 
 @real
 async def test_a_page_it_was_given_nothing_for_is_not_there():
-    async with HealthServer(0, samples=Counters()) as server:
+    async with HealthServer(0, numbers=Counters) as server:
         assert (await get(server, "/readyz"))[0] == 404
 
 

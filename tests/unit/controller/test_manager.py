@@ -113,7 +113,7 @@ async def test_a_stop_says_what_it_waits_for(w, caplog):
     )
     async with running(manager):
         pass
-    (said,) = [record for record in caplog.records if record.message == "manager.stopping"]
+    (said,) = [record for record in caplog.records if event_of(record) == "manager.stopping"]
 
     assert (said.reconciles, said.seconds_at_most, said.lease) == ({"memcached": 1}, 10, "lease")
 
@@ -401,7 +401,7 @@ async def test_probes_and_metrics_are_served_while_it_runs(w, diary):
             metrics = await answer.text()
 
     assert (ready["ready"], ready["controllers"]["memcached"]["running"]) == (True, True)
-    assert 'scopedcache_reconciles_total{controller="memcached",result="success"} 1' in metrics
+    assert 'controller_runtime_reconcile_total{controller="memcached",result="success"} 1.0' in metrics
 
 
 @real

@@ -9,12 +9,13 @@ whatever code happens to run.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any, Final, Generic, Literal, Protocol, TypeVar
 
-logger = logging.getLogger("scopedcache.containment")
+from .event_logger import event_logger
+
+logger: Final = event_logger("scopedcache.containment")
 
 R = TypeVar("R")
 

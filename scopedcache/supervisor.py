@@ -8,13 +8,13 @@ one task and ends all its children when one fails, and here a failure belongs to
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
+from typing import Any, Final
 
 from .backoff import Backoff
+from .event_logger import event_logger
 
-logger = logging.getLogger("scopedcache.supervisor")
+logger: Final = event_logger("scopedcache.supervisor")
 
 
 # Work that went well for this long begins with the smallest pause again when it fails.

@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import os
 import sys
 from typing import Final, NoReturn
 
@@ -32,8 +33,8 @@ from scopedcache import (
     UnauthorizedError,
 )
 from scopedcache.controller import Controller, LeaderElection, Manager, stop_signals
+from scopedcache.controller.manager.bind_address import add_address_options
 from scopedcache.kit import configure_logging
-from scopedcache.metrics import Counters
 
 from .operand import MEMCACHED
 from .reconciler import MemcachedReconciler
@@ -41,7 +42,8 @@ from .status import refusal_status
 
 LEASE: Final = "86f835c3.example.com"
 SYSTEM: Final = "scoped-memcached-operator-system"
-# Together with releasing the Lease, 2 s at most, it ends within 5 s whatever the server does.
+# Together with releasing the Lease, 2 s at most, it ends within 5 s whatever the server does; the Deployment's grace
+# period is longer.
 STOP_TIMEOUT_SECONDS: Final = 2.0
 # What to do where the error itself does not say so, by who must act.
 ADVICE: Final[dict[type[ScopedCacheError], str]] = {
@@ -104,8 +106,7 @@ def assemble(client: Client, options: argparse.Namespace) -> tuple[ScopedCache, 
     Raises:
         ValueError: an option makes no sense.
     """
-    counters = Counters()
-    cache = ScopedCache(client, detection_bound=options.detection_bound, instrumentation=counters)
+    cache = ScopedCache(client, detection_bound=options.detection_bound)
     reconciler = MemcachedReconciler(cache, client)
     manager = Manager(
         cache,
@@ -116,7 +117,6 @@ def assemble(client: Client, options: argparse.Namespace) -> tuple[ScopedCache, 
         health_address=options.health_address,
         metrics_address=options.metrics_address,
         stop_timeout=STOP_TIMEOUT_SECONDS,
-        instrumentation=counters,
         name="memcached-operator",
     )
     return cache, manager
@@ -138,8 +138,7 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--kubeconfig", help="the kubeconfig; without it KUBECONFIG, the Pod's account, ~/.kube/config")
     result.add_argument("--context", help="a context of the kubeconfig")
     result.add_argument("--leader-elect", action=argparse.BooleanOptionalAction, default=True)
-    result.add_argument("--health-address", default="127.0.0.1:8081", help="for /healthz and /readyz")
-    result.add_argument("--metrics-address", default="127.0.0.1:8080", help="for /metrics")
+    add_address_options(result, os.environ)
     result.add_argument("--detection-bound", type=float, default=10.0, help="seconds to notice a change of rights in")
     result.add_argument("--workers", type=int, default=4, help="custom resources reconciled at the same time")
     result.add_argument("--log-format", choices=("text", "json"), default="text")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import Final, Protocol
 
+from ..event_logger import event_logger
 from .verdict import Verdict, VerdictState
 
-logger: Final = logging.getLogger("scopedcache.access")
+logger: Final = event_logger("scopedcache.access")
 
 
 class Listener(Protocol):

@@ -9,10 +9,10 @@ and tells.
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
+from math import inf
 from typing import Final
 
 from ..api.client import Client
@@ -22,7 +22,8 @@ from ..api.ready_answer import ReadyAnswer
 from ..api.request_info import RequestInfo
 from ..clock import loop_time, wall_time
 from ..errors import ForbiddenError, ScopedCacheError, TransportError, UnauthorizedError
-from ..metrics import ACCESS_REVIEWS, FORBIDDEN, NULL, Instrumentation
+from ..event_logger import event_logger
+from ..metrics import ACCESS_REVIEWS, DETECTION_SECONDS, FORBIDDEN, NULL, Instrumentation
 from ..supervisor import Supervisor
 from .attempt_mode import AttemptMode, permissions_to_try, seconds_until_attempt
 from .call_signals import is_doubtful, is_review, needed_permission, signal_of
@@ -42,7 +43,7 @@ from .single_flight import SingleFlight
 from .tracked_verdicts import TrackedVerdicts
 from .verdict import Signal, Verdict
 
-logger: Final = logging.getLogger("scopedcache.access")
+logger: Final = event_logger("scopedcache.access")
 
 # A review meant to come after a point in time comes this much later.
 REVIEW_MARGIN_SECONDS: Final = 0.02
@@ -183,6 +184,8 @@ class Monitor:
                 self._attempt_flights.start(place, self._supervisor)
         if step.before is not None:
             self._tracked.note(verdict)
+            if verdict.denying and verdict.evidence > -inf:
+                self._instrumentation.observe(DETECTION_SECONDS, now - verdict.evidence)
             self._changes.verdict_changed(verdict, step.before)
             self._stretch(now)
         elif signal in ("yes", "done") and verdict.granted and permission in self._yes_awaited:

@@ -10,6 +10,7 @@ from typing import Any, Final, Self, TypeVar, overload
 import attrs
 
 from ..kinds import Kind, ObjectKey
+from ..metrics import Instrumentation
 from ..objects import Object
 from ..selectors import Labels
 from . import request_query
@@ -118,6 +119,10 @@ class Client:
         await self._session.close()
 
     # -- its session ---------------------------------------------------------------------------------------------
+
+    def report_to(self, instrumentation: Instrumentation) -> None:
+        """Report requests, as numbers and spans, from here on."""
+        self._session.instrumentation = instrumentation
 
     def add_observer(self, observer: Observer) -> None:
         """Let `observer` hear how every request ends."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any, Final
 
 from ..clock import loop_time
 from ..errors import ConfigurationError
+from ..event_logger import event_logger
 from .identity import in_cluster as pod
 from .identity.credential import Credential, CredentialSource
 from .identity.exec_plugin import ExecSource
@@ -39,7 +39,7 @@ from .identity.single_flight import SingleFlight
 from .identity.tls import Stamps, check_files, files_of, stamps
 from .identity.token_source import FixedSource, TokenFileSource
 
-logger = logging.getLogger("scopedcache.api")
+logger: Final = event_logger("scopedcache.api")
 
 # A refused credential is not asked for anew more often than this, nor one that could not be had: an exec plugin may be
 # slow, or ask a rate-limited server.

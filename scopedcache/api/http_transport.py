@@ -11,7 +11,6 @@ password of the proxy.
 from __future__ import annotations
 
 import asyncio
-import logging
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -23,6 +22,7 @@ import yarl
 from multidict import CIMultiDict
 
 from ..errors import ConfigurationError, ProtocolError, ScopedCacheError, TransportError
+from ..event_logger import event_logger
 from .configuration import Configuration
 from .identity.credential import Credential
 from .identity.redaction import hide_bytes, without_password
@@ -31,7 +31,7 @@ from .identity.system_errors import words_of_system
 from .identity.tls import Stamps, tls_context
 from .transport import REQUEST_TIMEOUT_SECONDS, Lane, Query, Response, Stream
 
-logger = logging.getLogger("scopedcache.api")
+logger: Final = event_logger("scopedcache.api")
 
 CONNECT_TIMEOUT_SECONDS: Final = 10.0
 # Requests in flight at once. More would only queue in the server's priority-and-fairness instead of here.

@@ -13,6 +13,7 @@ import msgspec
 
 from ..errors import ForbiddenError, ProtocolError, ScopedCacheError, TransportError
 from ..kinds import GVK, GVR, Kind, ObjectKey, Resource
+from ..metrics import NULL, REQUESTS, Instrumentation
 from ..objects import Object
 from . import access_reviews
 from .codec import decode_object, decode_status
@@ -25,6 +26,8 @@ from .request_query import APPLY, JSON
 from .status_errors import error_from_answer, error_not_json
 from .transport import REQUEST_TIMEOUT_SECONDS, Lane, Query, Response, Stream, Transport
 
+# What client-go calls the code of a request that met no answer.
+NO_ANSWER: Final = "<error>"
 _NAMED_VERBS: Final = frozenset({"get", "update", "patch", "delete"})
 
 
@@ -51,6 +54,7 @@ class Session:
     def __init__(self, transport: Transport) -> None:
         self.transport = transport
         self.discovery = Discovery(self.fetch_document)
+        self.instrumentation: Instrumentation = NULL
         self._observers: list[Observer] = []
         self._write_listeners: list[WriteListener] = []
         self._write_fences: list[WriteFence] = []
@@ -125,16 +129,17 @@ class Session:
     ) -> Response:
         """Send a request, and return its answer if it is a success in JSON."""
         try:
-            response = await self.transport.request(
-                method,
-                info.path,
-                query,
-                body=body,
-                content_type=content_type,
-                accept=accept,
-                timeout=timeout,
-                lane=lane,
-            )
+            with self.instrumentation.span(f"{info.verb} {info.subject}", **_attributes(info)):
+                response = await self._request(
+                    method,
+                    info.path,
+                    query,
+                    body=body,
+                    content_type=content_type,
+                    accept=accept,
+                    timeout=timeout,
+                    lane=lane,
+                )
         except TransportError as error:
             self._tell(info, error)
             raise
@@ -206,8 +211,10 @@ class Session:
             opened = self.transport.stream(info.path, query, accept=accept, idle_timeout=idle_timeout)
             stream = await opened.__aenter__()
         except TransportError as error:
+            self._count("GET", NO_ANSWER)
             self._tell(info, error)
             raise
+        self._count("GET", str(stream.status))
         try:
             refusal = await _refusal(info, stream)
             if refusal is not None:
@@ -228,7 +235,7 @@ class Session:
     async def fetch_document(self, path: str) -> bytes:
         """Fetch a document by its path (discovery, `/version`)."""
         info = RequestInfo("get", _DISCOVERY, name=path)
-        response = await self.transport.request("GET", path)
+        response = await self._request("GET", path)
         if response.status != 200:
             raise error_from_answer(info, response.status, response.content_type, response.headers, response.body)
         if not response.content_type.endswith("json"):
@@ -256,7 +263,7 @@ class Session:
     async def ready(self, *, timeout: float = REQUEST_TIMEOUT_SECONDS) -> ReadyAnswer:
         """Ask the server that answers our reviews whether it is ready. One that says nothing is not."""
         try:
-            answer = await self.transport.request("GET", "/readyz", timeout=timeout, lane="reviews")
+            answer = await self._request("GET", "/readyz", timeout=timeout, lane="reviews")
         except TransportError:
             return read_ready_answer(None)
         return read_ready_answer(answer.status)
@@ -264,6 +271,18 @@ class Session:
     async def _review(self, kind: Resource, body: bytes, timeout: float) -> bytes:
         info = RequestInfo("create", kind)
         return (await self.send(info, "POST", body=body, timeout=timeout, lane="reviews")).body
+
+    async def _request(self, method: str, path: str, query: Query = (), **options: Any) -> Response:
+        try:
+            response = await self.transport.request(method, path, query, **options)
+        except TransportError:
+            self._count(method, NO_ANSWER)
+            raise
+        self._count(method, str(response.status))
+        return response
+
+    def _count(self, method: str, code: str) -> None:
+        self.instrumentation.increment(REQUESTS, code=code, method=method)
 
     def _refused(self, info: RequestInfo, error: ScopedCacheError) -> ScopedCacheError:
         if isinstance(error, ForbiddenError) and not is_impersonation(error):
@@ -274,6 +293,12 @@ class Session:
     def _tell(self, info: RequestInfo, error: ScopedCacheError | None) -> None:
         for observer in self._observers:
             observer.observed(info, error)
+
+
+def _attributes(info: RequestInfo) -> dict[str, str]:
+    """Return what a span says of a request; names in the manner of OpenTelemetry's conventions."""
+    found = {"k8s.verb": info.verb, "k8s.resource": info.subject}
+    return found | ({"k8s.namespace.name": info.namespace} if info.namespace else {})
 
 
 def object_from(resource: Resource, response: Response) -> Object:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Final
 
+from ..event_logger import event_logger
 from ..kinds import Resource
 from ..objects import Metadata
 
-logger = logging.getLogger("scopedcache.api")
+logger: Final = event_logger("scopedcache.api")
 
 # Objects remembered as named; beyond that it starts anew.
 NAMED_OBJECTS: Final = 1024

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from itertools import product
@@ -16,6 +15,7 @@ from ..access import Monitor
 from ..api.client import Client
 from ..api.codec import Transform
 from ..clock import loop_time
+from ..event_logger import event_logger
 from ..informer import IndexFunc, Informer, InformerOptions
 from ..informer.initial_list_limiter import InitialListLimiter
 from ..informer.missed_deletes import PurgedKeys
@@ -29,7 +29,7 @@ from .informer_plan import InformerKey, Place
 
 T = TypeVar("T")
 
-logger: Final = logging.getLogger("scopedcache.cache")
+logger: Final = event_logger("scopedcache.cache")
 
 
 class _RightsGate:
@@ -75,6 +75,7 @@ class InformerPool:
         self._holders: dict[InformerKey, set[Hashable]] = {}
         self._purged_keys: dict[Place, PurgedKeys] = {}
         self._closing: set[asyncio.Task[Any]] = set()
+        self.ended: dict[str, tuple[int, int]] = {}  # by kind: events and relists of informers that are closed
         self._indexes: list[tuple[Kind, str, IndexFunc]] = []
 
     def acquire(self, informer_key: InformerKey, holder: Hashable, purged_keys: PurgedKeys | None = None) -> Informer:
@@ -106,6 +107,8 @@ class InformerPool:
         del self._holders[informer_key]
         del self._started[informer_key]
         informer = self._informers.pop(informer_key)
+        events, relists = self.ended.get(str(informer_key.resource), (0, 0))
+        self.ended[str(informer_key.resource)] = events + informer.events, relists + informer.relists
         task = informer.task
         if task is not None and not task.done():
             self._closing.add(task)

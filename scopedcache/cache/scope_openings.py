@@ -8,7 +8,6 @@ one of them lacks.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from copy import copy
@@ -29,6 +28,7 @@ from ..errors import (
     UnknownKindError,
     where,
 )
+from ..event_logger import event_logger
 from ..informer import Informer
 from ..kinds import Kind
 from ..supervisor import Supervisor
@@ -40,7 +40,7 @@ from .scope_effects import Effect
 from .scope_needs import lost_verdict
 from .served_kinds import ServedKinds
 
-logger: Final = logging.getLogger("scopedcache.cache")
+logger: Final = event_logger("scopedcache.cache")
 
 # An optional need that lacks nothing is listed with the required ones, and may come a little later than they do.
 OPTIONAL_GRACE_SECONDS: Final = 0.5

@@ -18,6 +18,7 @@ from ..api.discovery import Discovery
 from ..api.permission import Permission
 from ..clock import loop_time
 from ..errors import APIError, UnknownKindError
+from ..event_logger import event_logger
 from ..kinds import GVK, Kind, Resource
 from ..needs import Need
 from ..supervisor import Supervisor
@@ -25,6 +26,7 @@ from .bound_need import BoundNeed
 from .deleted_owners import DeletedOwners
 from .informer_leases import InformerLeases
 from .informer_pool import InformerPool
+from .loss_log import LossLog
 from .missing_news import MissingNews
 from .need_registry import NeedRegistry
 from .owner import Denial, OwnerChanged, OwnerId
@@ -54,7 +56,7 @@ from .scope_effects import (
 from .scope_openings import ScopeOpenings
 from .served_kinds import ServedKinds
 
-logger: Final = logging.getLogger("scopedcache.cache")
+logger: Final = event_logger("scopedcache.cache")
 
 Needs = Iterable[Need]
 
@@ -87,6 +89,7 @@ class ScopeTable:
         self._kinds = ServedKinds(discovery, supervisor, self, timer=timer, chance=chance)
         self._openings = ScopeOpenings(monitor, self.leases, self._kinds, supervisor, self)
         self._missing_news = MissingNews(lambda: monitor.verdicts, self._openings.is_under_way, publish)
+        self._losses = LossLog()
         self._by_namespace: dict[str | None, dict[str, ScopeBinding]] = {}
         self._by_uid: dict[str, dict[ScopeBinding, None]] = {}
         self._of_nobody: dict[str | None, dict[ScopeBinding, None]] = {}  # by namespace
@@ -158,6 +161,7 @@ class ScopeTable:
         if verdict.denying or verdict.granted:
             self._carry_out_all((binding, binding.scope.on_verdict(verdict, before, verdicts)) for binding in bindings)
         if verdict.granted:
+            self._losses.granted(verdict.permission)
             self.pending_grants.end(verdict.permission)
         if verdict.unserved:
             for resource in {need.resource for b in bindings for need in b.scope.needs.of(verdict.permission)}:
@@ -356,9 +360,19 @@ class ScopeTable:
             case Forget():
                 self._forget(binding)
             case Log():
-                _log(binding.scope, effect)
+                self._log(binding.scope, effect)
             case _:
                 assert_never(effect)
+
+    def _log(self, scope: Scope, effect: Log) -> None:
+        error = effect.error
+        level = logging.INFO if error is None else self._losses.level(error, self._monitor.missing)
+        if not logger.isEnabledFor(level):  # thousands of owners may lose a right in one step
+            return
+        about = {} if error is None else {"error": str(error)}
+        if isinstance(error, APIError):
+            about = {"verb": error.verb, "resource": error.resource} | about
+        logger.log(level, effect.event, extra=scope.log_fields() | {"kinds": list(effect.kinds)} | about)
 
     def _new(self, scope: Scope) -> ScopeBinding:
         return ScopeBinding(scope, self.leases, self._pool.chain, self)
@@ -386,13 +400,3 @@ class ScopeTable:
 
     def __repr__(self) -> str:
         return f"<ScopeTable scopes={len(self)} openings={self._openings!r}>"
-
-
-def _log(scope: Scope, effect: Log) -> None:
-    if not logger.isEnabledFor(logging.INFO):  # thousands of owners may lose a right in one step
-        return
-    error = effect.error
-    about = {} if error is None else {"error": str(error)}
-    if isinstance(error, APIError):
-        about |= {"verb": error.verb, "resource": error.resource}
-    logger.info(effect.event, extra=scope.log_fields() | {"kinds": list(effect.kinds)} | about)

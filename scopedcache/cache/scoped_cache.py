@@ -26,11 +26,12 @@ from ..clock import loop_time
 from ..errors import ForbiddenError, ScopedCacheError
 from ..informer import EventHandler, IndexFunc, InformerOptions
 from ..kinds import GVK, Kind, Resource
-from ..metrics import BACKGROUND_TASKS, CACHED_OBJECTS, EVENT_HANDLERS, NULL, OPEN_WATCHES, Instrumentation
+from ..metrics import Counters, Instrumentation
 from ..needs import Need
 from ..objects import Object
 from ..selectors import Labels, LabelSelector
 from ..supervisor import Supervisor
+from .cache_report import CacheReport
 from .cluster_cache import ClusterCache
 from .file_descriptors import raise_descriptor_limit
 from .home_loop import HomeLoop
@@ -63,7 +64,7 @@ class ScopedCache:
         selectors: per kind, a label selector for the server. Objects that do not match do not exist for this cache.
         transforms: per kind, a function that changes objects before they are kept. They cannot be updated as a whole.
         rbac_watch: watch RBAC objects where we may: changes are then noticed in about a second.
-        instrumentation: where numbers are reported to.
+        instrumentation: where numbers are reported to; Counters of its own, unless told otherwise.
         options: time-outs and limits of the informers.
         sync_timeout: seconds that `open` waits for what it asked for, where it is not told otherwise. A reconciler that
             waits holds a worker; who does not wait is told.
@@ -81,7 +82,7 @@ class ScopedCache:
         selectors: Mapping[Kind, Labels] = MappingProxyType({}),
         transforms: Mapping[Kind, Transform] = MappingProxyType({}),
         rbac_watch: bool = True,
-        instrumentation: Instrumentation = NULL,
+        instrumentation: Instrumentation | None = None,
         options: InformerOptions | None = None,
         sync_timeout: float = SYNC_TIMEOUT_SECONDS,
         timer: Callable[[], float] = loop_time,
@@ -89,8 +90,9 @@ class ScopedCache:
     ) -> None:
         period = PERIOD_SECONDS if detection_bound is None else period_for(detection_bound)
         self.client = client
+        self.instrumentation: Instrumentation = Counters() if instrumentation is None else instrumentation
         self.monitor = Monitor(
-            client, period=period, rate=review_rate, instrumentation=instrumentation, timer=timer, chance=chance
+            client, period=period, rate=review_rate, instrumentation=self.instrumentation, timer=timer, chance=chance
         )
         self._supervisor = Supervisor("scoped-cache")
         self._subscribers = Subscribers()
@@ -114,6 +116,7 @@ class ScopedCache:
             timer=timer,
             chance=chance,
         )
+        self._report = CacheReport(self._table, self._pool, self.monitor)
         self._home = HomeLoop()
         self._opener = ScopeOpener(self._table, self._home, sync_timeout)
         self.cluster = ClusterCache(self._opener, self._table)
@@ -133,7 +136,7 @@ class ScopedCache:
         selectors: Mapping[Kind, Labels] = MappingProxyType({}),
         transforms: Mapping[Kind, Transform] = MappingProxyType({}),
         rbac_watch: bool = True,
-        instrumentation: Instrumentation = NULL,
+        instrumentation: Instrumentation | None = None,
         options: InformerOptions | None = None,
         sync_timeout: float = SYNC_TIMEOUT_SECONDS,
         timer: Callable[[], float] = loop_time,
@@ -171,6 +174,7 @@ class ScopedCache:
         raise_descriptor_limit()
         self.monitor.start(self._supervisor, self._table)
         self.client.add_write_listener(self._pool)
+        self.client.report_to(self.instrumentation)
         if self._rbac_watch:
             self.monitor.expect_events(self._watch_rbac().is_live)
         return self
@@ -333,11 +337,8 @@ class ScopedCache:
         return take_snapshot(self._table, self._pool, self.monitor, tasks=len(self._supervisor), limit=limit)
 
     def report(self, instrumentation: Instrumentation) -> None:
-        """Set the gauges that are cheaper to count when somebody looks than to keep."""
-        instrumentation.set(EVENT_HANDLERS, self._pool.handlers)
-        instrumentation.set(OPEN_WATCHES, self._pool.open_watches)
-        instrumentation.set(BACKGROUND_TASKS, len(self._supervisor))
-        instrumentation.set(CACHED_OBJECTS, sum(len(informer) for _, informer in self._pool))
+        """Set the numbers that are cheaper to count when somebody looks than to keep."""
+        self._report.set_all(instrumentation, tasks=len(self._supervisor))
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop | None:

@@ -7,7 +7,6 @@ for it to be there, or there again.
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 from collections.abc import Callable, Iterable
 from typing import Final, Protocol
@@ -18,10 +17,11 @@ from ..api.discovery import Discovery
 from ..backoff import Backoff
 from ..clock import loop_time
 from ..errors import ForbiddenError, ScopedCacheError, UnknownKindError
+from ..event_logger import event_logger
 from ..kinds import Kind, Resource
 from ..supervisor import Supervisor
 
-logger: Final = logging.getLogger("scopedcache.cache")
+logger: Final = event_logger("scopedcache.cache")
 
 # Discovery itself asks the server no more than every two seconds, a document or two each time.
 ASK_EVERY_SECONDS: Final = 2.5

@@ -11,12 +11,12 @@ It promises:
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from .. import metrics
+from ..event_logger import event_logger
 from ..kinds import GVK, GVR, Kind, ObjectKey, Resource
 from ..needs import Need
 from ..predicates import Predicate
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from ..api import Client
     from ..cache import ScopedCache
 
-logger = logging.getLogger("scopedcache.controller")
+logger: Final = event_logger("scopedcache.controller")
 
 # Long enough for the first lists of a large cluster; who is still not there by then must not keep the others waiting.
 WARM_UP_SECONDS: Final = 30.0
@@ -224,9 +224,19 @@ class Controller:
         return self._sources is not None and self._sources.ready
 
     @property
+    def busy(self) -> int:
+        """Return how many reconciles are under way."""
+        return self._workers.busy if self._workers is not None else 0
+
+    @property
     def reasons(self) -> list[str]:
         """Return why it cannot see everything it watches, in words; what owners opened is the cache's to tell."""
         return self._sources.reasons if self._sources is not None else []
+
+    def report(self, instrumentation: metrics.Instrumentation) -> None:
+        """Set the numbers that are cheaper to count when somebody looks than to keep."""
+        if self._workers is not None:
+            self._workers.report(instrumentation)
 
     def state(self, *, limit: int | None = None) -> dict[str, Any]:
         """Return what a person would ask about it, as plain data: informers with their denials, queue, workers.
@@ -253,7 +263,7 @@ class Controller:
         return None if self._retries_per_second is None else RetryBudget(self._retries_per_second)
 
     def _on_overdue(self, request: Request) -> None:
-        self._instrumentation.increment(metrics.RECONCILES_OVERDUE, controller=self.name)
+        self._instrumentation.increment(metrics.RECONCILE_TIMEOUTS, controller=self.name)
         if self._runner.threaded:  # a coroutine was ended, and its time-out is logged like any other failure
             logger.error("reconcile.overdue", extra={"controller": self.name, "key": str(request)})
 

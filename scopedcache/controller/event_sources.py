@@ -7,7 +7,6 @@ lost, or there again, concerns every key that reads it: those keys are enqueued 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Sequence
 from heapq import nsmallest
 from itertools import islice
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from ..errors import APIError, CacheError, ForbiddenError
+from ..event_logger import event_logger
 from ..informer import EventHandler
 from ..kinds import Kind, ObjectKey, Resource
 from ..needs import Need
@@ -32,7 +32,7 @@ from .work_queue import Priority, WorkQueue
 if TYPE_CHECKING:
     from ..cache import InformerHandle, OwnerChanged, ScopedCache
 
-logger = logging.getLogger("scopedcache.controller")
+logger: Final = event_logger("scopedcache.controller")
 
 # How often `wait_settled` looks, at start only: no event tells that an informer turned out to be denied.
 LOOK_EVERY_SECONDS: Final = 0.02

@@ -13,15 +13,15 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import inspect
-import logging
 import threading
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, Protocol
 
+from ..event_logger import event_logger
 from .outcome import Outcome, judge_error, judge_result, judge_timeout
 from .request import Request, Result
 
-logger = logging.getLogger("scopedcache.controller")
+logger: Final = event_logger("scopedcache.controller")
 
 # What is cancelled ends at once, unless it swallows that: its clean-up is short.
 GRACE_SECONDS: Final = 1.0

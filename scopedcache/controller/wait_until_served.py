@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from ..errors import ScopedCacheError, UnknownKindError
+from ..event_logger import event_logger
 from ..kinds import Kind, Resource
 
 if TYPE_CHECKING:
     from ..api.discovery import Discovery
 
-logger = logging.getLogger("scopedcache.controller")
+logger: Final = event_logger("scopedcache.controller")
 
 # Discovery itself asks the server no more than every two seconds, a document or two each time.
 PAUSE_SECONDS: Final = 2.5

@@ -44,6 +44,13 @@ class _Delayed:
 
 
 @attrs.frozen
+class _Running:
+    priority: Priority
+    since: float
+    waited: float
+
+
+@attrs.frozen
 class _Refused:
     """How often in a row a key was refused, when last, and before when no event makes it run."""
 
@@ -95,7 +102,8 @@ class WorkQueue(Generic[K]):
         self._delayed: dict[K, _Delayed] = {}
         self._heap: list[tuple[float, int, K]] = []
         self._pushed = 0
-        self._running: dict[K, Priority] = {}
+        self._running: dict[K, _Running] = {}
+        self.adds = 0  # keys that were made ready
         self._again: dict[K, Priority] = {}
         self._failures: dict[K, int] = {}
         self._retry_due: dict[K, float] = {}
@@ -116,7 +124,8 @@ class WorkQueue(Generic[K]):
             self._hurried.add(key)
         elif key in self._refused and key not in self._hurried:
             after = max(after, self._refused[key].until - self._timer())
-        wanted = _higher(self._waiting_priority(key), priority or self._running.get(key) or "low")
+        running = self._running.get(key)
+        wanted = _higher(self._waiting_priority(key), priority or (running.priority if running else "low"))
         if priority is None and key not in self:
             wanted = "high"
         due = self._timer() + after
@@ -189,9 +198,10 @@ class WorkQueue(Generic[K]):
         lane = self._next_lane()
         if lane is None:
             return None
-        key = self._lanes[lane].pop()
+        key, ready_since = self._lanes[lane].pop()
+        now = self._timer()
         self._high_in_a_row = self._high_in_a_row + 1 if lane == "high" else 0
-        self._running[key] = lane
+        self._running[key] = _Running(lane, now, now - ready_since)
         self._hurried.discard(key)
         return key
 
@@ -205,7 +215,7 @@ class WorkQueue(Generic[K]):
             raise ValueError(f"{key} is not running")
         again = self._again.pop(key, None)
         if again is not None and not self._closed:
-            self._lanes[again].push(key)
+            self._push(key, again)
             self.on_change()
 
     def shutdown(self) -> None:
@@ -252,7 +262,17 @@ class WorkQueue(Generic[K]):
         """
         if key not in self._running:
             raise ValueError(f"{key} is not running")
-        return self._running[key]
+        return self._running[key].priority
+
+    def waited(self, key: K) -> float:
+        """Return the seconds that a running key stood ready before it was picked."""
+        return self._running[key].waited
+
+    @property
+    def running_seconds(self) -> list[float]:
+        """Return how long each running key has been running."""
+        now = self._timer()
+        return [now - running.since for running in self._running.values()]
 
     def failures(self, key: K) -> int:
         """Return how many rate-limited adds the key has had since it was last forgotten."""
@@ -287,15 +307,19 @@ class WorkQueue(Generic[K]):
         elif self._is_due_already(key):
             self._raise_priority(key, priority)
         else:
-            self._lanes[priority].push(key)
+            self._push(key, priority)
+
+    def _push(self, key: K, priority: Priority) -> None:
+        self.adds += 1
+        self._lanes[priority].push(key, self._timer())
 
     def _raise_priority(self, key: K, priority: Priority) -> None:
         if key in self._again:
             self._again[key] = priority
         elif key in self._delayed:
             self._delayed[key] = attrs.evolve(self._delayed[key], priority=priority)
-        elif priority == "high" and self._lanes["low"].remove(key):
-            self._lanes["high"].push(key)
+        elif priority == "high" and (ready_since := self._lanes["low"].remove(key)) is not None:
+            self._lanes["high"].push(key, ready_since)
 
     def _delay(self, key: K, due: float, priority: Priority) -> None:
         self._delayed[key] = _Delayed(due, priority)
@@ -328,35 +352,39 @@ class WorkQueue(Generic[K]):
 
 
 class _Lane(Generic[K]):
-    """The ready keys of one priority. Linked dicts: popping the front of a plain dict scans the holes before it."""
+    """The ready keys of one priority, and since when they are so.
+
+    Linked dicts: popping the front of a plain dict scans the holes before it.
+    """
 
     def __init__(self, group: Callable[[K], Hashable]) -> None:
         self._group = group
-        self._groups: OrderedDict[Hashable, OrderedDict[K, None]] = OrderedDict()
+        self._groups: OrderedDict[Hashable, OrderedDict[K, float]] = OrderedDict()
         self._size = 0
 
-    def push(self, key: K) -> None:
-        self._groups.setdefault(self._group(key), OrderedDict())[key] = None
+    def push(self, key: K, ready_since: float) -> None:
+        self._groups.setdefault(self._group(key), OrderedDict())[key] = ready_since
         self._size += 1
 
-    def pop(self) -> K:
+    def pop(self) -> tuple[K, float]:
         group, keys = self._groups.popitem(last=False)
-        key, _ = keys.popitem(last=False)
+        key, ready_since = keys.popitem(last=False)
         if keys:
             self._groups[group] = keys
         self._size -= 1
-        return key
+        return key, ready_since
 
-    def remove(self, key: K) -> bool:
+    def remove(self, key: K) -> float | None:
+        """Take a key out; return since when it was ready, None where it is not there."""
         group = self._group(key)
         keys = self._groups.get(group)
         if keys is None or key not in keys:
-            return False
-        del keys[key]
+            return None
+        ready_since = keys.pop(key)
         if not keys:
             del self._groups[group]
         self._size -= 1
-        return True
+        return ready_since
 
     def clear(self) -> None:
         self._groups.clear()

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from .. import metrics
 from ..errors import ForbiddenError
+from ..event_logger import event_logger
 from ..kinds import ObjectKey
 from ..supervisor import Supervisor
 from .event_sources import EventSources
@@ -23,8 +24,9 @@ from .self_waking import SelfWaking
 from .work_queue import Priority, WorkQueue
 from .work_queue_waiter import WorkQueueWaiter
 
-logger = logging.getLogger("scopedcache.controller")
+logger: Final = event_logger("scopedcache.controller")
 
+COUNTED_ERRORS: Final = (metrics.RECONCILE_ERRORS, metrics.RECONCILE_TERMINAL_ERRORS)
 # Keys denied at the same moment do not come back at the same moment.
 REQUEUE_SPREAD_FRACTION: Final = 0.1
 
@@ -57,6 +59,9 @@ class Workers:
         self._outcome_log = OutcomeLog()
         self._instrumentation = instrumentation
         self._chance = chance
+        for counted in (*COUNTED_ERRORS, metrics.RECONCILE_TIMEOUTS):  # from zero on, or the first one is no increase
+            instrumentation.increment(counted, 0.0, controller=name)
+        instrumentation.increment(metrics.QUEUE_RETRIES, 0.0, name=name, controller=name)
         self._idle: set[asyncio.Task[Any]] = set()
         self._left_behind: set[ObjectKey] = set()
         self._draining = False
@@ -97,6 +102,9 @@ class Workers:
 
     async def _run_key(self, key: ObjectKey) -> None:
         priority = self._queue.priority(key)
+        named = {"name": self._name, "controller": self._name}
+        self._instrumentation.observe(metrics.QUEUE_SECONDS, self._queue.waited(key), **named)
+        started = asyncio.get_running_loop().time()
         try:
             if not self._primaries.is_visible(key):
                 self._primaries.park(key, priority)
@@ -113,7 +121,8 @@ class Workers:
         finally:
             if key not in self._left_behind:
                 self._queue.done(key)
-            self._gauge()
+            took = asyncio.get_running_loop().time() - started
+            self._instrumentation.observe(metrics.WORK_SECONDS, took, **named)
 
     async def _reconcile(self, key: ObjectKey, priority: Priority) -> None:
         loop = asyncio.get_running_loop()
@@ -123,9 +132,10 @@ class Workers:
         token = CURRENT_RUN.set(run)
         self._self_waking.begin(key)
         self.busy += 1
-        self._gauge()
+        about = {"controller": self._name, "k8s.namespace.name": key.namespace, "k8s.object.name": key.name}
         try:
-            outcome = await self._runner.run(Request(key), lambda running: self._leave_behind(key, running))
+            with self._instrumentation.span(f"reconcile {self._name}", **about, reconcile=run.id):
+                outcome = await self._runner.run(Request(key), lambda running: self._leave_behind(key, running))
         finally:
             self.busy -= 1
             CURRENT_RUN.reset(token)
@@ -151,6 +161,7 @@ class Workers:
     async def _settle(self, key: ObjectKey, priority: Priority, outcome: Outcome, *, only_own_wakes: bool) -> None:
         """Do what the outcome asks for. The key still counts as running."""
         if outcome.rate_limited:
+            self._instrumentation.increment(metrics.QUEUE_RETRIES, name=self._name, controller=self._name)
             # What it wrote itself before it failed is no reason to be sooner than its pause.
             self._queue.add_rate_limited(key, priority=priority, drop_again=only_own_wakes)
             return
@@ -212,9 +223,20 @@ class Workers:
 
     def _count_run(self, outcome: Outcome, seconds: float) -> None:
         self._instrumentation.increment(metrics.RECONCILES, controller=self._name, result=outcome.ending)
-        self._instrumentation.increment(metrics.RECONCILE_SECONDS, seconds, controller=self._name)
+        self._instrumentation.observe(metrics.RECONCILE_SECONDS, seconds, controller=self._name)
+        if outcome.ending in ("error", "timeout", "terminal"):
+            self._instrumentation.increment(metrics.RECONCILE_ERRORS, controller=self._name)
+        if outcome.ending == "terminal":
+            self._instrumentation.increment(metrics.RECONCILE_TERMINAL_ERRORS, controller=self._name)
 
-    def _gauge(self) -> None:
-        self._instrumentation.set(metrics.QUEUE_READY, self._queue.ready, controller=self._name)
-        self._instrumentation.set(metrics.QUEUE_DELAYED, self._queue.delayed, controller=self._name)
-        self._instrumentation.set(metrics.WORKERS_BUSY, self.busy, controller=self._name)
+    def report(self, instrumentation: metrics.Instrumentation) -> None:
+        """Set the numbers that are cheaper to count when somebody looks than to keep."""
+        queue, named = self._queue, {"name": self._name, "controller": self._name}
+        running = queue.running_seconds
+        instrumentation.set(metrics.WORKERS, self._count, controller=self._name)
+        instrumentation.set(metrics.WORKERS_BUSY, self.busy, controller=self._name)
+        instrumentation.set(metrics.QUEUE_DEPTH, queue.ready, **named)
+        instrumentation.set(metrics.QUEUE_DELAYED, queue.delayed, controller=self._name)
+        instrumentation.set(metrics.QUEUE_ADDS, queue.adds, **named)
+        instrumentation.set(metrics.QUEUE_UNFINISHED, sum(running), **named)
+        instrumentation.set(metrics.QUEUE_LONGEST_RUNNING, max(running, default=0.0), **named)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -12,12 +11,13 @@ from typing import Final
 import attrs
 
 from ..containment import UserFunction
+from ..event_logger import event_logger
 from ..kinds import GVK
 from ..objects import Entry, Object
 from .delta import Delta, Key
 from .indexed_store import ChangeHandler
 
-logger = logging.getLogger("scopedcache.informer")
+logger: Final = event_logger("scopedcache.informer")
 
 # A handler holds the loop; past this many seconds it is reported.
 SLOW_SECONDS: Final = 0.010

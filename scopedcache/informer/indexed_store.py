@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from typing import Protocol
+from itertools import islice
+from typing import Final, Protocol
 
 from ..api.codec import Transform
 from ..api.unreadable_objects import UnreadableObjects
@@ -24,6 +25,9 @@ from .missed_deletes import PurgedKeys
 from .owner_router import OwnerRouter
 from .ownership_chain import Owner, OwnershipChain
 from .store import Store
+
+# Objects whose size is looked at to estimate that of all: a scrape must not hold the loop.
+WEIGHED_OBJECTS: Final = 256
 
 Objects = list[Object]
 Keys = list[tuple[str, str]]
@@ -76,6 +80,12 @@ class IndexedStore:
 
     def __len__(self) -> int:
         return len(self._store)
+
+    @property
+    def bytes(self) -> int:
+        """Return about how many bytes the objects are: exact for a few, estimated from those for more."""
+        few = [len(entry.raw) for entry in islice(self._store.entries.values(), WEIGHED_OBJECTS)]
+        return sum(few) * len(self) // len(few) if few else 0
 
     # -- reads: memory only --------------------------------------------------------------------------------------
 

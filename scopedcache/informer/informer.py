@@ -7,7 +7,6 @@ What is held and who hears of it is `IndexedStore`; whether reads are answered i
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 from collections.abc import Callable
 from typing import Any, Final
@@ -17,6 +16,7 @@ from ..api.codec import Transform
 from ..api.watch.pace import Pace
 from ..clock import loop_time
 from ..errors import CacheError
+from ..event_logger import event_logger
 from ..kinds import ObjectKey, Resource
 from ..objects import Entry, Object
 from ..selectors import Labels
@@ -36,7 +36,7 @@ from .reflector import Reflector, ServerFeatures
 from .reflector_loop import Gate, ReflectorLoop
 from .silence_watchdog import SilenceWatchdog
 
-logger = logging.getLogger("scopedcache.informer")
+logger: Final = event_logger("scopedcache.informer")
 
 
 class Informer:
@@ -172,6 +172,11 @@ class Informer:
     @property
     def events(self) -> int:
         return self._loop.events
+
+    @property
+    def bytes(self) -> int:
+        """Return about how many bytes the objects are, as the server sent them."""
+        return self._objects.bytes
 
     @property
     def relists(self) -> int:

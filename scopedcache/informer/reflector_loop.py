@@ -7,7 +7,6 @@ The loop is given back every few milliseconds, whatever the server sends. What h
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
 from typing import Final, Literal, Protocol
@@ -16,6 +15,7 @@ from ..api.watch.event_decoder import UNREADABLE_OBJECT, WatchEvent
 from ..api.watch.pace import Pace
 from ..api.watch.watch_stream import INITIAL_EVENTS_END, WatchStream
 from ..errors import ProtocolError, ScopedCacheError, where
+from ..event_logger import event_logger
 from ..objects import Entry, Metadata
 from .backlog import free
 from .delta import Key
@@ -26,7 +26,7 @@ from .list_watch import ListWatch
 from .reflector import Next, PagedList, Reflector, StreamingList, Watch
 from .silence_watchdog import SilenceWatchdog
 
-logger = logging.getLogger("scopedcache.informer")
+logger: Final = event_logger("scopedcache.informer")
 
 # Changes of a list applied before the clock is looked at.
 CHANGES_PER_CHECKPOINT: Final = 64

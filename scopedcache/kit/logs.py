@@ -13,11 +13,13 @@ import logging
 import sys
 import sysconfig
 import traceback
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from ..controller.reconcile_run import CURRENT_RUN
 from ..errors import ScopedCacheError
+from ..event_logger import event_of, field_text
 
 # Code that is not the author's: ours, Python's and that of what was installed, and what has no file.
 _FOREIGN: Final = (
@@ -30,7 +32,7 @@ _RECORD_FIELDS: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message",
 
 
 class JSONFormatter(logging.Formatter):
-    """One JSON object per line: `time` (seconds since the epoch), `level`, `logger`, `event`, and the fields.
+    """One JSON object per line: `time` (ISO 8601, in UTC), `level`, `logger`, `event`, and the fields.
 
     `traceback` is there for exceptions that nobody raised on purpose; with `tracebacks`, for all of them.
     """
@@ -41,10 +43,10 @@ class JSONFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         head = {
-            "time": round(record.created, 3),
+            "time": _iso(record.created),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "event": record.getMessage(),
+            "event": event_of(record),
         }
         line = {**head, **fields(record), **head}
         if record.exc_info and (self._tracebacks or not isinstance(record.exc_info[1], ScopedCacheError)):
@@ -61,9 +63,8 @@ class TextFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         time = f"{self.formatTime(record, self.datefmt)}.{int(record.msecs):03d}"
-        data = " ".join(f"{name}={_quote(value)}" for name, value in fields(record).items() if value is not None)
-        event = record.getMessage().replace("\n", "\\n")
-        line = f"{time} {record.levelname:<7} {event} {data}".rstrip()
+        event = event_of(record).replace("\n", "\\n")
+        line = f"{time} {record.levelname:<7} {event} {field_text(fields(record))}".rstrip()
         if self._tracebacks and record.exc_info and record.exc_info[1] is not None:
             line += "\n" + self.formatException(record.exc_info)
         return line
@@ -75,6 +76,8 @@ def fields(record: logging.LogRecord) -> dict[str, Any]:
     A LogRecord has a `name` of its own, so an object's name is given as `object_name`, and shown as `name`.
     """
     extra = {name: value for name, value in vars(record).items() if name not in _RECORD_FIELDS}
+    if extra.get("event") == event_of(record):  # it is the line's head
+        del extra["event"]
     run = CURRENT_RUN.get()
     if run is not None:
         extra.setdefault("reconcile", run.id)
@@ -109,8 +112,5 @@ def _place_of(error: BaseException) -> str | None:
     return "{}:{}".format(*(own or places)[-1]) if places else None
 
 
-def _quote(value: Any) -> str:
-    """Return a value as one word, or in quotes: whatever a server said cannot begin a line of its own."""
-    text = str(value)
-    plain = text.isprintable() and not any(mark in text for mark in ' "=')
-    return text if text and plain else json.dumps(text, ensure_ascii=False)
+def _iso(created: float) -> str:
+    return datetime.fromtimestamp(created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -21,7 +21,7 @@ from ..clock import loop_time
 from ..errors import CacheError, ScopedCacheError
 from ..informer import IndexFunc, InformerOptions
 from ..kinds import Kind
-from ..metrics import NULL, Instrumentation
+from ..metrics import Instrumentation
 from ..needs import Need
 from ..objects import Object
 from ..selectors import Labels
@@ -76,7 +76,7 @@ class ScopedCache:
         selectors: Mapping[Kind, Labels] = MappingProxyType({}),
         transforms: Mapping[Kind, Transform] = MappingProxyType({}),
         rbac_watch: bool = True,
-        instrumentation: Instrumentation = NULL,
+        instrumentation: Instrumentation | None = None,
         options: InformerOptions | None = None,
         sync_timeout: float = SYNC_TIMEOUT_SECONDS,
         timer: Callable[[], float] = loop_time,

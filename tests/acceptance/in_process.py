@@ -23,7 +23,6 @@ from examples.memcached_operator.__main__ import LOGGER
 from scopedcache import ScopedCache
 from scopedcache.controller import Manager
 from scopedcache.controller.manager.health_server import plain
-from scopedcache.controller.manager.prometheus_text import prometheus_text
 from scopedcache.kit.logs import JSONFormatter
 from scopedcache.metrics import Counters
 from scopedcache.testing import EmbeddedCluster, Identity
@@ -32,7 +31,7 @@ from scopedcache.testing.virtual_time import VirtualTimeLoop
 
 from . import reader
 from .commands import EXAMPLE, Command
-from .program import Health, JSONLog, Operator, Program, parse_metrics
+from .program import Health, JSONLog, Operator, Program
 from .waiting import Failed
 
 LOGGERS = ("scopedcache", LOGGER)
@@ -136,8 +135,8 @@ class OperatorInside(Operator):
         counters = self.manager.instrumentation
         if not isinstance(counters, Counters):
             raise TypeError(f"the operator counts with {counters!r}")
-        self.cache.report(counters)
-        return parse_metrics(prometheus_text(iter(counters)))
+        self.manager.report(counters)
+        return {sample.name: counters.value(sample.name) for sample in counters}
 
     def memory(self) -> None:
         return None  # a process has it, a task has not

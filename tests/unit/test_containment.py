@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from scopedcache.containment import NAMED_OBJECTS, UserFunction
+from scopedcache.event_logger import event_of
 from scopedcache.kinds import ObjectKey
 from scopedcache.objects import Metadata
 
@@ -36,7 +37,7 @@ def failing_for(*names, raised=None):
 
 
 def said(caplog):
-    return [(record.message, record.__dict__["object"]) for record in caplog.records]
+    return [(event_of(record), record.__dict__["object"]) for record in caplog.records]
 
 
 @pytest.mark.parametrize("raised", RAISED, ids=lambda raised: type(raised).__name__)
@@ -45,7 +46,7 @@ def test_whatever_is_raised_stays_with_the_object_at_hand(raised, caplog):
     assert [function.call(key(name), name) for name in ("x", "odd", "y")] == ["x", "nothing", "y"]
     (record,) = caplog.records
     fields = {name: record.__dict__[name] for name in ("controller", "kind", "object", "error", "function")}
-    assert (record.levelname, record.message, fields) == (
+    assert (record.levelname, event_of(record), fields) == (
         "ERROR",
         "mapper.failed",
         {

@@ -149,7 +149,7 @@ RAISED = [ValueError, asyncio.CancelledError, SystemExit, GeneratorExit, Recursi
 
 
 def failures(caplog):
-    fields = ("message", "controller", "kind", "object", "error")
+    fields = ("event", "controller", "kind", "object", "error")
     return [tuple(record.__dict__[field] for field in fields) for record in caplog.records]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 from collections.abc import Callable
 from datetime import datetime
@@ -14,6 +13,7 @@ import attrs
 
 from ...clock import wall_time
 from ...errors import ConfigurationError
+from ...event_logger import event_logger
 from . import oidc, proxies
 from .credential import Credential
 from .redaction import without_password
@@ -21,7 +21,7 @@ from .rest_config import BasicAuth, Endpoint, OpenIdConnect
 from .system_errors import words_of_system
 from .tls import tls_context
 
-logger = logging.getLogger("scopedcache.api")
+logger: Final = event_logger("scopedcache.api")
 
 # Both requests together; below the time a request to the API server may take.
 TIME_LIMIT_SECONDS: Final = 20.0

@@ -6,11 +6,12 @@ Code of others may swallow its cancellation. It is left behind then, and said so
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any
+from typing import Any, Final
 
-logger = logging.getLogger("scopedcache.controller")
+from ...event_logger import event_logger
+
+logger: Final = event_logger("scopedcache.controller")
 
 
 class BoundedTasks:

@@ -10,7 +10,6 @@ The clock counts suspension: a process that wakes after its Lease has expired do
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import random
 import secrets
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ... import metrics
 from ...clock import boot_time, wall_time
 from ...errors import ConflictError, ForbiddenError, NotFoundError, ScopedCacheError
+from ...event_logger import event_logger
 from ...kinds import GVK
 from ..log_words import without_numbers
 from .election_rules import JITTER_FRACTION, Candidate, LeaderElection, LeaseRecord
@@ -30,7 +30,7 @@ from .write_fence import WriteFence, unfenced
 if TYPE_CHECKING:
     from ...api import Client
 
-logger = logging.getLogger("scopedcache.controller")
+logger: Final = event_logger("scopedcache.controller")
 
 # One attempt that fails is nothing to be unready for.
 FAILURES_AT_MOST: Final = 1
@@ -69,6 +69,7 @@ class LeaderElector:
         self._failures = 0
         self._logged_error: str | None = None
         instrumentation.set(metrics.LEADING, 0, name=election.name)
+        instrumentation.increment(metrics.LEASE_FAILURES, 0.0, name=election.name)
 
     @property
     def leading(self) -> bool:

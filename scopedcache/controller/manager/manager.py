@@ -13,8 +13,7 @@ It promises:
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from ... import metrics
+from ...event_logger import event_logger
 from ...supervisor import Supervisor
 from ..controller import Controller
 from ..reporting.event_recorder import EventRecorder
@@ -29,16 +29,18 @@ from .bind_address import BindAddress
 from .bounded_tasks import BoundedTasks
 from .election_rules import LeaderElection
 from .leader_elector import LeaderElector
+from .loop_watchdog import LoopWatchdog
 from .write_fence import WriteFence, unfenced
 
 if TYPE_CHECKING:
     from ...cache import ScopedCache, Snapshot
     from .health_server import HealthServer
 
-logger = logging.getLogger("scopedcache.controller")
+logger: Final = event_logger("scopedcache.controller")
 
-# A reconcile's default deadline: every run that keeps it may end.
-STOP_TIMEOUT_SECONDS: Final = 30.0
+# Shorter than the grace period of a Pod, 30 s by default: what comes after it (`GRACE_SECONDS`, the last Events, the
+# Lease) must be done before SIGKILL, or the next leader waits until the Lease runs out.
+STOP_TIMEOUT_SECONDS: Final = 20.0
 # Events are a courtesy: they get this long at the end.
 FLUSH_TIMEOUT_SECONDS: Final = 1.0
 # What is cancelled ends at once, unless it swallows that; workers give their reconciles a second.
@@ -80,12 +82,12 @@ class Manager:
         cache: an open cache; it stays open afterwards.
         controllers: what to run.
         leader_election: None: always lead.
-        health_address, metrics_address: where to answer probes and scrapes (`:8081` is loopback); None: nowhere. They
-            may be the same.
+        health_address, metrics_address: where to answer probes and scrapes (`:8081` is every interface); None:
+            nowhere. They may be the same.
         runnables: async functions, or `Runnable`s.
-        stop_timeout: seconds that reconciles under way get at the end.
-        instrumentation: takes the numbers; Counters of its own, unless told otherwise. `/metrics` shows Counters alone;
-            give the cache the same ones to see its numbers there too.
+        stop_timeout: seconds that reconciles under way get at the end. A Pod's terminationGracePeriodSeconds should be
+            ten seconds longer.
+        instrumentation: takes the numbers; the cache's, unless told otherwise. `/metrics` shows Counters alone.
         name: who speaks in Kubernetes Events.
 
     Raises:
@@ -113,7 +115,7 @@ class Manager:
         self._metrics = None if metrics_address is None else BindAddress.parse(metrics_address)
         self._runnables = tuple(run if isinstance(run, Runnable) else Runnable(run) for run in runnables)
         self._stop_timeout = stop_timeout
-        self.instrumentation = metrics.Counters() if instrumentation is None else instrumentation
+        self.instrumentation = cache.instrumentation if instrumentation is None else instrumentation
         self._name = name
         self._elector: LeaderElector | None = None
         self._recorder: EventRecorder | None = None
@@ -136,6 +138,7 @@ class Manager:
         self._recorder = recorder
         async with AsyncExitStack() as stack:
             await self._listen(stack)
+            await stack.enter_async_context(LoopWatchdog(self.instrumentation))
             supervisor = Supervisor("manager")
             stack.push_async_callback(supervisor.close)
             supervisor.start_guarded("events", recorder.run)
@@ -171,6 +174,12 @@ class Manager:
     def addresses(self) -> tuple[BindAddress, ...]:
         """Return where it listens: health first, then metrics."""
         return tuple(server.address for server in self._servers)
+
+    def report(self, instrumentation: metrics.Instrumentation) -> None:
+        """Set the numbers that are cheaper to count when somebody looks than to keep; each scrape does."""
+        self._cache.report(instrumentation)
+        for controller in self.controllers:
+            controller.report(instrumentation)
 
     def state(self) -> dict[str, Any]:
         """Return what /readyz?verbose shows: the summary, each informer, and the first entries of all that is held."""
@@ -212,20 +221,24 @@ class Manager:
         from .health_server import HealthServer
 
         counters = self.instrumentation if isinstance(self.instrumentation, metrics.Counters) else None
-        samples = None if counters is None else _Scrape(self._cache, counters)
+        numbers = None if counters is None else partial(self._scrape, counters)
         servers = []
         if self._health is not None:
-            shared = samples if self._metrics == self._health else None
+            shared = numbers if self._metrics == self._health else None
             servers.append(
                 HealthServer(
-                    self._health, ready=lambda: self.ready, state=self.summary, details=self.state, samples=shared
+                    self._health, ready=lambda: self.ready, state=self.summary, details=self.state, numbers=shared
                 )
             )
         if self._metrics is not None and self._metrics != self._health:
-            servers.append(HealthServer(self._metrics, samples=samples))
+            servers.append(HealthServer(self._metrics, numbers=numbers))
         for server in servers:
             await stack.enter_async_context(server)
         self._servers = tuple(servers)
+
+    def _scrape(self, counters: metrics.Counters) -> metrics.Counters:
+        self.report(counters)
+        return counters
 
     async def _run_all(self, stop: asyncio.Event) -> None:
         tasks = BoundedTasks(grace=GRACE_SECONDS)
@@ -237,12 +250,19 @@ class Manager:
         stopped = tasks.start("stop", partial(self._wait_stop, stop))
         try:
             await tasks.wait_unless_failed(stopped)
+            logger.info("manager.stopping", extra=self._waits_for())
             self._stopping.set()
             await tasks.wait_unless_failed(leading)
         finally:
             await tasks.end([leading])
             await tasks.end()
         tasks.raise_failures()
+
+    def _waits_for(self) -> dict[str, Any]:
+        """Return what the end waits for: the reconciles under way, how long at most, and a Lease to give up."""
+        running = {controller.name: controller.busy for controller in self.controllers if controller.busy}
+        held = self._election.name if self._election is not None and self.leading else None
+        return {"reconciles": running, "seconds_at_most": self._stop_timeout if running else 0.0, "lease": held}
 
     async def _wait_stop(self, stop: asyncio.Event) -> None:
         await stop.wait()
@@ -335,18 +355,6 @@ class Manager:
 
     def __repr__(self) -> str:
         return f"<Manager of {', '.join(c.name for c in self.controllers) or 'nothing'} leading={self.leading}>"
-
-
-@attrs.frozen
-class _Scrape:
-    """The numbers as they are when somebody asks for them: gauges of the cache are set only then."""
-
-    cache: ScopedCache
-    counters: metrics.Counters
-
-    def __iter__(self) -> Iterator[metrics.Sample]:
-        self.cache.report(self.counters)
-        return iter(self.counters)
 
 
 def _check_names(controllers: Iterable[Controller]) -> None:

@@ -7,7 +7,6 @@ counted and dropped. Repeats of an Event raise its count instead of writing a ne
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import socket
 from collections.abc import Callable, MutableMapping
@@ -19,6 +18,7 @@ from cachetools import LRUCache
 from ... import metrics
 from ...clock import loop_time, wall_time
 from ...errors import NotFoundError, ScopedCacheError
+from ...event_logger import event_logger
 from ...kinds import GVK, ObjectKey
 from ...objects import Object
 from .event_correlator import EventCorrelator, Post, Subject
@@ -26,7 +26,7 @@ from .event_correlator import EventCorrelator, Post, Subject
 if TYPE_CHECKING:
     from ...api import Client
 
-logger = logging.getLogger("scopedcache.controller")
+logger: Final = event_logger("scopedcache.controller")
 
 EVENT: Final = GVK("events.k8s.io", "v1", "Event")
 # Behind this many unposted Events the server is in trouble, and more of them are no help.
@@ -59,6 +59,8 @@ class EventRecorder:
         self._controller = controller
         self._instance = (instance or f"{socket.gethostname()}-{os.getpid()}")[:128]
         self._instrumentation = instrumentation
+        for result in ("posted", "failed", "dropped"):
+            instrumentation.increment(metrics.EVENTS_POSTED, 0.0, result=result)
         self._correlator = EventCorrelator()
         self._timer = timer
         self._now = now

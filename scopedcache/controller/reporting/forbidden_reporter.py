@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ...clock import loop_time, wall_time
 from ...errors import ConflictError, ForbiddenError, InvalidError, NotFoundError, ScopedCacheError
+from ...event_logger import event_logger
 from ...kinds import ObjectKey
 from ...objects import Entry, Object
 from .conditions import find_condition, set_condition
@@ -32,7 +33,7 @@ from .status import patch_status
 if TYPE_CHECKING:
     from ...api import Client
 
-logger = logging.getLogger("scopedcache.controller")
+logger: Final = event_logger("scopedcache.controller")
 
 StatusPatch = Mapping[str, Any]
 # Given the owner and what was refused; returns what to merge into the owner's `status`, None for nothing.

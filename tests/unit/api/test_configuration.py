@@ -17,6 +17,7 @@ from scopedcache.api.configuration import (
 from scopedcache.api.identity.ready_client import FRESH_SECONDS
 from scopedcache.api.identity.rest_config import Endpoint, RestConfig, TokenFile
 from scopedcache.errors import ConfigurationError
+from scopedcache.event_logger import event_of
 
 INSECURE = {"insecure-skip-tls-verify": True}
 KUBECONFIG = {
@@ -316,7 +317,7 @@ async def test_a_token_file_that_vanishes_for_a_moment_changes_nothing(tmp_path,
     file.unlink()
     clock.now += FRESH_SECONDS
     assert await found.authorization() == "Bearer one"
-    assert [record.message for record in caplog.records] == ["credentials.unreadable"]
+    assert [event_of(record) for record in caplog.records] == ["credentials.unreadable"]
 
 
 async def test_after_a_401_a_token_file_is_read_at_once(tmp_path, clock):
@@ -387,7 +388,7 @@ async def test_what_cannot_be_loaded_anew_stays_and_the_401_stands(clock, caplog
         refused,
         "https://x",
     )
-    assert [record.message for record in caplog.records] == ["configuration.unreadable"]
+    assert [event_of(record) for record in caplog.records] == ["configuration.unreadable"]
 
 
 @pytest.mark.parametrize("trouble", [RuntimeError("no login"), OSError("no such plugin"), KeyError("token")])

@@ -18,6 +18,7 @@ from scopedcache.api.identity.exec_plugin import OUTPUT_LIMIT_BYTES, TIME_LIMIT_
 from scopedcache.api.identity.rest_config import Endpoint, ExecPlugin, Pem
 from scopedcache.api.transport import REQUEST_TIMEOUT_SECONDS
 from scopedcache.errors import ConfigurationError
+from scopedcache.event_logger import event_of
 
 V1 = "client.authentication.k8s.io/v1"
 V1BETA1 = "client.authentication.k8s.io/v1beta1"
@@ -390,4 +391,4 @@ async def test_a_credential_that_holds_is_kept_where_the_plugin_fails_after_a_40
     plugins.write("sys.exit(3)")
     clock.now += RELOAD_PAUSE_SECONDS
     assert (await configuration.reload(refused), await configuration.authorization()) == (False, refused)
-    assert [record.message for record in caplog.records] == ["credentials.unreadable"]
+    assert [event_of(record) for record in caplog.records] == ["credentials.unreadable"]

@@ -24,6 +24,7 @@ from scopedcache.api.identity.rest_config import (
     TokenFile,
 )
 from scopedcache.errors import ConfigurationError, ProtocolError, TransportError, UnauthorizedError
+from scopedcache.event_logger import event_of
 from tests.unit.api.certificates import Authority
 from tests.unit.api.http_server import always, given_for, serving, stream_of
 from tests.unit.informer.events import PODS
@@ -331,7 +332,7 @@ async def test_a_client_certificate_replaced_in_place_is_taken_and_a_half_writte
         await both(transport)
         await transport.close()
     assert names == ["old"] * 4 + ["new"] * 2
-    assert [record.message for record in caplog.records] == ["configuration.unreadable"]
+    assert [event_of(record) for record in caplog.records] == ["configuration.unreadable"]
 
 
 async def test_certificates_renewed_in_place_are_taken_after_a_401(authority, tmp_path, clock):

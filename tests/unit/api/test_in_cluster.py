@@ -7,6 +7,7 @@ from scopedcache.api.identity.in_cluster import service_account
 from scopedcache.api.identity.rest_config import Pem, TokenFile
 from scopedcache.api.identity.token_source import FRESH_SECONDS
 from scopedcache.errors import ConfigurationError
+from scopedcache.event_logger import event_of
 
 ENVIRONMENT = {"KUBERNETES_SERVICE_HOST": "10.96.0.1", "KUBERNETES_SERVICE_PORT": "443"}
 
@@ -72,7 +73,7 @@ async def test_a_rotated_token_is_taken_and_an_emptied_one_is_not(account, caplo
         now[0] += FRESH_SECONDS
         seen.append(await configuration.authorization())
     assert seen == ["Bearer one", "Bearer one", "Bearer two"]
-    assert [record.message for record in caplog.records] == ["credentials.unreadable"]
+    assert [event_of(record) for record in caplog.records] == ["credentials.unreadable"]
 
 
 def test_a_named_kubeconfig_goes_before_the_account(monkeypatch, tmp_path):

@@ -7,6 +7,7 @@ import pytest
 
 from scopedcache.controller.controller import Controller
 from scopedcache.controller.mapping import Watch
+from scopedcache.event_logger import event_of
 from scopedcache.kinds import ObjectKey
 from scopedcache.predicates import by_name, generation_changed
 from scopedcache.selectors import LabelSelector
@@ -60,7 +61,7 @@ async def test_a_predicate_that_fails_lets_the_change_through(w, caplog):
         await asyncio.sleep(1)
 
     assert reconciler.keys == ["a/m"]
-    assert [record.message for record in caplog.records if record.levelno == logging.ERROR] == ["predicate.failed"]
+    assert [event_of(record) for record in caplog.records if record.levelno == logging.ERROR] == ["predicate.failed"]
 
 
 @pytest.mark.parametrize("cause", ["child", "denied", "granted"])

@@ -10,7 +10,8 @@ from scopedcache.controller.outcome import FORBIDDEN_REQUEUE_SECONDS
 from scopedcache.controller.request import Result
 from scopedcache.controller.retry_limits import FailureBackoff
 from scopedcache.errors import ForbiddenError, TerminalError
-from scopedcache.metrics import RECONCILES, RECONCILES_OVERDUE
+from scopedcache.event_logger import event_of
+from scopedcache.metrics import RECONCILE_TIMEOUTS, RECONCILES
 from scopedcache.predicates import generation_changed
 from tests.unit.cluster import CONFIG_MAP, DEPLOYMENT, MEMCACHED
 from tests.unit.controller.reconciling import DENIED, Reconciler, running
@@ -29,7 +30,7 @@ async def test_a_failure_is_retried_with_growing_pauses_and_logged_once_each(w, 
         0.01,
     ]
     errors = [record for record in caplog.records if record.levelno == logging.ERROR]
-    assert [(record.message, record.__dict__["key"], record.__dict__["error"]) for record in errors] == [
+    assert [(event_of(record), record.__dict__["key"], record.__dict__["error"]) for record in errors] == [
         ("reconcile.failed", "a/m", "one"),
         ("reconcile.failed", "a/m", "two"),
     ]
@@ -65,8 +66,8 @@ async def test_a_run_past_its_deadline_is_ended_counted_and_retried(w, counters,
         await asyncio.sleep(35)
 
     assert reconciler.pauses == pytest.approx([30.005])
-    assert counters.value(RECONCILES, result="timeout") == counters.value(RECONCILES_OVERDUE) == 1
-    assert [record.message for record in caplog.records if record.levelno == logging.ERROR] == ["reconcile.timeout"]
+    assert counters.value(RECONCILES, result="timeout") == counters.value(RECONCILE_TIMEOUTS) == 1
+    assert [event_of(record) for record in caplog.records if record.levelno == logging.ERROR] == ["reconcile.timeout"]
 
 
 async def test_a_denied_owner_is_told_and_waits_for_the_grant(w, counters):
@@ -255,5 +256,5 @@ async def test_a_plain_function_past_its_deadline_keeps_its_key_until_it_returns
         release.set()
         await second.wait()
 
-    errors = [record.message for record in caplog.records if record.levelno == logging.ERROR]
+    errors = [event_of(record) for record in caplog.records if record.levelno == logging.ERROR]
     assert errors[0] == "reconcile.overdue"

@@ -6,6 +6,7 @@ import pytest
 
 from scopedcache.controller.manager.election_rules import LeaderElection
 from scopedcache.controller.manager.leader_elector import LeaderElector
+from scopedcache.event_logger import event_of
 from scopedcache.metrics import LEASE_FAILURES
 from tests.unit.clock import suspend
 from tests.unit.cluster import LEASE, NEVER_SECONDS
@@ -152,7 +153,7 @@ async def test_a_process_that_was_suspended_past_its_deadline_does_not_lead(w):
 
 def said(caplog):
     """Return how loud what was said of attempts that failed."""
-    found = (record for record in caplog.records if record.message == "leader.attempt_failed")
+    found = (record for record in caplog.records if event_of(record) == "leader.attempt_failed")
     return [(record.levelname, vars(record)["lease"], vars(record)["namespace"]) for record in found]
 
 

@@ -16,6 +16,7 @@ from scopedcache.controller.manager.health_server import plain
 from scopedcache.controller.manager.manager import SHOWN_ENTRIES, Manager, Runnable
 from scopedcache.controller.manager.stop_signals import stop_signals
 from scopedcache.errors import ConfigurationError, ForbiddenError
+from scopedcache.event_logger import event_of
 from scopedcache.metrics import LEADING, Counters
 from tests.unit.cluster import CONFIG_MAP, DEPLOYMENT, LEASE, MEMCACHED, NEVER_SECONDS, POD, manifest
 from tests.unit.work import instructions
@@ -102,6 +103,29 @@ async def test_a_run_that_outlasts_the_stop_timeout_is_cancelled(w):
 
     assert diary.entries == ["begin m", "cancel m"]
     assert asyncio.get_running_loop().time() == pytest.approx(11, abs=0.1)
+
+
+async def test_a_stop_says_what_it_waits_for(w, caplog):
+    caplog.set_level("INFO")
+    w.memcached()
+    manager = Manager(
+        w.cache, controllers=[controller(Diary(takes=5))], leader_election=election("me"), stop_timeout=10
+    )
+    async with running(manager):
+        pass
+    (said,) = [record for record in caplog.records if event_of(record) == "manager.stopping"]
+
+    assert (said.reconciles, said.seconds_at_most, said.lease) == ({"memcached": 1}, 10, "lease")
+
+
+async def test_by_default_it_ends_within_the_grace_period_of_a_pod(w):
+    diary = Diary(takes=1e6)
+    w.memcached()
+    begun = asyncio.get_running_loop().time()
+    async with running(Manager(w.cache, controllers=[controller(diary, deadline=1e9)], leader_election=election("me"))):
+        w.server.trouble(LEASE, latency=NEVER_SECONDS)
+
+    assert asyncio.get_running_loop().time() - begun - 1.0 < 30.0 - 5.0
 
 
 async def test_its_own_cancellation_ends_it_at_once(w):
@@ -197,7 +221,7 @@ async def test_it_stops_within_its_limit_whoever_swallows_a_cancellation(w, diar
         pass
 
     assert asyncio.get_running_loop().time() <= 1 + 10 + 2
-    assert any(record.message.endswith(".left_behind") for record in caplog.records)
+    assert any(event_of(record).endswith(".left_behind") for record in caplog.records)
     stubborn.released.set()
     await asyncio.sleep(1)
 
@@ -371,13 +395,13 @@ async def test_probes_and_metrics_are_served_while_it_runs(w, diary):
     manager = Manager(w.cache, controllers=[controller(diary)], health_address=0, metrics_address=0)
     async with running(manager, settle=0.2), aiohttp.ClientSession() as session:
         (served,) = manager.addresses
-        async with session.get(f"http://{served}/readyz") as answer:
+        async with session.get(f"http://127.0.0.1:{served.port}/readyz") as answer:
             ready = await answer.json()
-        async with session.get(f"http://{served}/metrics") as answer:
+        async with session.get(f"http://127.0.0.1:{served.port}/metrics") as answer:
             metrics = await answer.text()
 
     assert (ready["ready"], ready["controllers"]["memcached"]["running"]) == (True, True)
-    assert 'scopedcache_reconciles_total{controller="memcached",result="success"} 1' in metrics
+    assert 'controller_runtime_reconcile_total{controller="memcached",result="success"} 1.0' in metrics
 
 
 @real

@@ -11,6 +11,7 @@ from scopedcache import Need, Watch
 from scopedcache.controller import Controller, FailureBackoff, Predicate, by_name
 from scopedcache.controller.reconcile_run import CURRENT_RUN
 from scopedcache.errors import ConflictError
+from scopedcache.event_logger import event_of
 from scopedcache.kinds import GVK, ObjectKey
 from scopedcache.kit import patch_status, set_condition
 from tests.unit.cluster import CONFIG_MAP, DEPLOYMENT, MEMCACHED, POD, manifest
@@ -38,7 +39,7 @@ def denied_creates(w, *, also=None):
 
 
 def said(caplog, event):
-    return [record for record in caplog.records if record.message == event]
+    return [record for record in caplog.records if event_of(record) == event]
 
 
 # -- reports -------------------------------------------------------------------------------------------------------
@@ -267,7 +268,9 @@ async def test_a_trouble_is_said_once_and_so_is_its_end(w, caplog):
     async with running(w, reconciler):
         pass
 
-    told = [(record.levelname, record.message) for record in caplog.records if record.message.startswith("reconcile.")]
+    told = [
+        (record.levelname, event_of(record)) for record in caplog.records if event_of(record).startswith("reconcile.")
+    ]
     assert told == [("ERROR", "reconcile.failed"), ("INFO", "reconcile.recovered")]
 
 
@@ -277,7 +280,7 @@ async def test_a_lost_race_is_not_said(w, caplog):
     async with running(w, Reconciler(ConflictError("409"), None)):
         pass
 
-    assert [record.message for record in caplog.records if record.message.startswith("reconcile.")] == []
+    assert [event_of(record) for record in caplog.records if event_of(record).startswith("reconcile.")] == []
 
 
 async def test_each_run_has_an_id_that_its_lines_carry(w, caplog):

@@ -11,6 +11,7 @@ import pytest
 
 from scopedcache import GVK, Controller, Manager, Object, ObjectKey, ScopedCache, Watch
 from scopedcache.errors import ForbiddenError
+from scopedcache.event_logger import event_of
 from scopedcache.testing import EmbeddedCluster, eventually, virtual_time
 
 ALL = ["get", "list", "watch", "create", "update", "patch", "delete"]
@@ -90,7 +91,7 @@ def lines(caplog, *events):
     caplog.clear()
     found: list[tuple[str, str, str, str | None]] = []
     yield found
-    found += [(r.levelname, r.message, r.kind, r.namespace) for r in caplog.records if r.message in events]
+    found += [(r.levelname, event_of(r), r.kind, r.namespace) for r in caplog.records if event_of(r) in events]
 
 
 def run(main):

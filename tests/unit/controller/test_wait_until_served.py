@@ -4,6 +4,7 @@ import asyncio
 import logging
 
 from scopedcache import Controller, Watch
+from scopedcache.event_logger import event_of
 from tests.unit.cluster import MEMCACHED, definition, manifest, served
 from tests.unit.controller.world import DEFINITIONS
 
@@ -34,7 +35,7 @@ async def end(task):
 
 
 def lines(caplog):
-    return [(record.levelname, record.getMessage()) for record in caplog.records if record.getMessage()[:4] == "kind"]
+    return [(record.levelname, event_of(record)) for record in caplog.records if event_of(record)[:4] == "kind"]
 
 
 async def test_a_primary_kind_without_its_CRD_is_waited_for_and_said_in_one_line(w, caplog):

@@ -97,9 +97,9 @@ def test_a_folder_has_one_logger_and_it_is_called_so():
     wrong = []
     for path, tree in modules():
         for node in ast.walk(tree):
-            if isinstance(node, ast.Assign | ast.AnnAssign) and node.value and "getLogger" in ast.dump(node.value):
+            if isinstance(node, ast.Assign | ast.AnnAssign) and node.value and "ogger" in ast.unparse(node.value):
                 name = ast.unparse(node.target if isinstance(node, ast.AnnAssign) else node.targets[0])
                 folder = path.relative_to(LIBRARY).parts[0].removesuffix(".py")
-                if name == "logger" and ast.unparse(node.value) != f"logging.getLogger('scopedcache.{folder}')":
+                if name == "logger" and ast.unparse(node.value) != f"event_logger('scopedcache.{folder}')":
                     wrong.append(f"{path.relative_to(ROOT)}: {ast.unparse(node)}")
     assert wrong == []

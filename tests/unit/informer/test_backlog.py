@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scopedcache import EventHandler
 from scopedcache.containment import NAMED_OBJECTS
 from scopedcache.errors import CacheError, NotSyncedError
+from scopedcache.event_logger import event_of
 from scopedcache.informer.backlog import FEW_OBJECTS, Backlog
 from scopedcache.informer.indexed_store import IndexedStore
 from scopedcache.informer.missed_deletes import MissedDeletes
@@ -135,7 +136,7 @@ def test_an_index_whose_function_fails_for_some_objects_is_complete_without_them
         pass
 
     assert len(store.by_index("odd", "1")) == MANY - len(store.list(labels="app=3"))
-    named = [record.__dict__["object"] for record in caplog.records if record.message == "index.failed"]
+    named = [record.__dict__["object"] for record in caplog.records if event_of(record) == "index.failed"]
     assert (len(named), len(set(named))) == (NAMED_OBJECTS, NAMED_OBJECTS)
 
 

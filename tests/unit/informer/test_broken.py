@@ -2,6 +2,7 @@
 
 import pytest
 
+from scopedcache.event_logger import event_of
 from scopedcache.informer import EventHandler
 from scopedcache.kinds import ObjectKey
 from tests.unit.clock import idle, now
@@ -46,7 +47,7 @@ async def test_a_defect_of_ours_breaks_the_informer_and_reads_say_so(world, capl
         with pytest.raises(KeyError, match="colour"):
             read()
     assert (world.informer.state, watch.closed.is_set(), world.heard.take()) == ("broken", True, [])
-    assert [(record.levelname, record.message) for record in caplog.records] == [("ERROR", "task.failed")]
+    assert [(record.levelname, event_of(record)) for record in caplog.records] == [("ERROR", "task.failed")]
 
 
 async def test_a_broken_informer_stays_broken_while_the_server_is_in_trouble_too(world):
@@ -90,7 +91,7 @@ async def test_a_write_never_fails_because_of_what_listens_to_it(world, caplog):
     world.informer.written(entry("y", 11, owner="u"))
     with pytest.raises(KeyError):
         world.informer.list()
-    assert [(record.levelname, record.message) for record in caplog.records] == [("ERROR", "informer.failed")]
+    assert [(record.levelname, event_of(record)) for record in caplog.records] == [("ERROR", "informer.failed")]
     strict.mended = True
     await world.list(owned("x", 1, labels={"colour": "red"}), owned("y", 11), version=20)
     assert world.held == {"x": "1", "y": "11"}

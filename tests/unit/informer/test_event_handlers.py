@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scopedcache.event_logger import event_of
 from scopedcache.informer.delta import Delta
 from scopedcache.informer.event_handlers import SLOW_SECONDS, DirectHandler, EventHandler, change_handler
 from scopedcache.kinds import GVK
@@ -72,14 +73,14 @@ def test_a_handler_gets_objects_of_its_own():
 
 def test_a_handler_that_fails_is_reported_and_no_more(caplog):
     direct(EventHandler(on_add=fail), timer=lambda: 0.0).handle(Delta(None, X1), False)
-    assert [(record.levelname, record.message) for record in caplog.records] == [("ERROR", "handler.failed")]
+    assert [(record.levelname, event_of(record)) for record in caplog.records] == [("ERROR", "handler.failed")]
 
 
 @pytest.mark.parametrize(("seconds", "reported"), [(SLOW_SECONDS, False), (SLOW_SECONDS * 1.01, True)])
 def test_only_a_slow_handler_is_reported(caplog, seconds, reported):
     clock = iter([0.0, seconds])
     direct(EventHandler(), timer=lambda: next(clock)).handle(Delta(None, X1), False)
-    logged = [(record.levelname, record.message) for record in caplog.records]
+    logged = [(record.levelname, event_of(record)) for record in caplog.records]
     assert logged == ([("WARNING", "handler.slow")] if reported else [])
 
 
@@ -149,7 +150,7 @@ async def test_a_coalescing_handler_that_fails_goes_on(caplog):
     told.handle(Delta(None, entry("y", 1)), False)
     await idle()
     told.close()
-    assert (calls, [record.message for record in caplog.records]) == (["x", "y"], ["handler.failed"] * 2)
+    assert (calls, [event_of(record) for record in caplog.records]) == (["x", "y"], ["handler.failed"] * 2)
 
 
 async def test_closing_drops_what_waits_and_ends_the_task():

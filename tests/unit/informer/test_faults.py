@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from scopedcache.errors import ForbiddenError, GoneError, ServerError, TransportError, UnauthorizedError
+from scopedcache.event_logger import event_of
 from tests.unit.clock import after, idle, now
 from tests.unit.informer.events import added, bookmark, deleted, error, line, modified, pod
 from tests.unit.informer.world import World
@@ -67,7 +68,7 @@ async def test_half_a_line_is_never_an_event(world, end, caplog):
     getattr(watch, end)()
     again = await resumed(world, "10")
     assert (world.held, world.heard.take()) == ({"x": "1", "y": "2"}, [])
-    (interrupted,) = [record for record in caplog.records if record.message == "watch.interrupted"]
+    (interrupted,) = [record for record in caplog.records if event_of(record) == "watch.interrupted"]
     assert ("in the middle of a line" in interrupted.__dict__["error"]) is (end == "end")
     again.send(half)
     await idle()
@@ -377,7 +378,7 @@ async def test_one_line_is_logged_for_a_trouble_and_not_one_for_each_try(world, 
     for _ in range(5):
         (await world.server.watched()).unreachable()
     await resumed(world, "10")
-    logged = [record.__dict__["error"] for record in caplog.records if record.message == "watch.interrupted"]
+    logged = [record.__dict__["error"] for record in caplog.records if event_of(record) == "watch.interrupted"]
     assert (len(logged), "may not watch pods" in logged[0], "connection refused" in logged[1]) == (2, True, True)
 
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scopedcache.errors import NoSuchIndexError
+from scopedcache.event_logger import event_of
 from scopedcache.informer.delta import Delta
 from scopedcache.informer.indexer import MAX_INDEX_VALUES, Indexer
 from scopedcache.informer.store import Store
@@ -125,7 +126,7 @@ def test_an_index_is_added_once():
 def test_an_answer_that_is_no_few_strings_is_a_failure(answer, caplog):
     indexer = with_function(lambda obj: answer, entry("x", 1))
     assert indexer.sizes() == {"f": 0}
-    assert [(record.levelname, record.message) for record in caplog.records] == [("ERROR", "index.failed")]
+    assert [(record.levelname, event_of(record)) for record in caplog.records] == [("ERROR", "index.failed")]
 
 
 @pytest.mark.parametrize("raised", [ZeroDivisionError(), asyncio.CancelledError(), SystemExit(1), GeneratorExit()])
@@ -139,7 +140,7 @@ def test_a_function_that_fails_for_one_object_finds_the_others(raised, caplog):
     assert names(indexer.by_function("f", "named")) == ["x", "y"]
     (record,) = caplog.records
     said = {name: record.__dict__[name] for name in ("kind", "object", "error")}
-    assert (record.message, said) == (
+    assert (event_of(record), said) == (
         "index.failed", {"kind": "Pod", "object": "a/odd", "error": type(raised).__name__},
     )  # fmt: skip
 

@@ -4,6 +4,7 @@ import pytest
 
 from scopedcache.api.request_query import METADATA_LIST, METADATA_WATCH
 from scopedcache.errors import ProtocolError
+from scopedcache.event_logger import event_of
 from scopedcache.informer.reflector import ServerFeatures
 from tests.unit.clock import idle
 from tests.unit.informer.events import added, bookmark, deleted, error, line, modified, pod, pods
@@ -22,7 +23,7 @@ def named(caplog):
     return [
         (record.__dict__["kind"], record.__dict__["namespace"], record.__dict__["object"])
         for record in caplog.records
-        if record.message == "object.unreadable"
+        if event_of(record) == "object.unreadable"
     ]
 
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scopedcache.backoff import Backoff
+from scopedcache.event_logger import event_of
 from scopedcache.supervisor import QUIET, Supervisor
 from tests.unit.clock import after, idle, now
 
@@ -62,7 +63,7 @@ async def test_work_that_fails_is_reported_told_and_started_again_after_a_growin
     work = Work(0, 0, 0)
     await supervisor.start_guarded("work", work, on_failure=told.append)
     assert [type(error) for error in told] == [RuntimeError] * 3
-    assert [record.message for record in caplog.records] == ["task.failed"] * 3
+    assert [event_of(record) for record in caplog.records] == ["task.failed"] * 3
     first, second, third = gaps(work.runs)
     assert 0.8 <= first <= 1.2 < 1.6 <= second <= 2.4 < 3.2 <= third <= 4.8
 
@@ -77,7 +78,7 @@ async def test_trouble_while_telling_of_a_failure_does_not_end_the_guard(supervi
     work = Work(0)
     await supervisor.start_guarded("work", work, on_failure=lambda error: 1 / 0)
     assert len(work.runs) == 2
-    assert [record.message for record in caplog.records] == ["task.failed"] * 2
+    assert [event_of(record) for record in caplog.records] == ["task.failed"] * 2
 
 
 async def test_work_that_ends_is_not_started_again(supervisor):
@@ -90,7 +91,7 @@ async def test_work_that_ends_is_not_started_again(supervisor):
 async def test_a_task_that_fails_without_a_guard_is_reported(supervisor, caplog):
     supervisor.start("once", Work(0)())
     await idle()
-    assert [record.message for record in caplog.records] == ["task.failed"]
+    assert [event_of(record) for record in caplog.records] == ["task.failed"]
 
 
 async def test_a_quiet_task_leaves_its_error_to_whoever_awaits_it(supervisor, caplog):

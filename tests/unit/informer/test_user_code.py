@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from scopedcache.event_logger import event_of
 from scopedcache.informer import EventHandler
 from scopedcache.kinds import ObjectKey
 from tests.unit.clock import idle
@@ -16,9 +17,9 @@ raised = pytest.mark.parametrize("raised", RAISED)
 
 def failures(caplog):
     return [
-        (record.message, record.__dict__["kind"], record.__dict__["object"], record.__dict__["error"])
+        (event_of(record), record.__dict__["kind"], record.__dict__["object"], record.__dict__["error"])
         for record in caplog.records
-        if record.message.endswith(".failed")
+        if event_of(record).endswith(".failed")
     ]
 
 

@@ -26,6 +26,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import os
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NoReturn
@@ -36,6 +37,7 @@ import yaml
 from ..api import Client
 from ..cache import ScopedCache
 from ..controller import Controller, LeaderElection, Manager, Runnable, stop_signals
+from ..controller.manager.bind_address import add_address_options
 from ..errors import (
     APIError,
     ConfigurationError,
@@ -50,7 +52,8 @@ from ..objects import Object
 from .logs import configure_logging
 from .rights import Rights
 
-# Together with releasing the Lease, 2 s at most, it ends within 5 s whatever the server does.
+# Together with releasing the Lease, 2 s at most, it ends within 5 s whatever the server does; a Deployment's grace
+# period is longer.
 STOP_TIMEOUT_SECONDS: Final = 2.0
 # What to do where the error itself does not say so, by who must act.
 ADVICE: Final[dict[type[ScopedCacheError], str]] = {
@@ -195,8 +198,7 @@ class Program:
         )
         result.add_argument("--context", help="a context of the kubeconfig")
         result.add_argument("--leader-elect", action=argparse.BooleanOptionalAction, default=True)
-        result.add_argument("--health-address", default="127.0.0.1:8081", help="for /healthz and /readyz")
-        result.add_argument("--metrics-address", default="127.0.0.1:8080", help="for /metrics")
+        add_address_options(result, os.environ)
         result.add_argument(
             "--detection-bound", type=float, default=10.0, help="seconds to notice a change of rights in"
         )

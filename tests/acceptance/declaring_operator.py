@@ -84,8 +84,8 @@ def parser() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(prog="python -m tests.acceptance.declaring_operator", description=__doc__)
     options.add_argument("--kubeconfig")
     options.add_argument("--namespaces", default="")
-    options.add_argument("--health-address", default="127.0.0.1:8081")
-    options.add_argument("--metrics-address", default="127.0.0.1:8080")
+    options.add_argument("--health-probe-bind-address", dest="health_address", default="127.0.0.1:8081")
+    options.add_argument("--metrics-bind-address", dest="metrics_address", default="127.0.0.1:8080")
     options.add_argument("--log-format", choices=("text", "json"), default="text")
     return options
 

@@ -36,7 +36,7 @@ import yaml
 
 from ..api import Client
 from ..cache import ScopedCache
-from ..controller import Controller, LeaderElection, Manager, Runnable, stop_signals
+from ..controller import Controller, EventRecorder, LeaderElection, Manager, Runnable, stop_signals
 from ..controller.manager.bind_address import add_address_options
 from ..errors import (
     APIError,
@@ -48,7 +48,6 @@ from ..errors import (
     UnauthorizedError,
 )
 from ..metrics import Counters
-from ..objects import Object
 from .logs import configure_logging
 from .rights import Rights
 
@@ -89,10 +88,16 @@ class Setup:
     def client(self) -> Client:
         return self.cache.client
 
-    def warn(self, regarding: Object, reason: str, note: str) -> None:
-        """Note a Warning Event about an object, as `EventRecorder.record` does; nothing where nothing runs."""
-        if self._manager is not None:
-            self._manager.recorder.record(regarding, reason, note, type="Warning")
+    @property
+    def recorder(self) -> EventRecorder:
+        """Return who records Kubernetes Events. There is one once the parts are made: ask for it when they run."""
+        if self._manager is None:
+            raise RuntimeError("the program is not put together yet: ask for its recorder when there is an Event")
+        return self._manager.recorder
+
+    def is_put_together(self, manager: Manager) -> None:
+        """Say what runs the parts."""
+        self._manager = manager
 
 
 @attrs.frozen(eq=False)
@@ -167,7 +172,7 @@ class Program:
         cache = ScopedCache(client, detection_bound=options.detection_bound, instrumentation=counters)
         setup = Setup(cache, options, namespace)
         parts = list(self.assemble(setup))
-        manager = setup._manager = Manager(
+        manager = Manager(
             cache,
             controllers=[part for part in parts if isinstance(part, Controller)],
             runnables=[part for part in parts if not isinstance(part, Controller)],
@@ -178,6 +183,7 @@ class Program:
             instrumentation=counters,
             name=self.name,
         )
+        setup.is_put_together(manager)
         return cache, manager
 
     def parser(self) -> argparse.ArgumentParser:

@@ -50,14 +50,14 @@ class UserReconciler:
         if unknown := [group for group in user.at("spec", "groups", default=[]) if group not in roles]:
             self.warn(user, "UnknownGroup", f"the ConfigMap {GROUPS} does not say what {', '.join(unknown)} may do")
         needs = [Need(ROLE_BINDING, verbs=("create", "delete", "patch"))]
-        places = await in_each(
-            self.setup.cache, user, needs, [user.name], lambda scope: self.bind(user, roles, scope)
-        )
+        places = await in_each(self.setup.cache, user, needs, [user.name], lambda scope: self.bind(user, roles, scope))
         places.record(self.setup.recorder, user)
         places.check()
 
     async def bind(self, user: Object, roles: Mapping[str, str], scope: ResourceCache) -> None:
-        wanted = [binding(user, group, roles[group]) for group in user.at("spec", "groups", default=[]) if group in roles]
+        wanted = [
+            binding(user, group, roles[group]) for group in user.at("spec", "groups", default=[]) if group in roles
+        ]
         for one in wanted:
             await apply(self.setup.client, one, read=scope.get, recreate_on_immutable="roleRef")
         await prune(self.setup.client, scope, ROLE_BINDING, keep=[one.name for one in wanted])

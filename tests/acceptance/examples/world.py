@@ -77,9 +77,7 @@ class ExampleWorld(World):
 
     def _flipped_in(self, namespace: str, *, expected: bool) -> float:
         """Wait for the answer about a verb that the role gives."""
-        role = next(
-            one for one in self.example.rbac if one["metadata"]["name"] == self.example.role_in_namespace
-        )
+        role = next(one for one in self.example.rbac if one["metadata"]["name"] == self.example.role_in_namespace)
         rule = next((r for r in role["rules"] if "resourceNames" not in r and "list" in r["verbs"]), role["rules"][0])
         resource = ".".join(filter(None, (rule["resources"][0], rule["apiGroups"][0])))
         return self.flipped(rule["verbs"][0], resource, namespace, expected=expected)
@@ -127,9 +125,7 @@ class ExampleWorld(World):
             if one["regarding"]["name"] == name and one["type"] == "Warning" and reason in (None, one["reason"])
         ]
 
-    def see(
-        self, what: str, problem: Problem, *, within: float = CONVERGED, since: float | None = None
-    ) -> float:
+    def see(self, what: str, problem: Problem, *, within: float = CONVERGED, since: float | None = None) -> float:
         """Wait as `eventually` does, and tell what was seen."""
         took = eventually(what, problem, within=within, since=since)
         if self.voice is not None:
@@ -227,5 +223,3 @@ def _shown(manifest: Manifest | Path) -> str:
         return str(manifest)
     metadata = manifest["metadata"]
     return f"- <<< '{json.dumps(manifest)}'" if len(json.dumps(manifest)) < 160 else f"{metadata['name']}.yaml"
-
-

@@ -150,7 +150,7 @@ class ContainedPredicates:
             otherwise=True,
             kind=kind,
             controller=controller,
-            named=predicates[0].test if len(predicates) == 1 else predicates,
+            named=getattr(predicates[0], "test", predicates[0]) if len(predicates) == 1 else predicates,
         )
 
     def passes(self, change: Change) -> bool:

@@ -14,7 +14,7 @@ from ..objects import Object
 from ..selectors import Labels, LabelSelector
 
 T = TypeVar("T")
-# A key, or the bare name of an object in the lister's own namespace.
+# A key, `namespace/name`, or the bare name of an object in the lister's own namespace.
 Name = ObjectKey | tuple[str, str] | str
 
 
@@ -30,7 +30,7 @@ class View:
 
     def key(self, key: Name) -> tuple[str, str]:
         """Return the key to look up; a bare name lies in the view's own namespace."""
-        namespace, name = ("", key) if isinstance(key, str) else key
+        namespace, name = split_name(key)
         if self.name is not None and name != self.name:
             raise NotWatchedError(f"{self.resource} {name}: only the one named {self.name} was opened here")
         if not self.resource.namespaced:
@@ -41,6 +41,8 @@ class View:
                     f"{self.resource} in namespace {namespace}: this scope sees {self.namespace} alone"
                 )
             namespace = self.namespace
+        if not namespace:
+            raise ValueError(f"{self.resource} {name!r}: name its namespace, as namespace/name or as a key")
         return namespace, name
 
     def shows(self, obj: Object) -> bool:
@@ -48,6 +50,21 @@ class View:
         if self.name is not None and obj.name != self.name:
             return False
         return not self.selector or self.selector.matches(obj.labels)
+
+
+def split_name(key: Name) -> tuple[str, str]:
+    """Return the namespace, empty where none is said, and the name.
+
+    Raises:
+        ValueError: more than one slash: it is no name of an object.
+    """
+    if not isinstance(key, str):
+        namespace, name = key
+        return namespace, name
+    namespace, _, name = key.rpartition("/")
+    if "/" in namespace:
+        raise ValueError(f"{key!r} is no name of an object: namespace/name, or a bare name")
+    return namespace, name
 
 
 class Views(Protocol):
@@ -86,14 +103,15 @@ class Lister:
     ) -> Object | T | None:
         """Return an object, or None where it is known not to be there.
 
-        A key may be a bare name. `model` decodes straight into a type; `max_age` (seconds) turns data that nobody has
-        confirmed for longer into an error.
+        A key may be `namespace/name`, or the bare name of an object in the lister's own namespace. `model` decodes
+        straight into a type; `max_age` (seconds) turns data that nobody has confirmed for longer into an error.
 
         Raises:
             ForbiddenError: the right to see this kind here is gone.
             CacheError: nothing can be said: not watched, not synced, closed, or older than `max_age`.
+            ValueError: a bare name, where objects of every namespace are seen; or a string with two slashes.
         """
-        view = self._views.get(kind) or self._find(kind, None if isinstance(key, str) else key[0] or None)
+        view = self._views.get(kind) or self._find(kind, split_name(key)[0] or None)
         # The usual key needs no second look: this is the path every reconcile takes.
         usual = type(key) is ObjectKey and key[0] == view.namespace
         obj = view.informer.get(key if usual else view.key(key))  # type: ignore[arg-type]  # narrowed by `usual`

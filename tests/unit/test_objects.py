@@ -378,7 +378,7 @@ def test_an_opaque_version_tells_only_whether_it_is_equal(opaque):
 # -- what cannot be read ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("spec", [b"{", b'"\xff"', b"[" * 100_000 + b"]" * 100_000])
+@pytest.mark.parametrize("spec", [b"{", b"[" * 100_000 + b"]" * 100_000])
 def test_what_cannot_be_read_is_a_ProtocolError_and_the_metadata_still_tells_whose_it_is(spec):
     class Loose(msgspec.Struct):
         spec: object

@@ -240,3 +240,28 @@ async def test_what_a_reader_does_to_an_object_nobody_else_sees() -> None:
 
         assert theirs is not None
         assert "changed" not in theirs["spec"]
+
+
+async def test_a_name_may_say_its_namespace() -> None:
+    async with world() as w:
+        w.server.grant("a", POD)
+        w.server.grant(None, NODE, DEPLOYMENT)
+        w.server.put(POD, "one", "a")
+        w.server.put(DEPLOYMENT, "web", "b")
+        w.server.put(NODE, "n")
+        scope = await w.cache.open(w.owner(), POD, NODE)
+        async with w.cache.informer(DEPLOYMENT) as handle:
+            await handle.wait_synced()
+
+            assert all(scope.get(POD, name) is not None for name in ("a/one", "one", ("a", "one")))
+            assert scope.get(POD, "a/two") is None
+            assert scope.get(NODE, "n") is not None
+            assert handle.get("b/web") is not None
+            assert w.cache.cluster.get(DEPLOYMENT, "b/web") is not None
+            with pytest.raises(NotWatchedError):
+                scope.get(POD, "b/one")
+            with pytest.raises(ValueError, match="a/b/one"):
+                scope.get(POD, "a/b/one")
+            for nameless in ("web", ("", "web"), ObjectKey("", "web")):
+                with pytest.raises(ValueError, match="namespace"):
+                    w.cache.cluster.get(DEPLOYMENT, nameless)

@@ -11,8 +11,9 @@ from .objects import Object
 from .predicates import Predicate
 from .selectors import LabelSelector
 
-# How an object names the owner it belongs to, where no owner reference does: the owner's key, its UID, or None.
-Route = Callable[[Object], ObjectKey | str | None]
+# How an object names the owner it belongs to, where no owner reference does: the owner's key, its UID, several of them
+# in a list or a set, or None.
+Route = Callable[[Object], ObjectKey | str | Iterable[ObjectKey | str] | None]
 
 
 def _predicates(values: Iterable[Predicate]) -> tuple[Predicate, ...]:
@@ -31,10 +32,11 @@ class Need:
         kind: what is needed.
         verbs: further verbs, tracked exactly as declared; losing one keeps the cache and requeues the owner.
         optional: a denial closes this kind alone, not the whole ResourceCache.
-        name: only the object of this name (for rights given by `resourceNames`).
+        name: only the object of this name (for rights given by `resourceNames`). Whoever opens it is told of its
+            changes, whoever owns it.
         selector: labels, filtered in memory.
         metadata_only: keep no bytes: the objects carry metadata alone.
-        route: names the owner of an object that carries no owner reference to it.
+        route: names the owner, or the owners, of an object that carries no owner reference to it.
         predicates: which changes the owner is told of; all must pass. What may be read is not theirs to say.
     """
 

@@ -73,11 +73,13 @@ class PendingGrants:
             owner = wait.owner
             self._publish(OwnerChanged(owner.kind, owner.key, owner.uid, "granted"))
 
-    def drop(self, uid: str) -> None:
-        """An owner waits no longer."""
+    def drop(self, uid: str, namespace: str | None = None) -> None:
+        """An owner waits no longer; or not for what it was refused in one namespace."""
         for wait in list(self._waits.get(uid, {}).values()):
-            self._remove(wait)
-        self._told_at.pop(uid, None)
+            if namespace in (None, wait.permission.namespace):
+                self._remove(wait)
+        if namespace is None:
+            self._told_at.pop(uid, None)
 
     def clear(self) -> None:
         """Nobody waits any longer."""

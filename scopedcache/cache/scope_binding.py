@@ -198,7 +198,7 @@ class ScopeBinding:
             self._names.pop(need.resource.gvk, None)
         self._views.show(need.resource, informer, need.need)
         if self.scope.owner is not None:
-            informer.router.add(self, selector=need.need.selector, route=need.need.route)
+            informer.router.add(self, selector=need.need.selector, route=need.need.route, name=need.need.name)
             if need.need.predicates:
                 self._predicates[need.resource.gvk] = ContainedPredicates(
                     need.need.predicates, kind=need.resource.gvk.kind
@@ -206,7 +206,7 @@ class ScopeBinding:
 
     def _unroute(self, need: BoundNeed, informer: Informer) -> None:
         if self.scope.owner is not None:
-            informer.router.remove(self, selector=need.need.selector, route=need.need.route)
+            informer.router.remove(self, selector=need.need.selector, route=need.need.route, name=need.need.name)
             self._predicates.pop(need.resource.gvk, None)
 
     def _passes(self, predicates: ContainedPredicates, gvk: GVK, delta: Delta) -> bool:

@@ -210,6 +210,18 @@ class ScopeTable:
         for binding in list(self._by_uid.get(uid, ())):
             self.close(binding)
 
+    def close_place(self, uid: str, namespace: str) -> None:
+        """Close what an owner has, and waits for, in one namespace."""
+        self.pending_grants.drop(uid, namespace)
+        binding = self._by_namespace.get(namespace, {}).get(uid)
+        if binding is not None:
+            self.close(binding)
+
+    def places_of(self, uid: str) -> list[str]:
+        """Return the namespaces in which an owner has a scope, open or not."""
+        scopes = (binding.scope for binding in self._by_uid.get(uid, ()))
+        return [scope.namespace for scope in scopes if scope.namespace is not None]
+
     def close_all(self) -> None:
         """Close everything."""
         for binding in self:

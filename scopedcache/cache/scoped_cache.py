@@ -221,10 +221,22 @@ class ScopedCache:
         owner: Object | OwnerId,
         *needs: Kind | Need,
         namespaces: Iterable[str],
+        exclusive: bool = False,
         sync_timeout: float | None = None,
     ) -> dict[str, ResourceCache | ScopedCacheError]:
-        """Open the same needs in many namespaces at once; return a ResourceCache, or the error, for each of them."""
+        """Open the same needs in many namespaces at once; return a ResourceCache, or the error, for each of them.
+
+        `exclusive`: what the owner has in a namespace that is not named here is closed first, denied or not. Its own
+        namespace stays.
+        """
         names = list(namespaces)
+        who = OwnerId.of(owner)
+        if exclusive:
+            self._home.check()
+            kept = {*names, who.key.namespace}
+            for name in self._table.places_of(who.uid):
+                if name not in kept:
+                    self._table.close_place(who.uid, name)
         opened = await asyncio.gather(
             *(self.open(owner, *needs, namespace=name, sync_timeout=sync_timeout) for name in names),
             return_exceptions=True,
@@ -236,10 +248,17 @@ class ScopedCache:
             result[name] = outcome
         return result
 
-    def close(self, owner: Object | OwnerId) -> None:
-        """Close everything an owner opened, in all namespaces; what waits too. Sockets close after: `wait_closed`."""
+    def close(self, owner: Object | OwnerId, *, namespace: str | None = None) -> None:
+        """Close everything an owner opened, in all namespaces or in one; what waits too.
+
+        Sockets close after: `wait_closed`.
+        """
         self._home.check()
-        self._table.close_owner(OwnerId.of(owner).uid)
+        uid = OwnerId.of(owner).uid
+        if namespace is None:
+            self._table.close_owner(uid)
+        else:
+            self._table.close_place(uid, namespace)
 
     async def wait_closed(self) -> None:
         """Wait until the connections of what was closed are closed."""

@@ -36,13 +36,23 @@ class OwnerRouter:
         # By the label and the value that stand for a selector; what has no such pair is looked at for each event.
         self._pairs: dict[str, dict[str, _Bucket]] = {}
         self._loose: _Bucket = {}
+        self._by_name: dict[str, _Owners] = {}  # who asked for the object of a name
         self._routes: dict[Route, int] = {}
         self._asked: dict[Route, UserFunction[Iterable[Owner]]] = {}
 
-    def add(self, owner: Owner, *, selector: LabelSelector | None = None, route: Route | None = None) -> None:
-        """Let an owner hear of its objects."""
+    def add(
+        self,
+        owner: Owner,
+        *,
+        selector: LabelSelector | None = None,
+        route: Route | None = None,
+        name: str | None = None,
+    ) -> None:
+        """Let an owner hear of its objects, and of the one of a name, which need not be its own."""
         _add(self._by_uid, owner.uid, owner)
         _add(self._by_key, owner.key, owner)
+        if name is not None:
+            _add(self._by_name, name, owner)
         if selector:
             _add(self._bucket(selector), selector, owner)
         if route is not None:
@@ -50,10 +60,19 @@ class OwnerRouter:
             if route not in self._asked:
                 self._asked[route] = self._function_of(route)
 
-    def remove(self, owner: Owner, *, selector: LabelSelector | None = None, route: Route | None = None) -> None:
+    def remove(
+        self,
+        owner: Owner,
+        *,
+        selector: LabelSelector | None = None,
+        route: Route | None = None,
+        name: str | None = None,
+    ) -> None:
         """End what `add` began with the same arguments."""
         _remove(self._by_uid, owner.uid, owner)
         _remove(self._by_key, owner.key, owner)
+        if name is not None:
+            _remove(self._by_name, name, owner)
         if selector:
             self._remove_selector(selector, owner)
         if route is not None and route in self._routes:
@@ -82,6 +101,11 @@ class OwnerRouter:
         if old is not None and (new is None or _moved(old, new) or self._routes):
             before = self.owners_of(old)
             owners = {**owners, **before} if owners else before
+        if self._by_name:
+            subject = new or old
+            asking = self._by_name.get(subject.metadata.name) if subject is not None else None
+            if asking:
+                owners = {**owners, **dict.fromkeys(asking)}
         for owner in owners:
             owner.concerned(self._gvk, delta, initial)
 
@@ -120,11 +144,17 @@ class OwnerRouter:
         def owners_named(entry: Entry) -> Iterable[Owner]:
             # Each route reads an Object of its own: what one of them does to it, the next must not see.
             named = route(Object(entry.metadata, entry.raw, self._gvk))
-            if isinstance(named, tuple):
-                return self._by_key.get(named, ())
-            return self._by_uid.get(named, ()) if named else ()
+            if not named:
+                return ()
+            if isinstance(named, str | tuple):
+                return self._named(named)
+            return [owner for one in named for owner in self._named(one)]
 
         return UserFunction(owners_named, "route.failed", otherwise=(), kind=self._gvk.kind, named=route)
+
+    def _named(self, name: ObjectKey | str | tuple[str, str]) -> Iterable[Owner]:
+        """Return the owners of a key or a UID."""
+        return self._by_key.get(ObjectKey(*name), ()) if isinstance(name, tuple) else self._by_uid.get(name, ())
 
     def _link(self, old: Entry | None, new: Entry | None, owners: dict[Owner, None]) -> None:
         """Remember whose this object is now, so that what it owns finds the way."""

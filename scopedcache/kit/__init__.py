@@ -1,24 +1,57 @@
-"""Helpers for writing reconcilers; optional, and built on nothing but the client."""
+"""Helpers for writing reconcilers; optional, and built on nothing but the client and the cache."""
 
+from ..clock import wall_time
 from ..controller.reporting.conditions import find_condition, set_condition
 from ..controller.reporting.status import patch_status
+from .apply import apply
 from .create_or_update import Change, create_or_update
-from .finalizers import add_finalizer, has_finalizer, remove_finalizer
+from .custom_resource import AnyObject, Condition, Conditions, condition, crd
+from .expiry import expires_in
+from .finalizers import add_finalizer, delete_finalized, has_finalizer, remove_finalizer
+from .label_route import LabelRoute
 from .logs import configure_logging
 from .owners import set_controller_reference, set_owner_reference
+from .places import Places, in_each
+from .program import Part, Program, Setup
+from .prune import prune
+from .quantity import quantity, quantity_text
+from .replicate import Copied, replicate
 from .retry import retry_on_conflict
+from .rights import Rights, Rule
 
 __all__ = [
+    "AnyObject",
     "Change",
+    "Condition",
+    "Conditions",
+    "Copied",
+    "LabelRoute",
+    "Part",
+    "Places",
+    "Program",
+    "Rights",
+    "Rule",
+    "Setup",
     "add_finalizer",
+    "apply",
+    "condition",
     "configure_logging",
+    "crd",
     "create_or_update",
+    "delete_finalized",
+    "expires_in",
     "find_condition",
     "has_finalizer",
+    "in_each",
     "patch_status",
+    "prune",
+    "quantity",
+    "quantity_text",
     "remove_finalizer",
+    "replicate",
     "retry_on_conflict",
     "set_condition",
     "set_controller_reference",
     "set_owner_reference",
+    "wall_time",
 ]

@@ -60,3 +60,22 @@ async def _change(client: Client, obj: Object, name: str, *, present: bool) -> O
         return await client.patch(current.gvk, current.key, patch)
 
     return await retry_on_conflict(fetch, write)
+
+
+async def delete_finalized(client: Client, obj: Object, name: str) -> bool:
+    """Delete an object, and take our finalizer from it; tell whether it is gone.
+
+    For an object that only we let go. What others hold is not gone yet: its next event tells. Sends what is left to do
+    and nothing else, so it may be called again and again. An object of another UID under this name is left alone.
+    """
+    held: Object | None = obj
+    if not obj.deletion_timestamp:
+        try:
+            held = await client.delete(obj, uid=obj.uid or None)
+        except NotFoundError:
+            return True
+    if held is None:
+        return True
+    others = [finalizer for finalizer in held.finalizers if finalizer != name]
+    await remove_finalizer(client, held, name)
+    return not others

@@ -7,11 +7,26 @@ object may mean something (`namespaceSelector: {}` is every namespace).
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
-# Fields that are maps of quantities: of containers, claims and quotas.
-_QUANTITIES: Final = frozenset({"limits", "requests", "hard"})
+from .quantity import amount
+
+# Fields that are maps of quantities: of containers, claims, quotas and limit ranges.
+_QUANTITIES: Final = frozenset(
+    {"limits", "requests", "hard", "max", "min", "default", "defaultRequest", "maxLimitRequestRatio"}
+)
+# Lists that others may add to, and what tells their entries apart; None: they are texts. All others are one value.
+_MERGED: Final[dict[str, tuple[str, ...] | None]] = {
+    "finalizers": None,
+    "ownerReferences": ("uid",),
+    "containers": ("name",),
+    "initContainers": ("name",),
+    "volumes": ("name",),
+    "env": ("name",),
+    "imagePullSecrets": ("name",),
+    "secrets": ("name",),
+    "volumeMounts": ("mountPath",),
+}
 # Fields that are maps of texts, which the server leaves out where they are empty.
 _MAPS: Final = _QUANTITIES | {
     "labels",
@@ -22,14 +37,6 @@ _MAPS: Final = _QUANTITIES | {
     "binaryData",
     "stringData",
 }
-_SUFFIXES: Final = {
-    "n": Decimal("1e-9"),
-    "u": Decimal("1e-6"),
-    "m": Decimal("1e-3"),
-    "k": Decimal("1e3"),
-    **{letter: Decimal(1000) ** power for power, letter in enumerate("MGTPE", 2)},
-    **{f"{letter}i": Decimal(1024) ** power for power, letter in enumerate("KMGTPE", 1)},
-}
 
 
 def equal(one: Any, other: Any) -> bool:
@@ -37,20 +44,13 @@ def equal(one: Any, other: Any) -> bool:
     return _equal(one, other, field="")
 
 
-def quantity(text: Any) -> Decimal | None:
-    """Return the amount of a quantity (`100m`, `1.5Gi`, `1e3`), None where it is none."""
-    if isinstance(text, bool) or not isinstance(text, (str, int, float)):
-        return None
-    number, factor = str(text), Decimal(1)
-    for length in (2, 1):
-        if number[-length:] in _SUFFIXES:
-            number, factor = number[:-length], _SUFFIXES[number[-length:]]
-            break
-    try:
-        amount = Decimal(number) * factor
-    except InvalidOperation:
-        return None
-    return amount if amount.is_finite() else None
+def contains(live: Any, wanted: Any) -> bool:
+    """Tell whether a JSON value holds everything that is wanted of it; what else it holds is others' business.
+
+    That is what a server-side apply would leave as it is: defaults that the server fills in, fields and list entries of
+    others. A list of which nobody knows how its entries are told apart is one value, entry for entry.
+    """
+    return _contains(live, wanted, field="")
 
 
 def _equal(one: Any, other: Any, field: str) -> bool:
@@ -66,6 +66,33 @@ def _equal(one: Any, other: Any, field: str) -> bool:
     return type(one) is type(other) and bool(one == other)
 
 
+def _contains(live: Any, wanted: Any, field: str) -> bool:
+    if _empty(wanted, field):
+        return wanted != [] or _empty(live, field)
+    if isinstance(wanted, dict):
+        if not isinstance(live, dict):
+            return False
+        if field in _QUANTITIES:
+            return all(_same_quantity(live.get(name), value) for name, value in wanted.items())
+        return all(_contains(live.get(name), value, name) for name, value in wanted.items())
+    if isinstance(wanted, list):
+        return isinstance(live, list) and _list_contains(live, wanted, field)
+    if isinstance(wanted, bool) or isinstance(live, bool) or not isinstance(wanted, int | float):
+        return type(live) is type(wanted) and bool(live == wanted)
+    return isinstance(live, int | float) and live == wanted
+
+
+def _list_contains(live: list[Any], wanted: list[Any], field: str) -> bool:
+    if field in _MERGED:
+        names = _MERGED[field]
+        if names is None:
+            return all(one in live for one in wanted)
+        if all(isinstance(one, dict) for one in (*live, *wanted)):
+            by_name = {tuple(one.get(name) for name in names): one for one in live}
+            return all(_contains(by_name.get(tuple(one.get(name) for name in names)), one, "") for one in wanted)
+    return len(live) == len(wanted) and all(_contains(a, b, "") for a, b in zip(live, wanted, strict=True))
+
+
 def _empty(value: Any, field: str) -> bool:
     return value is None or value == [] or (value == {} and field in _MAPS)
 
@@ -73,5 +100,5 @@ def _empty(value: Any, field: str) -> bool:
 def _same_quantity(one: Any, other: Any) -> bool:
     if one == other:
         return True
-    left, right = quantity(one), quantity(other)
+    left, right = amount(one), amount(other)
     return left is not None and left == right

@@ -133,21 +133,24 @@ class ScopedCache:
         owner: Object | OwnerId,
         *needs: Kind | Need,
         namespaces: Iterable[str],
+        exclusive: bool = False,
         sync_timeout: float | None = None,
     ) -> dict[str, ResourceCache | ScopedCacheError]:
         """Open the same needs in many namespaces at once; return a ResourceCache, or the error, for each of them."""
         names = list(namespaces)  # here, not on the loop: it may be a generator of the caller's
         opened = self._portal.run(
-            lambda: self._cache.open_all(owner, *needs, namespaces=names, sync_timeout=sync_timeout)
+            lambda: self._cache.open_all(
+                owner, *needs, namespaces=names, exclusive=exclusive, sync_timeout=sync_timeout
+            )
         )
         return {
             name: outcome if isinstance(outcome, ScopedCacheError) else ResourceCache(outcome, self._portal)
             for name, outcome in opened.items()
         }
 
-    def close(self, owner: Object | OwnerId) -> None:
-        """Close everything an owner opened, in all namespaces."""
-        self._portal.call(lambda: self._cache.close(owner))
+    def close(self, owner: Object | OwnerId, *, namespace: str | None = None) -> None:
+        """Close everything an owner opened, in all namespaces or in one."""
+        self._portal.call(lambda: self._cache.close(owner, namespace=namespace))
 
     def wait_closed(self) -> None:
         """Wait until the connections of what was closed are closed."""

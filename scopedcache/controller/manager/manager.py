@@ -116,9 +116,9 @@ class Manager:
         self._runnables = tuple(run if isinstance(run, Runnable) else Runnable(run) for run in runnables)
         self._stop_timeout = stop_timeout
         self.instrumentation = cache.instrumentation if instrumentation is None else instrumentation
-        self._name = name
         self._elector: LeaderElector | None = None
-        self._recorder: EventRecorder | None = None
+        # Posts what is recorded while this runs.
+        self.recorder = EventRecorder(cache.client, controller=name, instrumentation=self.instrumentation)
         self._stopping = asyncio.Event()
         self._servers: tuple[HealthServer, ...] = ()
 
@@ -134,16 +134,14 @@ class Manager:
         stop = stop or asyncio.Event()
         self._stopping = asyncio.Event()
         client = self._cache.client
-        recorder = EventRecorder(client, controller=self._name, instrumentation=self.instrumentation)
-        self._recorder = recorder
         async with AsyncExitStack() as stack:
             await self._listen(stack)
             await stack.enter_async_context(LoopWatchdog(self.instrumentation))
             supervisor = Supervisor("manager")
             stack.push_async_callback(supervisor.close)
-            supervisor.start_guarded("events", recorder.run)
+            supervisor.start_guarded("events", self.recorder.run)
             for controller in self.controllers:
-                controller.prepare(self._cache, recorder=recorder, instrumentation=self.instrumentation)
+                controller.prepare(self._cache, recorder=self.recorder, instrumentation=self.instrumentation)
                 stack.callback(controller.end)
                 supervisor.start_guarded(f"sources of {controller.name}", controller.watch)
             if self._election is not None:
@@ -336,10 +334,10 @@ class Manager:
 
     async def _flush_events(self) -> None:
         """Post what is recorded, while we lead still."""
-        if self._recorder is not None and self.leading:
+        if self.leading:
             with suppress(TimeoutError):
                 async with asyncio.timeout(FLUSH_TIMEOUT_SECONDS):
-                    await self._recorder.flush()
+                    await self.recorder.flush()
 
     async def _unless_stopped(self, work: Awaitable[None]) -> None:
         """Wait for `work`, or for the stop, whatever comes first."""

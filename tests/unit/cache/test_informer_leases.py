@@ -94,7 +94,7 @@ async def test_what_was_served_by_a_wider_informer_goes_on_by_its_own_without_a_
         found = scope.get(CONFIG_MAP, "one")
 
         assert seen == [["one"]] * 20
-        assert (watches(w), found is not None and found.labels["app"], w.causes(owner)) == (1, "x", [])
+        assert (watches(w), found is not None and found.labels["app"], w.causes(owner)) == (1, "x", ["child"])
 
 
 async def test_an_opening_whose_informer_gives_way_to_a_wider_one_goes_on_with_that() -> None:
@@ -194,7 +194,7 @@ async def test_a_deletion_between_two_informers_is_told() -> None:
         trouble.over()
         await w.until(lambda: w.causes(owner))
 
-        assert (w.causes(owner), names(scope)) == (["synced"], [])
+        assert (w.causes(owner), names(scope)) == (["child", "synced"], [])
 
 
 async def test_a_handle_with_handlers_has_an_informer_of_its_own() -> None:

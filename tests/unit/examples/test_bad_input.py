@@ -206,10 +206,10 @@ def test_SIGTERM_ends_it_though_the_server_answers_nothing_any_more(operator, se
 
 async def test_it_ends_within_five_seconds_though_the_server_answers_nothing_any_more(server, rights):
     """The same in virtual time: busy machines have no part in it."""
-    options = command.parser().parse_args([])
+    options = command.PROGRAM.parser().parse_args([])
     options.health_address = options.metrics_address = None
     async with server.client() as client:
-        cache, manager = command.assemble(client, options)
+        cache, manager = command.PROGRAM.put_together(client, options)
         stop = asyncio.Event()
         async with cache:
             running = asyncio.create_task(manager.run(stop))

@@ -206,7 +206,7 @@ def test_a_function_ends_with_the_last_owner_that_brought_it(router, a, b):
     assert (len(asked), router.by_content) == (1, False)
 
 
-@pytest.mark.parametrize("wrong", [lambda obj: 1 / 0, lambda obj: ["a", "list"], lambda obj: obj["spec"]["missing"]])
+@pytest.mark.parametrize("wrong", [lambda obj: 1 / 0, lambda obj: [["a", "list"]], lambda obj: obj["spec"]["missing"]])
 def test_a_function_that_fails_names_nobody_and_is_reported_once(router, a, b, wrong, caplog):
     router.add(a, route=wrong)
     router.add(b)
@@ -354,3 +354,35 @@ def test_both_directions_of_a_chain_always_agree(steps):
         backward = {(uid, owner.uid) for owner in owners for uid in chain.owned(owner)}
         assert forward == backward
         assert chain.gone_uids <= {uid for uid, _ in forward}
+
+
+def test_a_route_may_name_several_owners_by_key_and_by_UID(router, a, b):
+    c = Owner("uc")
+    for owner in (a, b, c):
+        router.add(owner, route=shared)
+
+    assert told(router, Delta(None, entry("p", 1)), a, b, c) == [a, b]
+
+
+def shared(obj):
+    return ["ua", ObjectKey("a", "ub"), "nobody"]
+
+
+def test_a_route_may_name_a_set_or_nobody(router, a, b):
+    router.add(a, route=lambda obj: {"ua"})
+    router.add(b, route=lambda obj: [])
+
+    assert told(router, Delta(None, entry("p", 1)), a, b) == [a]
+
+
+def test_who_asked_for_a_name_hears_of_it_and_does_not_own_it(router, a, b):
+    router.add(a, name="p")
+    router.add(b)
+    named, other = entry("p", 1), entry("q", 1)
+
+    assert told(router, Delta(None, named), a, b) == [a]
+    assert told(router, Delta(named, None), a, b) == [a]
+    assert told(router, Delta(None, other), a, b) == []
+    assert router.owners_of(named) == {}
+    router.remove(a, name="p")
+    assert told(router, Delta(None, named), a, b) == []

@@ -88,3 +88,34 @@ async def test_it_takes_an_object_too(server, client):
     _, change = await create_or_update(client, Object.from_dict(dict(SKELETON)), painted("blue"))
 
     assert change == "created"
+
+
+def scoped(*scopes):
+    def mutate(obj):
+        obj.to_dict().setdefault("data", {})["scopes"] = ",".join(scopes)
+
+    return mutate
+
+
+async def test_a_field_that_cannot_be_changed_is_reached_by_making_the_object_anew(server, client, config_map):
+    before = server.write(config_map)
+    obj, change = await create_or_update(client, SKELETON, scoped("x"), recreate_on_immutable="data.scopes")
+    _, again = await create_or_update(client, SKELETON, scoped("x"), recreate_on_immutable="data.scopes")
+
+    assert (change, again, obj["data"]) == ("recreated", "unchanged", {"scopes": "x"})
+    assert obj.uid != before.uid
+
+
+async def test_another_field_is_no_reason_to_make_it_anew(server, client, config_map):
+    before = server.write(config_map)
+    obj, change = await create_or_update(client, SKELETON, painted("red"), recreate_on_immutable=("data.scopes",))
+
+    assert (change, obj.uid) == ("updated", before.uid)
+
+
+async def test_what_a_finalizer_holds_is_not_made_anew_and_that_is_said(server, client, config_map):
+    config_map["metadata"]["finalizers"] = ["example.com/theirs"]
+    server.write(config_map)
+
+    with pytest.raises(ConflictError, match=r"held by example\.com/theirs"):
+        await create_or_update(client, SKELETON, scoped("x"), recreate_on_immutable=("data.scopes",))

@@ -2,7 +2,8 @@
 
 import pytest
 
-from scopedcache.kit import add_finalizer, has_finalizer, remove_finalizer
+from scopedcache.errors import ConflictError
+from scopedcache.kit import add_finalizer, delete_finalized, has_finalizer, remove_finalizer
 from tests.unit.cluster import CONFIG_MAP
 
 MINE, THEIRS = "example.com/mine", "example.com/theirs"
@@ -74,3 +75,31 @@ async def test_an_object_that_is_being_deleted_takes_no_new_finalizer(server, cl
 
     with pytest.raises(ValueError, match="is being deleted"):
         await add_finalizer(client, obj, MINE)
+
+
+async def test_an_object_that_only_we_hold_is_deleted_and_gone(server, client, config_map):
+    obj = server.write(with_finalizers(config_map, MINE))
+
+    assert await delete_finalized(client, obj, MINE) is True
+    assert server.find(CONFIG_MAP, "settings", "a") is None
+    assert await delete_finalized(client, obj, MINE) is True
+
+
+async def test_what_others_hold_too_is_deleted_without_our_finalizer_and_not_gone_yet(server, client, config_map):
+    obj = server.write(with_finalizers(config_map, MINE, THEIRS))
+    gone = await delete_finalized(client, obj, MINE)
+    found = server.find(CONFIG_MAP, "settings", "a")
+
+    assert (gone, found["metadata"]["finalizers"]) == (False, [THEIRS])
+    asked = server.sent()
+    assert await delete_finalized(client, await client.get(CONFIG_MAP, "settings", namespace="a"), MINE) is False
+    assert server.sent()[len(asked) :] == ["get"]
+
+
+async def test_an_object_recreated_under_the_name_is_not_deleted(server, client, config_map):
+    obj = server.write(with_finalizers(config_map, MINE))
+    remove(server, config_map)
+    server.write(with_finalizers(config_map, MINE))
+
+    with pytest.raises(ConflictError):
+        await delete_finalized(client, obj, MINE)

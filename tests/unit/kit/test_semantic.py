@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scopedcache.kit.semantic import equal, quantity
+from scopedcache.kit.quantity import amount as quantity
+from scopedcache.kit.semantic import contains, equal
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
@@ -59,3 +60,48 @@ def test_everything_equals_itself(value):
 def test_quantities_are_read_with_their_suffix(text, amount):
     found = quantity(text)
     assert str(found.normalize().__format__("f") if found is not None else None) == amount
+
+
+@pytest.mark.parametrize(
+    ("live", "wanted"),
+    [
+        ({"a": 1, "default": 2}, {"a": 1}),
+        ({"ports": [{"port": 80, "protocol": "TCP"}]}, {"ports": [{"port": 80}]}),
+        ({"limits": [{"type": "Pod", "max": {"cpu": "4"}}]}, {"limits": [{"type": "Pod", "max": {"cpu": "4000m"}}]}),
+        ({"spec": {"hard": {"pods": "10", "count/x": "1"}}}, {"spec": {"hard": {"pods": 10}}}),
+        ({}, {"data": {}, "note": None, "list": []}),
+        ({"finalizers": ["theirs", "ours"]}, {"finalizers": ["ours"]}),
+        (
+            {"containers": [{"name": "sidecar"}, {"name": "c", "image": "i", "resources": {}}]},
+            {"containers": [{"name": "c", "image": "i"}]},
+        ),
+        ({"size": 1.0}, {"size": 1}),
+        ({"namespaceSelector": {}}, {"namespaceSelector": {}}),
+    ],
+)
+def test_what_is_wanted_is_there_whatever_else_is(live, wanted):
+    assert contains(live, wanted)
+
+
+@pytest.mark.parametrize(
+    ("live", "wanted"),
+    [
+        ({}, {"namespaceSelector": {}}),
+        ({"a": 1}, {"a": 2}),
+        ({"a": True}, {"a": 1}),
+        ({"a": "1"}, {"a": 1}),
+        ({"ingress": [{}, {}]}, {"ingress": [{}]}),
+        ({"ingress": [{}]}, {"ingress": []}),
+        ({"containers": [{"name": "other"}]}, {"containers": [{"name": "c"}]}),
+        ({"containers": "odd"}, {"containers": [{"name": "c"}]}),
+        ({"hard": {"pods": "10"}}, {"hard": {"pods": "11"}}),
+        (None, {"a": {"b": 1}}),
+    ],
+)
+def test_what_is_wanted_and_not_there_is_seen(live, wanted):
+    assert not contains(live, wanted)
+
+
+@given(JSON)
+def test_everything_contains_itself(value):
+    assert contains(value, value)

@@ -76,6 +76,23 @@ _MESSAGES: Final[dict[str, dict[str, str]]] = {
     "RollingUpdate": {"maxSurge": "IntOrString", "maxUnavailable": "IntOrString"},
     "WorkloadStatus": {"replicas": "i", "readyReplicas": "i", "availableReplicas": "i", "conditions": "[]Condition"},
 
+    "ResourceQuota": _OBJECT | {"spec": "QuotaSpec", "status": "o"},
+    "QuotaSpec": {"hard": "{}Quantity", "scopes": "[]s", "scopeSelector": "o"},
+    "LimitRange": _OBJECT | {"spec": "LimitRangeSpec"},
+    "LimitRangeSpec": {"limits": "[]LimitRangeItem"},
+    "LimitRangeItem": {"type": "s", "max": "{}Quantity", "min": "{}Quantity", "default": "{}Quantity",
+                       "defaultRequest": "{}Quantity", "maxLimitRequestRatio": "{}Quantity"},
+    "NetworkPolicy": _OBJECT | {"spec": "NetworkPolicySpec"},
+    "NetworkPolicySpec": {"podSelector": "LabelSelector", "policyTypes": "[]s", "ingress": "[]o", "egress": "[]o"},
+    "MutatingWebhookConfiguration": _OBJECT | {"webhooks": "[]Webhook"},
+    "ValidatingWebhookConfiguration": _OBJECT | {"webhooks": "[]Webhook"},
+    "Webhook": {
+        "name": "s", "clientConfig": "WebhookClient", "rules": "[]o", "failurePolicy": "s", "matchPolicy": "s",
+        "namespaceSelector": "LabelSelector", "objectSelector": "LabelSelector", "sideEffects": "s",
+        "timeoutSeconds": "i", "admissionReviewVersions": "[]s", "reinvocationPolicy": "s",
+    },
+    "WebhookClient": {"url": "s", "caBundle": "b", "service": "o"},
+
     "Role": _RIGHTS,
     "ClusterRole": _RIGHTS | {"aggregationRule": "AggregationRule 3"},
     "AggregationRule": {"clusterRoleSelectors": "[]LabelSelector 1"},
@@ -124,6 +141,7 @@ _MESSAGES: Final[dict[str, dict[str, str]]] = {
 _SCALARS: Final[dict[str, frozenset[type]]] = {
     "s": frozenset({str}), "b": frozenset({str}), "i": frozenset({int}), "n": frozenset({int, float}),
     "t": frozenset({bool}), "o": frozenset({dict}), "IntOrString": frozenset({int, str}),
+    "Quantity": frozenset({str, int, float}),
 }  # fmt: skip
 _GO: Final = {str: "string", int: "number", float: "number", bool: "bool", list: "array", dict: "object"}
 # The same table, read: message → field → type; message → number → field.

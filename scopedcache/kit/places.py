@@ -1,0 +1,145 @@
+"""One owner at work in many namespaces: what may be done is done, what may not is named, and heals.
+
+places = await in_each(cache, owner, [Need(SECRET, verbs=("create",))], namespaces, copy_into)
+await patch_status(client, owner, {"conditions": places.condition(owner)})
+places.check()
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from typing import Final, Generic, TypeVar
+
+import attrs
+
+from ..cache import ResourceCache, ScopedCache
+from ..controller.reporting.conditions import Condition, set_condition
+from ..controller.reporting.event_recorder import EventRecorder
+from ..errors import ForbiddenError
+from ..kinds import Kind
+from ..needs import Need
+from ..objects import Object
+
+T = TypeVar("T")
+Work = Callable[[ResourceCache], Awaitable[T]]
+
+# As many requests at a time as a worker of the server's flow control gives to one client without making it wait.
+AT_ONCE: Final = 16
+PERMITTED: Final = "Permitted"
+FORBIDDEN: Final = "Forbidden"
+
+
+@attrs.frozen
+class Places(Generic[T]):
+    """What became of some work in each of many namespaces.
+
+    Attributes:
+        done: what the work returned.
+        denied: where a right is missing: which. The owner is told when it is there.
+        failed: what else was raised. `check` raises it.
+    """
+
+    done: Mapping[str, T]
+    denied: Mapping[str, ForbiddenError]
+    failed: Mapping[str, Exception] = attrs.field(factory=dict)
+
+    @property
+    def message(self) -> str:
+        """Return what is missing where, in words: `app: may not list secrets`; nothing where nothing is missing."""
+        return "; ".join(f"{name}: {_words(error)}" for name, error in sorted(self.denied.items()))
+
+    def condition(
+        self, owner: Object, type: str = PERMITTED, *, reason: str = FORBIDDEN, otherwise: str = PERMITTED
+    ) -> list[Condition]:
+        """Return the owner's conditions with one that names what is missing: False, or True where nothing is.
+
+        Plain: it writes nothing. `reason` goes with False, `otherwise` with True.
+        """
+        return set_condition(
+            owner.at("status", "conditions"),
+            type,
+            not self.denied,
+            reason if self.denied else otherwise,
+            self.message,
+            observed_generation=owner.generation or None,
+        )
+
+    def record(self, recorder: EventRecorder, owner: Object, *, reason: str = FORBIDDEN) -> None:
+        """Say it in a Warning Event, where something is missing: for a kind without conditions."""
+        if self.denied:
+            recorder.record(owner, reason, self.message, type="Warning")
+
+    def check(self) -> None:
+        """Raise what failed otherwise than for want of a right, so that it is tried again.
+
+        Raises:
+            ExceptionGroup: of all that was raised, each with the namespace as a note.
+        """
+        if self.failed:
+            raise ExceptionGroup(f"failed in {', '.join(sorted(self.failed))}", list(self.failed.values()))
+
+
+async def in_each(
+    cache: ScopedCache,
+    owner: Object,
+    needs: Iterable[Kind | Need],
+    namespaces: Iterable[str],
+    work: Work[T],
+    *,
+    at_once: int = AT_ONCE,
+    exclusive: bool = True,
+) -> Places[T]:
+    """Open what an owner needs in each namespace and do some work there; one that is denied delays no other.
+
+    `work` is given the ResourceCache of a namespace. It runs where every declared right is there, in so many namespaces
+    at the same time. What it raises concerns its own namespace alone. Where a right is missing, the owner is told when
+    it is granted, as where `open` raised it. Returns when every namespace has had its turn.
+
+    Args:
+        at_once: in how many namespaces the work may run at the same time.
+        exclusive: what the owner has open in other namespaces, its own apart, is closed: see `ScopedCache.open_all`.
+
+    Raises:
+        ValueError: `at_once` is less than 1.
+    """
+    if at_once < 1:
+        raise ValueError(f"at_once= is at least 1, not {at_once}")
+    names = list(dict.fromkeys(namespaces))
+    opened = await cache.open_all(owner, *needs, namespaces=names, exclusive=exclusive)
+    done: dict[str, T] = {}
+    denied: dict[str, ForbiddenError] = {}
+    failed: dict[str, Exception] = {}
+
+    async def take_turns(places: Iterator[tuple[str, ResourceCache | Exception]]) -> None:
+        for name, scope in places:
+            try:
+                if isinstance(scope, Exception):
+                    raise scope
+                scope.check()
+                done[name] = await work(scope)
+            except ForbiddenError as error:
+                if error.by == "admission":
+                    failed[name] = _noted(error, name)
+                else:
+                    denied[name] = error
+                    cache.await_grant(owner, error)
+            except Exception as error:
+                failed[name] = _noted(error, name)
+
+    places = iter(opened.items())
+    async with asyncio.TaskGroup() as group:
+        for _ in range(min(at_once, len(opened))):
+            group.create_task(take_turns(places))
+    return Places(done, denied, failed)
+
+
+def _noted(error: Exception, namespace: str) -> Exception:
+    error.add_note(f"in namespace {namespace}")
+    return error
+
+
+def _words(error: ForbiddenError) -> str:
+    """Return `may not list secrets, watch secrets`: the place is said already, unless it is another one."""
+    suffix = f" in namespace {error.namespace}"
+    return "may not " + ", ".join(subject.removesuffix(suffix) for subject in error.subjects)

@@ -9,6 +9,7 @@ import typer
 
 from .commands.doctor import doctor
 from .commands.rights import rights
+from .commands.what_if import what_if
 from .commands.why import why
 
 app: Final = typer.Typer(
@@ -16,7 +17,7 @@ app: Final = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (rights, doctor, why):
+for command in (rights, doctor, why, what_if):
     app.command()(command)
 
 

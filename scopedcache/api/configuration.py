@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
+
+import attrs
 
 from ..clock import loop_time
 from ..errors import ConfigurationError
@@ -19,6 +21,7 @@ from ..event_logger import event_logger
 from .identity import in_cluster as pod
 from .identity.credential import Credential, CredentialSource
 from .identity.exec_plugin import ExecSource
+from .identity.impersonation import headers_for
 from .identity.kubeconfig import resolve
 from .identity.kubeconfig_files import read_documents
 from .identity.oidc_refresh import OidcSource
@@ -70,6 +73,11 @@ class Configuration:
         self._reads = SingleFlight()
         self._loads = SingleFlight()
         self._say_withheld()
+
+    def acting_as(self, user: str, groups: Sequence[str] = ()) -> Configuration:
+        """Return a configuration of the same endpoint and credentials that acts as a user, in some groups."""
+        headers = headers_for(user, "", groups, {})
+        return Configuration(lambda: attrs.evolve(_described(self._load()), impersonation=headers), timer=self._timer)
 
     @property
     def namespace(self) -> str | None:

@@ -1,0 +1,105 @@
+"""Prints a report: as a table where there is room, as lines where there is not, as JSON or YAML for programs."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from enum import StrEnum
+from typing import Any, Final, TextIO
+
+import yaml
+from rich.console import Console
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from .report import Report, Table
+
+# Where nobody looks there is no edge to wrap at.
+UNBOUNDED_COLUMNS: Final = 1000
+# What is printed besides between two columns.
+GAP_COLUMNS: Final = 2
+STYLES: Final = {"yes": "green", "no": "bold red", "ok": "green", "missing": "bold red", "lost": "bold red",
+                 "gained": "green", "trouble": "bold red", "idle": "yellow", "?": "yellow"}  # fmt: skip
+
+
+class Output(StrEnum):
+    """For whom to print."""
+
+    TABLE = "table"
+    JSON = "json"
+    YAML = "yaml"
+
+
+def console(stream: TextIO) -> Console:
+    """Return a console: as wide as the terminal, or as COLUMNS says; without an edge where there is neither."""
+    bounded = stream.isatty() or os.environ.get("COLUMNS", "").isdecimal()
+    return Console(
+        file=stream, width=None if bounded else UNBOUNDED_COLUMNS, highlight=False, markup=False, emoji=False
+    )
+
+
+def show(report: Report, output: Output) -> None:
+    """Print what was found on standard output, and the notes on the error stream."""
+    if output == Output.TABLE:
+        out = console(sys.stdout)
+        for number, block in enumerate(report.blocks):
+            if number:
+                out.print()
+            show_block(block, out)
+    else:
+        sys.stdout.write(data_text(report.data, output))
+    sys.stdout.flush()
+    if report.notes:
+        errors = console(sys.stderr)
+        for note in report.notes:
+            errors.print(Text(f"note: {note}"))
+
+
+def data_text(data: Any, output: Output) -> str:
+    """Return data as JSON or YAML."""
+    if output == Output.JSON:
+        return json.dumps(data, indent=2) + "\n"
+    return str(yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=UNBOUNDED_COLUMNS))
+
+
+def show_block(block: Table | str, out: Console) -> None:
+    """Print a table or some lines."""
+    if isinstance(block, str):
+        out.print(Text(block), soft_wrap=True)
+        return
+    if block.title:
+        out.print(Text(block.title, style="bold"))
+    if _width(block) <= out.width:
+        out.print(_as_columns(block))
+    else:
+        _print_rows(block, out)
+
+
+def _as_columns(table: Table) -> RichTable:
+    result = RichTable(box=None, pad_edge=False, padding=(0, GAP_COLUMNS, 0, 0), header_style="bold")
+    for column in table.columns:
+        result.add_column(column.upper(), no_wrap=True)
+    for row in table.rows:
+        result.add_row(*(Text(cell, style=STYLES.get(cell, "")) for cell in row))
+    return result
+
+
+def _print_rows(table: Table, out: Console) -> None:
+    """Print each row as lines: the first cell alone, the others below it with their headings, alike ones together."""
+    for row in table.rows:
+        out.print(Text(row[0], style="bold"))
+        together: dict[str, list[str]] = {}
+        for heading, cell in zip(table.columns[1:], row[1:], strict=True):
+            if cell in ("yes", "no", "?"):
+                together.setdefault(cell, []).append(heading)
+            elif cell:
+                out.print(Text(f"  {heading}: {cell}"))
+        for cell, headings in together.items():
+            out.print(Text(f"  {cell}: {', '.join(headings)}", style=STYLES[cell]))
+
+
+def _width(table: Table) -> int:
+    lines = [table.columns, *table.rows]
+    widths = [max(Text(line[column]).cell_len for line in lines) for column in range(len(table.columns))]
+    return sum(widths) + GAP_COLUMNS * len(widths)

@@ -1,0 +1,89 @@
+"""`scopedcache doctor`: what the cache will use at a server, and what it falls back to."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import attrs
+import pytest
+
+from scopedcache.cli.diagnosis import Facts, checks, report
+from scopedcache.testing.embedded import Fault
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+WELL = Facts(
+    origin="kubeconfig x",
+    host="https://server",
+    namespace=None,
+    version="v1.36.2",
+    seconds=0.01,
+    user="u",
+    date=NOW,
+    local=NOW,
+    rules="complete",
+    watches_rbac=True,
+    lists_namespaces=True,
+    streaming=True,
+    streaming_tried="tried with pods",
+    files=20000,
+    python="3.11",
+    library="0.1.0",
+)
+
+
+def states(ended):
+    return {check["name"]: check["state"] for check in json.loads(ended.out)["checks"]}
+
+
+def test_an_admin_of_a_healthy_cluster_has_everything(command, cluster):
+    ended = command("doctor", "-o", "json", user=cluster.admin)
+
+    assert (ended.status, set(states(ended).values())) == (0, {"ok"})
+
+
+def test_without_rights_it_says_what_the_cache_falls_back_to(command, cluster):
+    ended = command("doctor", "-o", "json", user=cluster.user("nobody"))
+
+    fallbacks = [name for name, state in states(ended).items() if state == "note"]
+    assert (ended.status, fallbacks) == (0, ["watching RBAC", "streaming lists", "namespaces"])
+
+
+def test_a_server_without_streaming_lists_is_seen(command, cluster):
+    cluster.faults.add(Fault(verb="watch", code=422))
+    ended = command("doctor", "-o", "json", user=cluster.admin)
+
+    assert states(ended)["streaming lists"] == "note"
+
+
+def test_a_server_that_is_gone_is_one_line(command, cluster):
+    admin = cluster.admin
+    cluster.stop()
+    admin.kubeconfig.parent.mkdir(parents=True)
+    admin.kubeconfig.write_text(
+        "{apiVersion: v1, kind: Config, current-context: c, clusters: [{name: c, cluster: {server: 'http://127.0.0.1:1'}}],"
+        " users: [{name: u, user: {}}], contexts: [{name: c, context: {cluster: c, user: u}}]}"
+    )
+    ended = command("doctor", user=admin)
+
+    assert (ended.status, ended.out, ended.err.count("\n")) == (3, "", 1)
+    assert "check that the server runs" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("change", "name", "words"),
+    [
+        ({"local": NOW + timedelta(minutes=2)}, "clock", "ours is 120 s ahead of the server's"),
+        ({"local": NOW - timedelta(minutes=2)}, "clock", "ours is 120 s behind the server's"),
+        ({"rules": None}, "reviews", "refused (ClusterRole system:basic-user)"),
+        ({"files": 256}, "open files", "at most 256: room for about 192 watches"),
+    ],
+)
+def test_what_is_in_the_way_of_an_operator_is_trouble_and_status_4(change, name, words):
+    found = checks(attrs.evolve(WELL, **change))
+
+    [check] = [check for check in found if check.state == "trouble"]
+    assert (check.name, report(found).status) == (name, 4)
+    assert words in check.found
+
+
+def test_where_all_is_well_nothing_is_trouble():
+    assert {check.state for check in checks(WELL)} == {"ok"}

@@ -88,6 +88,9 @@ class Manager:
             give the cache the same ones to see its numbers there too.
         name: who speaks in Kubernetes Events.
 
+    Attributes:
+        recorder: takes Events of the operator's own; they are posted while the manager runs.
+
     Raises:
         ValueError: two controllers have one name.
     """
@@ -116,7 +119,7 @@ class Manager:
         self.instrumentation = metrics.Counters() if instrumentation is None else instrumentation
         self._name = name
         self._elector: LeaderElector | None = None
-        self._recorder: EventRecorder | None = None
+        self.recorder = EventRecorder(cache.client, controller=name, instrumentation=self.instrumentation)
         self._stopping = asyncio.Event()
         self._servers: tuple[HealthServer, ...] = ()
 
@@ -131,9 +134,7 @@ class Manager:
         """
         stop = stop or asyncio.Event()
         self._stopping = asyncio.Event()
-        client = self._cache.client
-        recorder = EventRecorder(client, controller=self._name, instrumentation=self.instrumentation)
-        self._recorder = recorder
+        client, recorder = self._cache.client, self.recorder
         async with AsyncExitStack() as stack:
             await self._listen(stack)
             supervisor = Supervisor("manager")
@@ -316,10 +317,10 @@ class Manager:
 
     async def _flush_events(self) -> None:
         """Post what is recorded, while we lead still."""
-        if self._recorder is not None and self.leading:
+        if self.leading:
             with suppress(TimeoutError):
                 async with asyncio.timeout(FLUSH_TIMEOUT_SECONDS):
-                    await self._recorder.flush()
+                    await self.recorder.flush()
 
     async def _unless_stopped(self, work: Awaitable[None]) -> None:
         """Wait for `work`, or for the stop, whatever comes first."""

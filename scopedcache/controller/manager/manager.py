@@ -285,6 +285,8 @@ class Manager:
             await asyncio.wait({working})
             holding.cancel()
             await asyncio.wait({holding})
+        if elector.yielding:
+            await elector.release()
         if not working.cancelled():
             working.result()  # what a runnable raised
 

@@ -325,7 +325,8 @@ async def test_the_best_of_three_leads_the_next_one_when_it_is_gone_and_the_best
 
 
 async def test_a_challenge_leaves_the_lease_its_holders(w):
-    leader, work: list[object] = elector(w, "leader", 1), []
+    work: list[object] = []
+    leader = elector(w, "leader", 1)
     await leader.acquire()
     before = w.lease()
     better = Replica(w, 0, work)

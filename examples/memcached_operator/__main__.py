@@ -15,25 +15,10 @@ same holds for a CRD that is not installed yet.
 
 from __future__ import annotations
 
-import argparse
-import asyncio
-import logging
-import sys
-from typing import Final, NoReturn
+from typing import Final
 
-from scopedcache import (
-    APIError,
-    Client,
-    ForbiddenError,
-    ProtocolError,
-    ScopedCache,
-    ScopedCacheError,
-    TransportError,
-    UnauthorizedError,
-)
-from scopedcache.controller import Controller, LeaderElection, Manager, stop_signals
-from scopedcache.kit import configure_logging
-from scopedcache.metrics import Counters
+from scopedcache.controller import Controller
+from scopedcache.kit import Program, Setup
 
 from .operand import MEMCACHED
 from .reconciler import MemcachedReconciler
@@ -41,111 +26,17 @@ from .status import refusal_status
 
 LEASE: Final = "86f835c3.example.com"
 SYSTEM: Final = "scoped-memcached-operator-system"
-# Together with releasing the Lease, 2 s at most, it ends within 5 s whatever the server does.
-STOP_TIMEOUT_SECONDS: Final = 2.0
-# What to do where the error itself does not say so, by who must act.
-ADVICE: Final[dict[type[ScopedCacheError], str]] = {
-    UnauthorizedError: "these credentials are expired or unknown: put a new token or certificate into the kubeconfig",
-    APIError: "the server is there and refuses: look at its log, or at the address in the kubeconfig",
-    TransportError: "check that the server runs, and its address and CA in the kubeconfig",
-    ProtocolError: "this is no Kubernetes API server: check the address in the kubeconfig",
-}
-LOGGER: Final = "memcached-operator"
-logger = logging.getLogger(LOGGER)
 
 
-def main() -> int:
-    """Run until SIGTERM or SIGINT; return the exit status."""
-    options = parser().parse_args()
-    configure_logging(options.log_format, LOGGER, verbose=options.verbose)
-    try:
-        asyncio.run(_run(options))
-    except ScopedCacheError as error:
-        advice = next((words for kind, words in ADVICE.items() if isinstance(error, kind)), None)
-        fields = {"error": str(error)} | ({"advice": advice} if advice else {})
-        logger.critical("operator.failed", extra=fields, exc_info=options.verbose)
-        return 3
-    except KeyboardInterrupt:  # before anything was begun
-        pass
-    return 0
+def assemble(setup: Setup) -> list[Controller]:
+    """Return what the operator runs."""
+    reconciler = MemcachedReconciler(setup.cache, setup.client)
+    return [
+        Controller(for_=MEMCACHED, reconcile=reconciler, on_forbidden=refusal_status, workers=setup.options.workers)
+    ]
 
 
-async def _run(options: argparse.Namespace) -> None:
-    async with Client.connect(kubeconfig=options.kubeconfig, context=options.context) as client:
-        try:
-            cache, manager = assemble(client, options)
-        except ValueError as error:
-            parser().error(str(error))
-        with stop_signals() as stop:
-            if await _wait_answer(client, stop):
-                async with cache:
-                    logger.info("operator.starting", extra={"workers": options.workers, "bound": round(cache.bound, 1)})
-                    await manager.run(stop)
-
-
-async def _wait_answer(client: Client, stop: asyncio.Event) -> bool:
-    """Ask whether the server is there and knows us; False where we are asked to stop before it answered."""
-    asking, stopping = asyncio.create_task(client.version()), asyncio.create_task(stop.wait())
-    try:
-        await asyncio.wait({asking, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        if asking.done():
-            asking.result()
-    except ForbiddenError:
-        pass  # an answer all the same
-    finally:
-        asking.cancel()
-        stopping.cancel()
-    return not stop.is_set()
-
-
-def assemble(client: Client, options: argparse.Namespace) -> tuple[ScopedCache, Manager]:
-    """Put the operator together: its cache, and what runs on it.
-
-    Raises:
-        ValueError: an option makes no sense.
-    """
-    counters = Counters()
-    cache = ScopedCache(client, detection_bound=options.detection_bound, instrumentation=counters)
-    reconciler = MemcachedReconciler(cache, client)
-    manager = Manager(
-        cache,
-        controllers=[
-            Controller(for_=MEMCACHED, reconcile=reconciler, on_forbidden=refusal_status, workers=options.workers)
-        ],
-        leader_election=LeaderElection(LEASE, namespace=SYSTEM) if options.leader_elect else None,
-        health_address=options.health_address,
-        metrics_address=options.metrics_address,
-        stop_timeout=STOP_TIMEOUT_SECONDS,
-        instrumentation=counters,
-        name="memcached-operator",
-    )
-    return cache, manager
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        """End with one line instead of the usage and a line."""
-        self.exit(2, f"{self.prog}: {message} (--help lists the options)\n")
-
-
-def parser() -> argparse.ArgumentParser:
-    """Return the command line."""
-    result = _Parser(
-        prog="python -m examples.memcached_operator",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    result.add_argument("--kubeconfig", help="the kubeconfig; without it KUBECONFIG, the Pod's account, ~/.kube/config")
-    result.add_argument("--context", help="a context of the kubeconfig")
-    result.add_argument("--leader-elect", action=argparse.BooleanOptionalAction, default=True)
-    result.add_argument("--health-address", default="127.0.0.1:8081", help="for /healthz and /readyz")
-    result.add_argument("--metrics-address", default="127.0.0.1:8080", help="for /metrics")
-    result.add_argument("--detection-bound", type=float, default=10.0, help="seconds to notice a change of rights in")
-    result.add_argument("--workers", type=int, default=4, help="custom resources reconciled at the same time")
-    result.add_argument("--log-format", choices=("text", "json"), default="text")
-    result.add_argument("-v", "--verbose", action="store_true", help="more lines, and tracebacks")
-    return result
-
+PROGRAM: Final = Program(assemble, name="memcached-operator", lease=LEASE, namespace=SYSTEM)
 
 if __name__ == "__main__":
-    sys.exit(main())
+    PROGRAM.run()

@@ -240,6 +240,11 @@ class Controller:
         return self._sources is not None and self._sources.ready
 
     @property
+    def busy(self) -> int:
+        """Return how many reconciles are under way."""
+        return self._workers.busy if self._workers is not None else 0
+
+    @property
     def reasons(self) -> list[str]:
         """Return why it cannot see everything it watches, in words; what owners opened is the cache's to tell."""
         return self._sources.reasons if self._sources is not None else []

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterable
 from typing import Final
 
-from examples.memcached_operator.__main__ import LOGGER
+from examples.memcached_operator.__main__ import PROGRAM
 from examples.memcached_operator.operand import DEPLOYMENT, MEMCACHED, POD, new_deployment, selector_of, shape
 from examples.memcached_operator.status import refusal_status, success_status
 from scopedcache import Client, Object, ObjectKey, Request, Result, ScopedCache
@@ -21,7 +21,7 @@ from scopedcache.controller import Controller, Manager, Watch, stop_signals
 from scopedcache.kit import configure_logging, create_or_update, patch_status
 from scopedcache.metrics import Counters
 
-logger = logging.getLogger(LOGGER)
+logger = logging.getLogger(PROGRAM.name)
 NAME_LABEL: Final = "memcached_cr"
 
 
@@ -74,7 +74,7 @@ def assemble(client: Client, options: argparse.Namespace) -> tuple[ScopedCache, 
         metrics_address=options.metrics_address,
         stop_timeout=2.0,
         instrumentation=counters,
-        name=LOGGER,
+        name=PROGRAM.name,
     )
     return cache, manager
 
@@ -84,8 +84,8 @@ def parser() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(prog="python -m tests.acceptance.declaring_operator", description=__doc__)
     options.add_argument("--kubeconfig")
     options.add_argument("--namespaces", default="")
-    options.add_argument("--health-address", default="127.0.0.1:8081")
-    options.add_argument("--metrics-address", default="127.0.0.1:8080")
+    options.add_argument("--health-probe-bind-address", dest="health_address", default="127.0.0.1:8081")
+    options.add_argument("--metrics-bind-address", dest="metrics_address", default="127.0.0.1:8080")
     options.add_argument("--log-format", choices=("text", "json"), default="text")
     return options
 
@@ -101,7 +101,7 @@ async def run(options: argparse.Namespace) -> None:
 
 def main() -> int:
     options = parser().parse_args()
-    configure_logging(options.log_format, LOGGER)
+    configure_logging(options.log_format, PROGRAM.name)
     asyncio.run(run(options))
     return 0
 

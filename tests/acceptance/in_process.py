@@ -19,7 +19,6 @@ from typing import Any
 
 import attrs
 
-from examples.memcached_operator.__main__ import LOGGER
 from scopedcache import ScopedCache
 from scopedcache.controller import Manager
 from scopedcache.controller.manager.health_server import plain
@@ -35,7 +34,7 @@ from .commands import EXAMPLE, Command
 from .program import Health, JSONLog, Operator, Program, parse_metrics
 from .waiting import Failed
 
-LOGGERS = ("scopedcache", LOGGER)
+LOGGERS = ("scopedcache", EXAMPLE.name)
 Main = Callable[[asyncio.Event, Callable[[str], None]], Coroutine[Any, Any, None]]
 
 _speaker: contextvars.ContextVar[str] = contextvars.ContextVar("speaker", default="")
@@ -47,14 +46,18 @@ class LoopProcess:
 
     Args:
         main: the work; given an event that asks it to stop, and a function that writes a line into the log.
+        loggers: whose lines go to the log.
     """
 
-    def __init__(self, name: str, main: Main, log: Path, loop: VirtualTimeLoop) -> None:
+    def __init__(
+        self, name: str, main: Main, log: Path, loop: VirtualTimeLoop, loggers: Sequence[str] = LOGGERS
+    ) -> None:
         self.name = f"{name}-{next(_numbers)}"
         self.pid = 0
         self._main = main
         self._log = log
         self._loop = loop
+        self._loggers = loggers
         self._stop: asyncio.Event | None = None
         self._task: asyncio.Task[None] | None = None
         self._handler: logging.FileHandler | None = None
@@ -69,7 +72,7 @@ class LoopProcess:
         self._handler = handler = logging.FileHandler(self._log)
         handler.setFormatter(JSONFormatter())
         handler.addFilter(lambda _: _speaker.get() == self.name)
-        for name in LOGGERS:
+        for name in self._loggers:
             logging.getLogger(name).addHandler(handler)
         context = contextvars.copy_context()
         context.run(_speaker.set, self.name)
@@ -97,7 +100,7 @@ class LoopProcess:
 
     def _quiet(self) -> None:
         if self._handler is not None:
-            for name in LOGGERS:
+            for name in self._loggers:
                 logging.getLogger(name).removeHandler(self._handler)
             self._handler.close()
             self._handler = None
@@ -167,7 +170,8 @@ class Inside:
                 async with operator.cache:
                     await operator.manager.run(stop)
 
-        operator = OperatorInside(LoopProcess("operator", main, log, self.loop), JSONLog(log))
+        loggers = ("scopedcache", command.name)
+        operator = OperatorInside(LoopProcess("operator", main, log, self.loop, loggers), JSONLog(log))
         return operator
 
     def reader(self, identity: Identity, options: Sequence[str], log: Path) -> Program:

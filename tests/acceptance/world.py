@@ -195,8 +195,8 @@ class World:
             [
                 self.command.module,
                 f"--kubeconfig={kubeconfig}",
-                f"--health-address=127.0.0.1:{health}",
-                f"--metrics-address=127.0.0.1:{metrics}",
+                f"--health-probe-bind-address=127.0.0.1:{health}",
+                f"--metrics-bind-address=127.0.0.1:{metrics}",
                 "--log-format=json",
                 *options,
             ],

@@ -1,8 +1,8 @@
 """Answers probes and scrapes over HTTP: /healthz, /readyz, /metrics.
 
 `/healthz` says that the loop turns. `/readyz` shows as JSON what a person would ask first, 503 while not ready, and
-`/readyz?verbose` the details. Loopback unless told otherwise; the probes of a kubelet come from outside the Pod's
-loopback, so give `0.0.0.0:8081` there. Connections are few and short (`short_connections.py`).
+`/readyz?verbose` the details. An address without a host is every interface: what a kubelet's probes need, which come
+from outside the Pod's loopback. Connections are few and short (`short_connections.py`).
 Imported only where something listens: it brings a web server along.
 """
 
@@ -11,17 +11,21 @@ from __future__ import annotations
 import asyncio
 import errno
 import json
+import socket
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import attrs
 from aiohttp import web
 
 from ...errors import ConfigurationError
 from ...metrics import Sample
-from .bind_address import BindAddress
+from .bind_address import ALL_INTERFACES, BindAddress
 from .prometheus_text import CONTENT_TYPE, prometheus_text
 from .short_connections import CONNECTIONS_AT_MOST, ShortConnections
+
+# Said by the kernel where IPv6 is built in and switched off.
+NO_IPV6: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 
 class HealthServer:
@@ -63,9 +67,7 @@ class HealthServer:
         serve = runner.server
         assert serve is not None
         try:
-            self._server = await asyncio.get_running_loop().create_server(
-                ShortConnections(serve), self._wanted.host, self._wanted.port, backlog=CONNECTIONS_AT_MOST
-            )
+            self._server = await _listen(ShortConnections(serve), self._wanted)
         except OSError as error:
             await runner.cleanup()
             raise ConfigurationError(_trouble(self._wanted, error)) from error
@@ -86,7 +88,7 @@ class HealthServer:
         if self._server is None or not self._server.sockets:
             return self._wanted
         host, port, *_ = self._server.sockets[0].getsockname()
-        return BindAddress(host, port)
+        return BindAddress(host if self._wanted.host else ALL_INTERFACES, port)
 
     def _application(self) -> web.Application:
         application = web.Application()
@@ -129,6 +131,26 @@ def plain(value: Any) -> Any:
     if isinstance(value, (set, frozenset)):
         return sorted((plain(item) for item in value), key=str)
     return str(value)
+
+
+async def _listen(connections: ShortConnections, address: BindAddress) -> asyncio.Server:
+    loop = asyncio.get_running_loop()
+    if address.host:
+        return await loop.create_server(connections, address.host, address.port, backlog=CONNECTIONS_AT_MOST)
+    return await loop.create_server(connections, sock=_socket_on_all_interfaces(address.port))
+
+
+def _socket_on_all_interfaces(port: int) -> socket.socket:
+    """Return one socket for IPv4 and IPv6, so that port 0 is one port; for IPv4 alone where there is no IPv6."""
+    if socket.has_dualstack_ipv6():
+        try:
+            return socket.create_server(
+                ("::", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=CONNECTIONS_AT_MOST
+            )
+        except OSError as error:
+            if error.errno not in NO_IPV6:
+                raise
+    return socket.create_server(("0.0.0.0", port), backlog=CONNECTIONS_AT_MOST)
 
 
 def _trouble(address: BindAddress, error: OSError) -> str:

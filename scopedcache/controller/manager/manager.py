@@ -37,8 +37,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("scopedcache.controller")
 
-# A reconcile's default deadline: every run that keeps it may end.
-STOP_TIMEOUT_SECONDS: Final = 30.0
+# Shorter than the grace period of a Pod, 30 s by default: what comes after it (`GRACE_SECONDS`, the last Events, the
+# Lease) must be done before SIGKILL, or the next leader waits until the Lease runs out.
+STOP_TIMEOUT_SECONDS: Final = 20.0
 # Events are a courtesy: they get this long at the end.
 FLUSH_TIMEOUT_SECONDS: Final = 1.0
 # What is cancelled ends at once, unless it swallows that; workers give their reconciles a second.
@@ -80,10 +81,11 @@ class Manager:
         cache: an open cache; it stays open afterwards.
         controllers: what to run.
         leader_election: None: always lead.
-        health_address, metrics_address: where to answer probes and scrapes (`:8081` is loopback); None: nowhere. They
-            may be the same.
+        health_address, metrics_address: where to answer probes and scrapes (`:8081` is every interface); None:
+            nowhere. They may be the same.
         runnables: async functions, or `Runnable`s.
-        stop_timeout: seconds that reconciles under way get at the end.
+        stop_timeout: seconds that reconciles under way get at the end. A Pod's terminationGracePeriodSeconds should be
+            ten seconds longer.
         instrumentation: takes the numbers; Counters of its own, unless told otherwise. `/metrics` shows Counters alone;
             give the cache the same ones to see its numbers there too.
         name: who speaks in Kubernetes Events.
@@ -117,7 +119,6 @@ class Manager:
         self._runnables = tuple(run if isinstance(run, Runnable) else Runnable(run) for run in runnables)
         self._stop_timeout = stop_timeout
         self.instrumentation = metrics.Counters() if instrumentation is None else instrumentation
-        self._name = name
         self._elector: LeaderElector | None = None
         self.recorder = EventRecorder(cache.client, controller=name, instrumentation=self.instrumentation)
         self._stopping = asyncio.Event()
@@ -134,14 +135,14 @@ class Manager:
         """
         stop = stop or asyncio.Event()
         self._stopping = asyncio.Event()
-        client, recorder = self._cache.client, self.recorder
+        client = self._cache.client
         async with AsyncExitStack() as stack:
             await self._listen(stack)
             supervisor = Supervisor("manager")
             stack.push_async_callback(supervisor.close)
-            supervisor.start_guarded("events", recorder.run)
+            supervisor.start_guarded("events", self.recorder.run)
             for controller in self.controllers:
-                controller.prepare(self._cache, recorder=recorder, instrumentation=self.instrumentation)
+                controller.prepare(self._cache, recorder=self.recorder, instrumentation=self.instrumentation)
                 stack.callback(controller.end)
                 supervisor.start_guarded(f"sources of {controller.name}", controller.watch)
             if self._election is not None:
@@ -238,12 +239,19 @@ class Manager:
         stopped = tasks.start("stop", partial(self._wait_stop, stop))
         try:
             await tasks.wait_unless_failed(stopped)
+            logger.info("manager.stopping", extra=self._waits_for())
             self._stopping.set()
             await tasks.wait_unless_failed(leading)
         finally:
             await tasks.end([leading])
             await tasks.end()
         tasks.raise_failures()
+
+    def _waits_for(self) -> dict[str, Any]:
+        """Return what the end waits for: the reconciles under way, how long at most, and a Lease to give up."""
+        running = {controller.name: controller.busy for controller in self.controllers if controller.busy}
+        held = self._election.name if self._election is not None and self.leading else None
+        return {"reconciles": running, "seconds_at_most": self._stop_timeout if running else 0.0, "lease": held}
 
     async def _wait_stop(self, stop: asyncio.Event) -> None:
         await stop.wait()

@@ -7,7 +7,7 @@ from .manifest_edits import GONE, Field
 from .mutant import Mutant
 
 CONFIG = "examples/memcached_operator/config"
-ASSEMBLE = "examples.memcached_operator.__main__:assemble"
+PUT_TOGETHER = "scopedcache.kit.program:Program.put_together"
 RECONCILE = "examples.memcached_operator.reconciler:MemcachedReconciler.reconcile"
 STATUS = "examples.memcached_operator.status"
 FORBIDDEN_REQUEUE = "scopedcache.controller.outcome:FORBIDDEN_REQUEUE_SECONDS"
@@ -64,7 +64,7 @@ PASSES = (
     Mutant(
         "the operator lists the Pods of a namespace at its start",
         ("3",),
-        (Argument(ASSEMBLE, "Manager", "runnables", '[lambda: client.list("pods", namespace="allowed-one")]'),),
+        (Argument(PUT_TOGETHER, "Manager", "runnables", '[lambda: client.list("pods", namespace="allowed-one")]'),),
     ),
     Mutant(
         "the reconciler creates the Deployment before it opens its cache",

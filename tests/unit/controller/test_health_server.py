@@ -3,12 +3,14 @@
 import asyncio
 import contextlib
 import json
+import socket
+from argparse import ArgumentParser
 
 import aiohttp
 import attrs
 import pytest
 
-from scopedcache.controller.manager.bind_address import BindAddress
+from scopedcache.controller.manager.bind_address import BindAddress, add_address_options, default_address
 from scopedcache.controller.manager.health_server import HealthServer, plain
 from scopedcache.controller.manager.short_connections import (
     CONNECTIONS_AT_MOST,
@@ -26,15 +28,47 @@ real = pytest.mark.asyncio(loop_factories=["real"])
 @pytest.mark.parametrize(
     ("text", "address"),
     [
-        (8081, "127.0.0.1:8081"),
-        (":8081", "127.0.0.1:8081"),
+        (8081, ":8081"),
+        (":8081", ":8081"),
         ("0.0.0.0:8081", "0.0.0.0:8081"),
         ("localhost:1", "localhost:1"),
         ("[::1]:8081", "[::1]:8081"),
     ],
 )
-def test_an_address_without_host_is_loopback(text, address):
+def test_an_address_is_read_as_people_write_it(text, address):
     assert str(BindAddress.parse(text)) == address
+
+
+def test_outside_a_Pod_loopback_is_the_default_and_inside_all_interfaces():
+    pod = {"KUBERNETES_SERVICE_HOST": "10.0.0.1"}
+
+    assert (default_address(8081, {}), default_address(8081, pod)) == ("127.0.0.1:8081", ":8081")
+
+
+def options(*arguments, environment=None):
+    parser = ArgumentParser()
+    add_address_options(parser, environment or {})
+    found = parser.parse_args(arguments)
+    return found.health_address, found.metrics_address
+
+
+def test_the_options_are_called_as_other_operators_call_them():
+    assert options("--health-probe-bind-address=:1", "--metrics-bind-address=:2") == (":1", ":2")
+
+
+def test_the_short_spellings_are_taken_and_not_shown(capsys):
+    with pytest.raises(SystemExit):
+        options("--help")
+    shown = capsys.readouterr().out
+
+    assert options("--health-address=:1", "--metrics-address=:2") == (":1", ":2")
+    assert ("--health-address" in shown, "--health-probe-bind-address" in shown) == (False, True)
+
+
+def test_the_options_have_the_defaults_of_the_place():
+    pod = {"KUBERNETES_SERVICE_HOST": "10.0.0.1"}
+
+    assert (options(), options(environment=pod)) == (("127.0.0.1:8081", "127.0.0.1:8080"), (":8081", ":8080"))
 
 
 @pytest.mark.parametrize("text", ["", "localhost", "localhost:http", ":99999", "-1"])
@@ -43,9 +77,28 @@ def test_what_is_no_address_is_refused(text):
         BindAddress.parse(text)
 
 
-async def get(server, path):
-    async with aiohttp.ClientSession() as session, session.get(f"http://{server.address}{path}") as answer:
+async def get(server, path, host="127.0.0.1"):
+    url = f"http://{host}:{server.address.port}{path}"
+    async with aiohttp.ClientSession() as session, session.get(url) as answer:
         return answer.status, answer.content_type, await answer.text()
+
+
+@real
+async def test_without_a_host_it_answers_over_IPv4_and_over_IPv6():
+    hosts = ("127.0.0.1", "[::1]") if socket.has_dualstack_ipv6() else ("127.0.0.1",)
+    async with HealthServer(":0", ready=lambda: True) as server:
+        answers = [(await get(server, "/healthz", host))[0] for host in hosts]
+        shown = str(server.address)
+
+    assert (answers, shown[0]) == ([200] * len(hosts), ":")
+
+
+@real
+async def test_a_port_that_somebody_has_on_one_interface_is_told():
+    async with HealthServer("127.0.0.1:0", ready=lambda: True) as other:
+        with pytest.raises(ConfigurationError, match="another process listens there"):
+            async with HealthServer(f":{other.address.port}", ready=lambda: True):
+                pass
 
 
 @real
@@ -138,7 +191,7 @@ async def test_a_probe_is_answered_while_others_hold_half_requests():
     async with HealthServer(0, ready=lambda: True) as server:
         held = []
         for _ in range(CONNECTIONS_AT_MOST + 10):
-            reader, writer = await asyncio.open_connection(server.address.host, server.address.port)
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.address.port)
             writer.write(b"GET /healthz HTTP/1.1\r\nX-A: ")
             held.append((reader, writer))
         assert (await get(server, "/healthz"))[0] == 200
@@ -150,7 +203,7 @@ async def test_a_probe_is_answered_while_others_hold_half_requests():
 @real
 async def test_a_body_that_does_not_end_is_cut():
     async with HealthServer(0, ready=lambda: True) as server:
-        reader, writer = await asyncio.open_connection(server.address.host, server.address.port)
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.address.port)
         writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000\r\n\r\n")
         writer.write(b"x" * 2 * RECEIVED_BYTES_AT_MOST)
         with contextlib.suppress(ConnectionError):

@@ -104,6 +104,29 @@ async def test_a_run_that_outlasts_the_stop_timeout_is_cancelled(w):
     assert asyncio.get_running_loop().time() == pytest.approx(11, abs=0.1)
 
 
+async def test_a_stop_says_what_it_waits_for(w, caplog):
+    caplog.set_level("INFO")
+    w.memcached()
+    manager = Manager(
+        w.cache, controllers=[controller(Diary(takes=5))], leader_election=election("me"), stop_timeout=10
+    )
+    async with running(manager):
+        pass
+    (said,) = [record for record in caplog.records if record.message == "manager.stopping"]
+
+    assert (said.reconciles, said.seconds_at_most, said.lease) == ({"memcached": 1}, 10, "lease")
+
+
+async def test_by_default_it_ends_within_the_grace_period_of_a_pod(w):
+    diary = Diary(takes=1e6)
+    w.memcached()
+    begun = asyncio.get_running_loop().time()
+    async with running(Manager(w.cache, controllers=[controller(diary, deadline=1e9)], leader_election=election("me"))):
+        w.server.trouble(LEASE, latency=NEVER_SECONDS)
+
+    assert asyncio.get_running_loop().time() - begun - 1.0 < 30.0 - 5.0
+
+
 async def test_its_own_cancellation_ends_it_at_once(w):
     diary = Diary(takes=25)
     w.memcached()
@@ -371,9 +394,9 @@ async def test_probes_and_metrics_are_served_while_it_runs(w, diary):
     manager = Manager(w.cache, controllers=[controller(diary)], health_address=0, metrics_address=0)
     async with running(manager, settle=0.2), aiohttp.ClientSession() as session:
         (served,) = manager.addresses
-        async with session.get(f"http://{served}/readyz") as answer:
+        async with session.get(f"http://127.0.0.1:{served.port}/readyz") as answer:
             ready = await answer.json()
-        async with session.get(f"http://{served}/metrics") as answer:
+        async with session.get(f"http://127.0.0.1:{served.port}/metrics") as answer:
             metrics = await answer.text()
 
     assert (ready["ready"], ready["controllers"]["memcached"]["running"]) == (True, True)

@@ -33,7 +33,12 @@ class Operator:
     @classmethod
     def start(cls, log: Path, *arguments: str) -> Operator:
         health, metrics = free_ports(2)
-        addresses = ["--health-address", f"127.0.0.1:{health}", "--metrics-address", f"127.0.0.1:{metrics}"]
+        addresses = [
+            "--health-probe-bind-address",
+            f"127.0.0.1:{health}",
+            "--metrics-bind-address",
+            f"127.0.0.1:{metrics}",
+        ]
         format = [] if "--log-format" in arguments else ["--log-format", "json"]
         command = [sys.executable, "-m", "examples.memcached_operator", *addresses, *format, *arguments]
         environ = {name: value for name, value in os.environ.items() if name != "KUBECONFIG"}

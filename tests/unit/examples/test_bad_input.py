@@ -152,7 +152,7 @@ def test_an_option_that_makes_no_sense_is_named_before_anything_is_asked(
     assert server.embedded.audit.count(user=server.operator.username) == 0
 
 
-@pytest.mark.parametrize("option", ["--health-address", "--metrics-address"])
+@pytest.mark.parametrize("option", ["--health-probe-bind-address", "--metrics-bind-address", "--health-address"])
 @pytest.mark.parametrize("address", ["nonsense", "127.0.0.1:99999"])
 def test_an_address_that_is_none_is_named(operator, kubeconfig, option, address):
     status, error, _ = failure(operator("--kubeconfig", kubeconfig, option, address))
@@ -163,7 +163,7 @@ def test_an_address_that_is_none_is_named(operator, kubeconfig, option, address)
 def test_a_port_in_use_is_named_with_what_to_do(operator, kubeconfig):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        status, error, _ = failure(operator("--kubeconfig", kubeconfig, "--health-address", address))
+        status, error, _ = failure(operator("--kubeconfig", kubeconfig, "--health-probe-bind-address", address))
 
     assert status == 3
     assert error.startswith(f"cannot listen on {address}: another process listens there; stop it, or choose another")
@@ -206,10 +206,10 @@ def test_SIGTERM_ends_it_though_the_server_answers_nothing_any_more(operator, se
 
 async def test_it_ends_within_five_seconds_though_the_server_answers_nothing_any_more(server, rights):
     """The same in virtual time: busy machines have no part in it."""
-    options = command.parser().parse_args([])
+    options = command.PROGRAM.parser().parse_args([])
     options.health_address = options.metrics_address = None
     async with server.client() as client:
-        cache, manager = command.assemble(client, options)
+        cache, manager = command.PROGRAM.put_together(client, options)
         stop = asyncio.Event()
         async with cache:
             running = asyncio.create_task(manager.run(stop))

@@ -1,0 +1,1 @@
+"""A Namespace for each User, and what a User's groups may do in it."""

@@ -1,0 +1,224 @@
+"""Where an example's rows run: its manifests applied, its program under its account, and somebody who tells of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import attrs
+
+from ..observations import Manifest
+from ..program import Operator
+from ..starting import start_cluster
+from ..story_printer import Voice
+from ..waiting import Failed, Problem, differs, eventually
+from ..world import CONVERGED, START, World
+from .example import Example
+
+BINDINGS = "rolebindings.rbac.authorization.k8s.io"
+LEASES = "leases.coordination.k8s.io"
+EVENTS = "events.events.k8s.io"
+# What is allowed for what the garbage collector does.
+COLLECTED = 30.0
+
+
+@attrs.define(eq=False)
+class ExampleWorld(World):
+    """The world of one example.
+
+    What its methods do as the admin is told to `voice` as commands, where there is one.
+    """
+
+    example: Example = attrs.field(kw_only=True)
+    voice: Voice | None = attrs.field(default=None, kw_only=True)
+
+    @property
+    def home(self) -> str:
+        """Return the namespace of the example's account."""
+        return self.example.account[0]
+
+    # -- the admin -----------------------------------------------------------------------------------------------
+
+    def namespace(self, name: str, *, allowed: bool = False, labels: dict[str, str] | None = None) -> str:
+        """Create a namespace, and give the example its rights there where `allowed`."""
+        self.admin(f"kubectl create namespace {name}")
+        self.plane.create_namespace(name, labels)
+        if labels:
+            self.admin(f"kubectl label namespace {name} {' '.join(f'{k}={v}' for k, v in labels.items())}")
+        if allowed:
+            self.allow(name)
+        return name
+
+    def allow(self, namespace: str) -> float:
+        """Bind in a namespace what the example does in one; return the time at which the server's answer flipped."""
+        role, (place, name) = self.example.role_in_namespace, self.example.account
+        self.admin(
+            f"kubectl -n {namespace} create rolebinding {name} --clusterrole={role} --serviceaccount={place}:{name}"
+        )
+        binding = {
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "RoleBinding",
+            "metadata": {"name": name},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
+            "subjects": [self.account.subject],
+        }
+        self.plane.apply(binding, namespace)
+        return self._flipped_in(namespace, expected=True)
+
+    def revoke(self, namespace: str) -> float:
+        """Delete that binding; return the time at which the server's answer flipped."""
+        name = self.example.account[1]
+        self.admin(f"kubectl -n {namespace} delete rolebinding {name}")
+        self.plane.delete(BINDINGS, name, namespace)
+        return self._flipped_in(namespace, expected=False)
+
+    def _flipped_in(self, namespace: str, *, expected: bool) -> float:
+        """Wait for the answer about a verb that the role gives."""
+        role = next(one for one in self.example.rbac if one["metadata"]["name"] == self.example.role_in_namespace)
+        rule = next((r for r in role["rules"] if "resourceNames" not in r and "list" in r["verbs"]), role["rules"][0])
+        resource = ".".join(filter(None, (rule["resources"][0], rule["apiGroups"][0])))
+        return self.flipped(rule["verbs"][0], resource, namespace, expected=expected)
+
+    def apply(self, manifest: Manifest | Path, namespace: str | None = None) -> None:
+        """Apply a manifest, or a file."""
+        self.admin(f"kubectl {f'-n {namespace} ' if namespace else ''}apply -f {_shown(manifest)}")
+        self.plane.apply(manifest, namespace)
+
+    def patch(self, resource: str, name: str, patch: Manifest, namespace: str | None = None) -> Manifest:
+        """Merge a patch into an object."""
+        place = f"-n {namespace} " if namespace else ""
+        self.admin(f"kubectl {place}patch {resource} {name} --type merge -p '{json.dumps(patch)}'")
+        return self.plane.patch(resource, name, patch, namespace)
+
+    def remove(self, resource: str, name: str, namespace: str | None = None) -> None:
+        """Ask for the deletion of an object."""
+        self.admin(f"kubectl {f'-n {namespace} ' if namespace else ''}delete {resource} {name} --wait=false")
+        self.plane.delete(resource, name, namespace)
+
+    def admin(self, command: str) -> None:
+        """Tell what the admin does."""
+        if self.voice is not None:
+            self.voice.admin(command)
+
+    # -- what is there -------------------------------------------------------------------------------------------
+
+    def find(self, resource: str, name: str, namespace: str | None = None) -> Manifest:
+        """Return an object. Raise Failed when it is not there."""
+        found = self.plane.get(resource, name, namespace)
+        if found is None:
+            raise Failed(f"{resource} {namespace + '/' if namespace else ''}{name} is not there")
+        return found
+
+    def names(self, resource: str, namespace: str | None = None, **labels: str) -> list[str]:
+        """Return the names of objects, sorted."""
+        selector = ",".join(f"{name}={value}" for name, value in labels.items())
+        return sorted(one["metadata"]["name"] for one in self.plane.list(resource, namespace, selector=selector))
+
+    def notes(self, namespace: str, name: str, reason: str | None = None) -> list[str]:
+        """Return what the Warning Events about an object say; those about cluster-wide ones are in `default`."""
+        return [
+            one.get("note", "")
+            for one in self.plane.list(EVENTS, namespace)
+            if one["regarding"]["name"] == name and one["type"] == "Warning" and reason in (None, one["reason"])
+        ]
+
+    def see(self, what: str, problem: Problem, *, within: float = CONVERGED, since: float | None = None) -> float:
+        """Wait as `eventually` does, and tell what was seen."""
+        took = eventually(what, problem, within=within, since=since)
+        if self.voice is not None:
+            self.voice.held(what, took, within)
+        return took
+
+    # -- the program ---------------------------------------------------------------------------------------------
+
+    def start_operator(self, *options: str, kubeconfig: Path | None = None) -> Operator:
+        """Start the example, and wait until it is ready and leads."""
+        chosen = (*self.example.options, *options)
+        self.admin(f"python -m {self.command.module} --kubeconfig … {' '.join(chosen)}".rstrip())
+        operator = self.launch_operator(*chosen, kubeconfig=kubeconfig)
+        eventually(f"{self.example.name} is ready", self.operator_unready, within=START)
+        if "--no-leader-elect" not in chosen:
+            eventually("the Lease is held", self.leaderless, within=START)
+        return operator
+
+    def leaderless(self) -> str | None:
+        """Tell that nobody holds the Lease."""
+        lease = self.plane.get(LEASES, self.example.program.lease, self.home)
+        return None if lease and lease["spec"].get("holderIdentity") else f"the Lease is {lease and lease['spec']}"
+
+
+def missing(world: ExampleWorld, resource: str, name: str, namespace: str | None = None) -> Callable[[], str | None]:
+    """Return the problem that an object is not there."""
+    return lambda: None if world.plane.get(resource, name, namespace) else f"there is no {resource} {name}"
+
+
+def present(world: ExampleWorld, resource: str, name: str, namespace: str | None = None) -> Callable[[], str | None]:
+    """Return the problem that an object is there still."""
+    return lambda: f"{resource} {name} is there" if world.plane.get(resource, name, namespace) else None
+
+
+def wrong_names(
+    world: ExampleWorld, resource: str, namespace: str | None, *expected: str, **labels: str
+) -> Callable[[], str | None]:
+    """Return the problem that other objects are there than these."""
+    return lambda: differs(f"the {resource}", world.names(resource, namespace, **labels), sorted(expected))
+
+
+def untold(world: ExampleWorld, namespace: str, name: str, *words: str) -> Callable[[], str | None]:
+    """Return the problem that no Warning Event about an object says these words."""
+
+    def problem() -> str | None:
+        notes = world.notes(namespace, name)
+        told = any(all(word in note for word in words) for note in notes)
+        return None if told else f"the Events say {notes}"
+
+    return problem
+
+
+def condition_of(obj: Manifest, type: str) -> Manifest:
+    """Return a condition of an object; an empty one where there is none."""
+    conditions = obj.get("status", {}).get("conditions") or []
+    return next((one for one in conditions if one["type"] == type), {})
+
+
+def unlike(world: ExampleWorld, resource: str, name: str, namespace: str | None, type: str, status: str, *words: str,
+           ) -> Callable[[], str | None]:  # fmt: skip
+    """Return the problem that a condition has another status, or does not say these words."""
+
+    def problem() -> str | None:
+        found = condition_of(world.find(resource, name, namespace), type)
+        said = f"{found.get('reason', '')} {found.get('message', '')}"
+        fits = found.get("status") == status and all(word in said for word in words)
+        return None if fits else f"{type} is {found}"
+
+    return problem
+
+
+@contextmanager
+def example_world(
+    example: Example, logs: Path, *, rbac: list[Manifest] | None = None, voice: Voice | None = None
+) -> Iterator[ExampleWorld]:
+    """Run a cluster with an example's manifests, and end everything afterwards.
+
+    Args:
+        rbac: what is applied instead of its `rbac.yaml`.
+    """
+    logs.mkdir(parents=True, exist_ok=True)
+    with start_cluster(logs, apart=False, **example.plane) as (plane, inside):
+        plane.apply(example.crds)
+        plane.apply(example.rbac if rbac is None else rbac)
+        account = plane.service_account(*example.account)
+        world = ExampleWorld(plane, account, logs, inside, example.command, example=example, voice=voice)
+        try:
+            yield world
+        finally:
+            world.end()
+
+
+def _shown(manifest: Manifest | Path) -> str:
+    if isinstance(manifest, Path):
+        return str(manifest)
+    metadata = manifest["metadata"]
+    return f"- <<< '{json.dumps(manifest)}'" if len(json.dumps(manifest)) < 160 else f"{metadata['name']}.yaml"

@@ -301,7 +301,7 @@ class Replica:
 
 
 async def test_the_best_of_three_leads_the_next_one_when_it_is_gone_and_the_best_again_when_it_is_back(w):
-    work = []
+    work: list[tuple[float, int, str]] = []
     replicas = {priority: Replica(w, priority, work) for priority in (2, 1, 0)}
     await asyncio.sleep(60)
     first = [priority for _, priority, what in work if what == "begins"][-1]

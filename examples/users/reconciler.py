@@ -4,23 +4,17 @@ Both are owned by the User: the garbage collector takes them away with it, and n
 means stands in the ConfigMap `groups`, beside the program: key = group, value = ClusterRole.
 """
 
-from __future__ import annotations
-
-from collections.abc import Iterable, Mapping
-from typing import Annotated, Any
+from collections.abc import Iterable
+from typing import Annotated
 
 import attrs
 from msgspec import Meta
 
-from scopedcache import GVK, Controller, Need, Object, ObjectKey, Request, Watch
-from scopedcache.cache import ResourceCache
-from scopedcache.kit import Setup, apply, create_or_update, in_each, prune, set_controller_reference
+from scopedcache import GVK, Controller, Need, Object, Request, Watch
+from scopedcache.kit import Setup, apply_set, in_each, new_object
 
-USER = GVK("example.com", "v1", "User")
-NAMESPACE, CONFIG_MAP = GVK("", "v1", "Namespace"), GVK("", "v1", "ConfigMap")
+USER, NAMESPACE, CONFIG_MAP = GVK("example.com", "v1", "User"), GVK("", "v1", "Namespace"), GVK("", "v1", "ConfigMap")
 ROLE_BINDING = GVK("rbac.authorization.k8s.io", "v1", "RoleBinding")
-GROUPS = "groups"
-
 Group = Annotated[str, Meta(pattern="^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=57)]
 Groups = Annotated[list[Group], Meta(extra_json_schema={"x-kubernetes-list-type": "set"})]
 
@@ -36,61 +30,35 @@ class UserReconciler:
     setup: Setup
 
     async def reconcile(self, request: Request) -> None:
-        shown = self.setup.cache.cluster
+        client, shown = self.setup.client, self.setup.cache.cluster
         user, namespace = shown.get(USER, request.key), shown.get(NAMESPACE, request.key)
         if user is None or user.deletion_timestamp or (namespace and namespace.deletion_timestamp):
             return  # when a Namespace is gone, we are called again
-        if namespace and (namespace.controller is None or namespace.controller.uid != user.uid):
-            self.warn(user, "NameTaken", f"Namespace {user.name} is not this User's: rename the User, or delete it")
+        if namespace is None:
+            await client.create(new_object(NAMESPACE, user.name, owner=user))
+        elif namespace.controller is None or namespace.controller.uid != user.uid:
+            self.setup.warn(user, "NameTaken", f"Namespace {user.name} is not this User's: rename the User")
             return
-        wanted = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": user.name}}
-        await create_or_update(self.setup.client, wanted, lambda n: set_controller_reference(user, n), read=shown.get)
-        groups = shown.in_namespace(self.setup.namespace).get(CONFIG_MAP, GROUPS)
-        roles = groups.at("data", default={}) if groups else {}
-        if unknown := [group for group in user.at("spec", "groups", default=[]) if group not in roles]:
-            self.warn(user, "UnknownGroup", f"the ConfigMap {GROUPS} does not say what {', '.join(unknown)} may do")
+        groups = shown.in_namespace(self.setup.namespace).get(CONFIG_MAP, "groups")
+        wanted, roles = user.at("spec", "groups", default=[]), groups.at("data", default={}) if groups else {}
+        if unknown := ", ".join(sorted({*wanted} - {*roles})):
+            self.setup.warn(user, "UnknownGroup", f"the ConfigMap groups does not say what {unknown} may do")
+        bindings = [binding(user, group, roles[group]) for group in wanted if group in roles]
         needs = [Need(ROLE_BINDING, verbs=("create", "delete", "patch"))]
-        places = await in_each(self.setup.cache, user, needs, [user.name], lambda scope: self.bind(user, roles, scope))
+        places = await in_each(self.setup.cache, user, needs, [user.name], lambda scope:
+            apply_set(client, scope, ROLE_BINDING, bindings, recreate_on_immutable="roleRef"))  # fmt: skip
         places.record(self.setup.recorder, user)
         places.check()
 
-    async def bind(self, user: Object, roles: Mapping[str, str], scope: ResourceCache) -> None:
-        wanted = [
-            binding(user, group, roles[group]) for group in user.at("spec", "groups", default=[]) if group in roles
-        ]
-        for one in wanted:
-            await apply(self.setup.client, one, read=scope.get, recreate_on_immutable="roleRef")
-        await prune(self.setup.client, scope, ROLE_BINDING, keep=[one.name for one in wanted])
-
-    def warn(self, user: Object, reason: str, note: str) -> None:
-        self.setup.recorder.record(user, reason, note, type="Warning")
-
 
 def binding(user: Object, group: str, role: str) -> Object:
-    """Return the RoleBinding that gives a User what a group may do."""
-    api = ROLE_BINDING.group
-    made: dict[str, Any] = {
-        "apiVersion": ROLE_BINDING.api_version,
-        "kind": "RoleBinding",
-        "metadata": {"name": f"group-{group}", "namespace": user.name},
-        "roleRef": {"apiGroup": api, "kind": "ClusterRole", "name": role},
-        "subjects": [{"apiGroup": api, "kind": "User", "name": user.name}],
-    }
-    result = Object.from_dict(made)
-    set_controller_reference(user, result)
-    return result
+    subject = {"apiGroup": ROLE_BINDING.group, "kind": "User", "name": user.name}
+    reference = {"apiGroup": ROLE_BINDING.group, "kind": "ClusterRole", "name": role}
+    return new_object(ROLE_BINDING, f"group-{group}", user.name, owner=user, roleRef=reference, subjects=[subject])
 
 
 def assemble(setup: Setup) -> Iterable[Controller]:
-    def everybody(_: Object) -> Iterable[ObjectKey]:
-        return [user.key for user in setup.cache.cluster.list(USER)]
-
-    yield Controller(
-        for_=USER,
-        reconcile=UserReconciler(setup),
-        watches=[
-            Watch(NAMESPACE, lambda namespace: [namespace.key], metadata_only=True),  # of its name, whoever's it is
-            Watch(CONFIG_MAP, everybody, namespace=setup.namespace),
-        ],
-        workers=setup.options.workers,
-    )
+    by_name = Watch(NAMESPACE, lambda namespace: [namespace.key])  # whoever's it is: the name may be taken
+    groups = Watch(CONFIG_MAP, setup.every(USER), namespace=setup.namespace)
+    reconcile = UserReconciler(setup)
+    yield Controller(for_=USER, reconcile=reconcile, watches=[by_name, groups], workers=setup.options.workers)

@@ -32,6 +32,7 @@ from .reporting.own_reports import OwnReports
 from .request import Request
 from .retry_limits import RETRIES_PER_SECOND, FailureBackoff, RetryBudget
 from .self_waking import SelfWaking
+from .settling import Settling
 from .work_queue import WorkQueue
 from .workers import Workers
 
@@ -64,6 +65,11 @@ class Controller:
             The default writes the condition `Permitted`, or an Event where the kind has no conditions.
         backoff: how long a failing key waits.
         retries_per_second: how many failing keys are tried again in a second, all together; None for no limit.
+        always: keys that run whether they have an object or not: at the start, and for whatever watches map to them.
+        settle, at_most: a key runs when nothing has happened to it for so many seconds, or at the latest so many after
+            the first thing that did: many changes, one run. No worker waits meanwhile; a right that comes or goes does
+            not wait.
+        paused: an annotation: while a primary carries it, with any value but `false`, it is not reconciled.
         name: for logs and metrics; the kind's name, unless told otherwise.
 
     Raises:
@@ -85,6 +91,10 @@ class Controller:
         on_forbidden: OnForbidden | None = None,
         backoff: FailureBackoff | None = None,
         retries_per_second: float | None = RETRIES_PER_SECOND,
+        always: Iterable[ObjectKey] = (),
+        settle: float = 0.0,
+        at_most: float | None = None,
+        paused: str | None = None,
         name: str | None = None,
     ) -> None:
         if workers < 1:
@@ -100,7 +110,12 @@ class Controller:
             predicates=tuple(predicates),
             owns=tuple(Need.of(kind) for kind in owns),
             watches=tuple(watches),
+            always=tuple(always),
+            settle=settle,
+            at_most=at_most,
         )
+        Settling[ObjectKey](settle, at_most)  # numbers that make no sense are told here
+        self._paused = paused
         self._worker_count = workers
         self._runner = ReconcilerRunner(reconcile, deadline=deadline, on_overdue=self._on_overdue)
         self._on_forbidden = on_forbidden
@@ -174,6 +189,7 @@ class Controller:
             reporter=reporter,
             self_waking=self_waking,
             instrumentation=instrumentation,
+            paused=self._paused,
         )
 
     async def watch(self) -> None:

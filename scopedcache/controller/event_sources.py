@@ -22,15 +22,17 @@ from ..needs import Need
 from ..objects import Object
 from ..predicates import Change, ContainedPredicates, Predicate
 from ..supervisor import Supervisor
-from .mapping import ContainedWatch, Watch, owner_mapper
+from .mapping import ContainedWatch, Mapper, Watch, owner_mapper
 from .namespaces import WatchedNamespaces
 from .primary_objects import PrimaryObjects
 from .reporting.own_reports import OwnReports
+from .selecting import SelectingMapper
+from .settling import Settling
 from .wait_until_served import wait_until_served
 from .work_queue import Priority, WorkQueue
 
 if TYPE_CHECKING:
-    from ..cache import InformerHandle, OwnerChanged, ScopedCache
+    from ..cache import InformerHandle, OwnerChanged, OwnerId, ScopedCache
 
 logger = logging.getLogger("scopedcache.controller")
 
@@ -52,6 +54,9 @@ class SourceOptions:
     predicates: tuple[Predicate, ...]
     owns: tuple[Need, ...]
     watches: tuple[Watch, ...]
+    always: tuple[ObjectKey, ...] = ()
+    settle: float = 0.0
+    at_most: float | None = None
 
 
 @attrs.frozen(eq=False)
@@ -82,7 +87,7 @@ class EventSources:
         is_report: Callable[[Object], bool] = lambda obj: False,
         on_wake: Callable[[ObjectKey], None] = lambda key: None,
     ) -> None:
-        self.primaries = PrimaryObjects(on_parked=self._on_parked)
+        self.primaries = PrimaryObjects(on_parked=self._on_parked, always=options.always)
         self.not_served: set[str] = set()  # kinds that the server was found not to serve
         self._options = options
         self._cache = cache
@@ -96,6 +101,9 @@ class EventSources:
         self._parked: dict[str, asyncio.Event] = {}  # by place: keys are parked there
         self._concerned: set[str] = set()  # the places whose keys are all to be enqueued
         self._some_concerned = asyncio.Event()
+        self._settling = Settling[ObjectKey](options.settle, options.at_most)
+        self._told_places: set[str] = set()  # whose primaries were read, or found denied, once
+        self._place_told = asyncio.Event()
 
     async def run(self) -> None:
         """Hold the informers and fill the queue until cancelled; waits for kinds that are not served yet."""
@@ -107,10 +115,7 @@ class EventSources:
                 _Declared(need, Watch(need.kind, mapper, predicates=need.predicates), True)
                 for need in self._options.owns
             ),
-            *(
-                _Declared(Need(watch.kind, metadata_only=watch.metadata_only), watch, False)
-                for watch in self._options.watches
-            ),
+            *(_Declared(watch.need, watch, False) for watch in self._options.watches),
         ]
         in_each_place = [one for one in declared if await self._follows_namespaces(one.watch)]
         supervisor = Supervisor(f"controller {self._options.controller}")
@@ -131,13 +136,31 @@ class EventSources:
         """Have a key reconciled because somebody asks for it."""
         self._wake(key)
 
+    def settle_pause(self, key: ObjectKey) -> float:
+        """Return the seconds for which a key is to wait, as too much happens to it; 0 where it runs now."""
+        pause = self._settling.remaining(key, self._now())
+        if not pause:
+            self._settling.clear(key)
+        return pause
+
+    def forget(self, key: ObjectKey) -> None:
+        """The object of a key is gone."""
+        self._settling.clear(key)
+
+    def absent_owner(self, key: ObjectKey) -> OwnerId:
+        """Return who waits for a right in the name of a key that has no object."""
+        from ..cache import OwnerId
+
+        assert self._resource is not None
+        return OwnerId(self._resource.gvk, key, f"{self._options.controller}:{key}")
+
     def finish_deletions(self, key: ObjectKey, owners: Sequence[Object], *, again: bool) -> None:
         """Close the resource caches of owners that a reconcile has seen to be gone; see `drop_deleted`."""
         for owner in owners:
             self._cache.close(owner)
         self.primaries.drop_deleted(key, owners, again=again)
 
-    def await_grant(self, owner: Object, error: ForbiddenError) -> None:
+    def await_grant(self, owner: Object | OwnerId, error: ForbiddenError) -> None:
         """Have the key of a refused owner enqueued once the right is there.
 
         What an informer of ours shows is awaited already: its keys are enqueued when it is synced again, not before.
@@ -236,7 +259,11 @@ class EventSources:
                 handle.add_handler(
                     EventHandler(on_add=self._on_add, on_update=self._on_update, on_delete=self._on_delete)
                 )
+                for key in self._options.always:
+                    if self.primaries.covers(key):
+                        self._wake(key, at_once=True, settle=False)
                 async with asyncio.TaskGroup() as group:
+                    group.create_task(self._note_told(namespace, handle))
                     group.create_task(self._requeue_parked(namespace, handle))
                     # Its keys need not be told: they are parked when it is lost, and all are told when it is back.
                     group.create_task(self._follow_rights(handle, lambda: None))
@@ -244,6 +271,28 @@ class EventSources:
             self.primaries.remove_place(namespace)
             self._parked.pop(namespace, None)
             self._handles.pop(name, None)
+
+    async def _note_told(self, namespace: str, handle: InformerHandle) -> None:
+        """Note that the primaries of a place can be read now, or that they are denied."""
+        waiting = [asyncio.create_task(handle.wait_synced()), asyncio.create_task(handle.wait_denied())]
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for one in waiting:
+                one.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+        self._told_places.add(namespace)
+        self._place_told.set()
+
+    async def _wait_told(self) -> None:
+        """Wait until mappers can read the primaries, in all places that are known by name."""
+        namespaces = self._options.namespaces
+        if namespaces.selector is not None:
+            return
+        expected = {EVERYWHERE} if namespaces.names is None else set(namespaces.names)
+        while not expected <= self._told_places:
+            self._place_told.clear()
+            await self._place_told.wait()
 
     async def _requeue_parked(self, namespace: str, handle: InformerHandle) -> None:
         """Enqueue parked keys whenever their place can be seen again; until cancelled."""
@@ -257,13 +306,15 @@ class EventSources:
 
     async def _hold_watch(self, one: _Declared, place: str | None, concerned: str) -> None:
         watch = one.watch
-        name = (str(watch.kind), place or "")
+        name = (f"{watch.kind}/{watch.name}" if watch.name else str(watch.kind), place or "")
         self._handles.setdefault(name)
         try:
             await self._resolve(watch.kind)
             async with self._cache.informer(one.need, namespace=place) as handle:
                 self._handles[name] = handle
-                asked = ContainedWatch(watch, controller=self._options.controller, kind=handle.resource.gvk.kind)
+                asked = self._contained_watch(watch, handle.resource.gvk.kind)
+                if not one.is_owned:
+                    await self._wait_told()
                 handle.add_handler(
                     EventHandler(
                         on_add=lambda obj, initial: self._enqueue_mapped(asked, Change.added(obj), _priority(initial)),
@@ -332,6 +383,15 @@ class EventSources:
     def _contained_predicates(self, kind: str) -> ContainedPredicates:
         return ContainedPredicates(self._options.predicates, controller=self._options.controller, kind=kind)
 
+    def _contained_watch(self, watch: Watch, kind: str) -> ContainedWatch:
+        mapper: Mapper | None = None
+        if watch.selector_of is not None:
+            primary = str(self._options.kind) if self._resource is None else self._resource.gvk.kind
+            mapper = SelectingMapper(
+                watch.selector_of, self.primaries, controller=self._options.controller, kind=primary
+            )
+        return ContainedWatch(watch, controller=self._options.controller, kind=kind, mapper=mapper)
+
     def _on_add(self, obj: Object, initial: bool) -> None:
         self.primaries.unpark(obj.key)  # a kind that can be seen again tells of everything: no second run for that
         if self._predicates.passes(Change.added(obj)):
@@ -361,19 +421,31 @@ class EventSources:
             return
         if change.cause in ("granted", "synced"):
             self._queue.forget(change.key)
-        self._wake(change.key, _priority(change.initial), at_once=change.cause != "child")
+        is_child = change.cause == "child"
+        self._wake(change.key, _priority(change.initial), at_once=not is_child, settle=is_child)
 
     def _enqueue_mapped(self, watch: ContainedWatch, change: Change, priority: Priority) -> None:
         if change.object.kind == "Event" and self._is_report(change.object):
+            return
+        if self.primaries.denied_everywhere:  # every key will be told when they can be seen again
             return
         for key in watch.keys(change):
             if self.primaries.covers(key):
                 self._wake(key, priority)
 
-    def _wake(self, key: ObjectKey, priority: Priority = "high", *, at_once: bool = False) -> None:
-        """Have a key run because something has happened."""
+    def _wake(self, key: ObjectKey, priority: Priority = "high", *, at_once: bool = False, settle: bool = True) -> None:
+        """Have a key run because something has happened; it waits for more of that, where it may `settle`."""
         self._on_wake(key)
-        self._queue.add(key, priority=priority, at_once=at_once)
+        after = 0.0
+        if settle and self._settling.quiet:
+            self._settling.note(key, self._now())
+            after = self._settling.remaining(key, self._now())
+        elif not settle:
+            self._settling.clear(key)
+        self._queue.add(key, after=after, priority=priority, at_once=at_once)
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
 
 
 def _priority(initial: bool) -> Priority:

@@ -6,7 +6,7 @@ Plain and synchronous; `EventSources` fills it, `Workers` ask it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from itertools import starmap
 from typing import TYPE_CHECKING
@@ -35,10 +35,12 @@ class PrimaryObjects:
 
     Args:
         on_parked: told of the namespace ("" is everywhere) in which a key was parked.
+        always: keys that are reconciled whether their object is there or not.
     """
 
-    def __init__(self, *, on_parked: Callable[[str], None]) -> None:
+    def __init__(self, *, on_parked: Callable[[str], None], always: Collection[ObjectKey] = ()) -> None:
         self._on_parked = on_parked
+        self._always = frozenset(always)
         self._places: dict[str, _Place] = {}
         self._deleted: dict[ObjectKey, list[Object]] = {}
 
@@ -79,7 +81,17 @@ class PrimaryObjects:
 
     def needs_reconcile(self, key: ObjectKey) -> bool:
         """Tell whether a reconcile of the key makes sense: its object is there, or its deletion is still news."""
-        return key in self._deleted or self.get(key) is not None
+        return key in self._always or key in self._deleted or self.get(key) is not None
+
+    def is_always(self, key: ObjectKey) -> bool:
+        """Tell whether a key is reconciled without an object too."""
+        return key in self._always
+
+    @property
+    def denied_everywhere(self) -> bool:
+        """Tell whether no object can be told, for want of rights."""
+        places = self._places.values()
+        return bool(places) and all(place.handle.denied is not None for place in places)
 
     # -- deletions -----------------------------------------------------------------------------------------------
 

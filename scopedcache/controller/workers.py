@@ -43,6 +43,7 @@ class Workers:
         reporter: ForbiddenReporter,
         self_waking: SelfWaking,
         instrumentation: metrics.Instrumentation,
+        paused: str | None = None,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._name = name
@@ -59,6 +60,8 @@ class Workers:
         self._chance = chance
         self._idle: set[asyncio.Task[Any]] = set()
         self._left_behind: set[ObjectKey] = set()
+        self._paused = paused
+        self._paused_keys: set[ObjectKey] = set()
         self._draining = False
         self.busy = 0
 
@@ -102,7 +105,9 @@ class Workers:
                 self._primaries.park(key, priority)
             elif not self._primaries.needs_reconcile(key):
                 self._forget(key)
-            else:
+            elif (pause := self._sources.settle_pause(key)) > 0:
+                self._queue.add(key, after=pause, priority=priority)
+            elif not self._is_paused(key):
                 await self._reconcile(key, priority)
         except asyncio.CancelledError:
             self._queue.add(key, priority=priority)
@@ -114,6 +119,23 @@ class Workers:
             if key not in self._left_behind:
                 self._queue.done(key)
             self._gauge()
+
+    def _is_paused(self, key: ObjectKey) -> bool:
+        """Tell whether the key's object asks to be let alone; it runs again for the change that ends that."""
+        owner = self._primaries.get(key) if self._paused is not None else None
+        paused = owner is not None and owner.annotations.get(self._paused or "", "false") != "false"
+        if paused != (key in self._paused_keys):
+            self._note_paused(key, paused)
+        return paused
+
+    def _note_paused(self, key: ObjectKey, paused: bool) -> None:
+        fields = {"controller": self._name, "key": str(key)}
+        if paused:
+            self._paused_keys.add(key)
+            logger.info("reconcile.paused", extra=fields)
+        else:
+            self._paused_keys.discard(key)
+            logger.info("reconcile.resumed", extra=fields)
 
     async def _reconcile(self, key: ObjectKey, priority: Priority) -> None:
         loop = asyncio.get_running_loop()
@@ -170,6 +192,8 @@ class Workers:
     def _forget(self, key: ObjectKey) -> None:
         """Its object is gone, and so is all that was kept about it."""
         self._queue.discard(key)
+        self._sources.forget(key)
+        self._paused_keys.discard(key)
         self._reporter.forget(key)
         self._self_waking.forget(key)
         self._outcome_log.forget(key)
@@ -177,6 +201,8 @@ class Workers:
     async def _report(self, key: ObjectKey, outcome: Outcome) -> None:
         owner = self._primaries.get(key)
         if owner is None:
+            if isinstance(outcome.error, ForbiddenError) and self._primaries.is_always(key):
+                self._sources.await_grant(self._sources.absent_owner(key), outcome.error)
             return
         if isinstance(outcome.error, ForbiddenError):
             self._sources.await_grant(owner, outcome.error)

@@ -4,12 +4,14 @@ from ..clock import wall_time
 from ..controller.reporting.conditions import find_condition, set_condition
 from ..controller.reporting.status import patch_status
 from .apply import apply
+from .apply_set import apply_set
 from .create_or_update import Change, create_or_update
 from .custom_resource import AnyObject, Condition, Conditions, condition, crd
 from .expiry import expires_in
 from .finalizers import add_finalizer, delete_finalized, has_finalizer, remove_finalizer
 from .label_route import LabelRoute
 from .logs import configure_logging
+from .new_object import new_object
 from .owners import set_controller_reference, set_owner_reference
 from .places import Places, in_each
 from .program import Part, Program, Setup
@@ -34,6 +36,7 @@ __all__ = [
     "Setup",
     "add_finalizer",
     "apply",
+    "apply_set",
     "condition",
     "configure_logging",
     "crd",
@@ -43,6 +46,7 @@ __all__ = [
     "find_condition",
     "has_finalizer",
     "in_each",
+    "new_object",
     "patch_status",
     "prune",
     "quantity",

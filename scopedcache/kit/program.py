@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import logging
 import os
 import sys
@@ -36,7 +37,7 @@ import yaml
 
 from ..api import Client
 from ..cache import ScopedCache
-from ..controller import Controller, EventRecorder, LeaderElection, Manager, Runnable, stop_signals
+from ..controller import Controller, EventRecorder, LeaderElection, Manager, Mapper, Runnable, stop_signals
 from ..controller.manager.bind_address import add_address_options
 from ..errors import (
     APIError,
@@ -47,7 +48,9 @@ from ..errors import (
     TransportError,
     UnauthorizedError,
 )
+from ..kinds import Kind
 from ..metrics import Counters
+from ..objects import Object
 from .logs import configure_logging
 from .rights import Rights
 
@@ -94,6 +97,14 @@ class Setup:
         if self._manager is None:
             raise RuntimeError("the program is not put together yet: ask for its recorder when there is an Event")
         return self._manager.recorder
+
+    def warn(self, regarding: Object, reason: str, note: str) -> None:
+        """Record a Warning Event about an object, as `EventRecorder.record` does: at once, and never failing."""
+        self.recorder.record(regarding, reason, note, type="Warning")
+
+    def every(self, kind: Kind) -> Mapper:
+        """Return a mapper to all objects of a kind that is watched for everybody: for what concerns each of them."""
+        return lambda _: [obj.key for obj in self.cache.cluster.list(kind)]
 
     def is_put_together(self, manager: Manager) -> None:
         """Say what runs the parts."""
@@ -255,7 +266,8 @@ class Program:
 
 def as_yaml(manifests: Iterable[Manifest]) -> str:
     """Return manifests as a YAML file."""
-    return yaml.safe_dump_all([dict(one) for one in manifests], sort_keys=False, width=120)
+    plain = [json.loads(json.dumps(one)) for one in manifests]  # without what YAML would write as a reference
+    return str(yaml.dump_all(plain, Dumper=_Dumper, sort_keys=False, width=120))
 
 
 async def _wait_answer(client: Client, stop: asyncio.Event) -> bool:
@@ -271,6 +283,17 @@ async def _wait_answer(client: Client, stop: asyncio.Event) -> bool:
         asking.cancel()
         stopping.cancel()
     return not stop.is_set()
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes lists of words in one line, as people do, and the items of other lists below their name."""
+
+    def represent_sequence(self, tag: str, sequence: Any, flow_style: bool | None = None) -> yaml.SequenceNode:
+        words = all(not isinstance(one, list | dict) for one in sequence)
+        return super().represent_sequence(tag, sequence, flow_style=words)
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+        super().increase_indent(flow, False)
 
 
 class _Parser(argparse.ArgumentParser):

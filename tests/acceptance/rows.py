@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
@@ -23,7 +23,8 @@ class Outcome:
     facts: dict[str, Fact] = attrs.field(factory=dict)
 
 
-Check = Callable[["World"], Outcome]
+# Its argument is the World of its group; that of an example knows more.
+Check = Callable[[Any], Outcome]
 
 
 @attrs.frozen

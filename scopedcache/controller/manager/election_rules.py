@@ -9,6 +9,10 @@ for the renew deadline stops leading by itself, well before anybody else may beg
 Two things differ. A renewal that hangs gets company while there is time for another one. And a Lease that somebody
 deletes still counts for its duration with whoever has seen it: its leader writes it anew meanwhile. A candidate that
 has never seen it cannot know, and leads together with the leader until the next renewal of that, the retry period.
+
+With priorities a better candidate than the leader writes itself into an annotation of the Lease. The leader meets that
+at its next renewal, stops its work, and lets the Lease go; whoever is worse than a standing challenger takes nothing. A
+challenger that is not heard of for the duration of a Lease stands no longer.
 """
 
 from __future__ import annotations
@@ -26,8 +30,14 @@ LEASE_DURATION_SECONDS: Final = 15.0
 RENEW_DEADLINE_SECONDS: Final = 10.0
 RETRY_PERIOD_SECONDS: Final = 2.0
 JITTER_FRACTION: Final = 1.2
+# Of the lease duration: how old a challenge may be before it is made again.
+RENEW_CHALLENGE_FRACTION: Final = 1 / 3
 
-Action = Literal["create", "renew", "take", "wait"]
+Action = Literal["create", "renew", "take", "challenge", "wait"]
+
+# The priority of who holds the Lease; and who would do better: priority, a time that tells it from the last, identity.
+PRIORITY_ANNOTATION: Final = "leader.scopedcache.dev/priority"
+CHALLENGER_ANNOTATION: Final = "leader.scopedcache.dev/challenger"
 
 
 @attrs.frozen
@@ -40,6 +50,8 @@ class LeaderElection:
         lease_duration: seconds after which others may take over a Lease that does not change.
         renew_deadline: seconds without a successful renewal after which a leader stops leading.
         retry_period: seconds between two attempts.
+        priority: the lowest number leads: who arrives with a better one than the leader's is let to lead, once the
+            leader has stopped its work. None: who leads stays. All candidates of a Lease have one, or none has.
     """
 
     name: str
@@ -48,6 +60,7 @@ class LeaderElection:
     lease_duration: float = attrs.field(default=LEASE_DURATION_SECONDS, kw_only=True)
     renew_deadline: float = attrs.field(default=RENEW_DEADLINE_SECONDS, kw_only=True)
     retry_period: float = attrs.field(default=RETRY_PERIOD_SECONDS, kw_only=True)
+    priority: int | None = attrs.field(default=None, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
         if not self.lease_duration > self.renew_deadline > JITTER_FRACTION * self.retry_period > 0:
@@ -59,10 +72,31 @@ class LeaderElection:
 
 
 @attrs.frozen
+class Challenger:
+    """Who would do better than the holder, and said so at some time."""
+
+    priority: int
+    stamp: str
+    identity: str
+
+    @classmethod
+    def read(cls, text: str) -> Challenger | None:
+        """Read an annotation; None where it makes no sense."""
+        priority, _, rest = text.partition(" ")
+        stamp, _, identity = rest.partition(" ")
+        number = _integer(priority)
+        return None if number is None or not identity else cls(number, stamp, identity)
+
+    def __str__(self) -> str:
+        return f"{self.priority} {self.stamp} {self.identity}"
+
+
+@attrs.frozen
 class LeaseRecord:
     """What a Lease says. The times are kept as they were written.
 
-    `version` is its resourceVersion; it does not count in comparisons, as a touch of the Lease is no renewal.
+    `version` is its resourceVersion; it does not count in comparisons, as a touch of the Lease is no renewal. Nor does
+    a challenger.
     """
 
     holder: str
@@ -71,6 +105,8 @@ class LeaseRecord:
     renewed: str | None
     transitions: int
     version: str = attrs.field(eq=False)
+    priority: int | None = attrs.field(default=None, eq=False)
+    challenger: Challenger | None = attrs.field(default=None, eq=False)
 
     @classmethod
     def of(cls, lease: Object) -> LeaseRecord:
@@ -83,6 +119,8 @@ class LeaseRecord:
             renewed=spec.get("renewTime"),
             transitions=int(spec.get("leaseTransitions") or 0),
             version=lease.resource_version,
+            priority=_integer(lease.annotations.get(PRIORITY_ANNOTATION, "")),
+            challenger=Challenger.read(lease.annotations.get(CHALLENGER_ANNOTATION, "")),
         )
 
 
@@ -96,6 +134,7 @@ class Candidate:
         self._deleted: LeaseRecord | None = None  # the record of a Lease that is gone, as last seen
         self._changed = float("-inf")
         self._renewed = float("-inf")
+        self._challenged = float("-inf")  # when a challenger was heard of last
         self.leading = False
 
     @property
@@ -109,6 +148,8 @@ class Candidate:
             self._deleted = self._record or self._deleted
         elif record != (self._record or self._deleted):
             self._changed = now
+        if record is not None and record.challenger != (self._record.challenger if self._record else None):
+            self._challenged = now
         self._record = record
 
     def decide(self, now: float) -> Action:
@@ -116,11 +157,59 @@ class Candidate:
         record = self._record
         if record is None:
             return "wait" if self._counts_still(now) else "create"
+        if not self.leading and self._better_challenger(now) is not None:
+            return "wait"
         if record.holder == self.identity:
             return "renew"
         if not record.holder or now >= self._changed + record.duration:
             return "take"
-        return "wait"
+        if not self._is_better_than(record.priority) or self._has_challenged(now):
+            return "wait"
+        return "challenge"
+
+    def must_yield(self, now: float) -> bool:
+        """Tell whether a leader is to stop its work and let the Lease go: somebody better is there."""
+        return self.leading and self._better_challenger(now) is not None
+
+    def _better_challenger(self, now: float) -> Challenger | None:
+        challenger, priority = self._standing_challenger(now), self._election.priority
+        if challenger is None or priority is None or challenger.priority >= priority:
+            return None
+        return challenger
+
+    @property
+    def challenges(self) -> bool:
+        """Tell whether the Lease says that we would do better than its holder."""
+        challenger = self._record.challenger if self._record is not None else None
+        return not self.leading and challenger is not None and challenger.identity == self.identity
+
+    def _has_challenged(self, now: float) -> bool:
+        """Tell whether the challenge in the Lease is ours and not so old that it has to be made again."""
+        return self.challenges and now < self._challenged + self._election.lease_duration * RENEW_CHALLENGE_FRACTION
+
+    def _standing_challenger(self, now: float) -> Challenger | None:
+        """Return who challenges the holder now, if that is somebody else."""
+        challenger = self._record.challenger if self._record is not None else None
+        if challenger is None or challenger.identity == self.identity:
+            return None
+        return challenger if now < self._challenged + self._election.lease_duration else None
+
+    def _is_better_than(self, priority: int | None) -> bool:
+        return self._election.priority is not None and priority is not None and self._election.priority < priority
+
+    def challenge(self, wall: datetime) -> Challenger:
+        """Return what says that we would do better."""
+        return Challenger(self._election.priority or 0, micro_time(wall), self.identity)
+
+    def annotations(self, now: float) -> dict[str, str | None]:
+        """Return the annotations of a Lease that we write as its holder; None for one to be taken out."""
+        if self._election.priority is None:
+            return {}
+        challenger = self._standing_challenger(now)
+        return {
+            PRIORITY_ANNOTATION: str(self._election.priority),
+            CHALLENGER_ANNOTATION: str(challenger) if challenger is not None else None,
+        }
 
     def _counts_still(self, now: float) -> bool:
         """Tell whether a Lease that was deleted is somebody's, who may lead and not know yet."""
@@ -186,6 +275,10 @@ class Candidate:
     def __repr__(self) -> str:
         holder = self._record.holder if self._record else None
         return f"<Candidate {self.identity} {'leading' if self.leading else 'waiting'} holder={holder or '-'}>"
+
+
+def _integer(text: str) -> int | None:
+    return int(text) if text.removeprefix("-").isdecimal() else None
 
 
 def micro_time(moment: datetime) -> str:

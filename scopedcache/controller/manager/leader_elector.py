@@ -23,8 +23,9 @@ from ... import metrics
 from ...clock import boot_time, wall_time
 from ...errors import ConflictError, ForbiddenError, NotFoundError, ScopedCacheError
 from ...kinds import GVK
+from ...objects import Object
 from ..log_words import without_numbers
-from .election_rules import JITTER_FRACTION, Candidate, LeaderElection, LeaseRecord
+from .election_rules import CHALLENGER_ANNOTATION, JITTER_FRACTION, Candidate, LeaderElection, LeaseRecord
 from .write_fence import WriteFence, unfenced
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ logger = logging.getLogger("scopedcache.controller")
 FAILURES_AT_MOST: Final = 1
 # What is left of a deadline when a timer that was set to it fires: nothing can be done in it.
 MOMENT_SECONDS: Final = 0.001
+# Of the retry period: how soon a challenger looks again. Its leader has to meet the challenge and to stop first.
+CHALLENGING_FRACTION: Final = 0.25
 LEASE: Final = GVK("coordination.k8s.io", "v1", "Lease")
 
 
@@ -67,6 +70,7 @@ class LeaderElector:
         self._candidate = Candidate(election.identity or _default_identity(), election)
         self._error: BaseException | None = None  # of the last attempt
         self._failures = 0
+        self._seen: Object | None = None  # the Lease, as looked at last
         self._logged_error: str | None = None
         instrumentation.set(metrics.LEADING, 0, name=election.name)
 
@@ -111,6 +115,14 @@ class LeaderElector:
                 self._step_down()
                 logger.info("leader.lost", extra=self._fields)
                 return
+            if self.yielding:
+                logger.info("leader.yields", extra=self._fields)
+                return
+
+    @property
+    def yielding(self) -> bool:
+        """Tell whether somebody better is to lead: we do until `release`, which comes when our work has stopped."""
+        return self._candidate.must_yield(self._now())
 
     async def release(self) -> None:
         """Let others take over at once, if we lead. Best effort, a few seconds at most."""
@@ -121,10 +133,19 @@ class LeaderElector:
         try:
             with unfenced():
                 async with asyncio.timeout(self._election.retry_period):
-                    await self._client.update(self._lease(self._candidate.release_spec(self._wall()), record.version))
+                    await self._let_go(record)
         except (ScopedCacheError, TimeoutError) as error:
             logger.warning("leader.not_released", extra={**self._fields, "error": str(error)})
         logger.info("leader.released", extra=self._fields)
+
+    async def _let_go(self, record: LeaseRecord) -> None:
+        try:
+            await self._client.update(self._lease(self._candidate.release_spec(self._wall()), record))
+        except ConflictError:
+            await self._look()  # a challenge came in between, unless it is not ours any more
+            seen = self._candidate.record
+            if seen is not None and seen.holder == self.identity:
+                await self._client.update(self._lease(self._candidate.release_spec(self._wall()), seen))
 
     def state(self) -> dict[str, Any]:
         """Return who leads, as plain data."""
@@ -185,30 +206,51 @@ class LeaderElector:
         try:
             lease = await self._client.get(LEASE, self._election.name, namespace=self._election.namespace)
         except NotFoundError:
+            self._seen = None
             self._candidate.observe(None, self._now())
         else:
+            self._seen = lease
             self._candidate.observe(LeaseRecord.of(lease), self._now())
 
     async def _write(self) -> None:
         sent = self._now()
         action = self._candidate.decide(sent)
-        if action == "wait":
+        if action == "challenge":
+            await self._challenge()
+        if action in ("wait", "challenge"):
             return
         spec, record = self._candidate.spec(self._wall()), self._candidate.record
         if record is None:
             written = await self._client.create(self._lease(spec, None))
         else:
-            written = await self._client.update(self._lease(spec, record.version))
+            written = await self._client.update(self._lease(spec, record))
         self._candidate.note_written(LeaseRecord.of(written), sent, self._now())
         self._fence.open_until(self._candidate.deadline)
 
-    def _lease(self, spec: dict[str, Any], version: str | None) -> dict[str, Any]:
-        metadata = {"name": self._election.name, "namespace": self._election.namespace}
-        if version:
-            metadata["resourceVersion"] = version
+    async def _challenge(self) -> None:
+        """Write into the Lease that we would do better, and nothing else: it stays its holder's."""
+        lease = self._seen
+        if lease is not None:
+            challenger = self._candidate.challenge(self._wall())
+            lease["metadata"] = {
+                **{name: value for name, value in lease["metadata"].items() if name != "managedFields"},
+                "annotations": {**lease.annotations, CHALLENGER_ANNOTATION: str(challenger)},
+            }
+            self._candidate.observe(LeaseRecord.of(await self._client.update(lease)), self._now())
+
+    def _lease(self, spec: dict[str, Any], record: LeaseRecord | None) -> dict[str, Any]:
+        metadata: dict[str, Any] = {"name": self._election.name, "namespace": self._election.namespace}
+        if record is not None:
+            metadata["resourceVersion"] = record.version
+        annotations = self._candidate.annotations(self._now())
+        if annotations:
+            metadata["annotations"] = {name: text for name, text in annotations.items() if text is not None}
         return {"apiVersion": LEASE.api_version, "kind": LEASE.kind, "metadata": metadata, "spec": spec}
 
     async def _pause(self) -> None:
+        if self._candidate.challenges:  # a leader is about to let go, and nobody leads until we look
+            await asyncio.sleep(self._election.retry_period * CHALLENGING_FRACTION)
+            return
         # Candidates that began together do not stay together.
         await asyncio.sleep(self._election.retry_period * (1 + JITTER_FRACTION * self._chance()))
 

@@ -90,6 +90,9 @@ class Manager:
             give the cache the same ones to see its numbers there too.
         name: who speaks in Kubernetes Events.
 
+    Attributes:
+        recorder: takes Events of the operator's own; they are posted while the manager runs.
+
     Raises:
         ValueError: two controllers have one name.
     """
@@ -117,7 +120,6 @@ class Manager:
         self._stop_timeout = stop_timeout
         self.instrumentation = metrics.Counters() if instrumentation is None else instrumentation
         self._elector: LeaderElector | None = None
-        # Posts what is recorded while this runs.
         self.recorder = EventRecorder(cache.client, controller=name, instrumentation=self.instrumentation)
         self._stopping = asyncio.Event()
         self._servers: tuple[HealthServer, ...] = ()
@@ -291,6 +293,8 @@ class Manager:
             await asyncio.wait({working})
             holding.cancel()
             await asyncio.wait({holding})
+        if elector.yielding:
+            await elector.release()
         if not working.cancelled():
             working.result()  # what a runnable raised
 

@@ -36,15 +36,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with tempfile.TemporaryDirectory(prefix="demo-") as folder:
             voice.admin(f"kubectl apply -f examples/{example.name}/")
             with example_world(example, Path(folder), voice=voice) as world:
-                held = all([tell(world, voice, number) for number in range(1, len(example.rows) + 1)])
+                held = [tell(world, voice, number) for number in range(1, len(example.rows) + 1)]
     except (ScopedCacheError, ValueError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
-    ending = "All steps held" if held else "Not every step held"
+    ending = "All steps held" if all(held) else "Not every step held"
     voice.line("\n" + voice.paint(f"{ending}, in {time.monotonic() - began:.0f} s.", "1"))
-    return 0 if held else 1
+    return 0 if all(held) else 1
 
 
 def tell(world: ExampleWorld, voice: Voice, number: int) -> bool:

@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scopedcache.controller.manager.election_rules import Candidate, LeaderElection, LeaseRecord
+from scopedcache.controller.manager.election_rules import (
+    CHALLENGER_ANNOTATION,
+    Candidate,
+    Challenger,
+    LeaderElection,
+    LeaseRecord,
+)
 from scopedcache.objects import Object
 
 ELECTION = LeaderElection("lease", namespace="system")
@@ -186,3 +192,81 @@ def test_two_candidates_never_lead_at_the_same_time(steps):
                 stored = LeaseRecord.of(lease(candidate.spec(WALL.replace(microsecond=version)), str(version)))
                 candidate.note_written(stored, now, now)
         assert sum(c.leading and not c.must_step_down(now) for c in candidates.values()) <= 1
+
+
+# -- priorities ------------------------------------------------------------------------------------------------------
+
+
+def prior(identity, priority):
+    return Candidate(identity, attrs.evolve(ELECTION, priority=priority))
+
+
+def held(holder, priority, challenger=None):
+    return attrs.evolve(THEIRS, holder=holder, priority=priority, challenger=challenger)
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "action"),
+    [(0, 1, "challenge"), (-1, 0, "challenge"), (1, 1, "wait"), (2, 1, "wait"), (None, 1, "wait"), (0, None, "wait")],
+)
+def test_a_better_candidate_challenges_a_leader_and_nobody_else_does(mine, theirs, action):
+    me = prior("me", mine)
+    me.observe(held("them", theirs), 0)
+
+    assert me.decide(1) == action
+
+
+def test_a_leader_yields_to_who_is_better_and_keeps_what_they_wrote():
+    leader, better = prior("leader", 1), prior("better", 0)
+    won(leader, 0)
+    challenger = better.challenge(WALL)
+    leader.observe(attrs.evolve(leader.record, challenger=challenger), 2)
+
+    assert leader.must_yield(2)
+    assert leader.decide(2) == "renew"  # it holds the Lease while its work stops
+    assert Challenger.read(leader.annotations(2)[CHALLENGER_ANNOTATION]) == challenger
+
+
+def test_a_leader_does_not_yield_to_who_is_no_better_or_is_gone():
+    leader = prior("leader", 1)
+    won(leader, 0)
+    leader.observe(attrs.evolve(leader.record, challenger=Challenger(1, "now", "equal")), 2)
+    equal = leader.must_yield(2)
+    leader.observe(attrs.evolve(leader.record, challenger=Challenger(0, "now", "better")), 3)
+
+    assert (equal, leader.must_yield(17.9), leader.must_yield(18)) == (False, True, False)
+
+
+def test_an_empty_lease_is_left_to_a_standing_challenger():
+    challenger = prior("better", 0).challenge(WALL)
+    worse, better = prior("worse", 2), prior("better", 0)
+    for candidate in (worse, better):
+        candidate.observe(held("", 1, challenger), 0)
+
+    assert (worse.decide(1), better.decide(1), worse.decide(15)) == ("wait", "take", "take")
+
+
+def test_who_has_let_go_does_not_take_its_own_lease_back_at_once():
+    leader = prior("leader", 1)
+    won(leader, 0)
+    leader.observe(attrs.evolve(leader.record, challenger=Challenger(0, "now", "better")), 2)
+    leader.step_down()
+
+    assert leader.decide(3) == "wait"
+
+
+def test_a_challenge_is_no_renewal():
+    me = prior("me", 2)
+    me.observe(held("them", 1), 0)
+    me.observe(held("them", 1, Challenger(0, "now", "better")), 10)
+
+    assert (me.decide(14.9), me.decide(26)) == ("wait", "take")
+
+
+@pytest.mark.parametrize("text", ["", "x now me", "1", "1 now", "1 now ", "1.5 now me"])
+def test_an_annotation_that_makes_no_sense_challenges_nobody(text):
+    assert Challenger.read(text) is None
+
+
+def test_without_priorities_a_lease_carries_no_annotation(me):
+    assert me.annotations(0) == {}

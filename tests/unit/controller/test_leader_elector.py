@@ -11,8 +11,8 @@ from tests.unit.clock import suspend
 from tests.unit.cluster import LEASE, NEVER_SECONDS
 
 
-def elector(w, identity):
-    election = LeaderElection("lease", namespace="system", identity=identity)
+def elector(w, identity, priority=None):
+    election = LeaderElection("lease", namespace="system", identity=identity, priority=priority)
     return LeaderElector(w.client, election, chance=lambda: 0.5)
 
 
@@ -272,3 +272,76 @@ async def test_who_lost_may_lead_again(w):
     await me.acquire()
 
     assert me.leading
+
+
+# -- priorities ------------------------------------------------------------------------------------------------------
+
+
+class Replica:
+    """One manager's part in an election: works while it leads, and needs a second to stop."""
+
+    def __init__(self, w, priority, work):
+        election = LeaderElection("lease", namespace="system", priority=priority)
+        self.elector = LeaderElector(w.client, election, chance=lambda: 0.5)
+        self.priority, self.work = priority, work
+        self.task = asyncio.create_task(self.run())
+
+    async def run(self):
+        while True:
+            await self.elector.acquire()
+            self.work.append((now(), self.priority, "begins"))
+            await self.elector.hold()
+            await asyncio.sleep(1)
+            self.work.append((now(), self.priority, "ends"))
+            await self.elector.release()
+
+    async def kill(self):
+        self.task.cancel()
+        await asyncio.wait([self.task])
+
+
+async def test_the_best_of_three_leads_the_next_one_when_it_is_gone_and_the_best_again_when_it_is_back(w):
+    work: list[tuple[float, int, str]] = []
+    replicas = {priority: Replica(w, priority, work) for priority in (2, 1, 0)}
+    await asyncio.sleep(60)
+    first = [priority for _, priority, what in work if what == "begins"][-1]
+    await replicas[0].kill()
+    work.append((now(), 0, "ends"))
+    killed = now()
+    await asyncio.sleep(60)
+    second = [(at - killed, priority) for at, priority, what in work if what == "begins" and at > killed][-1]
+    replicas[0] = Replica(w, 0, work)
+    back = now()
+    await asyncio.sleep(60)
+    third = [(at - back, priority) for at, priority, what in work if what == "begins" and at > back][-1]
+    for replica in replicas.values():
+        await replica.kill()
+
+    assert (first, second[1], third[1]) == (0, 1, 0)
+    assert second[0] < 15 + 2 * 4.5 + 2
+    assert third[0] < 4.5 + 2
+    # Who begins begins after everybody else has ended.
+    assert [what for _, _, what in work][:-1] == ["begins", "ends"] * (len(work) // 2)
+
+
+async def test_a_challenge_leaves_the_lease_its_holders(w):
+    work: list[object] = []
+    leader = elector(w, "leader", 1)
+    await leader.acquire()
+    before = w.lease()
+    better = Replica(w, 0, work)
+    await asyncio.sleep(0.1)
+
+    assert w.lease() == before
+    assert leader.leading
+    await better.kill()
+
+
+async def test_among_equals_who_leads_stays(w):
+    work: list[object] = []
+    replicas = [Replica(w, 1, work), Replica(w, 1, work)]
+    await asyncio.sleep(100)
+    for replica in replicas:
+        await replica.kill()
+
+    assert len(work) == 1

@@ -1,0 +1,43 @@
+"""An object as a reconciler wants it, before the server has seen it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+from ..kinds import GVK
+from ..objects import Object
+from .owners import set_controller_reference
+
+
+def new_object(
+    kind: GVK,
+    name: str,
+    namespace: str | None = None,
+    *,
+    owner: Object | None = None,
+    labels: Mapping[str, str] | None = None,
+    **content: Any,
+) -> Object:
+    """Return an object of a kind, for `client.create`, `create_or_update` or `apply`.
+
+        new_object(CONFIG_MAP, "settings", "app", owner=app, data={"colour": "red"})
+
+    Args:
+        owner: becomes its controller.
+        content: its other fields: `spec`, `data`, `roleRef`.
+
+    Raises:
+        ValueError: the owner lies in another namespace, or in one where the object lies in none.
+    """
+    metadata: dict[str, Any] = {"name": name}
+    if namespace:
+        metadata["namespace"] = namespace
+    if labels:
+        metadata["labels"] = dict(labels)
+    head = {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": metadata}
+    result = Object.from_dict({**head, **copy.deepcopy(content)})
+    if owner is not None:
+        set_controller_reference(owner, result)
+    return result

@@ -42,7 +42,8 @@ def test_an_answer_carries_the_uid_of_its_question() -> None:
 
 
 def test_a_refusal_says_why_and_with_which_code() -> None:
-    responses = [answer(lambda _, v=v: v, review())["response"]["status"] for v in (deny("no"), deny("how", code=422))]
+    verdicts = {"no": deny("no"), "how": deny("how", code=422)}
+    responses = [answer(lambda r: verdicts[r.name], review(name=name))["response"]["status"] for name in verdicts]
     assert responses == [{"code": 403, "message": "no", "reason": "Forbidden"}, {"code": 422, "message": "how"}]
 
 

@@ -26,7 +26,7 @@ def test_the_first_look_makes_everything() -> None:
     authority, leaf = made.trust.authority.parsed(), made.trust.leaf.parsed()
     assert authority is not None
     assert leaf is not None
-    assert (is_signed_by(leaf, authority), hosts_of(leaf)) == (True, set(HOSTS))
+    assert (is_signed_by(leaf, authority), hosts_of(leaf)) == (True, frozenset(HOSTS))
     assert made.trust.bundle == made.trust.authority.certificate
     assert (made.new_authority, made.new_leaf) == ("there is no authority", "there is no certificate")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,7 +17,7 @@ OBJECTS = st.dictionaries(NAMES.filter(bool), VALUES, max_size=4)
 
 
 @given(OBJECTS, OBJECTS)
-def test_what_is_patched_is_what_was_wanted(before: dict, after: dict) -> None:
+def test_what_is_patched_is_what_was_wanted(before: dict[str, Any], after: dict[str, Any]) -> None:
     operations = json_patch(before, after)
     assert (json_patched(before, operations) if operations else before) == after
 

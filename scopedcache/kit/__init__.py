@@ -4,6 +4,7 @@ from ..clock import wall_time
 from ..controller.reporting.conditions import find_condition, set_condition
 from ..controller.reporting.status import patch_status
 from .adopt import adopt
+from .allocation import allocate, claims_of
 from .apply import apply
 from .apply_set import apply_set
 from .create_or_update import Change, create_or_update
@@ -42,8 +43,10 @@ __all__ = [
     "Setup",
     "add_finalizer",
     "adopt",
+    "allocate",
     "apply",
     "apply_set",
+    "claims_of",
     "condition",
     "configure_logging",
     "crd",

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import attrs
 
+from scopedcache.testing import EmbeddedCluster, Fault
+
 from ..observations import Manifest
 from ..program import Operator
 from ..starting import start_cluster
@@ -18,10 +20,11 @@ from ..world import CONVERGED, START, World
 from .example import Example
 
 BINDINGS = "rolebindings.rbac.authorization.k8s.io"
-LEASES = "leases.coordination.k8s.io"
 EVENTS = "events.events.k8s.io"
 # What is allowed for what the garbage collector does.
 COLLECTED = 30.0
+# After a kill, the next one leads when the Lease has not been renewed for so long.
+LEASE_TIME = 20.0
 
 
 @attrs.define(eq=False)
@@ -133,20 +136,30 @@ class ExampleWorld(World):
 
     # -- the program ---------------------------------------------------------------------------------------------
 
-    def start_operator(self, *options: str, kubeconfig: Path | None = None) -> Operator:
-        """Start the example, and wait until it is ready and leads."""
+    def start_operator(self, *options: str, kubeconfig: Path | None = None, leads: bool = True) -> Operator:
+        """Start the example, and wait until it is ready, and leads where it is to."""
         chosen = (*self.example.options, *options)
         self.admin(f"python -m {self.command.module} --kubeconfig … {' '.join(chosen)}".rstrip())
         operator = self.launch_operator(*chosen, kubeconfig=kubeconfig)
         eventually(f"{self.example.name} is ready", self.operator_unready, within=START)
-        if "--no-leader-elect" not in chosen:
-            eventually("the Lease is held", self.leaderless, within=START)
+        if leads and "--no-leader-elect" not in chosen:
+            eventually("it leads", lambda: not_leading(operator), within=LEASE_TIME)
         return operator
 
-    def leaderless(self) -> str | None:
-        """Tell that nobody holds the Lease."""
-        lease = self.plane.get(LEASES, self.example.program.lease, self.home)
-        return None if lease and lease["spec"].get("holderIdentity") else f"the Lease is {lease and lease['spec']}"
+    def kill(self, operator: Operator) -> None:
+        """End the example as a crash does: nothing more of it reaches the server, its Lease is not released."""
+        self.admin(f"kill -9 {self.example.name}")
+        if isinstance(self.plane, EmbeddedCluster):
+            dead = self.plane.faults.add(Fault(user=self.account.username, refuse=True), first=True)
+            operator.process.kill()
+            self.plane.faults.remove(dead)
+        else:
+            operator.process.kill()
+
+
+def not_leading(operator: Operator) -> str | None:
+    """Tell that a process did not begin to lead. (Whether it leads still, only its own loop can tell.)"""
+    return None if operator.log.events("leader.elected") else "it was not elected"
 
 
 def missing(world: ExampleWorld, resource: str, name: str, namespace: str | None = None) -> Callable[[], str | None]:
@@ -173,6 +186,17 @@ def untold(world: ExampleWorld, namespace: str, name: str, *words: str) -> Calla
         notes = world.notes(namespace, name)
         told = any(all(word in note for word in words) for note in notes)
         return None if told else f"the Events say {notes}"
+
+    return problem
+
+
+def uncounted(world: ExampleWorld, namespace: str, name: str) -> Callable[[], str | None]:
+    """Return the problem that no Event about an object was repeated as one with a count."""
+
+    def problem() -> str | None:
+        events = [one for one in world.plane.list(EVENTS, namespace) if one["regarding"]["name"] == name]
+        counts = [(one.get("series") or {}).get("count", 1) for one in events]
+        return None if max(counts, default=0) > 1 else f"the counts are {counts}"
 
     return problem
 

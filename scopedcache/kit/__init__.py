@@ -4,7 +4,7 @@ from ..clock import wall_time
 from ..controller.reporting.conditions import find_condition, set_condition
 from ..controller.reporting.status import patch_status
 from .apply import apply
-from .apply_set import apply_set
+from .apply_set import apply_set, apply_sets
 from .create_or_update import Change, create_or_update
 from .custom_resource import AnyObject, Condition, Conditions, condition, crd
 from .expiry import expires_in
@@ -37,6 +37,7 @@ __all__ = [
     "add_finalizer",
     "apply",
     "apply_set",
+    "apply_sets",
     "condition",
     "configure_logging",
     "crd",

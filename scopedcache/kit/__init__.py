@@ -6,7 +6,7 @@ from ..controller.reporting.status import patch_status
 from .adopt import adopt
 from .allocation import allocate, claims_of
 from .apply import apply
-from .apply_set import apply_set
+from .apply_set import apply_set, apply_sets
 from .create_or_update import Change, create_or_update
 from .custom_resource import AnyObject, Condition, Conditions, condition, crd
 from .expiry import expire, expires_in
@@ -46,6 +46,7 @@ __all__ = [
     "allocate",
     "apply",
     "apply_set",
+    "apply_sets",
     "claims_of",
     "condition",
     "configure_logging",

@@ -50,6 +50,11 @@ class Places(Generic[T]):
         """Return what is missing where, in words: `app: may not list secrets`; nothing where nothing is missing."""
         return "; ".join(f"{name}: {_words(error)}" for name, error in sorted(self.denied.items()))
 
+    @property
+    def failures(self) -> str:
+        """Return what failed otherwise, in words: `app: …`; nothing where nothing did."""
+        return "; ".join(f"{name}: {error}" for name, error in sorted(self.failed.items()))
+
     def condition(
         self, owner: Object, type: str = PERMITTED, *, reason: str = FORBIDDEN, otherwise: str = PERMITTED
     ) -> list[Condition]:

@@ -8,7 +8,7 @@ from .admission_webhook import admission
 from .authority import KeyPair, new_authority, new_leaf
 from .caller import Caller, identify
 from .certificates import Certificates
-from .forward import forward
+from .forward import for_caller, forward, refusal
 from .json_patch import json_patch
 from .server import Server
 from .webhook_bundles import WebhookConfiguration
@@ -26,10 +26,12 @@ __all__ = [
     "allow",
     "answer",
     "deny",
+    "for_caller",
     "forward",
     "identify",
     "json_patch",
     "new_authority",
     "new_leaf",
     "patched",
+    "refusal",
 ]

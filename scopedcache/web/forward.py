@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import nullcontext, suppress
 from typing import Final
 
@@ -17,6 +17,7 @@ from multidict import CIMultiDict
 from ..api import Client
 from ..api.http_transport import CONNECT_TIMEOUT_SECONDS
 from ..errors import APIError, ScopedCacheError, TransportError
+from .caller import Caller, identify
 from .forwarded_headers import to_caller, to_server, wants_upgrade
 from .open_streams import OPEN_STREAMS, OpenStreams
 from .tunnel import Tunnel
@@ -25,6 +26,7 @@ from .upstream import NOBODY_ANSWERED, http_transport
 logger = logging.getLogger("scopedcache.web")
 
 SWITCHING_PROTOCOLS: Final = 101
+CallerHandler = Callable[[web.Request, Caller], Awaitable[web.StreamResponse]]
 # A watch may say nothing for as long as it lasts; the server ends it, or the caller.
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_SECONDS)
 
@@ -74,6 +76,21 @@ async def forward(
             raise  # it is the caller who has gone
         trouble = transport.trouble(error)
     return refusal(trouble)
+
+
+def for_caller(client: Client, handler: CallerHandler) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    """Return a handler that is told who asks (`identify`); whoever the API server does not know is refused.
+
+    An error of ours that `handler` raises is answered as a Status, too.
+    """
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        try:
+            return await handler(request, await identify(client, request))
+        except ScopedCacheError as error:
+            return refusal(error)
+
+    return handle
 
 
 def refusal(error: ScopedCacheError) -> web.Response:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
+from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from typing import Final, Protocol
 
@@ -29,17 +30,16 @@ class TLS(Protocol):
 
 
 class Server:
-    """Serves an application of aiohttp; a runnable for a Manager, on all replicas.
+    """Serves an application of aiohttp, or some routes; a runnable for a Manager, on all replicas.
 
-        application = aiohttp.web.Application()
-        application.router.add_post("/namespaces", admission(decide))
-        Manager(cache, runnables=[Server(":9443", application, tls=certificates)])
+        routes = [aiohttp.web.post("/namespaces", admission(decide))]
+        Manager(cache, runnables=[Server(":9443", routes, tls=certificates)])
 
     At the end it takes no new requests, ends the watches that it passes on, and lets the others finish.
 
     Args:
         address: `host:port`; all interfaces without a host, port 0 is any free one.
-        application: what answers.
+        application: what answers; one of aiohttp, or its routes.
         tls: None serves plain HTTP.
         stop_timeout: seconds that requests get at the end.
     """
@@ -47,13 +47,13 @@ class Server:
     def __init__(
         self,
         address: str | int,
-        application: web.Application,
+        application: web.Application | Iterable[web.RouteDef],
         *,
         tls: TLS | ssl.SSLContext | None = None,
         stop_timeout: float = STOP_TIMEOUT_SECONDS,
     ) -> None:
         self._wanted = BindAddress.parse(address)
-        self._application = application
+        self._application = application if isinstance(application, web.Application) else _routed(application)
         self._tls = tls
         self._stop_timeout = stop_timeout
         self._address: asyncio.Future[BindAddress] | None = None
@@ -105,3 +105,9 @@ class Server:
 
     def __repr__(self) -> str:
         return f"<Server on {self._wanted}>"
+
+
+def _routed(routes: Iterable[web.RouteDef]) -> web.Application:
+    application = web.Application()
+    application.add_routes(list(routes))
+    return application

@@ -103,8 +103,8 @@ class Lister:
     ) -> Object | T | None:
         """Return an object, or None where it is known not to be there.
 
-        A key may be `namespace/name`, or the bare name of an object in the lister's own namespace. `model` decodes straight into a type; `max_age` (seconds) turns data that nobody has
-        confirmed for longer into an error.
+        A key may be `namespace/name`, or the bare name of an object in the lister's own namespace. `model` decodes
+        straight into a type; `max_age` (seconds) turns data that nobody has confirmed for longer into an error.
 
         Raises:
             ForbiddenError: the right to see this kind here is gone.

@@ -8,6 +8,7 @@ from typing import Final
 import typer
 
 from .commands.doctor import doctor
+from .commands.rbac import rbac
 from .commands.rights import rights
 from .commands.what_if import what_if
 from .commands.why import why
@@ -19,6 +20,7 @@ app: Final = typer.Typer(
 )
 for command in (rights, doctor, why, what_if):
     app.command()(command)
+app.add_typer(rbac, name="rbac")
 
 
 @app.callback()

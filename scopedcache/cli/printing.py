@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Final, TextIO
 
@@ -48,7 +49,8 @@ def show(report: Report, output: Output) -> None:
                 out.print()
             show_block(block, out)
     else:
-        sys.stdout.write(data_text(report.data, output))
+        as_it_is = report.yaml if output == Output.YAML else None
+        sys.stdout.write(data_text(report.data, output) if as_it_is is None else as_it_is)
     sys.stdout.flush()
     if report.notes:
         errors = console(sys.stderr)
@@ -61,6 +63,26 @@ def data_text(data: Any, output: Output) -> str:
     if output == Output.JSON:
         return json.dumps(data, indent=2) + "\n"
     return str(yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=UNBOUNDED_COLUMNS))
+
+
+class _ManifestDumper(yaml.SafeDumper):
+    """Writes lists of plain values in one line, as people write rules."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _list_node(dumper: yaml.SafeDumper, values: list[Any]) -> yaml.SequenceNode:
+    plain = all(isinstance(value, str) for value in values)
+    return dumper.represent_sequence("tag:yaml.org,2002:seq", values, flow_style=plain)
+
+
+_ManifestDumper.add_representer(list, _list_node)
+
+
+def manifests_text(manifests: Sequence[Mapping[str, Any]]) -> str:
+    """Return manifests as YAML documents."""
+    return str(yaml.dump_all(manifests, Dumper=_ManifestDumper, sort_keys=False, width=UNBOUNDED_COLUMNS))
 
 
 def show_block(block: Table | str, out: Console) -> None:

@@ -26,6 +26,7 @@ class Report:
     Attributes:
         data: for `-o json` and `-o yaml`.
         blocks: for people, from top to bottom.
+        yaml: what `-o yaml` prints instead of the data.
         notes: what people should know besides; on the error stream, so that a program's input stays clean.
     """
 
@@ -33,3 +34,4 @@ class Report:
     blocks: Sequence[Table | str] = ()
     notes: Sequence[str] = ()
     status: ExitStatus = ExitStatus.DONE
+    yaml: str | None = None

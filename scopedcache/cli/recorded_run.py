@@ -1,0 +1,263 @@
+"""Runs an operator against an embedded cluster with all rights, disturbs what it made, and notes what it asked for."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+
+from ..clock import machine_time
+from ..errors import ScopedCacheError
+from ..testing import EmbeddedCluster, Identity
+from ..testing.audit_request import AuditRequest
+from .exit_status import CommandError, ExitStatus
+from .least_rights import Account, Use
+from .rbac_objects import RBAC
+
+# An operator is quiet when it has asked for nothing new in so long, and is given up on after that.
+QUIET_SECONDS: Final = 1.2
+PATIENCE_SECONDS: Final = 12.0
+START_SECONDS: Final = 20.0
+LOOK_SECONDS: Final = 0.1
+STOP_SECONDS: Final = 10.0
+DEFINITION: Final = "CustomResourceDefinition"
+# What every user may ask about itself.
+_REVIEWS: Final = ("authorization.k8s.io", "authentication.k8s.io")
+_LAST_LINES: Final = 1
+
+Manifest = Mapping[str, Any]
+
+
+@attrs.frozen
+class Recording:
+    """What was seen.
+
+    Attributes:
+        uses: all requests of the operator, each once.
+        namespaces: where custom resources were.
+        watches_rbac: whether it would watch RBAC objects, where it may.
+        steps: what was done to it.
+        blocking_owners: the resources whose deletion waits for what the operator made: the admission plugin
+            OwnerReferencesPermissionEnforcement asks for a right on their finalizers.
+    """
+
+    uses: tuple[Use, ...]
+    namespaces: tuple[str, ...]
+    watches_rbac: bool
+    steps: tuple[str, ...]
+    blocking_owners: tuple[str, ...] = ()
+
+
+@attrs.define
+class _Run:
+    cluster: EmbeddedCluster
+    identity: Identity
+    process: subprocess.Popen[bytes]
+    log: Path
+    steps: list[str] = attrs.field(factory=list)
+    blocking_owners: set[str] = attrs.field(factory=set)
+
+    def settle(self, step: str, patience: float = PATIENCE_SECONDS) -> None:
+        """Wait until the operator asks for nothing new."""
+        self.steps.append(step)
+        seen, quiet_since, deadline = self.count(), machine_time(), machine_time() + patience
+        while machine_time() < deadline and machine_time() - quiet_since < QUIET_SECONDS:
+            time.sleep(LOOK_SECONDS)
+            self.check()
+            if (now := self.count()) != seen:
+                seen, quiet_since = now, machine_time()
+
+    def count(self) -> int:
+        """Return how many requests there were, but for the renewals of a Lease."""
+        return sum(request.resource != "leases.coordination.k8s.io" for request in self.requests())
+
+    def check(self) -> None:
+        """Say so if the operator has ended by itself."""
+        if (status := self.process.poll()) is not None:
+            last = self.log.read_text(errors="replace").strip().splitlines()[-_LAST_LINES:]
+            words = " ".join(last) or "it said nothing"
+            raise CommandError(f"the operator ended with status {status}: {words}", ExitStatus.UNANSWERED)
+
+    def requests(self) -> list[AuditRequest]:
+        return [
+            request
+            for request in self.cluster.audit.requests(user=self.identity.username)
+            if request.resource and request.resource.partition(".")[2] not in _REVIEWS
+        ]
+
+    def uses(self) -> set[Use]:
+        return {_use(request) for request in self.requests()}
+
+
+def record(module: str, arguments: Sequence[str], manifests: Sequence[Manifest], account: Account) -> Recording:
+    """Run `python -m MODULE` and return what it asked for.
+
+    It finds its cluster by KUBECONFIG. The custom resources among the manifests are made, what it makes of them is
+    changed and deleted, its rights are taken and given back, then the custom resources are deleted.
+
+    Raises:
+        CommandError: it does not run, or there is no custom resource to run it with.
+    """
+    definitions = [one for one in manifests if one.get("kind") == DEFINITION]
+    kinds = {one["spec"]["names"]["kind"]: one for one in definitions}
+    samples = [one for one in manifests if one.get("kind") in kinds]
+    try:
+        cluster = EmbeddedCluster.start(http=True)
+    except ScopedCacheError as error:
+        raise CommandError(f"a recorded run needs the embedded cluster on loopback: {error}") from None
+    with cluster, tempfile.TemporaryDirectory(prefix="scopedcache-record-") as folder:
+        identity = _prepare(cluster, definitions, manifests, account)
+        log = Path(folder) / "operator.log"
+        with log.open("wb") as out, _started(module, arguments, identity, out) as process:
+            run = _Run(cluster, identity, process, log)
+            _wait_started(run)
+            _disturb(run, samples, {kind: _resource(definition) for kind, definition in kinds.items()})
+            _stop(run)
+        rbac = [
+            use for use in run.uses() if use.group == RBAC and use.verb in ("list", "watch") and use.namespace is None
+        ]
+        uses = sorted(run.uses() - set(rbac), key=lambda use: tuple(str(value) for value in attrs.astuple(use)))
+        namespaces = {str(one["metadata"].get("namespace") or "default") for one in samples}
+        owners = tuple(sorted(run.blocking_owners))
+        return Recording(tuple(uses), tuple(sorted(namespaces)), bool(rbac), tuple(run.steps), owners)
+
+
+def _prepare(
+    cluster: EmbeddedCluster, definitions: Sequence[Manifest], manifests: Sequence[Manifest], account: Account
+) -> Identity:
+    identity = cluster.service_account(account.namespace, account.name)
+    cluster.bind(identity, "cluster-admin", name="recorded-run")
+    for one in [*definitions, *(one for one in manifests if one.get("kind") in ("Namespace", "ConfigMap", "Secret"))]:
+        if namespace := one["metadata"].get("namespace"):
+            cluster.create_namespace(namespace)
+        cluster.apply(dict(one))
+    return identity
+
+
+def _started(module: str, arguments: Sequence[str], identity: Identity, out: Any) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, "KUBECONFIG": str(identity.kubeconfig), "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-m", module, *arguments]
+    return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+
+
+def _wait_started(run: _Run) -> None:
+    run.steps.append("started")
+    deadline = machine_time() + START_SECONDS
+    while not any(request.verb == "watch" for request in run.requests()):
+        run.check()
+        if machine_time() > deadline:
+            words = f"in {START_SECONDS:.0f} s the operator opened no watch; it must find its cluster by KUBECONFIG"
+            raise CommandError(words, ExitStatus.UNANSWERED)
+        time.sleep(LOOK_SECONDS)
+
+
+def _disturb(run: _Run, samples: Sequence[Manifest], resources: Mapping[str, str]) -> None:
+    cluster = run.cluster
+    run.settle("left alone")
+    for sample in samples:
+        namespace = str(sample["metadata"].get("namespace") or "default")
+        cluster.create_namespace(namespace)
+        cluster.apply(dict(sample), namespace)
+    run.settle(f"{len(samples)} custom resources made")
+    children = list(_children(cluster, resources))
+    for resource, child in children:
+        blocking = [owner["kind"] for owner in child["metadata"]["ownerReferences"] if owner.get("blockOwnerDeletion")]
+        run.blocking_owners |= {resources[kind] for kind in blocking if kind in resources}
+        _change(cluster, resource, child)
+    run.settle(f"{len(children)} of its objects changed")
+    for resource, child in children:
+        cluster.delete(resource, child["metadata"]["name"], child["metadata"].get("namespace"))
+    run.settle(f"{len(children)} of its objects deleted")
+    for sample in samples:
+        _edit(cluster, resources[sample["kind"]], sample)
+    run.settle("the custom resources changed")
+    _deny_for_a_while(run, resources)
+    for sample in samples:
+        namespace = str(sample["metadata"].get("namespace") or "default")
+        cluster.delete(resources[sample["kind"]], sample["metadata"]["name"], namespace)
+    run.settle("the custom resources deleted")
+
+
+def _deny_for_a_while(run: _Run, resources: Mapping[str, str]) -> None:
+    """Take all rights but those to its own kinds, to reports, and to see RBAC objects, which makes it quick."""
+    cluster, identity = run.cluster, run.identity
+    verbs = ("get", "list", "watch", "patch", "update", "create", "delete")
+    rbac = [f"{kind}.{RBAC}" for kind in ("roles", "rolebindings", "clusterroles", "clusterrolebindings")]
+    own = [*resources.values(), *(f"{resource}/status" for resource in resources.values())]
+    kept = [*own, "events", "events.events.k8s.io", "leases.coordination.k8s.io", "namespaces", *rbac]
+    cluster.grant(identity, verbs, kept, name="recorded-run-own-kinds")
+    cluster.delete(f"clusterrolebindings.{RBAC}", "recorded-run")
+    run.settle("its rights in namespaces taken")
+    cluster.bind(identity, "cluster-admin", name="recorded-run")
+    run.settle("its rights given back")
+
+
+def _children(cluster: EmbeddedCluster, resources: Mapping[str, str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the objects that are owned by custom resources."""
+    with cluster.lock:
+        for kind in list(cluster.registry):
+            resource = f"{kind.resource}.{kind.group}" if kind.group else kind.resource
+            for stored in cluster.storage.list(kind):
+                owners = stored.metadata.get("ownerReferences") or ()
+                if any(owner.get("kind") in resources for owner in owners):
+                    yield resource, dict(stored.body)
+
+
+def _change(cluster: EmbeddedCluster, resource: str, child: Mapping[str, Any]) -> None:
+    """Do to an object what somebody does who should not."""
+    metadata = child["metadata"]
+    patch: dict[str, Any] = {}
+    if labels := metadata.get("labels"):
+        patch["metadata"] = {"labels": dict.fromkeys(labels)}
+    if isinstance((child.get("spec") or {}).get("replicas"), int):
+        patch["spec"] = {"replicas": child["spec"]["replicas"] + 1}
+    if isinstance(child.get("data"), Mapping):
+        patch["data"] = {"changed-by": "somebody"}
+    if patch:
+        cluster.patch(resource, metadata["name"], patch, metadata.get("namespace"))
+
+
+def _edit(cluster: EmbeddedCluster, resource: str, sample: Manifest) -> None:
+    """Change the first number in a custom resource, or touch it where there is none that may change."""
+    name, namespace = sample["metadata"]["name"], str(sample["metadata"].get("namespace") or "default")
+    spec = sample.get("spec") or {}
+    number = next((key for key, value in spec.items() if isinstance(value, int) and not isinstance(value, bool)), None)
+    if number is not None:
+        try:
+            cluster.patch(resource, name, {"spec": {number: spec[number] + 1}}, namespace)
+            return
+        except ScopedCacheError:
+            pass  # its schema does not let it
+    cluster.patch(resource, name, {"metadata": {"annotations": {"scopedcache.dev/touched": "yes"}}}, namespace)
+
+
+def _stop(run: _Run) -> None:
+    run.steps.append("stopped")
+    run.process.send_signal(signal.SIGTERM)
+    try:
+        run.process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        run.process.kill()
+        run.process.wait()
+
+
+def _resource(definition: Manifest) -> str:
+    return f"{definition['spec']['names']['plural']}.{definition['spec']['group']}"
+
+
+def _is_rbac_watch(use: Use) -> bool:
+    return use.group == RBAC and use.verb in ("list", "watch") and use.namespace is None
+
+
+def _use(request: AuditRequest) -> Use:
+    plural, _, group = request.resource.partition(".")
+    resource = f"{plural}/{request.subresource}" if request.subresource else plural
+    return Use(request.verb, group, resource, request.namespace, request.name)

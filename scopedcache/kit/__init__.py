@@ -6,6 +6,8 @@ from ..controller.reporting.status import patch_status
 from .allocation import allocate, claims_of
 from .apply import apply
 from .apply_set import apply_set
+from .checker import Checker
+from .collecting import collect, tell_once
 from .create_or_update import Change, create_or_update
 from .custom_resource import AnyObject, Condition, Conditions, condition, crd
 from .expiry import expires_in
@@ -25,6 +27,7 @@ from .rights import Rights, Rule
 __all__ = [
     "AnyObject",
     "Change",
+    "Checker",
     "Condition",
     "Conditions",
     "Copied",
@@ -40,6 +43,7 @@ __all__ = [
     "apply",
     "apply_set",
     "claims_of",
+    "collect",
     "condition",
     "configure_logging",
     "crd",
@@ -60,5 +64,6 @@ __all__ = [
     "set_condition",
     "set_controller_reference",
     "set_owner_reference",
+    "tell_once",
     "wall_time",
 ]

@@ -20,6 +20,7 @@ from ..world import CONVERGED, START, World
 from .example import Example
 
 BINDINGS = "rolebindings.rbac.authorization.k8s.io"
+LEASES = "leases.coordination.k8s.io"
 EVENTS = "events.events.k8s.io"
 # What is allowed for what the garbage collector does.
 COLLECTED = 30.0
@@ -60,15 +61,23 @@ class ExampleWorld(World):
         self.admin(
             f"kubectl -n {namespace} create rolebinding {name} --clusterrole={role} --serviceaccount={place}:{name}"
         )
+        self.allow_quietly(namespace)
+        return self._flipped_in(namespace, expected=True)
+
+    def allow_quietly(self, namespace: str) -> None:
+        """Do the same without a word, and without waiting."""
         binding = {
             "apiVersion": "rbac.authorization.k8s.io/v1",
             "kind": "RoleBinding",
-            "metadata": {"name": name},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
+            "metadata": {"name": self.example.account[1]},
+            "roleRef": {
+                "apiGroup": "rbac.authorization.k8s.io",
+                "kind": "ClusterRole",
+                "name": self.example.role_in_namespace,
+            },
             "subjects": [self.account.subject],
         }
         self.plane.apply(binding, namespace)
-        return self._flipped_in(namespace, expected=True)
 
     def revoke(self, namespace: str) -> float:
         """Delete that binding; return the time at which the server's answer flipped."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import attrs
@@ -37,6 +37,8 @@ class ExampleWorld(World):
 
     example: Example = attrs.field(kw_only=True)
     voice: Voice | None = attrs.field(default=None, kw_only=True)
+    # What rows start beside it; ended with the world.
+    beside: ExitStack = attrs.field(factory=ExitStack, init=False)
 
     @property
     def home(self) -> str:
@@ -239,7 +241,7 @@ def example_world(
         rbac: what is applied instead of its `rbac.yaml`.
     """
     logs.mkdir(parents=True, exist_ok=True)
-    with start_cluster(logs, apart=False, **example.plane) as (plane, inside):
+    with start_cluster(logs, apart=example.apart, **example.plane) as (plane, inside):
         plane.apply(example.crds)
         plane.apply(example.rbac if rbac is None else rbac)
         account = plane.service_account(*example.account)
@@ -248,6 +250,7 @@ def example_world(
             yield world
         finally:
             world.end()
+            world.beside.close()
 
 
 def _shown(manifest: Manifest | Path) -> str:

@@ -23,14 +23,15 @@ REVIEWS_APART_SECONDS: Final = 0.5
 class _Entry:
     """One place.
 
-    Its next probe is due a period after `begun`, when the last one began, or at `wanted`, where that is sooner. How
-    long a period is depends on how many places there are then, not on how many there were.
+    Its next probe is due a period after `begun`, when the last one began, or at `wanted`, where that is sooner. Where
+    there are fewer places by then, the period is shorter than it was to be, down to `shortest`.
 
     `reviewed_at` is when its last review was sent, `cost` the number of requests it took, `lost`: it had no answer.
     """
 
     begun: float
     period: float
+    shortest: float
     spread: float
     wanted: float = inf
     permissions: dict[Permission, None] = attrs.field(factory=dict)  # in the order they were tracked
@@ -59,13 +60,14 @@ class ProbeSchedule:
         entry.permissions[permission] = None
         return len(entry.permissions) == 1
 
-    def drop(self, permission: Permission) -> None:
-        """Review it no longer; a place without permissions is forgotten."""
+    def drop(self, permission: Permission) -> bool:
+        """Review it no longer. Tell whether that was the last of its place, which is forgotten: others come earlier."""
         entry = self._entries[permission.namespace]
         del entry.permissions[permission]
         if not entry.permissions:
             self.load -= entry.cost
             del self._entries[permission.namespace]
+        return not entry.permissions
 
     def first(self) -> tuple[Place, float] | None:
         """Return the place that is due first, and when; None where none is in use."""
@@ -77,7 +79,8 @@ class ProbeSchedule:
     def begin_probe(self, place: Place, now: float) -> None:
         """The probe of a place begins: set its next one."""
         entry, fresh = self._entries[place], self._entry(now)
-        entry.begun, entry.period, entry.spread, entry.wanted = fresh.begun, fresh.period, fresh.spread, inf
+        entry.begun, entry.period, entry.shortest = fresh.begun, fresh.period, fresh.shortest
+        entry.spread, entry.wanted = fresh.spread, inf
 
     def set_stretch(self, stretch: float, now: float) -> bool:
         """Make the period longer, or as it was; then no place comes later than that. Tell whether some come earlier."""
@@ -133,10 +136,13 @@ class ProbeSchedule:
         return entry.cost if entry is not None else 0
 
     def _entry(self, now: float) -> _Entry:
-        return _Entry(now, self.period * self.stretch, 1 + JITTER_FRACTION * self._chance())
+        shortest = self.period * self.stretch
+        period = max(shortest, self.load / self.rate)
+        return _Entry(now, period, shortest, 1 + JITTER_FRACTION * self._chance())
 
     def _due(self, entry: _Entry) -> float:
-        return min(entry.wanted, entry.begun + max(entry.period, self.load / self.rate) * entry.spread)
+        period = min(entry.period, max(entry.shortest, self.load / self.rate))
+        return min(entry.wanted, entry.begun + period * entry.spread)
 
     def any_place(self) -> Place:
         """Return some place in use; the cluster where none is."""

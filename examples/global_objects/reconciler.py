@@ -61,7 +61,7 @@ class GlobalObjectReconciler:
         async def remove(scope: ResourceCache) -> None:
             await kit.prune(client, scope, kind, [], ours=ours)
 
-        need = Need(kind, verbs=("create", "update", "delete"), route=ours)
+        need = Need(kind, verbs=("create", "update", "delete"), route=ours, told_of=name)
         placed = await kit.place_in_each(self.setup.cache, wish, [need], wanted, copy, remove, finalizer=FINALIZER,
                                          status={"type": type})  # fmt: skip
         await placed.report(client, conditions(placed, source, len(wanted)), type=type if placed.left else None)

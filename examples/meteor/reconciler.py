@@ -81,7 +81,7 @@ class MeteorReconciler:
 
         services = shower.at("spec", "externalServices", default=[]) if shower else []
         wanted = {service["namespace"] for service in services if service.get("namespace")}
-        needs = [Need(COMA, verbs=("create", "delete", "patch"), route=ours)]
+        needs = [Need(COMA, verbs=("create", "delete", "patch"), route=ours, told_of=meteor.name)]
         placed = await kit.place_in_each(self.setup.cache, meteor, needs, wanted, place, remove, finalizer=FINALIZER)
         seen = {one["namespace"]: one for one in meteor.at("status", "comas", default=[])}
         comas = {name: seen[name] for name in placed.left & seen.keys() - placed.done.keys()}

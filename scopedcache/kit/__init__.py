@@ -7,6 +7,8 @@ from .adopt import adopt
 from .allocation import allocate, claims_of
 from .apply import apply
 from .apply_set import apply_set, apply_sets
+from .checker import Checker
+from .collecting import collect, tell_once
 from .create_or_update import Change, create_or_update
 from .custom_resource import AnyObject, Condition, Conditions, condition, crd
 from .expiry import expire, expires_in
@@ -28,6 +30,7 @@ from .rights import Rights, Rule
 __all__ = [
     "AnyObject",
     "Change",
+    "Checker",
     "Condition",
     "Conditions",
     "Copied",
@@ -48,6 +51,7 @@ __all__ = [
     "apply_set",
     "apply_sets",
     "claims_of",
+    "collect",
     "condition",
     "configure_logging",
     "crd",
@@ -73,5 +77,6 @@ __all__ = [
     "set_condition",
     "set_controller_reference",
     "set_owner_reference",
+    "tell_once",
     "wall_time",
 ]

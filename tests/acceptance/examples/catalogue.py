@@ -7,7 +7,7 @@ from importlib import import_module
 from .example import Example
 
 # In the order of examples/README.md.
-NAMES = ("users", "global_objects", "meteor", "leifur")
+NAMES = ("users", "global_objects", "meteor", "rule_loader", "leifur", "tenants")
 
 
 def find(name: str) -> Example:

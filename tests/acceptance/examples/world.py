@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import attrs
@@ -20,6 +20,7 @@ from ..world import CONVERGED, START, World
 from .example import Example
 
 BINDINGS = "rolebindings.rbac.authorization.k8s.io"
+LEASES = "leases.coordination.k8s.io"
 EVENTS = "events.events.k8s.io"
 # What is allowed for what the garbage collector does.
 COLLECTED = 30.0
@@ -36,6 +37,8 @@ class ExampleWorld(World):
 
     example: Example = attrs.field(kw_only=True)
     voice: Voice | None = attrs.field(default=None, kw_only=True)
+    # What rows start beside it; ended with the world.
+    beside: ExitStack = attrs.field(factory=ExitStack, init=False)
 
     @property
     def home(self) -> str:
@@ -60,15 +63,23 @@ class ExampleWorld(World):
         self.admin(
             f"kubectl -n {namespace} create rolebinding {name} --clusterrole={role} --serviceaccount={place}:{name}"
         )
+        self.allow_quietly(namespace)
+        return self._flipped_in(namespace, expected=True)
+
+    def allow_quietly(self, namespace: str) -> None:
+        """Do the same without a word, and without waiting."""
         binding = {
             "apiVersion": "rbac.authorization.k8s.io/v1",
             "kind": "RoleBinding",
-            "metadata": {"name": name},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
+            "metadata": {"name": self.example.account[1]},
+            "roleRef": {
+                "apiGroup": "rbac.authorization.k8s.io",
+                "kind": "ClusterRole",
+                "name": self.example.role_in_namespace,
+            },
             "subjects": [self.account.subject],
         }
         self.plane.apply(binding, namespace)
-        return self._flipped_in(namespace, expected=True)
 
     def revoke(self, namespace: str) -> float:
         """Delete that binding; return the time at which the server's answer flipped."""
@@ -230,7 +241,7 @@ def example_world(
         rbac: what is applied instead of its `rbac.yaml`.
     """
     logs.mkdir(parents=True, exist_ok=True)
-    with start_cluster(logs, apart=False, **example.plane) as (plane, inside):
+    with start_cluster(logs, apart=example.apart, **example.plane) as (plane, inside):
         plane.apply(example.crds)
         plane.apply(example.rbac if rbac is None else rbac)
         account = plane.service_account(*example.account)
@@ -239,6 +250,7 @@ def example_world(
             yield world
         finally:
             world.end()
+            world.beside.close()
 
 
 def _shown(manifest: Manifest | Path) -> str:

@@ -7,7 +7,7 @@ from importlib import import_module
 from .example import Example
 
 # In the order of examples/README.md.
-NAMES = ("users",)
+NAMES = ("users", "tenants")
 
 
 def find(name: str) -> Example:

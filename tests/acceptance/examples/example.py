@@ -26,6 +26,7 @@ class Example:
         rows: one story: each builds on those before it.
         options: what its rows start it with.
         plane: options of the cluster that its rows run on.
+        web_rows: another story, of what it serves: on the embedded cluster too it is a process there, with sockets.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Example:
     rows: tuple[Row, ...]
     options: tuple[str, ...] = ()
     plane: dict[str, Any] = attrs.field(factory=dict)
+    web_rows: tuple[Row, ...] = ()
 
     @property
     def folder(self) -> Path:

@@ -15,7 +15,7 @@ KINDS = "limitranges resourcequotas networkpolicies.networking.k8s.io rolebindin
 RIGHTS = Rights(
     cluster=[Rule("tenants.capsule.clastix.io", "list watch"), Rule("tenants.capsule.clastix.io/status", "patch"),
              Rule("namespaces", "list watch"),
-             Rule("mutatingwebhookconfigurations.admissionregistration.k8s.io", "get update", ["tenants"])],
+             Rule("mutatingwebhookconfigurations.admissionregistration.k8s.io", "get list update watch", ["tenants"])],
     in_namespace=[Rule(KINDS, "create delete list patch watch"),
                   Rule("clusterroles.rbac.authorization.k8s.io", "bind", ROLES.values())],
     home=[Rule("secrets", "create"), Rule("secrets", "get list update watch", ["tenants-ca", "tenants-tls"])],

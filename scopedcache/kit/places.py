@@ -14,6 +14,7 @@ from typing import Final, Generic, TypeVar
 import attrs
 
 from ..cache import ResourceCache, ScopedCache
+from ..controller.outcome import leaves_of
 from ..controller.reporting.conditions import Condition, set_condition
 from ..controller.reporting.event_recorder import EventRecorder
 from ..errors import ForbiddenError
@@ -53,7 +54,8 @@ class Places(Generic[T]):
     @property
     def failures(self) -> str:
         """Return what failed otherwise, in words: `app: …`; nothing where nothing did."""
-        return "; ".join(f"{name}: {error}" for name, error in sorted(self.failed.items()))
+        told = {name: ", ".join(map(str, leaves_of(error))) for name, error in sorted(self.failed.items())}
+        return "; ".join(f"{name}: {words}" for name, words in told.items())
 
     def condition(
         self, owner: Object, type: str = PERMITTED, *, reason: str = FORBIDDEN, otherwise: str = PERMITTED

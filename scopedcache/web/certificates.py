@@ -35,7 +35,7 @@ logger = logging.getLogger("scopedcache.web")
 
 SECRET: Final = GVK("", "v1", "Secret")
 TYPE: Final = "kubernetes.io/tls"
-# What nobody tells us of: a webhook configuration that is not ours to watch, a clock that was set.
+# What nobody tells us of: a clock that was set, and what we may not watch.
 LOOK_SECONDS: Final = 60.0
 
 
@@ -100,7 +100,9 @@ class Certificates:
         changed, backoff = asyncio.Event(), Backoff()
         async with AsyncExitStack() as stack:
             for key in (self._authority, self._leaf):
-                await self._watch(stack, key, changed)
+                await self._watch(stack, SECRET, key, changed)
+            for webhook in self._webhooks:
+                await self._watch(stack, webhook.gvk, ObjectKey("", webhook.name), changed)
             while True:
                 changed.clear()
                 try:
@@ -138,7 +140,7 @@ class Certificates:
         """Take what is in the Secret of the leaf, whenever it changes, until cancelled."""
         changed, backoff = asyncio.Event(), Backoff()
         async with AsyncExitStack() as stack:
-            shown = await self._watch(stack, self._leaf, changed)
+            shown = await self._watch(stack, SECRET, self._leaf, changed)
             while True:
                 changed.clear()
                 try:
@@ -163,9 +165,9 @@ class Certificates:
             logger.info("certificates.loaded", extra={"secret": str(self._leaf)})
         self._loaded.set()
 
-    async def _watch(self, stack: AsyncExitStack, key: ObjectKey, changed: asyncio.Event) -> InformerHandle:
-        need = Need(SECRET, name=key.name)
-        handle = await stack.enter_async_context(self._cache.informer(need, namespace=key.namespace))
+    async def _watch(self, stack: AsyncExitStack, kind: GVK, key: ObjectKey, changed: asyncio.Event) -> InformerHandle:
+        need = Need(kind, name=key.name)
+        handle = await stack.enter_async_context(self._cache.informer(need, namespace=key.namespace or None))
         handle.add_handler(
             EventHandler(
                 on_add=lambda *_: changed.set(), on_update=lambda *_: changed.set(), on_delete=lambda *_: changed.set()

@@ -260,6 +260,18 @@ def test_a_network_policy_says_which_ways_it_is_for(api: Server, policies: str) 
     ]
 
 
+@pytest.mark.parametrize("cidr", ["192.168.0.0/12", "10.0.0.1", "all", "10.0.0.0/40"])
+def test_an_address_block_with_bits_of_a_host_or_none_at_all_is_422(api: Server, policies: str, cidr: str) -> None:
+    spec = {"egress": [{"to": [{"ipBlock": {"cidr": cidr}}]}]}
+    answer = api.call("POST", policies, {"metadata": {"name": "one"}, "spec": spec})
+    assert (answer.status, answer.causes) == (422, [("FieldValueInvalid", "spec.egress[0].to[0].ipBlock.cidr")])
+
+
+def test_a_quantity_that_is_none_is_400(api: Server, quotas: str) -> None:
+    answer = api.call("POST", quotas, {"metadata": {"name": "one"}, "spec": {"hard": {"pods": "many"}}})
+    assert (answer.status, "quantities must match the regular expression" in answer.message) == (400, True)
+
+
 def test_a_second_apply_of_limits_and_policies_changes_nothing(
     api: Server, quotas: str, limit_ranges: str, policies: str
 ) -> None:

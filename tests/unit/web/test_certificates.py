@@ -158,7 +158,7 @@ def test_a_configuration_that_comes_later_gets_its_bundle(cluster: EmbeddedClust
         async with running(cluster) as world:
             await world.certificates.loaded()
             cluster.create(webhooks())
-            await eventually(lambda: world.bundles() == [world.bundle()] * 2, within=61.0)
+            await eventually(lambda: world.bundles() == [world.bundle()] * 2, within=2.0)
 
     virtual_time.run(main())
 

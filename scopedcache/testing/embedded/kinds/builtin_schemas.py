@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Callable, Iterator
 from typing import Any, Final
@@ -156,6 +157,28 @@ def _order(limit: Body, place: str) -> Iterator[Cause]:
                 yield Cause.wrong(f"{place}.{blamed}[{name}]", f'"{value}"', words)
 
 
+def _network_policy(body: Body, _: Body | None) -> Iterator[Cause]:
+    spec = body.get("spec") or {}
+    for way, peers in (("ingress", "from"), ("egress", "to")):
+        for i, rule in enumerate(spec.get(way) or ()):
+            for j, peer in enumerate(rule.get(peers) or ()):
+                block, place = peer.get("ipBlock") or {}, f"spec.{way}[{i}].{peers}[{j}].ipBlock"
+                places = [
+                    ("cidr", block.get("cidr")),
+                    *((f"except[{k}]", c) for k, c in enumerate(block.get("except") or ())),
+                ]
+                for field, cidr in places if block else ():
+                    yield from _cidr(f"{place}.{field}", cidr or "")
+
+
+def _cidr(place: str, cidr: str) -> Iterator[Cause]:
+    try:
+        ipaddress.ip_network(cidr)
+    except ValueError:
+        words = "must be a valid CIDR value (e.g. 10.9.8.0/24 or 2001:db8::/64), without bits of a host"
+        yield Cause.wrong(place, f'"{cidr}"', words)
+
+
 def _webhooks(body: Body, _: Body | None) -> Iterator[Cause]:
     for number, hook in enumerate(body.get("webhooks") or ()):
         place = f"webhooks[{number}]"
@@ -203,6 +226,7 @@ _CHECKS: Final[dict[Key, Check]] = {
     ("", "secrets"): _data,
     ("", "resourcequotas"): _quota,
     ("", "limitranges"): _limit_range,
+    ("networking.k8s.io", "networkpolicies"): _network_policy,
     ("admissionregistration.k8s.io", "validatingwebhookconfigurations"): _webhooks,
     ("admissionregistration.k8s.io", "mutatingwebhookconfigurations"): _webhooks,
     ("apps", "deployments"): _workload,

@@ -6,6 +6,7 @@ are those of the published `generated.proto`, for the fields that kubectl sends 
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 from .status_errors import bad_request
@@ -137,6 +138,7 @@ _MESSAGES: Final[dict[str, dict[str, str]]] = {
     "Scale": {"specReplicasPath": "s", "statusReplicasPath": "s", "labelSelectorPath": "s"},
     "Column": {"name": "s", "type": "s", "jsonPath": "s"},
 }  # fmt: skip
+_QUANTITY: Final = re.compile(r"([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)")
 # What is decoded is of exactly these types.
 _SCALARS: Final[dict[str, frozenset[type]]] = {
     "s": frozenset({str}), "b": frozenset({str}), "i": frozenset({int}), "n": frozenset({int, float}),
@@ -167,6 +169,8 @@ def _check(value: Any, type_: str, place: str) -> None:
     if fits is not None:
         if type(value) not in fits:
             raise _misfit(value, type_, place)
+        if type_ == "Quantity" and not _QUANTITY.fullmatch(str(value)):
+            raise bad_request(f"quantities must match the regular expression '^{_QUANTITY.pattern}$'")
     elif type_ in FIELDS:
         if type(value) is not dict:
             raise _misfit(value, type_, place)

@@ -39,15 +39,17 @@ def load_sources(module: str) -> list[Source]:
 
 
 def load_manifests(module: str) -> list[dict[str, Any]]:
-    """Return the manifests that lie in the folder of a module; files that are no YAML are left alone.
+    """Return the manifests of an operator: those in its folder, and in `config` beside that.
+
+    Files that are no YAML are left alone.
 
     Raises:
         CommandError: the module does not import.
     """
     root = _imported(module)
     folder = Path(root.__file__ or "").parent
-    is_package = hasattr(root, "__path__")
-    files = sorted(folder.rglob("*.y*ml") if is_package else folder.glob("*.y*ml"))
+    inside = folder.rglob("*.y*ml") if hasattr(root, "__path__") else folder.glob("*.y*ml")
+    files = sorted({*inside, *(folder.parent / "config").rglob("*.y*ml")})
     return [document for file in files for document in _documents(file)]
 
 

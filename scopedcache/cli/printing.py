@@ -20,8 +20,12 @@ from .report import Report, Table
 UNBOUNDED_COLUMNS: Final = 1000
 # What is printed besides between two columns.
 GAP_COLUMNS: Final = 2
-STYLES: Final = {"yes": "green", "no": "bold red", "ok": "green", "missing": "bold red", "lost": "bold red",
-                 "gained": "green", "trouble": "bold red", "idle": "yellow", "?": "yellow"}  # fmt: skip
+_GOOD, _BAD, _UNSURE = "green", "bold red", "yellow"
+STYLES: Final = {
+    **dict.fromkeys(("yes", "ok", "gained", "allowed"), _GOOD),
+    **dict.fromkeys(("no", "missing", "lost", "trouble", "denied"), _BAD),
+    **dict.fromkeys(("?", "idle", "waiting", "suspect"), _UNSURE),
+}
 
 
 class Output(StrEnum):
@@ -87,15 +91,16 @@ def manifests_text(manifests: Sequence[Mapping[str, Any]]) -> str:
 
 def show_block(block: Table | str, out: Console) -> None:
     """Print a table or some lines."""
+    for renderable in renderables(block, out.width):
+        out.print(renderable, soft_wrap=isinstance(block, str))
+
+
+def renderables(block: Table | str, width: int) -> list[RichTable | Text]:
+    """Return what to print of a table, or of some lines, on a terminal that wide."""
     if isinstance(block, str):
-        out.print(Text(block), soft_wrap=True)
-        return
-    if block.title:
-        out.print(Text(block.title, style="bold"))
-    if _width(block) <= out.width:
-        out.print(_as_columns(block))
-    else:
-        _print_rows(block, out)
+        return [Text(block)]
+    title = [Text(block.title, style="bold")] if block.title else []
+    return [*title, *([_as_columns(block)] if _width(block) <= width else _as_lines(block))]
 
 
 def _as_columns(table: Table) -> RichTable:
@@ -107,18 +112,20 @@ def _as_columns(table: Table) -> RichTable:
     return result
 
 
-def _print_rows(table: Table, out: Console) -> None:
-    """Print each row as lines: the first cell alone, the others below it with their headings, alike ones together."""
+def _as_lines(table: Table) -> list[Text]:
+    """Return each row as lines: the first cell alone, the others below with their headings, alike ones together."""
+    lines = []
     for row in table.rows:
-        out.print(Text(row[0], style="bold"))
+        lines.append(Text(row[0], style="bold"))
         together: dict[str, list[str]] = {}
         for heading, cell in zip(table.columns[1:], row[1:], strict=True):
             if cell in ("yes", "no", "?"):
                 together.setdefault(cell, []).append(heading)
             elif cell:
-                out.print(Text(f"  {heading}: {cell}"))
+                lines.append(Text(f"  {heading}: {cell}"))
         for cell, headings in together.items():
-            out.print(Text(f"  {cell}: {', '.join(headings)}", style=STYLES[cell]))
+            lines.append(Text(f"  {cell}: {', '.join(headings)}", style=STYLES[cell]))
+    return lines
 
 
 def _width(table: Table) -> int:

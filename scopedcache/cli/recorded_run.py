@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -109,6 +110,9 @@ def record(module: str, arguments: Sequence[str], manifests: Sequence[Manifest],
     definitions = [one for one in manifests if one.get("kind") == DEFINITION]
     kinds = {one["spec"]["names"]["kind"]: one for one in definitions}
     samples = [one for one in manifests if one.get("kind") in kinds]
+    if not samples:
+        words = "there is no custom resource to run it with: give its CRD and a custom resource with -f"
+        raise CommandError(words, ExitStatus.USAGE)
     try:
         cluster = EmbeddedCluster.start(http=True)
     except ScopedCacheError as error:
@@ -220,22 +224,20 @@ def _change(cluster: EmbeddedCluster, resource: str, child: Mapping[str, Any]) -
     if isinstance((child.get("spec") or {}).get("replicas"), int):
         patch["spec"] = {"replicas": child["spec"]["replicas"] + 1}
     if isinstance(child.get("data"), Mapping):
-        patch["data"] = {"changed-by": "somebody"}
+        patch["data"] = dict.fromkeys(child["data"])
     if patch:
         cluster.patch(resource, metadata["name"], patch, metadata.get("namespace"))
 
 
 def _edit(cluster: EmbeddedCluster, resource: str, sample: Manifest) -> None:
-    """Change the first number in a custom resource, or touch it where there is none that may change."""
+    """Change the first number or text in a custom resource that its schema lets; touch it where there is none."""
     name, namespace = sample["metadata"]["name"], str(sample["metadata"].get("namespace") or "default")
-    spec = sample.get("spec") or {}
-    number = next((key for key, value in spec.items() if isinstance(value, int) and not isinstance(value, bool)), None)
-    if number is not None:
-        try:
-            cluster.patch(resource, name, {"spec": {number: spec[number] + 1}}, namespace)
-            return
-        except ScopedCacheError:
-            pass  # its schema does not let it
+    for field, value in (sample.get("spec") or {}).items():
+        if isinstance(value, int | str) and not isinstance(value, bool):
+            with suppress(ScopedCacheError):
+                changed = value + 1 if isinstance(value, int) else f"{value}-changed"
+                cluster.patch(resource, name, {"spec": {field: changed}}, namespace)
+                return
     cluster.patch(resource, name, {"metadata": {"annotations": {"scopedcache.dev/touched": "yes"}}}, namespace)
 
 

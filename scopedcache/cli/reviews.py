@@ -105,11 +105,11 @@ async def review_of(client: Client, user: str, groups: Sequence[str], permission
 
 
 async def whoami(client: Client) -> User | None:
-    """Return who we are to the server; None where it does not say (before 1.28)."""
+    """Return who we are to the server; None where it does not say (before 1.28), or not to us."""
     body = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview", "metadata": {}}
     try:
         answer = (await client.create(body)).to_dict()
-    except (NotFoundError, UnknownKindError):
+    except (ForbiddenError, NotFoundError, UnknownKindError):
         return None
     info = answer.get("status", {}).get("userInfo", {})
     return User(info.get("username", ""), tuple(info.get("groups") or ()))

@@ -54,6 +54,26 @@ def test_a_server_without_streaming_lists_is_seen(command, cluster):
     assert states(ended)["streaming lists"] == "note"
 
 
+def test_reviews_that_are_refused_are_trouble_and_not_the_end(command, cluster):
+    cluster.delete("clusterrolebindings.rbac.authorization.k8s.io", "system:basic-user")
+    ended = command("doctor", "-o", "json", user=cluster.user("nobody"))
+
+    assert (ended.status, states(ended)["reviews"], states(ended)["identity"]) == (4, "trouble", "note")
+
+
+@pytest.mark.parametrize(
+    "arguments", [("doctor",), ("rights", "pods"), ("why", "a", "pods"), ("what-if", "--delete=role/x")]
+)
+def test_credentials_that_nobody_knows_are_one_line(command, cluster, arguments):
+    stranger = cluster.user("stranger")
+    stranger.token = "wrong"
+    stranger.write()
+    ended = command(*arguments, user=stranger)
+
+    assert (ended.status, ended.out, ended.err.count("\n")) == (3, "", 1)
+    assert "these credentials are expired or unknown" in ended.err
+
+
 def test_a_server_that_is_gone_is_one_line(command, cluster):
     admin = cluster.admin
     cluster.stop()

@@ -229,10 +229,18 @@ def test_a_module_that_does_not_import_is_one_line(command, new_module, text, wo
 
 
 def test_an_operator_that_ends_by_itself_is_one_line(command, new_module):
-    ended = command("rbac", "generate", new_module(SHORT_LIVED), "--record")
+    config = str(ROOT / "examples" / "memcached_operator" / "config")
+    ended = command("rbac", "generate", new_module(SHORT_LIVED), "--record", "-f", config)
 
     assert (ended.status, ended.out, ended.err.count("\n")) == (5, "", 1)
     assert "the operator ended with status 0: no such option" in ended.err
+
+
+def test_without_a_custom_resource_nothing_can_be_recorded(command, new_module):
+    ended = command("rbac", "generate", new_module(SHORT_LIVED), "--record")
+
+    assert (ended.status, ended.out, ended.err.count("\n")) == (2, "", 1)
+    assert "give its CRD and a custom resource with -f" in ended.err
 
 
 def test_manifests_that_are_not_there_are_one_line(command):

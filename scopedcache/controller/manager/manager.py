@@ -30,6 +30,7 @@ from .bounded_tasks import BoundedTasks
 from .election_rules import LeaderElection
 from .leader_elector import LeaderElector
 from .loop_watchdog import LoopWatchdog
+from .token_access import TokenAccess
 from .write_fence import WriteFence, unfenced
 
 if TYPE_CHECKING:
@@ -84,6 +85,8 @@ class Manager:
         leader_election: None: always lead.
         health_address, metrics_address: where to answer probes and scrapes (`:8081` is every interface); None:
             nowhere. They may be the same.
+        rights_page: serve `/debug/rights` on the health address: to this machine (`kubectl port-forward`), and to
+            bearer tokens that may get that path.
         runnables: async functions, or `Runnable`s.
         stop_timeout: seconds that reconciles under way get at the end. A Pod's terminationGracePeriodSeconds should be
             ten seconds longer.
@@ -102,6 +105,7 @@ class Manager:
         leader_election: LeaderElection | None = None,
         health_address: str | int | None = None,
         metrics_address: str | int | None = None,
+        rights_page: bool = False,
         runnables: Iterable[Runnable | Callable[[], Awaitable[None]]] = (),
         stop_timeout: float = STOP_TIMEOUT_SECONDS,
         instrumentation: metrics.Instrumentation | None = None,
@@ -113,6 +117,7 @@ class Manager:
         self._election = leader_election
         self._health = None if health_address is None else BindAddress.parse(health_address)
         self._metrics = None if metrics_address is None else BindAddress.parse(metrics_address)
+        self._rights_page = rights_page
         self._runnables = tuple(run if isinstance(run, Runnable) else Runnable(run) for run in runnables)
         self._stop_timeout = stop_timeout
         self.instrumentation = cache.instrumentation if instrumentation is None else instrumentation
@@ -225,9 +230,21 @@ class Manager:
         servers = []
         if self._health is not None:
             shared = numbers if self._metrics == self._health else None
+            page = None
+            if self._rights_page:
+                from ..reporting.page.rights_feed import RightsFeed
+                from ..reporting.page.rights_page import PATH, RightsPage
+
+                feed = await stack.enter_async_context(RightsFeed(self._cache.live_view()))
+                page = RightsPage(feed, TokenAccess(self._cache.client, PATH))
             servers.append(
                 HealthServer(
-                    self._health, ready=lambda: self.ready, state=self.summary, details=self.state, numbers=shared
+                    self._health,
+                    ready=lambda: self.ready,
+                    state=self.summary,
+                    details=self.state,
+                    numbers=shared,
+                    page=page,
                 )
             )
         if self._metrics is not None and self._metrics != self._health:

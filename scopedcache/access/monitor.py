@@ -75,6 +75,8 @@ class Monitor:
         self._client = client
         self._reviewer = Reviewer(client, ReviewTimeout(period), timer=timer)
         self._instrumentation = instrumentation
+        for result in ("answered", "unanswered", "refused"):
+            instrumentation.increment(ACCESS_REVIEWS, 0.0, result=result)
         self._timer = timer
         self._wall = wall
         self._tracked = TrackedVerdicts()

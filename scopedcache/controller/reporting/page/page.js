@@ -300,7 +300,7 @@ const VIEWS = {
   owners: {
     name: "Owners",
     columns: () => [
-      { key: "owner", title: "Owner", width: "minmax(220px, 1fr)" },
+      { key: "owner", title: "Owner", width: "minmax(260px, 2fr)" },
       { key: "namespace", title: "Namespace", width: "minmax(120px, 1fr)" },
       { key: "state", title: "State", width: "100px" },
       { key: "kinds", title: "Kinds", width: "minmax(140px, 1fr)" },

@@ -116,6 +116,8 @@ def assemble(client: Client, options: argparse.Namespace) -> tuple[ScopedCache, 
         leader_election=LeaderElection(LEASE, namespace=SYSTEM) if options.leader_elect else None,
         health_address=options.health_address,
         metrics_address=options.metrics_address,
+        metrics_cert_path=options.metrics_cert_path,
+        rights_page=options.rights_page,
         stop_timeout=STOP_TIMEOUT_SECONDS,
         name="memcached-operator",
     )
@@ -139,6 +141,10 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--context", help="a context of the kubeconfig")
     result.add_argument("--leader-elect", action=argparse.BooleanOptionalAction, default=True)
     add_address_options(result, os.environ)
+    result.add_argument(
+        "--metrics-cert-path", help="a folder with tls.crt and tls.key: /metrics over TLS, for tokens that may get it"
+    )
+    result.add_argument("--rights-page", action="store_true", help="/debug/rights, for kubectl port-forward")
     result.add_argument("--detection-bound", type=float, default=10.0, help="seconds to notice a change of rights in")
     result.add_argument("--workers", type=int, default=4, help="custom resources reconciled at the same time")
     result.add_argument("--log-format", choices=("text", "json"), default="text")

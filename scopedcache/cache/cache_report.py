@@ -34,12 +34,8 @@ class CacheReport:
             (metrics.BACKGROUND_TASKS, ()): tasks,
             (metrics.BOUND, ()): self._monitor.bound,
         }
-        _add(
-            series,
-            metrics.SCOPES,
-            "state",
-            _counted(STATES, (b.scope.state for b in self._table if not b.scope.internal)),
-        )
+        scopes = (binding.scope for binding in self._table if not binding.scope.internal)
+        _add(series, metrics.SCOPES, "state", _counted(STATES, (scope.state for scope in scopes)))
         _add(series, metrics.RIGHTS, "verdict", _counted(SEVERITY, (v.state for v in self._monitor.verdicts.values())))
         for (verb, resource), since in self._denied_since().items():
             series[metrics.DENIED_SINCE, (("verb", verb), ("resource", resource))] = since.timestamp()

@@ -40,7 +40,7 @@ def driver() -> Iterator[webdriver.Chrome]:
     found = Chromium.find()
     if found is None:
         words = "no chromium with its chromedriver: .ci/debian chromium-driver unpacks Debian's"
-        if os.environ.get("CI"):
+        if os.environ.get("PROGRAMS") == "required":
             pytest.fail(words)
         pytest.skip(words)
     with found.running() as running:

@@ -41,7 +41,7 @@ def program(name: str) -> str:
     found = shutil.which(name) or (str(UNPACKED / name) if (UNPACKED / name).exists() else None)
     if found is None:
         words = f"no {name}: .ci/debian prometheus unpacks Debian's"
-        if os.environ.get("CI"):
+        if os.environ.get("PROGRAMS") == "required":
             pytest.fail(words)
         pytest.skip(words)
     return found

@@ -21,8 +21,11 @@ from aiohttp import web
 from ...errors import ConfigurationError
 from ...metrics import Counters
 from ..reporting.page.rights_page import RightsPage
+from .bearer_token import refusal_of
 from .bind_address import ALL_INTERFACES, BindAddress
-from .short_connections import CONNECTIONS_AT_MOST, ShortConnections
+from .serving_certificate import ServingCertificate
+from .short_connections import CONNECTIONS_AT_MOST, LIFE_SECONDS, ShortConnections
+from .token_access import TokenAccess
 
 # Said by the kernel where IPv6 is built in and switched off.
 NO_IPV6: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
@@ -40,6 +43,8 @@ class HealthServer:
         state: what /readyz shows, as plain data; called for each request.
         details: what /readyz?verbose shows instead; the same, unless told otherwise.
         numbers: what /metrics shows; called for each request.
+        tls: serve over TLS with this certificate.
+        metrics_access: says whose bearer token may see /metrics; without it, everybody's eyes may.
         page: the permission page; gives /debug/rights, which says how to get it where there is none.
     """
 
@@ -51,6 +56,8 @@ class HealthServer:
         state: Callable[[], Mapping[str, Any]] | None = None,
         details: Callable[[], Mapping[str, Any]] | None = None,
         numbers: Callable[[], Counters] | None = None,
+        tls: ServingCertificate | None = None,
+        metrics_access: TokenAccess | None = None,
         page: RightsPage | None = None,
     ) -> None:
         self._wanted = BindAddress.parse(address)
@@ -58,6 +65,8 @@ class HealthServer:
         self._state = state
         self._details = details or state
         self._numbers = numbers
+        self._tls = tls
+        self._metrics_access = metrics_access
         self._page = page
         self._connections: ShortConnections | None = None
         self._runner: web.AppRunner | None = None
@@ -75,7 +84,7 @@ class HealthServer:
         assert serve is not None
         self._connections = ShortConnections(serve)
         try:
-            self._server = await _listen(self._connections, self._wanted)
+            self._server = await _listen(self._connections, self._wanted, self._tls)
         except OSError as error:
             await runner.cleanup()
             raise ConfigurationError(_trouble(self._wanted, error)) from error
@@ -131,6 +140,11 @@ class HealthServer:
 
     async def _metrics(self, request: web.Request) -> web.Response:
         assert self._numbers is not None
+        if (
+            self._metrics_access is not None
+            and (refusal := await refusal_of(request, self._metrics_access)) is not None
+        ):
+            return refusal
         try:
             from .prometheus_page import prometheus_page
         except ImportError:
@@ -159,11 +173,16 @@ def plain(value: Any) -> Any:
     return str(value)
 
 
-async def _listen(connections: ShortConnections, address: BindAddress) -> asyncio.Server:
+async def _listen(
+    connections: ShortConnections, address: BindAddress, tls: ServingCertificate | None
+) -> asyncio.Server:
     loop = asyncio.get_running_loop()
+    secured: dict[str, Any] = {}
+    if tls is not None:
+        secured = {"ssl": tls.context, "ssl_handshake_timeout": LIFE_SECONDS}
     if address.host:
-        return await loop.create_server(connections, address.host, address.port, backlog=CONNECTIONS_AT_MOST)
-    return await loop.create_server(connections, sock=_socket_on_all_interfaces(address.port))
+        return await loop.create_server(connections, address.host, address.port, backlog=CONNECTIONS_AT_MOST, **secured)
+    return await loop.create_server(connections, sock=_socket_on_all_interfaces(address.port), **secured)
 
 
 def _socket_on_all_interfaces(port: int) -> socket.socket:

@@ -25,11 +25,15 @@ REMEMBERED: Final = 64
 
 
 class TokenAccess:
-    """Answers for one path."""
+    """Answers for one path.
+
+    Attributes:
+        path: which one.
+    """
 
     def __init__(self, client: Client, path: str, *, timer: Callable[[], float] = loop_time) -> None:
         self._client = client
-        self._path = path
+        self.path = path
         self._timer = timer
         self._known: OrderedDict[bytes, tuple[float, Admission]] = OrderedDict()  # by digest: no token is kept
 
@@ -59,7 +63,7 @@ class TokenAccess:
             "groups": user.get("groups", []),
             "uid": user.get("uid", ""),
             "extra": user.get("extra", {}),
-            "nonResourceAttributes": {"path": self._path, "verb": "get"},
+            "nonResourceAttributes": {"path": self.path, "verb": "get"},
         }
         allowed = await self._review("authorization.k8s.io/v1", "SubjectAccessReview", spec)
         return "yes" if allowed.get("allowed") else "forbidden"

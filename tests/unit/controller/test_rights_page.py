@@ -20,6 +20,7 @@ from scopedcache.controller.reporting.page.rights_feed import (
 from scopedcache.controller.reporting.page.rights_page import PATH
 from tests.unit.clock import after, idle
 from tests.unit.cluster import CONFIG_MAP, POD
+from tests.unit.controller.tokens import allow_path, grant_reviews
 
 real = pytest.mark.asyncio(loop_factories=["real"])
 
@@ -220,23 +221,6 @@ async def first_event(manager, headers):
         async with session.get(f"http://127.0.0.1:{address.port}{PATH}/events", headers=headers) as answer:
             assert (await answer.content.readline()) == b"event: full\n"
             return answer.status
-
-
-def grant_reviews(w):
-    reviews = ["tokenreviews.authentication.k8s.io", "subjectaccessreviews.authorization.k8s.io"]
-    w.server.embedded.grant(w.server.operator, ["create"], reviews)
-
-
-def allow_path(server, who, path):
-    """Give a user the right to get a path, as a ClusterRole does."""
-    api = "rbac.authorization.k8s.io"
-    name = f"get-{who.username}"
-    rules = [{"nonResourceURLs": [path], "verbs": ["get"]}]
-    head = {"apiVersion": f"{api}/v1", "metadata": {"name": name}}
-    server.create({**head, "kind": "ClusterRole", "rules": rules})
-    role = {"apiGroup": api, "kind": "ClusterRole", "name": name}
-    subjects = [{"apiGroup": api, "kind": "User", "name": who.username}]
-    server.create({**head, "kind": "ClusterRoleBinding", "roleRef": role, "subjects": subjects})
 
 
 async def test_an_answer_about_a_token_holds_for_a_while_and_no_longer(w):

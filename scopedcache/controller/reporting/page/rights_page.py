@@ -16,7 +16,7 @@ from typing import Final
 
 from aiohttp import web
 
-from ....errors import ScopedCacheError
+from ...manager.bearer_token import refusal_of
 from ...manager.token_access import TokenAccess
 from .rights_feed import RightsFeed, TooManyViewersError
 
@@ -98,16 +98,9 @@ class RightsPage:
         """Return the answer to who may not see the page; None where they may."""
         if _is_local(request):
             return None
-        token = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
-        if not token:
+        if "Authorization" not in request.headers:
             return web.Response(text=REFUSED, status=401, headers={"WWW-Authenticate": "Bearer"})
-        try:
-            admission = await self._access.admit(token)
-        except ScopedCacheError as error:
-            return web.Response(text=f"whether this token may see the page cannot be found out: {error}\n", status=503)
-        if admission == "unauthenticated":
-            return web.Response(text=REFUSED, status=401, headers={"WWW-Authenticate": "Bearer"})
-        return None if admission == "yes" else web.Response(text=f"this token may not get {PATH}\n", status=403)
+        return await refusal_of(request, self._access)
 
 
 async def _send_all(response: web.StreamResponse, told: asyncio.Queue[tuple[str, bytes] | None]) -> None:

@@ -5,12 +5,14 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # Lines and branches of the library (without scopedcache.testing) that `make test` reaches, in percent.
 COVERED := 80
+# What needs a browser, or a Prometheus, has targets of its own.
+WITHOUT_PROGRAMS := --ignore tests/browser --ignore tests/monitoring
 
 # What `demo` and `acceptance` run on; each has a default of its own.
 $(if $(filter-out real embedded,$(CLUSTER)),$(error CLUSTER is $(CLUSTER); it is real or embedded))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-wheel test-real acceptance mutants simulate bench bench-embedded contract-table control-plane lint types contracts changes servers setup clean
+.PHONY: help demo test test-wheel test-real test-browser test-monitoring acceptance mutants simulate bench bench-embedded contract-table control-plane lint types contracts changes servers setup clean
 
 help:  ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,9 +33,9 @@ test: $(STAMP)  ## All tests that need no Kubernetes binaries; COVERAGE=1 measur
 ifdef COVERAGE
 	@$(BIN)/python -m coverage run -m pytest -m "not real" tests/unit
 	@$(BIN)/python -m coverage report --skip-covered --fail-under=$(COVERED)
-	@$(BIN)/python -m pytest -m "not real" --ignore tests/unit
+	@$(BIN)/python -m pytest -m "not real" --ignore tests/unit $(WITHOUT_PROGRAMS)
 else
-	@$(BIN)/python -m pytest -m "not real"
+	@$(BIN)/python -m pytest -m "not real" $(WITHOUT_PROGRAMS)
 endif
 
 test-wheel:  ## The unit tests against the built wheel, in an empty environment: PYTHON=python3.12
@@ -41,6 +43,14 @@ test-wheel:  ## The unit tests against the built wheel, in an empty environment:
 
 test-real: $(STAMP) control-plane  ## The tests that need Kubernetes binaries: a real kube-apiserver, kubectl
 	@$(BIN)/python -m pytest -m real --timeout=180
+
+test-browser: $(STAMP)  ## The permission page in a headless Chromium, Debian's, unpacked into ~/.cache; SCREENSHOTS=1 writes docs/images
+	@command -v chromedriver >/dev/null || .ci/debian chromium-driver >/dev/null
+	@PROGRAMS=required $(BIN)/python -m pytest tests/browser $(if $(SCREENSHOTS),--screenshots)
+
+test-monitoring: $(STAMP)  ## Dashboard and alert rules, asked of a real Prometheus, Debian's, unpacked into ~/.cache
+	@command -v promtool >/dev/null || .ci/debian prometheus >/dev/null
+	@PROGRAMS=required $(BIN)/python -m pytest tests/monitoring --timeout=120
 
 contract-table: $(STAMP) servers  ## The contract suite on both servers, and its table in docs/embedded.md
 	@$(BIN)/python -m pytest tests/contract --contract-table=docs/embedded.md

@@ -128,6 +128,29 @@ DECLARED: Final[Mapping[str, Metric]] = {
 }
 
 
+class Span(Protocol):
+    """Something that lasts: a reconcile, a request."""
+
+    def note(self, **attributes: str | int) -> None:
+        """Add what became known of it."""
+
+    def fail(self, error: BaseException) -> None:
+        """Say that it ended badly, where it does not raise."""
+
+
+class NullSpan:
+    """Takes it in and drops it."""
+
+    def note(self, **attributes: str | int) -> None:
+        pass
+
+    def fail(self, error: BaseException) -> None:
+        pass
+
+
+NULL_SPAN: Final[Span] = NullSpan()
+
+
 class Instrumentation(Protocol):
     """Takes the numbers. Called often and on the event loop: return at once, raise nothing."""
 
@@ -143,7 +166,7 @@ class Instrumentation(Protocol):
     def remove(self, name: str, /, **labels: str) -> None:
         """Forget a number whose subject is gone."""
 
-    def span(self, name: str, /, **attributes: str) -> AbstractContextManager[None]:
+    def span(self, name: str, /, **attributes: str) -> AbstractContextManager[Span]:
         """Return what is entered for as long as something lasts, a reconcile or a request; see what it raises, too."""
 
 
@@ -162,8 +185,8 @@ class NullInstrumentation:
     def remove(self, name: str, /, **labels: str) -> None:
         pass
 
-    def span(self, name: str, /, **attributes: str) -> AbstractContextManager[None]:
-        return nullcontext()
+    def span(self, name: str, /, **attributes: str) -> AbstractContextManager[Span]:
+        return nullcontext(NULL_SPAN)
 
 
 NULL: Final[Instrumentation] = NullInstrumentation()
@@ -172,7 +195,7 @@ NULL: Final[Instrumentation] = NullInstrumentation()
 class Tracer(Protocol):
     """Makes spans of what lasts: `scopedcache.opentelemetry_spans` has one."""
 
-    def span(self, name: str, /, **attributes: str) -> AbstractContextManager[None]:
+    def span(self, name: str, /, **attributes: str) -> AbstractContextManager[Span]:
         """Return what is entered for as long as something lasts."""
 
 
@@ -237,8 +260,8 @@ class Counters:
     def remove(self, name: str, /, **labels: str) -> None:
         self._values.get(name, {}).pop(_key(labels), None)
 
-    def span(self, name: str, /, **attributes: str) -> AbstractContextManager[None]:
-        return nullcontext() if self._tracer is None else self._tracer.span(name, **attributes)
+    def span(self, name: str, /, **attributes: str) -> AbstractContextManager[Span]:
+        return nullcontext(NULL_SPAN) if self._tracer is None else self._tracer.span(name, **attributes)
 
     def value(self, name: str, /, **labels: str) -> float:
         """Return the sum of all series of `name` that carry these labels; 0 where there is none.

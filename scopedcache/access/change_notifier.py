@@ -3,12 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from typing import Final, Protocol
 
+import attrs
+
+from ..api.permission import Permission
 from ..event_logger import event_logger
 from .verdict import Verdict, VerdictState
 
 logger: Final = event_logger("scopedcache.access")
+
+
+# Changes that are remembered, for a page to show.
+REMEMBERED_CHANGES: Final = 100
+
+
+@attrs.frozen
+class VerdictChange:
+    """One change, in the monitor's seconds."""
+
+    at: float
+    permission: Permission
+    before: VerdictState
+    state: VerdictState
 
 
 class Listener(Protocol):
@@ -29,6 +47,7 @@ class ChangeNotifier:
 
     def __init__(self) -> None:
         self.listener: Listener | None = None
+        self.recent: deque[VerdictChange] = deque(maxlen=REMEMBERED_CHANGES)  # the newest last
         self._next_change = asyncio.Event()
 
     async def wait(self) -> None:
@@ -38,6 +57,8 @@ class ChangeNotifier:
     def verdict_changed(self, verdict: Verdict, before: VerdictState) -> None:
         """Tell of a verdict; what the listener raises is logged: the answer that told us is somebody else's."""
         permission = verdict.permission
+        if verdict.state != before:
+            self.recent.append(VerdictChange(verdict.since, permission, before, verdict.state))
         logger.debug(
             "verdict.changed",
             extra={

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from math import inf
 from typing import Final
@@ -27,7 +27,7 @@ from ..metrics import ACCESS_REVIEWS, DETECTION_SECONDS, FORBIDDEN, NULL, Instru
 from ..supervisor import Supervisor
 from .attempt_mode import AttemptMode, permissions_to_try, seconds_until_attempt
 from .call_signals import is_doubtful, is_review, needed_permission, signal_of
-from .change_notifier import ChangeNotifier, Listener
+from .change_notifier import ChangeNotifier, Listener, VerdictChange
 from .credential_expiry import CredentialExpiry
 from .detection_bound import PERIOD_SECONDS, effective_bound
 from .hold_off import HOLD_OFF_AFTER_TROUBLE_SECONDS, HoldOff
@@ -75,6 +75,8 @@ class Monitor:
         self._client = client
         self._reviewer = Reviewer(client, ReviewTimeout(period), timer=timer)
         self._instrumentation = instrumentation
+        for result in ("answered", "unanswered", "refused"):
+            instrumentation.increment(ACCESS_REVIEWS, 0.0, result=result)
         self._timer = timer
         self._wall = wall
         self._tracked = TrackedVerdicts()
@@ -225,6 +227,11 @@ class Monitor:
     def missing(self) -> Collection[Permission]:
         """Return the tracked permissions that are missing for certain, in the order in which they were lost."""
         return self._tracked.missing
+
+    @property
+    def recent_changes(self) -> Sequence[VerdictChange]:
+        """Return the last changes of verdicts, the newest last."""
+        return self._changes.recent
 
     @property
     def places(self) -> int:

@@ -13,7 +13,7 @@ import msgspec
 
 from ..errors import ForbiddenError, ProtocolError, ScopedCacheError, TransportError
 from ..kinds import GVK, GVR, Kind, ObjectKey, Resource
-from ..metrics import NULL, REQUESTS, Instrumentation
+from ..metrics import NULL, REQUESTS, Instrumentation, Span
 from ..objects import Object
 from . import access_reviews
 from .codec import decode_object, decode_status
@@ -128,18 +128,44 @@ class Session:
         lane: Lane = "calls",
     ) -> Response:
         """Send a request, and return its answer if it is a success in JSON."""
+        with self.instrumentation.span(f"{info.verb} {info.subject}", **_attributes(info, method)) as span:
+            return await self._send(
+                info,
+                method,
+                span,
+                query=query,
+                body=body,
+                content_type=content_type,
+                accept=accept,
+                timeout=timeout,
+                lane=lane,
+            )
+
+    async def _send(
+        self,
+        info: RequestInfo,
+        method: str,
+        span: Span,
+        *,
+        query: Query,
+        body: bytes | None,
+        content_type: str,
+        accept: str,
+        timeout: float,
+        lane: Lane,
+    ) -> Response:
         try:
-            with self.instrumentation.span(f"{info.verb} {info.subject}", **_attributes(info)):
-                response = await self._request(
-                    method,
-                    info.path,
-                    query,
-                    body=body,
-                    content_type=content_type,
-                    accept=accept,
-                    timeout=timeout,
-                    lane=lane,
-                )
+            response = await self._request(
+                method,
+                info.path,
+                query,
+                body=body,
+                content_type=content_type,
+                accept=accept,
+                timeout=timeout,
+                lane=lane,
+            )
+            span.note(**{"http.response.status_code": response.status})
         except TransportError as error:
             self._tell(info, error)
             raise
@@ -295,9 +321,9 @@ class Session:
             observer.observed(info, error)
 
 
-def _attributes(info: RequestInfo) -> dict[str, str]:
+def _attributes(info: RequestInfo, method: str) -> dict[str, str]:
     """Return what a span says of a request; names in the manner of OpenTelemetry's conventions."""
-    found = {"k8s.verb": info.verb, "k8s.resource": info.subject}
+    found = {"http.request.method": method, "k8s.verb": info.verb, "k8s.resource": info.subject}
     return found | ({"k8s.namespace.name": info.namespace} if info.namespace else {})
 
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Final
 
 from .. import metrics
 from ..access import Monitor
+from ..access.verdict import SEVERITY
 from .informer_pool import InformerPool
 from .scope_table import ScopeTable
 
+# What a scope that is there can be in.
+STATES: Final = ("opening", "open", "waiting")
 Series = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 
@@ -31,8 +34,9 @@ class CacheReport:
             (metrics.BACKGROUND_TASKS, ()): tasks,
             (metrics.BOUND, ()): self._monitor.bound,
         }
-        _add(series, metrics.SCOPES, "state", Counter(b.scope.state for b in self._table if not b.scope.internal))
-        _add(series, metrics.RIGHTS, "verdict", Counter(v.state for v in self._monitor.verdicts.values()))
+        scopes = (binding.scope for binding in self._table if not binding.scope.internal)
+        _add(series, metrics.SCOPES, "state", _counted(STATES, (scope.state for scope in scopes)))
+        _add(series, metrics.RIGHTS, "verdict", _counted(SEVERITY, (v.state for v in self._monitor.verdicts.values())))
         for (verb, resource), since in self._denied_since().items():
             series[metrics.DENIED_SINCE, (("verb", verb), ("resource", resource))] = since.timestamp()
         for name, by_kind in self._by_kind().items():
@@ -78,6 +82,11 @@ class CacheReport:
                 found[name][kind] = found[name].get(kind, 0.0) + value
             found[metrics.WATCH_AGE][kind] = max(informer.age, found[metrics.WATCH_AGE].get(kind, 0.0))
         return found
+
+
+def _counted(all_states: Iterable[str], states: Iterable[str]) -> dict[str, int]:
+    """Count states; those that nobody is in too, or an alert about one could not tell none from no answer."""
+    return {**dict.fromkeys(all_states, 0), **Counter(states)}
 
 
 def _add(series: Series, name: str, label: str, values: Mapping[str, float]) -> None:

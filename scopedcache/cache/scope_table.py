@@ -267,16 +267,17 @@ class ScopeTable:
     def missing(self) -> Iterator[Permission]:
         """Return every right that is missing for certain, and that somebody needs or waits for."""
         for permission in self._monitor.missing:
-            if self._is_missed(permission):
+            if self.is_wanted(permission):
                 yield permission
 
     def count_missing(self) -> int:
         """Return how many of those there are, without a look at each."""
         own = {right for binding in self.internal for right in binding.scope.needs.permissions}
         lacking = self._monitor.missing
-        return len(lacking) - sum(1 for right in own if right in lacking and not self._is_missed(right))
+        return len(lacking) - sum(1 for right in own if right in lacking and not self.is_wanted(right))
 
-    def _is_missed(self, permission: Permission) -> bool:
+    def is_wanted(self, permission: Permission) -> bool:
+        """Tell whether somebody needs a right, or waits for it; not only the cache itself."""
         return self.pending_grants.has(permission) or self._needs.is_needed(permission)
 
     # -- look-ups ------------------------------------------------------------------------------------------------

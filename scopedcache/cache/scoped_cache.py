@@ -37,6 +37,7 @@ from .file_descriptors import raise_descriptor_limit
 from .home_loop import HomeLoop
 from .informer_handle import InformerHandle
 from .informer_pool import InformerPool
+from .live_view import LiveView
 from .owner import Denial, OwnerChanged, OwnerId
 from .rbac_watch import RBAC_RESOURCES, RBACWatch, hinting_handler
 from .resource_cache import ResourceCache
@@ -117,6 +118,7 @@ class ScopedCache:
             chance=chance,
         )
         self._report = CacheReport(self._table, self._pool, self.monitor)
+        self._timer = timer
         self._home = HomeLoop()
         self._opener = ScopeOpener(self._table, self._home, sync_timeout)
         self.cluster = ClusterCache(self._opener, self._table)
@@ -358,6 +360,11 @@ class ScopedCache:
         however much the cache holds.
         """
         return take_snapshot(self._table, self._pool, self.monitor, tasks=len(self._supervisor), limit=limit)
+
+    def live_view(self) -> LiveView:
+        """Return what reads this cache row by row, for a page that follows it; on the cache's loop."""
+        self._home.check()
+        return LiveView(self._table, self._pool, self.monitor, timer=self._timer)
 
     def report(self, instrumentation: Instrumentation) -> None:
         """Set the numbers that are cheaper to count when somebody looks than to keep."""

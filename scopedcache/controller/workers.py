@@ -156,8 +156,11 @@ class Workers:
         self.busy += 1
         about = {"controller": self._name, "k8s.namespace.name": key.namespace, "k8s.object.name": key.name}
         try:
-            with self._instrumentation.span(f"reconcile {self._name}", **about, reconcile=run.id):
+            with self._instrumentation.span(f"reconcile {self._name}", **about, reconcile=run.id) as span:
                 outcome = await self._runner.run(Request(key), lambda running: self._leave_behind(key, running))
+                span.note(result=outcome.ending)
+                if outcome.error is not None:
+                    span.fail(outcome.error)
         finally:
             self.busy -= 1
             CURRENT_RUN.reset(token)

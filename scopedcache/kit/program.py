@@ -49,7 +49,6 @@ from ..errors import (
     UnauthorizedError,
 )
 from ..kinds import Kind
-from ..metrics import Counters
 from ..objects import Object
 from .logs import configure_logging
 from .rights import Rights
@@ -185,8 +184,7 @@ class Program:
         namespace = namespace or self.namespace or client.namespace
         if namespace is None:
             raise ConfigurationError("the kubeconfig's context names no namespace")
-        counters = Counters()
-        cache = ScopedCache(client, detection_bound=options.detection_bound, instrumentation=counters)
+        cache = ScopedCache(client, detection_bound=options.detection_bound)
         setup = Setup(cache, options, namespace)
         parts = list(self.assemble(setup))
         manager = Manager(
@@ -196,8 +194,9 @@ class Program:
             leader_election=self._election(options, namespace) if options.leader_elect else None,
             health_address=options.health_address,
             metrics_address=options.metrics_address,
+            metrics_cert_path=options.metrics_cert_path,
+            rights_page=options.rights_page,
             stop_timeout=STOP_TIMEOUT_SECONDS,
-            instrumentation=counters,
             name=self.name,
         )
         setup.is_put_together(manager)
@@ -229,6 +228,11 @@ class Program:
                 "--priority", type=int, default=0, metavar="N", help="of several replicas the one with the lowest leads"
             )
         add_address_options(result, os.environ)
+        result.add_argument(
+            "--metrics-cert-path",
+            help="a folder with tls.crt and tls.key: /metrics over TLS, for tokens that may get it",
+        )
+        result.add_argument("--rights-page", action="store_true", help="/debug/rights, for kubectl port-forward")
         result.add_argument(
             "--detection-bound", type=float, default=10.0, help="seconds to notice a change of rights in"
         )

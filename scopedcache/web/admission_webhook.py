@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -10,9 +9,10 @@ import msgspec
 from aiohttp import web
 
 from ..errors import ProtocolError
+from ..event_logger import event_logger
 from .admission_review import Decide, answer
 
-logger = logging.getLogger("scopedcache.web")
+logger: Final = event_logger("scopedcache.web")
 
 # An object of three mebibytes, and the one before it, with what JSON adds.
 REVIEW_LIMIT_BYTES: Final = 8 * 2**20

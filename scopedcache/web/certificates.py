@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-import logging
 import ssl
 import tempfile
 from collections.abc import Callable, Iterable
@@ -23,6 +22,7 @@ from ..cache import InformerHandle, ScopedCache
 from ..clock import wall_time
 from ..controller import Runnable
 from ..errors import NotFoundError, ScopedCacheError
+from ..event_logger import event_logger
 from ..informer import EventHandler
 from ..kinds import GVK, ObjectKey
 from ..needs import Need
@@ -31,7 +31,7 @@ from .authority import KeyPair
 from .certificate_plan import Plan, plan
 from .webhook_bundles import WebhookConfiguration, write_bundle
 
-logger = logging.getLogger("scopedcache.web")
+logger: Final = event_logger("scopedcache.web")
 
 SECRET: Final = GVK("", "v1", "Secret")
 TYPE: Final = "kubernetes.io/tls"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import nullcontext, suppress
 from typing import Final
@@ -17,13 +16,14 @@ from multidict import CIMultiDict
 from ..api import Client
 from ..api.http_transport import CONNECT_TIMEOUT_SECONDS
 from ..errors import APIError, ScopedCacheError, TransportError
+from ..event_logger import event_logger
 from .caller import Caller, identify
 from .forwarded_headers import to_caller, to_server, wants_upgrade
 from .open_streams import OPEN_STREAMS, OpenStreams
 from .tunnel import Tunnel
 from .upstream import NOBODY_ANSWERED, http_transport
 
-logger = logging.getLogger("scopedcache.web")
+logger: Final = event_logger("scopedcache.web")
 
 SWITCHING_PROTOCOLS: Final = 101
 CallerHandler = Callable[[web.Request, Caller], Awaitable[web.StreamResponse]]

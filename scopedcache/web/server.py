@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import ssl
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
@@ -13,9 +12,10 @@ from aiohttp import web
 
 from ..controller.manager.bind_address import BindAddress
 from ..errors import ConfigurationError
+from ..event_logger import event_logger
 from .open_streams import OPEN_STREAMS, OpenStreams
 
-logger = logging.getLogger("scopedcache.web")
+logger: Final = event_logger("scopedcache.web")
 
 # A webhook is answered in milliseconds; what takes longer is a watch, which is ended, or hangs.
 STOP_TIMEOUT_SECONDS: Final = 1.0

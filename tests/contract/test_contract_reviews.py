@@ -165,3 +165,43 @@ def test_who_may_do_everything_sees_it_in_one_rule(api: Server, ns: str) -> None
     body = {"spec": {"namespace": ns}}
     found = api.request("POST", f"{ROOT}/selfsubjectrulesreviews", body)["status"]["resourceRules"]
     assert {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]} in found
+
+
+def token_review(api: Server, token: str) -> dict[str, Any]:
+    body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": token}}
+    answer = api.call("POST", "/apis/authentication.k8s.io/v1/tokenreviews", body)
+    assert answer.status == 201, answer.text
+    return dict(answer.json["status"])
+
+
+def test_a_token_review_says_whose_token_it_is(api: Server, ns: str) -> None:
+    account = api.service_account_identity(ns, "scraper")
+    status = token_review(api, account.token)
+
+    assert (status["authenticated"], status["user"]["username"]) == (True, account.username)
+    assert "system:authenticated" in status["user"]["groups"]
+
+
+def test_a_token_review_of_a_token_that_nobody_has_says_no_and_is_no_error(api: Server) -> None:
+    status = token_review(api, "nobody-has-this")
+
+    assert status.get("authenticated", False) is False
+    assert status["user"] == {}
+
+
+def test_a_token_review_without_a_token_is_400(api: Server) -> None:
+    body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {}}
+    answer = api.call("POST", "/apis/authentication.k8s.io/v1/tokenreviews", body)
+
+    assert (answer.status, answer.message) == (400, "token is required for TokenReview in authentication")
+
+
+def test_who_may_get_a_path_is_asked_by_a_subject_access_review(api: Server, person: Identity) -> None:
+    def may(path: str) -> bool:
+        spec = {"user": person.username, "nonResourceAttributes": {"path": path, "verb": "get"}}
+        body = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec}
+        answer = api.call("POST", f"{ROOT}/subjectaccessreviews", body)
+        assert answer.status == 201, answer.text
+        return bool(answer.json["status"]["allowed"])
+
+    assert not may("/metrics")

@@ -77,7 +77,7 @@ class Proxy:
             return answer
         said = review["status"]
         if "allowed" in said:
-            said["allowed"] &= review["spec"]["resourceAttributes"]["resource"] not in self.denies
+            said["allowed"] &= review["spec"].get("resourceAttributes", {}).get("resource") not in self.denies
         elif self.hides_rules or self.denies:
             said["incomplete"] = True
             said["resourceRules"] = None if self.hides_rules else said["resourceRules"]

@@ -20,12 +20,17 @@ from aiohttp import web
 
 from ...errors import ConfigurationError
 from ...metrics import Counters
+from ..reporting.page.rights_page import RightsPage
+from .bearer_token import refusal_of
 from .bind_address import ALL_INTERFACES, BindAddress
-from .short_connections import CONNECTIONS_AT_MOST, ShortConnections
+from .serving_certificate import ServingCertificate
+from .short_connections import CONNECTIONS_AT_MOST, LIFE_SECONDS, ShortConnections
+from .token_access import TokenAccess
 
 # Said by the kernel where IPv6 is built in and switched off.
 NO_IPV6: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
+PAGE_IS_OFF: Final = "the permission page is off: Manager(rights_page=True) serves it here\n"
 NO_PROMETHEUS_CLIENT: Final = "this page needs prometheus-client: pip install 'scopedcache[metrics]'\n"
 
 
@@ -38,6 +43,9 @@ class HealthServer:
         state: what /readyz shows, as plain data; called for each request.
         details: what /readyz?verbose shows instead; the same, unless told otherwise.
         numbers: what /metrics shows; called for each request.
+        tls: serve over TLS with this certificate.
+        metrics_access: says whose bearer token may see /metrics; without it, everybody's eyes may.
+        page: the permission page; gives /debug/rights, which says how to get it where there is none.
     """
 
     def __init__(
@@ -48,12 +56,19 @@ class HealthServer:
         state: Callable[[], Mapping[str, Any]] | None = None,
         details: Callable[[], Mapping[str, Any]] | None = None,
         numbers: Callable[[], Counters] | None = None,
+        tls: ServingCertificate | None = None,
+        metrics_access: TokenAccess | None = None,
+        page: RightsPage | None = None,
     ) -> None:
         self._wanted = BindAddress.parse(address)
         self._ready = ready
         self._state = state
         self._details = details or state
         self._numbers = numbers
+        self._tls = tls
+        self._metrics_access = metrics_access
+        self._page = page
+        self._connections: ShortConnections | None = None
         self._runner: web.AppRunner | None = None
         self._server: asyncio.Server | None = None
 
@@ -67,8 +82,9 @@ class HealthServer:
         await runner.setup()
         serve = runner.server
         assert serve is not None
+        self._connections = ShortConnections(serve)
         try:
-            self._server = await _listen(ShortConnections(serve), self._wanted)
+            self._server = await _listen(self._connections, self._wanted, self._tls)
         except OSError as error:
             await runner.cleanup()
             raise ConfigurationError(_trouble(self._wanted, error)) from error
@@ -96,9 +112,21 @@ class HealthServer:
         if self._ready is not None:
             application.router.add_get("/healthz", self._healthz)
             application.router.add_get("/readyz", self._readyz)
+        if self._page is not None:
+            application.router.add_routes(self._page.routes(self._keep))
+            application.on_shutdown.append(self._page.end)
+        elif self._ready is not None:
+            application.router.add_get("/debug/rights", self._page_is_off)
         if self._numbers is not None:
             application.router.add_get("/metrics", self._metrics)
         return application
+
+    def _keep(self, transport: asyncio.BaseTransport) -> None:
+        if self._connections is not None:
+            self._connections.keep(transport)
+
+    async def _page_is_off(self, _: web.Request) -> web.Response:
+        return web.Response(text=PAGE_IS_OFF, status=404)
 
     async def _healthz(self, _: web.Request) -> web.Response:
         return web.Response(text="ok\n")
@@ -112,6 +140,11 @@ class HealthServer:
 
     async def _metrics(self, request: web.Request) -> web.Response:
         assert self._numbers is not None
+        if (
+            self._metrics_access is not None
+            and (refusal := await refusal_of(request, self._metrics_access)) is not None
+        ):
+            return refusal
         try:
             from .prometheus_page import prometheus_page
         except ImportError:
@@ -140,11 +173,16 @@ def plain(value: Any) -> Any:
     return str(value)
 
 
-async def _listen(connections: ShortConnections, address: BindAddress) -> asyncio.Server:
+async def _listen(
+    connections: ShortConnections, address: BindAddress, tls: ServingCertificate | None
+) -> asyncio.Server:
     loop = asyncio.get_running_loop()
+    secured: dict[str, Any] = {}
+    if tls is not None:
+        secured = {"ssl": tls.context, "ssl_handshake_timeout": LIFE_SECONDS}
     if address.host:
-        return await loop.create_server(connections, address.host, address.port, backlog=CONNECTIONS_AT_MOST)
-    return await loop.create_server(connections, sock=_socket_on_all_interfaces(address.port))
+        return await loop.create_server(connections, address.host, address.port, backlog=CONNECTIONS_AT_MOST, **secured)
+    return await loop.create_server(connections, sock=_socket_on_all_interfaces(address.port), **secured)
 
 
 def _socket_on_all_interfaces(port: int) -> socket.socket:

@@ -13,9 +13,11 @@ It promises:
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, suppress
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -30,6 +32,7 @@ from .bounded_tasks import BoundedTasks
 from .election_rules import LeaderElection
 from .leader_elector import LeaderElector
 from .loop_watchdog import LoopWatchdog
+from .token_access import TokenAccess
 from .write_fence import WriteFence, unfenced
 
 if TYPE_CHECKING:
@@ -84,6 +87,10 @@ class Manager:
         leader_election: None: always lead.
         health_address, metrics_address: where to answer probes and scrapes (`:8081` is every interface); None:
             nowhere. They may be the same.
+        metrics_cert_path: a folder with `tls.crt` and `tls.key`: /metrics is served over TLS then, and to bearer tokens
+            that may `get` it (TokenReview, SubjectAccessReview). It needs an address of its own.
+        rights_page: serve `/debug/rights` on the health address: to this machine (`kubectl port-forward`), and to
+            bearer tokens that may get that path.
         runnables: async functions, or `Runnable`s.
         stop_timeout: seconds that reconciles under way get at the end. A Pod's terminationGracePeriodSeconds should be
             ten seconds longer.
@@ -94,7 +101,7 @@ class Manager:
         recorder: takes Events of the operator's own; they are posted while the manager runs.
 
     Raises:
-        ValueError: two controllers have one name.
+        ValueError: two controllers have one name, or /metrics over TLS shares the probes' address.
     """
 
     def __init__(
@@ -105,6 +112,8 @@ class Manager:
         leader_election: LeaderElection | None = None,
         health_address: str | int | None = None,
         metrics_address: str | int | None = None,
+        metrics_cert_path: str | os.PathLike[str] | None = None,
+        rights_page: bool = False,
         runnables: Iterable[Runnable | Callable[[], Awaitable[None]]] = (),
         stop_timeout: float = STOP_TIMEOUT_SECONDS,
         instrumentation: metrics.Instrumentation | None = None,
@@ -116,6 +125,10 @@ class Manager:
         self._election = leader_election
         self._health = None if health_address is None else BindAddress.parse(health_address)
         self._metrics = None if metrics_address is None else BindAddress.parse(metrics_address)
+        if metrics_cert_path is not None and metrics_address == health_address:
+            raise ValueError("metrics_cert_path= needs a metrics_address= of its own: probes are plain HTTP")
+        self._metrics_cert_path = metrics_cert_path
+        self._rights_page = rights_page
         self._runnables = tuple(run if isinstance(run, Runnable) else Runnable(run) for run in runnables)
         self._stop_timeout = stop_timeout
         self.instrumentation = cache.instrumentation if instrumentation is None else instrumentation
@@ -128,7 +141,7 @@ class Manager:
         """Run until `stop` is set, a runnable fails, or the caller is cancelled; then end everything.
 
         Raises:
-            ConfigurationError: an address cannot be listened on.
+            ConfigurationError: an address cannot be listened on, or its certificate cannot be used.
             Exception: what a runnable raised (in a group, where several did).
 
         The Lease is given up last of all.
@@ -225,16 +238,39 @@ class Manager:
         servers = []
         if self._health is not None:
             shared = numbers if self._metrics == self._health else None
+            page = None
+            if self._rights_page:
+                from ..reporting.page.rights_feed import RightsFeed
+                from ..reporting.page.rights_page import PATH, RightsPage
+
+                feed = await stack.enter_async_context(RightsFeed(self._cache.live_view()))
+                page = RightsPage(feed, TokenAccess(self._cache.client, PATH))
             servers.append(
                 HealthServer(
-                    self._health, ready=lambda: self.ready, state=self.summary, details=self.state, numbers=shared
+                    self._health,
+                    ready=lambda: self.ready,
+                    state=self.summary,
+                    details=self.state,
+                    numbers=shared,
+                    page=page,
                 )
             )
         if self._metrics is not None and self._metrics != self._health:
-            servers.append(HealthServer(self._metrics, numbers=numbers))
+            servers.append(self._metrics_server(self._metrics, numbers))
         for server in servers:
             await stack.enter_async_context(server)
         self._servers = tuple(servers)
+
+    def _metrics_server(self, address: BindAddress, numbers: Callable[[], metrics.Counters] | None) -> HealthServer:
+        from .health_server import HealthServer
+
+        if self._metrics_cert_path is None:
+            return HealthServer(address, numbers=numbers)
+        from .serving_certificate import ServingCertificate
+
+        access = TokenAccess(self._cache.client, "/metrics")
+        tls = ServingCertificate(Path(self._metrics_cert_path))
+        return HealthServer(address, numbers=numbers, tls=tls, metrics_access=access)
 
     def _scrape(self, counters: metrics.Counters) -> metrics.Counters:
         self.report(counters)

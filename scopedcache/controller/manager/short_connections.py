@@ -13,6 +13,8 @@ from typing import Final
 
 CONNECTIONS_AT_MOST: Final = 64
 LIFE_SECONDS: Final = 10.0
+# Connections that were let live on: pages that somebody looks at.
+KEPT_AT_MOST: Final = 16
 RECEIVED_BYTES_AT_MOST: Final = 16_384
 
 
@@ -26,9 +28,19 @@ class ShortConnections:
     def __init__(self, make: Callable[[], asyncio.Protocol]) -> None:
         self._make = make
         self._open: dict[ShortConnection, None] = {}  # the oldest first
+        self._kept: dict[ShortConnection, None] = {}
 
     def __call__(self) -> asyncio.Protocol:
         return ShortConnection(self._make(), self._opened, self._closed)
+
+    def keep(self, transport: asyncio.BaseTransport) -> None:
+        """Let a connection live on: it has shown that it may. The oldest of too many makes room."""
+        for connection in [one for one in self._open if one.is_over(transport)]:
+            del self._open[connection]
+            self._kept[connection] = None
+            connection.keep()
+            if len(self._kept) > KEPT_AT_MOST:
+                next(iter(self._kept)).abort()
 
     def _opened(self, connection: ShortConnection) -> None:
         self._open[connection] = None
@@ -37,9 +49,10 @@ class ShortConnections:
 
     def _closed(self, connection: ShortConnection) -> None:
         self._open.pop(connection, None)
+        self._kept.pop(connection, None)
 
     def __len__(self) -> int:
-        return len(self._open)
+        return len(self._open) + len(self._kept)
 
 
 class ShortConnection(asyncio.Protocol):
@@ -86,6 +99,14 @@ class ShortConnection(asyncio.Protocol):
             self._timer.cancel()
         self._closed(self)
         self._served.connection_lost(exc)
+
+    def is_over(self, transport: asyncio.BaseTransport) -> bool:
+        return self._transport is transport
+
+    def keep(self) -> None:
+        """Do not end it for its age."""
+        if self._timer is not None:
+            self._timer.cancel()
 
     def abort(self) -> None:
         """End the connection at once."""

@@ -158,7 +158,7 @@ async def test_an_object_that_asks_for_it_is_let_alone_until_it_asks_no_longer(w
         await idle()
 
     assert (paused, reconciler.keys) == (["a/n"], ["a/n", "a/m"])
-    said = [record.message for record in caplog.records if record.message in ("reconcile.paused", "reconcile.resumed")]
+    said = [record.event for record in caplog.records if record.event in ("reconcile.paused", "reconcile.resumed")]
     assert said == ["reconcile.paused", "reconcile.resumed"]
 
 
@@ -233,7 +233,7 @@ async def test_mappers_are_not_called_while_the_primaries_are_denied_and_nothing
         await eventually(lambda: reconciler.keys, within=10)
 
     assert reconciler.keys == ["a/m"]
-    assert "mapper.failed" not in [record.message for record in caplog.records]
+    assert "mapper.failed" not in [record.event for record in caplog.records]
 
 
 # -- selecting -------------------------------------------------------------------------------------------------------
@@ -308,7 +308,7 @@ async def test_one_odd_primary_selects_nothing_and_costs_the_others_nothing(w, c
         await idle()
 
     assert reconciler.keys == ["a/m"]
-    assert [record.message for record in caplog.records] == ["mapper.failed"]
+    assert [record.event for record in caplog.records] == ["mapper.failed"]
 
 
 # -- a manager's recorder ---------------------------------------------------------------------------------------------

@@ -57,7 +57,15 @@ class Authenticator:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if not scheme:
             return User("system:anonymous", (UNAUTHENTICATED,))
-        login = self._logins.get(token.strip()) if scheme.lower() == "bearer" else None
+        return self.bearer(token.strip() if scheme.lower() == "bearer" else "", now)
+
+    def bearer(self, token: str, now: float) -> User:
+        """Return whose token it is.
+
+        Raises:
+            StatusError: 401, a token that nobody has, or that is no longer good.
+        """
+        login = self._logins.get(token)
         if login is None or wall(now) >= login.expires or not self._is_good(login, now):
             raise unauthorized()
         return login.user

@@ -14,10 +14,11 @@ from ..wire.builtin_types import check
 from ..wire.messages import Answer, Request, of_json
 from ..wire.request_attributes import Attributes, User
 from ..wire.request_bodies import decoded
-from ..wire.status_errors import Body, Cause, bad_request, invalid, not_found
+from ..wire.status_errors import Body, Cause, StatusError, bad_request, invalid, not_found
 from .authentication import Authenticator
 from .rbac_authorizer import Authorizer
 
+_AUDIENCES: Final = ("https://kubernetes.default.svc",)
 _EXPIRATION_SECONDS: Final = 3600
 _SHORTEST_EXPIRATION_SECONDS: Final = 600
 GROUPS: Final = ("authorization.k8s.io", "authentication.k8s.io")
@@ -32,7 +33,7 @@ class Reviews:
     authorizer: Authorizer
     authenticator: Authenticator
 
-    def answer(self, request: Request, kind: Kind, asked: Attributes, user: User) -> Answer:
+    def answer(self, request: Request, kind: Kind, asked: Attributes, user: User, now: float) -> Answer:
         """Answer one review."""
         body = decoded(request)
         check_types(body, kind)
@@ -45,9 +46,10 @@ class Reviews:
                 status = self._access(kind, User(spec.get("user") or "", groups), spec)
             case "SelfSubjectRulesReview":
                 status = self._rules(user, spec.get("namespace") or "")
+            case "TokenReview":
+                status = self._token_review(spec, now)
             case _:
-                about = {"username": user.name, "uid": user.uid, "groups": list(user.groups)}
-                status = {"userInfo": {key: value for key, value in about.items() if value}}
+                status = {"userInfo": _about(user)}
         head = {"kind": kind.name, "apiVersion": f"{kind.group}/{kind.version}"}
         metadata = {"creationTimestamp": None} | (body.get("metadata") or {})
         return of_json({**head, "metadata": metadata, "spec": spec, "status": status}, 201)
@@ -69,8 +71,17 @@ class Reviews:
         status = {"token": token, "expirationTimestamp": timestamp(now, seconds)}
         head = {"kind": "TokenRequest", "apiVersion": "authentication.k8s.io/v1"}
         metadata = {"name": asked.name, "namespace": asked.namespace, "creationTimestamp": timestamp(now)}
-        spec = {"audiences": ["https://kubernetes.default.svc"], **spec, "expirationSeconds": seconds}
+        spec = {"audiences": list(_AUDIENCES), **spec, "expirationSeconds": seconds}
         return of_json({**head, "metadata": metadata, "spec": spec, "status": status}, 201)
+
+    def _token_review(self, spec: Body, now: float) -> Body:
+        if not spec.get("token"):
+            raise bad_request("token is required for TokenReview in authentication")
+        try:
+            user = self.authenticator.bearer(spec["token"], now)
+        except StatusError:
+            return {"user": {}, "error": "invalid bearer token"}
+        return {"authenticated": True, "user": _about(user), "audiences": list(_AUDIENCES)}
 
     def _access(self, kind: Kind, user: User, spec: Body) -> Body:
         asked = _attributes(kind.name, spec)
@@ -86,6 +97,11 @@ class Reviews:
             fields = ("verbs", "nonResourceURLs") if "nonResourceURLs" in rule else _RULE_FIELDS
             (paths if "nonResourceURLs" in rule else resources).append({f: rule[f] for f in fields if rule.get(f)})
         return {"resourceRules": resources, "nonResourceRules": paths, "incomplete": False}
+
+
+def _about(user: User) -> Body:
+    about = {"username": user.name, "uid": user.uid, "groups": list(user.groups)}
+    return {key: value for key, value in about.items() if value}
 
 
 _RULE_FIELDS: Final = ("verbs", "apiGroups", "resources", "resourceNames")

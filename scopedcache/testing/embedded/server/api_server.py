@@ -152,7 +152,7 @@ class Server:
             return self._at_path(request, now)
         kind = self._kind(asked)
         if kind.group in GROUPS and asked.verb == "create":
-            return self._reviews.answer(request, kind, asked, user)
+            return self._reviews.answer(request, kind, asked, user, now)
         if asked.subresource:
             return self._of_subresource(request, kind, asked, user, now)
         if asked.verb not in kind.verbs:

@@ -114,6 +114,8 @@ _MESSAGES: Final[dict[str, dict[str, str]]] = {
     "NonResourceAttributes": {"path": "s 1", "verb": "s 2"},
     "SelfSubjectRulesReview": _SENT | {"spec": "RulesReviewSpec 2", "status": "o"},
     "RulesReviewSpec": {"namespace": "s 1"},
+    "TokenReview": _SENT | {"spec": "TokenReviewSpec 2", "status": "o"},
+    "TokenReviewSpec": {"token": "s 1", "audiences": "[]s 2"},
     "SelfSubjectReview": _SENT | {"status": "o"},
     "TokenRequest": _SENT | {"spec": "TokenRequestSpec 2", "status": "o"},
     "TokenRequestSpec": {"audiences": "[]s 1", "expirationSeconds": "i 4"},

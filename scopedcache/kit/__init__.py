@@ -4,8 +4,11 @@ from ..clock import wall_time
 from ..controller.reporting.conditions import find_condition, set_condition
 from ..controller.reporting.status import patch_status
 from .adopt import adopt
+from .allocation import allocate, claims_of
 from .apply import apply
 from .apply_set import apply_set
+from .checker import Checker
+from .collecting import collect, tell_once
 from .create_or_update import Change, create_or_update
 from .custom_resource import AnyObject, Condition, Conditions, condition, crd
 from .expiry import expire, expires_in
@@ -27,6 +30,7 @@ from .rights import Rights, Rule
 __all__ = [
     "AnyObject",
     "Change",
+    "Checker",
     "Condition",
     "Conditions",
     "Copied",
@@ -42,8 +46,11 @@ __all__ = [
     "Setup",
     "add_finalizer",
     "adopt",
+    "allocate",
     "apply",
     "apply_set",
+    "claims_of",
+    "collect",
     "condition",
     "configure_logging",
     "crd",
@@ -69,5 +76,6 @@ __all__ = [
     "set_condition",
     "set_controller_reference",
     "set_owner_reference",
+    "tell_once",
     "wall_time",
 ]

@@ -23,6 +23,7 @@ from ..needs import Need
 from ..objects import Object
 
 T = TypeVar("T")
+V = TypeVar("V")
 Work = Callable[[ResourceCache], Awaitable[T]]
 
 # As many requests at a time as a worker of the server's flow control gives to one client without making it wait.
@@ -77,6 +78,15 @@ class Places(Generic[T]):
         """Say it in a Warning Event, where something is missing: for a kind without conditions."""
         if self.denied:
             recorder.record(owner, reason, self.message, type="Warning")
+
+    def among(self, namespaces: Iterable[str]) -> Places[T]:
+        """Return what became of it in these alone: where a denial is worth a word, for one."""
+        names = set(namespaces)
+
+        def chosen(mapping: Mapping[str, V]) -> dict[str, V]:
+            return {name: value for name, value in mapping.items() if name in names}
+
+        return Places(chosen(self.done), chosen(self.denied), chosen(self.failed))
 
     def check(self) -> None:
         """Raise what failed otherwise than for want of a right, so that it is tried again.

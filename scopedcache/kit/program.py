@@ -29,7 +29,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Final, NoReturn
 
 import attrs
@@ -66,7 +66,7 @@ ADVICE: Final[dict[type[ScopedCacheError], str]] = {
 }
 SERVICE_ACCOUNT_PREFIX: Final = "system:serviceaccount:"
 
-Manifest = Mapping[str, Any]
+Manifest = dict[str, Any]
 # What a program is made of.
 Part = Controller | Runnable | Callable[[], Awaitable[None]]
 AddOptions = Callable[[argparse.ArgumentParser], None]

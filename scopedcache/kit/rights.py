@@ -8,7 +8,7 @@ there, and takes it away again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import attrs
@@ -73,13 +73,13 @@ class Rights:
     default: tuple[Rule, ...] = attrs.field(default=(), kw_only=True, converter=_rules)
     namespace: str | None = attrs.field(default=None, kw_only=True)
 
-    def manifests(self, name: str, lease: str, namespace: str | None = None) -> list[Mapping[str, Any]]:
+    def manifests(self, name: str, lease: str, namespace: str | None = None) -> list[Manifest]:
         """Return everything that an admin applies, in order; the namespace is `NAME-system`, unless told otherwise."""
         home = namespace or self.namespace or f"{name}-system"
         account = {"kind": "ServiceAccount", "name": name, "namespace": home}
         leases = "leases.coordination.k8s.io"
         leading = (Rule(leases, "create"), Rule(leases, "get update", lease))
-        result: list[Mapping[str, Any]] = [
+        result: list[Manifest] = [
             {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": home}},
             {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": home}},
         ]

@@ -26,6 +26,7 @@ class Example:
         rows: one story: each builds on those before it.
         options: what its rows start it with.
         plane: options of the cluster that its rows run on.
+        apart: it is a process on the embedded cluster too, in the machine's time: it works with other programs.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Example:
     rows: tuple[Row, ...]
     options: tuple[str, ...] = ()
     plane: dict[str, Any] = attrs.field(factory=dict)
+    apart: bool = False
 
     @property
     def folder(self) -> Path:

@@ -38,6 +38,7 @@ class Need:
         metadata_only: keep no bytes: the objects carry metadata alone.
         route: names the owner, or the owners, of an object that carries no owner reference to it.
         predicates: which changes the owner is told of; all must pass. What may be read is not theirs to say.
+        told_of: a name: the owner is told of that object too, whoever's it is. For a name that may be taken.
     """
 
     kind: Kind
@@ -48,6 +49,7 @@ class Need:
     metadata_only: bool = attrs.field(default=False, kw_only=True)
     route: Route | None = attrs.field(default=None, kw_only=True)
     predicates: tuple[Predicate, ...] = attrs.field(default=(), kw_only=True, converter=_predicates)
+    told_of: str | None = attrs.field(default=None, kw_only=True)
 
     @property
     def all_verbs(self) -> tuple[str, ...]:
@@ -67,6 +69,7 @@ class Need:
             metadata_only=self.metadata_only and other.metadata_only,
             route=other.route or self.route,
             predicates=other.predicates or self.predicates,
+            told_of=other.told_of or self.told_of,
         )
 
     @classmethod

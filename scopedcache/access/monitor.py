@@ -117,7 +117,8 @@ class Monitor:
         """End one `track` of each; what nobody tracks is forgotten, a place without permissions is not probed."""
         for permission in permissions:
             if self._tracked.drop(permission):
-                self._schedule.drop(permission)
+                if self._schedule.drop(permission):
+                    self._probes.wake()
                 self._yes_awaited.discard(permission)
 
     def verdict(self, permission: Permission) -> Verdict | None:

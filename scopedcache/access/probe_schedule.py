@@ -23,10 +23,17 @@ REVIEWS_APART_SECONDS: Final = 0.5
 class _Entry:
     """One place.
 
+    Its next probe is due a period after `begun`, when the last one began, or at `wanted`, where that is sooner. Where
+    there are fewer places by then, the period is shorter than it was to be, down to `shortest`.
+
     `reviewed_at` is when its last review was sent, `cost` the number of requests it took, `lost`: it had no answer.
     """
 
-    due: float
+    begun: float
+    period: float
+    shortest: float
+    spread: float
+    wanted: float = inf
     permissions: dict[Permission, None] = attrs.field(factory=dict)  # in the order they were tracked
     reviewed_at: float = -inf
     cost: int = 1
@@ -49,29 +56,31 @@ class ProbeSchedule:
         entry = self._entries.get(permission.namespace)
         if entry is None:
             self.load += 1
-            entry = self._entries[permission.namespace] = _Entry(now)
-            entry.due += self._next_period()
+            entry = self._entries[permission.namespace] = self._entry(now)
         entry.permissions[permission] = None
         return len(entry.permissions) == 1
 
-    def drop(self, permission: Permission) -> None:
-        """Review it no longer; a place without permissions is forgotten."""
+    def drop(self, permission: Permission) -> bool:
+        """Review it no longer. Tell whether that was the last of its place, which is forgotten: others come earlier."""
         entry = self._entries[permission.namespace]
         del entry.permissions[permission]
         if not entry.permissions:
             self.load -= entry.cost
             del self._entries[permission.namespace]
+        return not entry.permissions
 
     def first(self) -> tuple[Place, float] | None:
         """Return the place that is due first, and when; None where none is in use."""
         if not self._entries:
             return None
-        place = min(self._entries, key=lambda name: self._entries[name].due)
-        return place, self._entries[place].due
+        place = min(self._entries, key=lambda name: self._due(self._entries[name]))
+        return place, self._due(self._entries[place])
 
     def begin_probe(self, place: Place, now: float) -> None:
         """The probe of a place begins: set its next one."""
-        self._entries[place].due = now + self._next_period()
+        entry, fresh = self._entries[place], self._entry(now)
+        entry.begun, entry.period, entry.shortest = fresh.begun, fresh.period, fresh.shortest
+        entry.spread, entry.wanted = fresh.spread, inf
 
     def set_stretch(self, stretch: float, now: float) -> bool:
         """Make the period longer, or as it was; then no place comes later than that. Tell whether some come earlier."""
@@ -79,7 +88,7 @@ class ProbeSchedule:
         self.stretch = stretch
         if shorter:
             for entry in self._entries.values():
-                entry.due = min(entry.due, now + self._next_period())
+                entry.wanted = min(entry.wanted, self._due(self._entry(now)))
         return shorter
 
     def bring_forward(self, place: Place, at: float) -> bool:
@@ -88,8 +97,8 @@ class ProbeSchedule:
         if entry is None:
             return False
         wanted = max(at, entry.reviewed_at + REVIEWS_APART_SECONDS)
-        earlier = wanted < entry.due
-        entry.due = min(entry.due, wanted)
+        earlier = wanted < self._due(entry)
+        entry.wanted = min(entry.wanted, wanted)
         return earlier
 
     def begin_review(self, place: Place, now: float) -> tuple[Permission, ...]:
@@ -126,8 +135,14 @@ class ProbeSchedule:
         entry = self._entries.get(place)
         return entry.cost if entry is not None else 0
 
-    def _next_period(self) -> float:
-        return max(self.period * self.stretch, self.load / self.rate) * (1 + JITTER_FRACTION * self._chance())
+    def _entry(self, now: float) -> _Entry:
+        shortest = self.period * self.stretch
+        period = max(shortest, self.load / self.rate)
+        return _Entry(now, period, shortest, 1 + JITTER_FRACTION * self._chance())
+
+    def _due(self, entry: _Entry) -> float:
+        period = min(entry.period, max(entry.shortest, self.load / self.rate))
+        return min(entry.wanted, entry.begun + period * entry.spread)
 
     def any_place(self) -> Place:
         """Return some place in use; the cluster where none is."""

@@ -198,7 +198,7 @@ class ScopeBinding:
             self._names.pop(need.resource.gvk, None)
         self._views.show(need.resource, informer, need.need)
         if self.scope.owner is not None:
-            informer.router.add(self, selector=need.need.selector, route=need.need.route, name=need.need.name)
+            informer.router.add(self, selector=need.need.selector, route=need.need.route, name=_told_of(need))
             if need.need.predicates:
                 self._predicates[need.resource.gvk] = ContainedPredicates(
                     need.need.predicates, kind=need.resource.gvk.kind
@@ -206,7 +206,7 @@ class ScopeBinding:
 
     def _unroute(self, need: BoundNeed, informer: Informer) -> None:
         if self.scope.owner is not None:
-            informer.router.remove(self, selector=need.need.selector, route=need.need.route, name=need.need.name)
+            informer.router.remove(self, selector=need.need.selector, route=need.need.route, name=_told_of(need))
             self._predicates.pop(need.resource.gvk, None)
 
     def _passes(self, predicates: ContainedPredicates, gvk: GVK, delta: Delta) -> bool:
@@ -218,3 +218,8 @@ class ScopeBinding:
 
     def __repr__(self) -> str:
         return f"<ScopeBinding {self.scope!r} informers={len(self._informers)}>"
+
+
+def _told_of(need: BoundNeed) -> str | None:
+    """Return the name of the object that the owner is told of, whoever's it is."""
+    return need.need.told_of or need.need.name

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..kinds import GVK
@@ -18,6 +18,7 @@ def new_object(
     *,
     owner: Object | None = None,
     labels: Mapping[str, str] | None = None,
+    finalizers: Iterable[str] = (),
     **content: Any,
 ) -> Object:
     """Return an object of a kind, for `client.create`, `create_or_update` or `apply`.
@@ -36,6 +37,8 @@ def new_object(
         metadata["namespace"] = namespace
     if labels:
         metadata["labels"] = dict(labels)
+    if finalizers := list(finalizers):
+        metadata["finalizers"] = finalizers
     head = {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": metadata}
     result = Object.from_dict({**head, **copy.deepcopy(content)})
     if owner is not None:

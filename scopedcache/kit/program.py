@@ -29,7 +29,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Final, NoReturn
 
 import attrs
@@ -66,7 +66,7 @@ ADVICE: Final[dict[type[ScopedCacheError], str]] = {
 }
 SERVICE_ACCOUNT_PREFIX: Final = "system:serviceaccount:"
 
-Manifest = Mapping[str, Any]
+Manifest = dict[str, Any]
 # What a program is made of.
 Part = Controller | Runnable | Callable[[], Awaitable[None]]
 AddOptions = Callable[[argparse.ArgumentParser], None]
@@ -106,6 +106,10 @@ class Setup:
         """Return a mapper to all objects of a kind that is watched for everybody: for what concerns each of them."""
         return lambda _: [obj.key for obj in self.cache.cluster.list(kind)]
 
+    def beside(self, kind: Kind) -> Mapper:
+        """Return a mapper to all objects of a kind in the namespace of what changed."""
+        return lambda changed: [obj.key for obj in self.cache.cluster.in_namespace(changed.namespace).list(kind)]
+
     def is_put_together(self, manager: Manager) -> None:
         """Say what runs the parts."""
         self._manager = manager
@@ -123,6 +127,7 @@ class Program:
         lease: the Lease it leads by; its name, unless told otherwise.
         namespace: where its own objects are; the kubeconfig's, else that of its ServiceAccount, unless told otherwise.
         options: adds options of its own to the command line.
+        priority: whether there is an option `--priority`: of several replicas the one with the lowest leads.
         crds: manifests that the argument `crd` prints.
         rights: what its account needs; the argument `rbac` prints it as manifests.
     """
@@ -132,6 +137,7 @@ class Program:
     lease: str = attrs.field(kw_only=True)
     namespace: str | None = attrs.field(default=None, kw_only=True)
     options: AddOptions | None = attrs.field(default=None, kw_only=True)
+    priority: bool = attrs.field(default=False, kw_only=True)
     crds: tuple[Manifest, ...] = attrs.field(default=(), kw_only=True, converter=tuple[Manifest, ...])
     rights: Rights | None = attrs.field(default=None, kw_only=True)
 
@@ -187,7 +193,7 @@ class Program:
             cache,
             controllers=[part for part in parts if isinstance(part, Controller)],
             runnables=[part for part in parts if not isinstance(part, Controller)],
-            leader_election=LeaderElection(self.lease, namespace=namespace) if options.leader_elect else None,
+            leader_election=self._election(options, namespace) if options.leader_elect else None,
             health_address=options.health_address,
             metrics_address=options.metrics_address,
             stop_timeout=STOP_TIMEOUT_SECONDS,
@@ -196,6 +202,9 @@ class Program:
         )
         setup.is_put_together(manager)
         return cache, manager
+
+    def _election(self, options: argparse.Namespace, namespace: str) -> LeaderElection:
+        return LeaderElection(self.lease, namespace=namespace, priority=options.priority if self.priority else None)
 
     def parser(self) -> argparse.ArgumentParser:
         """Return the command line."""
@@ -215,6 +224,10 @@ class Program:
         )
         result.add_argument("--context", help="a context of the kubeconfig")
         result.add_argument("--leader-elect", action=argparse.BooleanOptionalAction, default=True)
+        if self.priority:
+            result.add_argument(
+                "--priority", type=int, default=0, metavar="N", help="of several replicas the one with the lowest leads"
+            )
         add_address_options(result, os.environ)
         result.add_argument(
             "--detection-bound", type=float, default=10.0, help="seconds to notice a change of rights in"

@@ -8,7 +8,7 @@ there, and takes it away again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import attrs
@@ -64,20 +64,22 @@ class Rights:
         in_namespace: in those namespaces whose owners say so.
         home: in the program's own namespace; what leading by a Lease needs is added.
         default: in the namespace `default`, where Events about objects without a namespace are.
+        namespace: the program's own; `NAME-system`, unless told otherwise.
     """
 
     cluster: tuple[Rule, ...] = attrs.field(default=(), kw_only=True, converter=_rules)
     in_namespace: tuple[Rule, ...] = attrs.field(default=(), kw_only=True, converter=_rules)
     home: tuple[Rule, ...] = attrs.field(default=(), kw_only=True, converter=_rules)
     default: tuple[Rule, ...] = attrs.field(default=(), kw_only=True, converter=_rules)
+    namespace: str | None = attrs.field(default=None, kw_only=True)
 
-    def manifests(self, name: str, lease: str, namespace: str | None = None) -> list[Mapping[str, Any]]:
+    def manifests(self, name: str, lease: str, namespace: str | None = None) -> list[Manifest]:
         """Return everything that an admin applies, in order; the namespace is `NAME-system`, unless told otherwise."""
-        home = namespace or f"{name}-system"
+        home = namespace or self.namespace or f"{name}-system"
         account = {"kind": "ServiceAccount", "name": name, "namespace": home}
         leases = "leases.coordination.k8s.io"
         leading = (Rule(leases, "create"), Rule(leases, "get update", lease))
-        result: list[Mapping[str, Any]] = [
+        result: list[Manifest] = [
             {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": home}},
             {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": home}},
         ]

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from importlib import import_module
+from pathlib import Path
 
 from .example import Example
 
 # In the order of examples/README.md.
-NAMES = ("users", "tenants")
+NAMES = tuple(
+    name
+    for name in ("users", "global_objects", "meteor", "rule_loader", "leifur", "tenants")
+    if (Path(__file__).parent / f"{name}.py").exists()
+)
 
 
 def find(name: str) -> Example:

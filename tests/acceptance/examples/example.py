@@ -27,6 +27,7 @@ class Example:
         options: what its rows start it with.
         plane: options of the cluster that its rows run on.
         web_rows: another story, of what it serves: on the embedded cluster too it is a process there, with sockets.
+        apart: it is a process on the embedded cluster too, in the machine's time: it works with other programs.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Example:
     options: tuple[str, ...] = ()
     plane: dict[str, Any] = attrs.field(factory=dict)
     web_rows: tuple[Row, ...] = ()
+    apart: bool = False
 
     @property
     def folder(self) -> Path:

@@ -13,7 +13,7 @@ from ..rows import Outcome, Row
 from ..waiting import Failed, differs, eventually, never, require
 from ..world import BOUND, CONVERGED
 from .example import Example
-from .world import BINDINGS, COLLECTED, EVENTS, ExampleWorld, missing, present, untold, wrong_names
+from .world import BINDINGS, COLLECTED, ExampleWorld, missing, present, uncounted, untold, wrong_names
 
 USERS = "users.example.com"
 NAMESPACES = "namespaces"
@@ -125,7 +125,7 @@ def revoked_and_healed(world: ExampleWorld) -> Outcome:
     world.patch(USERS, "ada", {"spec": {"groups": ["readers", "writers"]}})
     others = world.see("others go on", missing(world, BINDINGS, "group-writers", "eve"), since=since)
     world.see("an Event says what is missing", untold(world, "default", "ada", "ada: may not "), within=BOUND)
-    world.see("as the same Event, counted", lambda: uncounted(world, "ada"))
+    world.see("as the same Event, counted", uncounted(world, "default", "ada"))
     require(present(world, BINDINGS, "group-readers", "ada")(), "nothing is written in ada")
     since = world.allow("ada")
     took = world.see("it heals", missing(world, BINDINGS, "group-readers", "ada"), within=BOUND, since=since)
@@ -156,13 +156,6 @@ def quiet(world: ExampleWorld) -> Outcome:
 def role_of(world: ExampleWorld) -> object:
     found = world.plane.get(BINDINGS, "group-readers", "ada")
     return found and found["roleRef"]["name"]
-
-
-def uncounted(world: ExampleWorld, name: str) -> str | None:
-    """Tell that no repeated Event about a User raised a count."""
-    events = [one for one in world.plane.list(EVENTS, "default") if one["regarding"]["name"] == name]
-    counts = [one.get("series", {}).get("count", 1) for one in events]
-    return None if max(counts, default=0) > 1 else f"the counts are {counts}"
 
 
 def same(world: ExampleWorld, name: str, uid: str) -> str | None:

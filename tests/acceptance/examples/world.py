@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import attrs
+
+from scopedcache.testing import EmbeddedCluster, Fault
 
 from ..observations import Manifest
 from ..program import Operator
@@ -22,6 +24,8 @@ LEASES = "leases.coordination.k8s.io"
 EVENTS = "events.events.k8s.io"
 # What is allowed for what the garbage collector does.
 COLLECTED = 30.0
+# After a kill, the next one leads when the Lease has not been renewed for so long.
+LEASE_TIME = 20.0
 
 
 @attrs.define(eq=False)
@@ -33,6 +37,8 @@ class ExampleWorld(World):
 
     example: Example = attrs.field(kw_only=True)
     voice: Voice | None = attrs.field(default=None, kw_only=True)
+    # What rows start beside it; ended with the world.
+    beside: ExitStack = attrs.field(factory=ExitStack, init=False)
 
     @property
     def home(self) -> str:
@@ -57,15 +63,23 @@ class ExampleWorld(World):
         self.admin(
             f"kubectl -n {namespace} create rolebinding {name} --clusterrole={role} --serviceaccount={place}:{name}"
         )
+        self.allow_quietly(namespace)
+        return self._flipped_in(namespace, expected=True)
+
+    def allow_quietly(self, namespace: str) -> None:
+        """Do the same without a word, and without waiting."""
         binding = {
             "apiVersion": "rbac.authorization.k8s.io/v1",
             "kind": "RoleBinding",
-            "metadata": {"name": name},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
+            "metadata": {"name": self.example.account[1]},
+            "roleRef": {
+                "apiGroup": "rbac.authorization.k8s.io",
+                "kind": "ClusterRole",
+                "name": self.example.role_in_namespace,
+            },
             "subjects": [self.account.subject],
         }
         self.plane.apply(binding, namespace)
-        return self._flipped_in(namespace, expected=True)
 
     def revoke(self, namespace: str) -> float:
         """Delete that binding; return the time at which the server's answer flipped."""
@@ -133,20 +147,30 @@ class ExampleWorld(World):
 
     # -- the program ---------------------------------------------------------------------------------------------
 
-    def start_operator(self, *options: str, kubeconfig: Path | None = None) -> Operator:
-        """Start the example, and wait until it is ready and leads."""
+    def start_operator(self, *options: str, kubeconfig: Path | None = None, leads: bool = True) -> Operator:
+        """Start the example, and wait until it is ready, and leads where it is to."""
         chosen = (*self.example.options, *options)
         self.admin(f"python -m {self.command.module} --kubeconfig … {' '.join(chosen)}".rstrip())
         operator = self.launch_operator(*chosen, kubeconfig=kubeconfig)
         eventually(f"{self.example.name} is ready", self.operator_unready, within=START)
-        if "--no-leader-elect" not in chosen:
-            eventually("the Lease is held", self.leaderless, within=START)
+        if leads and "--no-leader-elect" not in chosen:
+            eventually("it leads", lambda: not_leading(operator), within=LEASE_TIME)
         return operator
 
-    def leaderless(self) -> str | None:
-        """Tell that nobody holds the Lease."""
-        lease = self.plane.get(LEASES, self.example.program.lease, self.home)
-        return None if lease and lease["spec"].get("holderIdentity") else f"the Lease is {lease and lease['spec']}"
+    def kill(self, operator: Operator) -> None:
+        """End the example as a crash does: nothing more of it reaches the server, its Lease is not released."""
+        self.admin(f"kill -9 {self.example.name}")
+        if isinstance(self.plane, EmbeddedCluster):
+            dead = self.plane.faults.add(Fault(user=self.account.username, refuse=True), first=True)
+            operator.process.kill()
+            self.plane.faults.remove(dead)
+        else:
+            operator.process.kill()
+
+
+def not_leading(operator: Operator) -> str | None:
+    """Tell that a process did not begin to lead. (Whether it leads still, only its own loop can tell.)"""
+    return None if operator.log.events("leader.elected") else "it was not elected"
 
 
 def missing(world: ExampleWorld, resource: str, name: str, namespace: str | None = None) -> Callable[[], str | None]:
@@ -173,6 +197,17 @@ def untold(world: ExampleWorld, namespace: str, name: str, *words: str) -> Calla
         notes = world.notes(namespace, name)
         told = any(all(word in note for word in words) for note in notes)
         return None if told else f"the Events say {notes}"
+
+    return problem
+
+
+def uncounted(world: ExampleWorld, namespace: str, name: str) -> Callable[[], str | None]:
+    """Return the problem that no Event about an object was repeated as one with a count."""
+
+    def problem() -> str | None:
+        events = [one for one in world.plane.list(EVENTS, namespace) if one["regarding"]["name"] == name]
+        counts = [(one.get("series") or {}).get("count", 1) for one in events]
+        return None if max(counts, default=0) > 1 else f"the counts are {counts}"
 
     return problem
 
@@ -212,7 +247,7 @@ def example_world(
         apart: the program is a process of its own, on the embedded cluster too.
     """
     logs.mkdir(parents=True, exist_ok=True)
-    with start_cluster(logs, apart=apart, **example.plane) as (plane, inside):
+    with start_cluster(logs, apart=apart or example.apart, **example.plane) as (plane, inside):
         plane.apply(example.crds)
         plane.apply(example.rbac if rbac is None else rbac)
         account = plane.service_account(*example.account)
@@ -221,6 +256,7 @@ def example_world(
             yield world
         finally:
             world.end()
+            world.beside.close()
 
 
 def _shown(manifest: Manifest | Path) -> str:

@@ -418,3 +418,16 @@ async def test_a_hint_about_the_cluster_reviews_everything_in_use_from_a_budget_
         ]
         assert sum(per_second) >= 3 * 250
         assert max(per_second[1:]) <= 100 + 2 * 20
+
+
+async def test_when_many_places_are_used_no_longer_a_grant_in_the_last_one_is_seen_within_the_bound_of_one() -> None:
+    async with world() as w:
+        many = [pods_in(f"n{number}") for number in range(400)]
+        await w.opened(*PODS, *(right for pair in many for right in pair))
+        await after(7)  # it has had a probe, and is to have the next one twenty seconds later
+        w.monitor.untrack(right for pair in many for right in pair)
+        bound = w.monitor.bound
+        w.server.grant("a", POD)
+        took = await w.until(LIST_PODS, "allowed")
+
+    assert took <= bound < 10

@@ -47,3 +47,29 @@ async def test_an_owner_hears_of_what_carries_its_UID_in_another_namespace_and_o
 
         assert {change.uid for change in w.told} == {w.owner.uid}
         assert [obj.name for obj in scope.owned(CONFIG_MAP)] == ["c"]
+
+
+async def test_an_owner_hears_of_who_has_the_name_that_it_wants_and_of_no_other(server: Cluster) -> None:
+    server.grant("app", CONFIG_MAP)
+    async with scopes(server) as w:
+        route = LabelRoute(LABEL, uid=w.owner.uid)
+        for name in ("before", "mine"):
+            scope = await w.cache.open(w.owner, Need(CONFIG_MAP, route=route, told_of=name), namespace="app")
+        server.put(CONFIG_MAP, "before", "app")
+        server.put(CONFIG_MAP, "mine", "app")
+        await eventually(lambda: w.told, within=5)
+        server.remove(CONFIG_MAP, "mine", "app")
+        await eventually(lambda: len(w.told) > 1, within=5)
+
+        assert (w.causes, list(scope.owned(CONFIG_MAP))) == (["child", "child"], [])
+
+
+async def test_who_opens_one_object_by_name_hears_of_it(server: Cluster) -> None:
+    server.grant("app", CONFIG_MAP, names=["groups"])
+    async with scopes(server) as w:
+        scope = await w.cache.open(w.owner, Need(CONFIG_MAP, name="groups"), namespace="app")
+        server.put(CONFIG_MAP, "other", "app")
+        server.put(CONFIG_MAP, "groups", "app")
+        await eventually(lambda: w.told, within=5)
+
+        assert (w.causes, scope.get(CONFIG_MAP, "groups") is not None) == (["child"], True)

@@ -1,0 +1,1 @@
+"""Copies of an object of namespace `admin` in many namespaces."""

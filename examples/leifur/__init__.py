@@ -1,0 +1,1 @@
+"""An address of a pool for each Service of type LoadBalancer."""

@@ -1,0 +1,1 @@
+"""Prometheus rules out of ConfigMaps of many namespaces."""

@@ -20,7 +20,8 @@ NETWORK_POLICY = GVK("networking.k8s.io", "v1", "NetworkPolicy")
 ROLE_BINDING = GVK("rbac.authorization.k8s.io", "v1", "RoleBinding")
 LISTS = {LIMIT_RANGE: "limitRanges", NETWORK_POLICY: "networkPolicies", RESOURCE_QUOTA: "resourceQuotas"}
 ROLES = {"namespace:admin": "admin", "namespace-deleter": "capsule-namespace-deleter"}
-NEEDS = [Need(kind, verbs=("create", "delete", "patch")) for kind in (*LISTS, ROLE_BINDING)]
+KINDS = [*LISTS, ROLE_BINDING]
+NEEDS = [Need(kind, verbs=("create", "delete", "patch")) for kind in KINDS]
 IMMUTABLE = ("spec.scopes", "roleRef")
 LABEL, USED = "capsule.clastix.io/tenant", "quota.capsule.clastix.io/used-"
 Usage = list[dict[str, dict[str, str]]]  # quota by quota: what each Namespace uses of it
@@ -91,10 +92,10 @@ def conditions(tenant: Object, over: list[str], places: kit.Places[bool]) -> lis
     return kit.set_condition(found, "WithinQuota", not over, "OverQuota" if over else "WithinQuota", many)
 
 
-def children(tenant: Object, namespace: str, served: list[str], used: Usage) -> dict[Any, list[Object]]:
+def children(tenant: Object, namespace: str, served: list[str], used: Usage) -> dict[GVK, list[Object]]:
     """Return what a Namespace has of a Tenant: nothing, where it is not served."""
     if namespace not in served:
-        return {need.kind: [] for need in NEEDS}
+        return {kind: [] for kind in KINDS}
     make = partial(kit.new_object, namespace=namespace, owner=tenant, labels={LABEL: tenant.name})
     specs = {kind: enumerate(tenant["spec"].get(field, [])) for kind, field in LISTS.items()}
     made = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from typing import TypeVar
 
 from ..api import Client
 from ..api.request_query import FIELD_MANAGER
@@ -12,6 +13,8 @@ from ..kinds import Kind
 from ..objects import Object
 from .apply import apply
 from .prune import Ours, prune
+
+K = TypeVar("K", bound=Kind)
 
 
 async def apply_set(
@@ -58,7 +61,7 @@ async def apply_set(
 async def apply_sets(
     client: Client,
     scope: ResourceCache,
-    wanted: Mapping[Kind, Iterable[Object]],
+    wanted: Mapping[K, Iterable[Object]],
     *,
     ours: Ours | None = None,
     field_manager: str = FIELD_MANAGER,

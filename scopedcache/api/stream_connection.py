@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import ssl
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal, Self
 
 import attrs
+from aiohappyeyeballs import start_connection
 from multidict import CIMultiDict
 
 from .http_response import Body, BrokenOffError, Head, HeadReader, NotHTTPError, body_of
@@ -23,6 +25,8 @@ from .http_response import Body, BrokenOffError, Head, HeadReader, NotHTTPError,
 CONNECT_TIMEOUT_SECONDS: Final = 10.0
 # As long as asyncio's own: a machine that opens thousands of watches has other things to do than this handshake.
 HANDSHAKE_TIMEOUT_SECONDS: Final = 60.0
+# How long one address has until the next is tried beside it (RFC 8305).
+EYEBALLS_DELAY_SECONDS: Final = 0.25
 BUFFER_BYTES: Final = 2**18
 # What may wait for its reader before the socket is read no further.
 HIGH_WATER_BYTES: Final = 2**19
@@ -55,7 +59,6 @@ class Peer:
     host: str
     port: int
     tls: ssl.SSLContext | None = attrs.field(default=None, eq=id)
-    server_name: str | None = None
 
 
 class SharedBuffers:
@@ -109,14 +112,13 @@ class StreamConnection(asyncio.BufferedProtocol):
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
-                await loop.create_connection(
-                    lambda: made,
-                    peer.host,
-                    peer.port,
-                    ssl=peer.tls,
-                    server_hostname=(peer.server_name or peer.host) if peer.tls else None,
-                    happy_eyeballs_delay=0.25,
-                )
+                connected = await start_connection(await _addresses(peer), happy_eyeballs_delay=EYEBALLS_DELAY_SECONDS)
+            name = peer.host if peer.tls else None
+            try:
+                await loop.create_connection(lambda: made, sock=connected, ssl=peer.tls, server_hostname=name)
+            except BaseException:
+                connected.close()
+                raise
         except (OSError, ssl.CertificateError) as error:
             failure = StreamError(stage, error)
         else:
@@ -252,10 +254,11 @@ class StreamConnection(asyncio.BufferedProtocol):
         return True
 
     def _decrypt(self, tls: ssl.SSLObject) -> None:
-        read, view, at = tls.read, self._buffers.plain_view, 0
+        read: Callable[[int, memoryview], int] = tls.read  # type: ignore[assignment]  # with a buffer, it returns a number
+        view, at = self._buffers.plain_view, 0
         try:
-            while count := read(_RECORD_BYTES, view[at:] if at else view):  # type: ignore[arg-type]  # a buffer
-                at += count  # type: ignore[operator]  # a number, where a buffer is given
+            while count := read(_RECORD_BYTES, view[at:] if at else view):
+                at += count
                 if at > BUFFER_BYTES - _RECORD_BYTES:
                     self._take(view, at)
                     at = 0
@@ -391,6 +394,16 @@ class StreamConnection(asyncio.BufferedProtocol):
         if self._silence is not None:
             self._silence.cancel()
             self._silence = None
+
+
+async def _addresses(peer: Peer) -> Any:
+    """Return the addresses of a peer; an address needs no look-up, and no thread for it."""
+    try:
+        return socket.getaddrinfo(
+            peer.host, peer.port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
+        )
+    except socket.gaierror:
+        return await asyncio.get_running_loop().getaddrinfo(peer.host, peer.port, type=socket.SOCK_STREAM)
 
 
 def request_text(method: str, target: str, headers: Mapping[str, str] | CIMultiDict[str]) -> bytes:

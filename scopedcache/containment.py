@@ -77,15 +77,27 @@ class UserFunction(Generic[R]):
         try:
             answer = self._function(*args)
         except BaseException as error:
-            if isinstance(error, KeyboardInterrupt):
-                raise
-            self._name(subject, error)
+            self.fail(subject, error)
             return self._otherwise
         if self._failed:
-            self._failed.pop((subject.namespace, subject.name), None)
+            self.succeed(subject)
         return answer
 
-    def _name(self, subject: Subject, error: BaseException) -> None:
+    # For who calls the function itself, because a call more is what a hundred thousand events would notice.
+
+    @property
+    def has_failed(self) -> bool:
+        """Tell whether there is an object with which it last failed: only then does success need to be told."""
+        return bool(self._failed)
+
+    def succeed(self, subject: Subject) -> None:
+        """Take note that it went well."""
+        self._failed.pop((subject.namespace, subject.name), None)
+
+    def fail(self, subject: Subject, error: BaseException) -> None:
+        """Take note of what it raised; KeyboardInterrupt is raised again."""
+        if isinstance(error, KeyboardInterrupt):
+            raise error
         key, kind = (subject.namespace, subject.name), type(error)
         if self._failed.get(key) is kind or (key not in self._failed and len(self._failed) >= NAMED_OBJECTS):
             return

@@ -328,5 +328,5 @@ def is_newer(version: str, than: str) -> bool | None:
         return False
     # The first digit rules out a leading zero, and with it "0", which no object has.
     if version.isdecimal() and than.isdecimal() and "0" < version[0] <= "9" and "0" < than[0] <= "9":
-        return (len(version), version) > (len(than), than)
+        return version > than if len(version) == len(than) else len(version) > len(than)
     return None

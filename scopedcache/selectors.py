@@ -76,11 +76,16 @@ class Requirement:
                 return f"{self.key} {self.operator} ({','.join(sorted(self.values))})"
 
 
-@attrs.frozen
+@attrs.frozen(cache_hash=True)
 class LabelSelector:
-    """A conjunction of requirements; the empty one matches everything."""
+    """A conjunction of requirements; the empty one matches everything.
+
+    Attributes:
+        pairs: the exact (key, value) pairs every match must carry: what an index can answer.
+    """
 
     requirements: tuple[Requirement, ...] = ()
+    pairs: tuple[tuple[str, str], ...] = attrs.field(init=False, eq=False, repr=False)
 
     @classmethod
     def parse(cls, selector: str | Mapping[str, str] | LabelSelector | None) -> LabelSelector:
@@ -96,9 +101,8 @@ class LabelSelector:
             return cls(tuple(_exact(key, value) for key, value in sorted(selector.items())))
         return _parsed(selector or "")
 
-    @property
-    def pairs(self) -> tuple[tuple[str, str], ...]:
-        """Return the exact (key, value) pairs every match must carry: what an index can answer."""
+    @pairs.default
+    def _find_pairs(self) -> tuple[tuple[str, str], ...]:
         return tuple(
             (r.key, next(iter(r.values))) for r in self.requirements if r.operator == "in" and len(r.values) == 1
         )

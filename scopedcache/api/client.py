@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from importlib import import_module
 from typing import Any, Final, Self, TypeVar, overload
 
 import attrs
@@ -30,6 +32,11 @@ from .watch.pace import take_steps
 from .watch.watch_stream import INITIAL_EVENTS_END, WatchStream
 
 T = TypeVar("T")
+
+
+async def load_http() -> None:
+    """Import what speaks HTTP in a thread: aiohttp alone would hold the loop for a third of a second."""
+    await asyncio.to_thread(import_module, "scopedcache.api.http_transport")
 
 
 class Client:
@@ -61,8 +68,9 @@ class Client:
     ) -> Client:
         """Return a client from a kubeconfig, the Pod's account, or a ready client of another library.
 
-        Sends nothing yet and runs no plugin; reads files at once. `client` is an `ApiClient`, or its `Configuration`,
-        of `kubernetes` or `kubernetes_asyncio`.
+        Sends nothing yet and runs no plugin; reads files at once, and the first time imports what speaks HTTP, which
+        holds the loop for a third of a second (`ScopedCache.connect` does that in a thread). `client` is an
+        `ApiClient`, or its `Configuration`, of `kubernetes` or `kubernetes_asyncio`.
 
         Raises:
             ConfigurationError: see `api.configuration.load`.

@@ -1,7 +1,7 @@
-"""HTTP/1.1 through aiohttp: connections, time-outs, credentials.
+"""HTTP/1.1: connections, time-outs, credentials.
 
-Three sessions: one for requests, one of a single connection for reviews, and one for watches without a cap, because a
-pool of 100 lets the 101st watch wait silently (docs/decisions/0003-transport.md). One TLS context, ours, for all.
+Two sessions of aiohttp: one for requests, and one of a single connection for reviews. A watch has a connection of its
+own, see `stream_connection`. One TLS context, ours, for all.
 Imported only when a connection is made: aiohttp alone takes longer to import than everything else together.
 
 aiohttp's own errors never leave this module, not even as a cause: their reprs hold the headers of the request and the
@@ -24,15 +24,19 @@ from multidict import CIMultiDict
 from ..errors import ConfigurationError, ProtocolError, ScopedCacheError, TransportError
 from ..event_logger import event_logger
 from .configuration import Configuration
+from .http_response import BrokenOffError, Head
 from .identity.credential import Credential
 from .identity.redaction import hide_bytes, without_password
 from .identity.rest_config import ClientCertificate, Endpoint
 from .identity.system_errors import words_of_system
 from .identity.tls import Stamps, tls_context
+from .stream_connection import SharedBuffers, StreamConnection, StreamError
+from .stream_opening import StreamRequest, open_stream
 from .transport import REQUEST_TIMEOUT_SECONDS, Lane, Query, Response, Stream
 
 logger: Final = event_logger("scopedcache.api")
 
+HEADERS: Final = {"User-Agent": "scopedcache", "Accept-Encoding": "identity"}
 CONNECT_TIMEOUT_SECONDS: Final = 10.0
 # Requests in flight at once. More would only queue in the server's priority-and-fairness instead of here.
 REQUEST_CONNECTIONS: Final = 64
@@ -88,7 +92,7 @@ class Connection:
 
 
 class HTTPTransport:
-    """HTTP/1.1 through aiohttp. Belongs to the running event loop.
+    """HTTP/1.1. Belongs to the running event loop.
 
     An answer longer than `answer_limit_bytes`, or compressed although nobody asked for that, is a ProtocolError.
     """
@@ -100,11 +104,10 @@ class HTTPTransport:
         self._tls = tls_context(configuration.endpoint)
         self._base = _base_url(configuration.endpoint)
         self._building = asyncio.Lock()
-        headers = {"User-Agent": "scopedcache", "Accept-Encoding": "identity"}
-        self._requests = self.session(limit=REQUEST_CONNECTIONS, headers=headers, auto_decompress=False)
-        self._reviews = self.session(limit=1, headers=headers, auto_decompress=False)
-        self._watches = self.session(limit=0, headers=headers, auto_decompress=False, read_bufsize=2**18)
-        self._streams: set[aiohttp.ClientResponse] = set()
+        self._requests = self.session(limit=REQUEST_CONNECTIONS, headers=HEADERS, auto_decompress=False)
+        self._reviews = self.session(limit=1, headers=HEADERS, auto_decompress=False)
+        self._buffers = SharedBuffers()
+        self._streams: set[StreamConnection] = set()
         self._others: tuple[_Key, ssl.SSLContext | bool] | None = None
         self._forwards: aiohttp.ClientSession | None = None
 
@@ -170,7 +173,7 @@ class HTTPTransport:
                 timeout=aiohttp.ClientTimeout(total=left, sock_connect=CONNECT_TIMEOUT_SECONDS),
                 **connection.options,
             ) as answer:
-                self._refuse_proxy_answer(answer)
+                self._refuse_proxy_answer(answer.status)
                 content = await self._body(answer)
                 if answer.status >= 400:
                     content = hide_bytes(content, connection.credential.secrets)
@@ -185,7 +188,11 @@ class HTTPTransport:
 
     async def _body(self, answer: aiohttp.ClientResponse) -> bytes:
         """Read an answer to its end, or as far as its kind is read at all."""
-        _refuse_compressed(answer)
+        try:
+            _refuse_compressed(answer.headers)
+        except ProtocolError:
+            answer.close()
+            raise
         limit = self._answer_limit if answer.status < 300 else BODY_LIMIT_BYTES
         parts, size = [], 0
         async for part in answer.content.iter_any():
@@ -205,39 +212,31 @@ class HTTPTransport:
         """Open a stream, cut when no byte came for `idle_timeout` seconds. Leaving the block closes it at once."""
         deadline = asyncio.get_running_loop().time() + REQUEST_TIMEOUT_SECONDS
         connection = await self._connected(deadline)
-        answer = await self._open(connection, path, query, accept, idle_timeout)
+        streaming, head = await self._open(connection, path, query, accept, idle_timeout)
         try:
-            if answer.status == 401:
+            if head.status == 401:
                 renewed = await self._connected(deadline, refused=connection)
                 if renewed != connection:
-                    answer.close()
+                    streaming.close()
                     connection = renewed
-                    answer = await self._open(connection, path, query, accept, idle_timeout)
-            self._refuse_proxy_answer(answer)
-            _refuse_compressed(answer)
-            self._streams.add(answer)
-            yield _HTTPStream(answer, self, connection.credential)
+                    streaming, head = await self._open(connection, path, query, accept, idle_timeout)
+            self._refuse_proxy_answer(head.status)
+            _refuse_compressed(head.headers)
+            yield _HTTPStream(streaming, head, self, connection.credential)
         finally:
-            self._streams.discard(answer)
-            answer.close()  # not release(): the rest of a watch is never read to its end
+            streaming.close()
 
     async def _open(
         self, connection: Connection, path: str, query: Query, accept: str, idle_timeout: float
-    ) -> aiohttp.ClientResponse:
-        limits = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_SECONDS, sock_read=idle_timeout)
+    ) -> tuple[StreamConnection, Head]:
+        if self._requests.closed:
+            raise self._closed()
+        sent = connection.with_headers({"Accept": accept, **HEADERS})
+        request = StreamRequest(connection.url(path, query), sent, connection.tls, connection.endpoint, idle_timeout)
         try:
-            return await self._watches.get(
-                connection.url(path, query),
-                headers=connection.with_headers({"Accept": accept}),
-                timeout=limits,
-                **connection.options,
-            )
-        except _FOREIGN as error:
-            failure = self._trouble(error)
-        except RuntimeError:
-            if not self._watches.closed:
-                raise
-            failure = self._closed()
+            return await open_stream(request, self._buffers, self._streams)
+        except StreamError as error:
+            failure = self._stream_trouble(error)
         raise failure
 
     # -- who we are ----------------------------------------------------------------------------------------------
@@ -333,9 +332,9 @@ class HTTPTransport:
 
     # -- what went wrong -----------------------------------------------------------------------------------------
 
-    def _refuse_proxy_answer(self, answer: aiohttp.ClientResponse) -> None:
+    def _refuse_proxy_answer(self, status: int) -> None:
         """Refuse a 407: over plain http, the proxy answers in the place of the server."""
-        if answer.status == 407:
+        if status == 407:
             host = without_password(self._key.endpoint.host)
             raise TransportError(f"the proxy {self._key.endpoint.proxy} refused to connect to {host}: 407")
 
@@ -352,8 +351,7 @@ class HTTPTransport:
         """Return what is wrong in our own words, its cause reduced to what the system said."""
         host, proxy = without_password(self._key.endpoint.host), self._key.endpoint.proxy
         if isinstance(error, aiohttp.ClientConnectorCertificateError):
-            why = words_of_system(error.certificate_error)
-            return TransportError(f"{host} showed a certificate that the CA of the kubeconfig did not sign: {why}")
+            return self._not_trusted(error.certificate_error)
         if isinstance(error, TimeoutError):
             return _caused(TransportError(f"{host} did not answer in time"), TimeoutError())
         if isinstance(error, aiohttp.ClientProxyConnectionError):
@@ -370,61 +368,100 @@ class HTTPTransport:
             return _of_system(host, error)
         return TransportError(f"{host} did not answer in HTTP ({type(error).__name__})")
 
+    def _stream_trouble(self, error: StreamError) -> TransportError:
+        """Return what is wrong with a stream, and whether there was a connection before."""
+        cause, host, proxy = error.cause, without_password(self._key.endpoint.host), self._key.endpoint.proxy
+        match error.stage, cause:
+            case _, None:
+                trouble = TransportError(f"{host}: this client is closed")
+            case "refused by proxy", _:
+                trouble = TransportError(f"the proxy {proxy} refused to connect to {host}: {error.status}")
+            case _, TimeoutError():
+                trouble = _caused(TransportError(f"{host} did not answer in time"), TimeoutError())
+            case "connect to proxy", OSError():
+                trouble = _of_system(f"the proxy {proxy} cannot be connected to", cause)
+            case "connect", ssl.SSLCertVerificationError():
+                trouble = self._not_trusted(cause)
+            case "connect", OSError():
+                trouble = _of_system(f"{host} cannot be connected to", cause)
+            case "connect", BrokenOffError():
+                trouble = TransportError(f"{host} cannot be connected to: it closed the connection")
+            case "body", BrokenOffError():
+                trouble = TransportError(f"{host} broke off in the middle of its answer")
+            case _, BrokenOffError():
+                trouble = TransportError(f"{host} closed the connection without an answer")
+            case _, OSError():
+                trouble = _of_system(host, cause)
+            case _:
+                trouble = TransportError(f"{host} did not answer in HTTP")
+        trouble.connected = error.stage in ("answer", "body")
+        return trouble
+
+    def _not_trusted(self, error: Exception) -> TransportError:
+        host, why = without_password(self._key.endpoint.host), words_of_system(error)
+        return TransportError(f"{host} showed a certificate that the CA of the kubeconfig did not sign: {why}")
+
     async def close(self) -> None:
         """Close all connections, open streams included. Waits until they are closed."""
-        for answer in self._streams:  # aiohttp would leave whoever reads one of them waiting for ever
-            answer.content.set_exception(aiohttp.ClientConnectionError("this client is closed"))
+        streams = list(self._streams)
+        for stream in streams:
+            stream.close()
         if self._forwards is not None:
             await self._forwards.close()
         await asyncio.gather(
-            self._requests.close(), self._reviews.close(), self._watches.close(), self.configuration.close()
+            self._requests.close(),
+            self._reviews.close(),
+            self.configuration.close(),
+            *[stream.wait_closed() for stream in streams],
         )
 
 
 class _HTTPStream:
     """The body of an answer, read as it comes."""
 
-    def __init__(self, answer: aiohttp.ClientResponse, transport: HTTPTransport, credential: Credential) -> None:
-        self._answer = answer
+    def __init__(
+        self, connection: StreamConnection, head: Head, transport: HTTPTransport, credential: Credential
+    ) -> None:
+        self._connection = connection
         self._transport = transport
         self._credential = credential
-        self.status = answer.status
-        self.content_type = answer.content_type
-        self.headers: Mapping[str, str] = answer.headers
+        self.status = head.status
+        self.content_type = head.content_type
+        self.headers: Mapping[str, str] = head.headers
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        failure = None
+        read = self._connection.read
         try:
-            async for chunk in self._answer.content.iter_any():
+            while (chunk := await read()) is not None:
                 yield chunk
-        except _FOREIGN as error:
-            failure = self._transport._trouble(error)
-        if failure is not None:
-            raise failure
+            return
+        except StreamError as error:
+            failure = self._transport._stream_trouble(error)
+        raise failure
 
     async def read(self) -> bytes:
         """Read on until the end: one read returns what happens to be there, perhaps half of a Status."""
-        parts, missing = [], BODY_LIMIT_BYTES
+        parts, size = [], 0
         try:
             async with asyncio.timeout(REQUEST_TIMEOUT_SECONDS):
-                while missing and (part := await self._answer.content.read(missing)):
+                while size < BODY_LIMIT_BYTES and (part := await self._connection.read()) is not None:
                     parts.append(part)
-                    missing -= len(part)
-            return hide_bytes(b"".join(parts), self._credential.secrets)
-        except _FOREIGN as error:
+                    size += len(part)
+            return hide_bytes(b"".join(parts)[:BODY_LIMIT_BYTES], self._credential.secrets)
+        except StreamError as error:
+            failure = self._transport._stream_trouble(error)
+        except TimeoutError as error:
             failure = self._transport._trouble(error)
         raise failure
 
 
-def _refuse_compressed(answer: aiohttp.ClientResponse) -> None:
+def _refuse_compressed(headers: Mapping[str, str]) -> None:
     """Refuse what was compressed unasked: a kilobyte may inflate to a gigabyte.
 
     Raises:
-        ProtocolError: it is compressed; the connection is closed.
+        ProtocolError: it is compressed.
     """
-    encoding = answer.headers.get("Content-Encoding", "identity").strip().lower()
-    if encoding not in ("", "identity"):
-        answer.close()
+    if headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity"):
         raise ProtocolError("the answer is compressed, which was not asked for (Accept-Encoding: identity)")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar, overload
 
 import attrs
@@ -27,6 +27,17 @@ class View:
     namespace: str | None
     selector: LabelSelector
     name: str | None = None
+    # What a key is looked up with: one call less in every read. And the namespace that a bare name lies in.
+    look_up: Callable[[tuple[str, str]], Object | None] = attrs.field(init=False, eq=False, repr=False)
+    home: str | None = attrs.field(init=False, eq=False, repr=False)
+
+    @look_up.default
+    def _look_up_of_informer(self) -> Callable[[tuple[str, str]], Object | None]:
+        return self.informer.look_up
+
+    @home.default
+    def _find_home(self) -> str | None:
+        return self.namespace if self.name is None and self.resource.namespaced else None
 
     def key(self, key: Name) -> tuple[str, str]:
         """Return the key to look up; a bare name lies in the view's own namespace."""
@@ -111,10 +122,16 @@ class Lister:
             CacheError: nothing can be said: not watched, not synced, closed, or older than `max_age`.
             ValueError: a bare name, where objects of every namespace are seen; or a string with two slashes.
         """
-        view = self._views.get(kind) or self._find(kind, split_name(key)[0] or None)
-        # The usual key needs no second look: this is the path every reconcile takes.
-        usual = type(key) is ObjectKey and key[0] == view.namespace
-        obj = view.informer.get(key if usual else view.key(key))  # type: ignore[arg-type]  # narrowed by `usual`
+        view = self._views.get(kind)
+        if view is None:
+            view = self._find(kind, split_name(key)[0] or None)
+        # The usual keys need no second look: this is the path every reconcile takes.
+        if type(key) is ObjectKey and key[0] == view.namespace:
+            obj = view.look_up(key)
+        elif type(key) is str and view.home is not None and "/" not in key:
+            obj = view.look_up((view.home, key))
+        else:
+            obj = view.look_up(view.key(key))
         if max_age is not None:
             _check_age(view.informer, max_age)
         if obj is None or ((view.selector or view.name) and not view.shows(obj)):

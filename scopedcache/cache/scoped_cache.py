@@ -19,7 +19,7 @@ from typing import Any, Final
 from ..access import Monitor
 from ..access.detection_bound import PERIOD_SECONDS, period_for
 from ..access.review_budget import REVIEWS_PER_SECOND
-from ..api.client import Client
+from ..api.client import Client, load_http
 from ..api.codec import Transform
 from ..api.permission import permission_of
 from ..clock import loop_time
@@ -152,6 +152,7 @@ class ScopedCache:
         Raises:
             ConfigurationError: there is no way to a server.
         """
+        await load_http()
         async with (
             Client.connect(kubeconfig=kubeconfig, context=context, client=client) as connected,
             cls(

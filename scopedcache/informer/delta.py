@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import msgspec
 
 from ..objects import Entry
 
@@ -10,12 +10,12 @@ from ..objects import Entry
 Key = tuple[str, str]
 
 
-class Delta(NamedTuple):
+class Delta(msgspec.Struct, frozen=True, gc=False):
     """One change: `old` None is an addition, `new` None a removal.
 
     `final` is the state a removal was announced with. `final_state_unknown` marks a removal that nobody saw happen
     (client-go's DeletedFinalStateUnknown): `old` is then the last state known, perhaps metadata alone. Where the UIDs
-    differ, the old object went and a new one came.
+    differ, the old object went and a new one came. A Struct for the reason that `Entry` is one.
     """
 
     old: Entry | None

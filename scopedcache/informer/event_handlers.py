@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Final
 
 import attrs
+import msgspec
 
 from ..containment import UserFunction
 from ..event_logger import event_logger
@@ -61,11 +62,23 @@ class DirectHandler:
         self._user = UserFunction(self._call, "handler.failed", otherwise=None, kind=gvk.kind, named=named)
 
     def handle(self, delta: Delta, initial: bool) -> None:
-        subject = delta.new or delta.old
-        assert subject is not None
-        started = self._timer()
-        self._user.call(subject.metadata, delta, initial)
-        took = self._timer() - started
+        # Not by `UserFunction.call`, and the usual change without a call of ours in between: this runs once for each
+        # event and handler.
+        old, new = delta.old, delta.new
+        timer, handler = self._timer, self._handler
+        started = timer()
+        try:
+            if old is None or new is None or old.metadata.uid != new.metadata.uid:
+                self._call(delta, initial)
+            elif (on_update := handler.on_update) is not None:
+                gvk, partial = self._gvk, self._partial
+                on_update(Object(old.metadata, old.raw, gvk, partial), Object(new.metadata, new.raw, gvk, partial))
+        except BaseException as error:
+            self._user.fail((new or old).metadata, error)  # type: ignore[union-attr]  # one of them is there
+        else:
+            if self._user.has_failed:
+                self._user.succeed((new or old).metadata)  # type: ignore[union-attr]  # the same
+        took = timer() - started
         if took > SLOW_SECONDS:
             logger.warning("handler.slow", extra={"kind": self._gvk.kind, "seconds": round(took, 4)})
 
@@ -77,11 +90,9 @@ class DirectHandler:
         elif new is None:
             if handler.on_delete is not None:
                 handler.on_delete(self._object(delta.final or old), delta.final_state_unknown)
-        elif old.metadata.uid != new.metadata.uid:
+        else:  # another object of the same name
             self._call(Delta(old, None, final_state_unknown=True), initial)
             self._call(Delta(None, new), initial)
-        elif handler.on_update is not None:
-            handler.on_update(self._object(old), self._object(new))
 
     def _object(self, entry: Entry) -> Object:
         return Object(entry.metadata, entry.raw, self._gvk, partial=self._partial)
@@ -107,7 +118,7 @@ class CoalescingHandler:
         key = (subject.metadata.namespace, subject.metadata.name)
         before = self._pending.pop(key, None)
         if before is not None:
-            delta = delta._replace(old=before[0].old)
+            delta = msgspec.structs.replace(delta, old=before[0].old)
         if delta.old is not None or delta.new is not None:
             self._pending[key] = (delta, initial)
             self._wake.set()

@@ -77,6 +77,8 @@ class Informer:
             chain=chain,
             purged_keys=purged_keys,
         )
+        # What `get` calls, for readers that call it for every object.
+        self.look_up: Final = self._objects.get
         self._life: Final = InformerLife(self._objects)
         self._list_watch: Final = ListWatch(
             client,

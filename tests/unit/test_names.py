@@ -85,3 +85,30 @@ def test_importing_the_package_imports_nothing_of_it() -> None:
 def test_threads_may_begin_with_different_names_at_the_same_moment() -> None:
     run = subprocess.run([sys.executable, "-c", AT_ONCE], capture_output=True, text=True, timeout=60)
     assert (run.returncode, run.stderr) == (0, "")
+
+
+ON_WHICH_THREAD = """
+import asyncio, sys, threading
+import scopedcache
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "aiohttp":
+            print(threading.current_thread() is threading.main_thread())
+
+async def main():
+    sys.meta_path.insert(0, Finder())
+    try:
+        async with scopedcache.ScopedCache.connect(kubeconfig="/nowhere"):
+            pass
+    except scopedcache.ConfigurationError:
+        pass
+
+asyncio.run(main())
+"""
+
+
+def test_connecting_imports_what_speaks_HTTP_without_holding_the_loop() -> None:
+    run = subprocess.run([sys.executable, "-c", ON_WHICH_THREAD], capture_output=True, text=True, timeout=60)
+
+    assert (run.stdout, run.stderr) == ("False\n", "")

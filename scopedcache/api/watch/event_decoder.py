@@ -11,6 +11,7 @@ The slow way is one typed pass over `{type, object: {metadata}}`; the object's o
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -33,7 +34,7 @@ WatchEvent = tuple[str, Entry]
 # its bytes say, in words, why.
 UNREADABLE_OBJECT: Final = "UNREADABLE_OBJECT"
 
-# Distinct label sets and owner references that one watch remembers; beyond that it starts anew.
+# Distinct label sets, and as many owner references, that one watch remembers.
 REMEMBERED_VALUES: Final = 8192
 # Marks the BOOKMARK that ends the list with which a streaming watch begins (KEP-3157).
 INITIAL_EVENTS_END_ANNOTATION: Final = "k8s.io/initial-events-end"
@@ -108,12 +109,38 @@ _fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _string = msgspec.json.Decoder(str).decode
 
 
+class _SharedValues:
+    """What was decoded from which bytes, so that the same bytes give the same value.
+
+    In two generations: when the young one is full it becomes the old one, and what is asked for again comes back out of
+    that. Values that nobody asks for go with it; those in use stay, however many there are of the others.
+    """
+
+    __slots__ = ("_decode", "_old", "young")
+
+    def __init__(self, decode: Callable[[bytes], Any]) -> None:
+        self._decode = decode
+        self.young: dict[bytes, Any] = {b"": None}
+        self._old: dict[bytes, Any] = {}
+
+    def find(self, raw: bytes) -> Any:
+        """Return the value of bytes that the young generation does not hold."""
+        value = self._old[raw] if raw in self._old else self._decode(raw)
+        if len(self.young) >= REMEMBERED_VALUES // 2:
+            self._old, self.young = self.young, {b"": None}
+        self.young[raw] = value
+        return value
+
+    def __len__(self) -> int:
+        return len(self.young) + len(self._old)
+
+
 class EventDecoder:
     """Reads the lines of one kind; what they share is remembered here."""
 
     def __init__(self) -> None:
-        self._labels: dict[bytes, Any] = {b"": None}
-        self._owners: dict[bytes, tuple[OwnerReference, ...] | None] = {b"": None}
+        self._labels = _SharedValues(_frozen_labels)
+        self._owners = _SharedValues(_owners)
         self._namespaces: dict[str, str] = {}
 
     def read(self, line: Line) -> WatchEvent:
@@ -143,15 +170,7 @@ class EventDecoder:
 
     def _record(self, head: _HeadMetadata) -> Metadata:
         labels, owners = bytes(head.labels), bytes(head.owner_references)
-        if labels not in self._labels:
-            if len(self._labels) >= REMEMBERED_VALUES:
-                self._labels = {b"": None}
-            decoded = _labels(labels)
-            self._labels[labels] = MappingProxyType(decoded) if decoded is not None else None
-        if owners not in self._owners:
-            if len(self._owners) >= REMEMBERED_VALUES:
-                self._owners = {b"": None}
-            self._owners[owners] = _owners(owners)
+        labels_of, owners_of = self._labels.young, self._owners.young
         return Metadata(
             head.name,
             self._namespaces.setdefault(head.namespace, head.namespace),
@@ -160,14 +179,19 @@ class EventDecoder:
             head.generation,
             head.creation_timestamp,
             head.deletion_timestamp,
-            self._labels[labels],
-            self._owners[owners],
+            labels_of[labels] if labels in labels_of else self._labels.find(labels),
+            owners_of[owners] if owners in owners_of else self._owners.find(owners),
             head.finalizers,
         )
 
     def __len__(self) -> int:
         """Return how many values are remembered."""
         return len(self._labels) + len(self._owners)
+
+
+def _frozen_labels(raw: bytes) -> Mapping[str, str] | None:
+    decoded = _labels(raw)
+    return None if decoded is None else MappingProxyType(decoded)
 
 
 def decode_event(line: bytes) -> WatchEvent:

@@ -90,6 +90,19 @@ def test_what_is_remembered_is_bounded():
     assert len(reader) <= REMEMBERED_VALUES + 1
 
 
+def test_what_is_in_use_stays_remembered_however_many_others_come():
+    reader, seen = EventDecoder(), []
+
+    for number in range(3 * REMEMBERED_VALUES):
+        labels = {"n": str(number)} if number % 1000 else {"app": "everybody's"}
+        body = {"kind": "Pod", "apiVersion": "v1", "metadata": {"name": "a", "labels": labels}, "spec": {}}
+        _, entry = read(as_line(body), reader)
+        if number % 1000 == 0:
+            seen.append(entry.metadata.labels)
+
+    assert all(labels is seen[0] for labels in seen)
+
+
 @pytest.mark.parametrize(
     "line",
     [

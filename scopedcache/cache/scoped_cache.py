@@ -226,13 +226,8 @@ class ScopedCache:
         namespace stays.
         """
         names = list(namespaces)
-        who = OwnerId.of(owner)
         if exclusive:
-            self._home.check()
-            kept = {*names, who.key.namespace}
-            for name in self._table.places_of(who.uid):
-                if name not in kept:
-                    self._table.close_place(who.uid, name)
+            self.close_others(owner, keep=names)
         opened = await asyncio.gather(
             *(self.open(owner, *needs, namespace=name, sync_timeout=sync_timeout) for name in names),
             return_exceptions=True,
@@ -255,6 +250,14 @@ class ScopedCache:
             self._table.close_owner(uid)
         else:
             self._table.close_place(uid, namespace)
+
+    def close_others(self, owner: Object | OwnerId, *, keep: Iterable[str]) -> None:
+        """Close what an owner has, or waits for, in all namespaces but these and its own."""
+        self._home.check()
+        who, kept = OwnerId.of(owner), set(keep)
+        for name in self._table.places_of(who.uid):
+            if name not in kept and name != who.key.namespace:
+                self._table.close_place(who.uid, name)
 
     async def wait_closed(self) -> None:
         """Wait until the connections of what was closed are closed."""

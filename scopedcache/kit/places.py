@@ -8,8 +8,9 @@ places.check()
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-from typing import Final, Generic, TypeVar
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from math import inf
+from typing import Any, Final, Generic, TypeVar
 
 import attrs
 
@@ -27,6 +28,13 @@ Work = Callable[[ResourceCache], Awaitable[T]]
 
 # As many requests at a time as a worker of the server's flow control gives to one client without making it wait.
 AT_ONCE: Final = 16
+# To open a thousand namespaces takes seconds. Half of a reconcile's deadline: what takes longer is told of when it is
+# there, and each time that costs a run over all of them.
+SYNC_TIMEOUT_SECONDS: Final = 15.0
+# Where none has come for so long, those that are left are in trouble, and the run need not wait for them.
+QUIET_SECONDS: Final = 1.0
+# Of many namespaces that failed, so many are named.
+NAMED_FAILURES: Final = 5
 PERMITTED: Final = "Permitted"
 FORBIDDEN: Final = "Forbidden"
 
@@ -87,7 +95,9 @@ class Places(Generic[T]):
             ExceptionGroup: of all that was raised, each with the namespace as a note.
         """
         if self.failed:
-            raise ExceptionGroup(f"failed in {', '.join(sorted(self.failed))}", list(self.failed.values()))
+            names = sorted(self.failed)
+            more = f" and {len(names) - NAMED_FAILURES} more" if len(names) > NAMED_FAILURES else ""
+            raise ExceptionGroup(f"failed in {', '.join(names[:NAMED_FAILURES])}{more}", list(self.failed.values()))
 
 
 async def in_each(
@@ -99,6 +109,7 @@ async def in_each(
     *,
     at_once: int = AT_ONCE,
     exclusive: bool = True,
+    sync_timeout: float = SYNC_TIMEOUT_SECONDS,
 ) -> Places[T]:
     """Open what an owner needs in each namespace and do some work there; one that is denied delays no other.
 
@@ -108,7 +119,9 @@ async def in_each(
 
     Args:
         at_once: in how many namespaces the work may run at the same time.
-        exclusive: what the owner has open in other namespaces, its own apart, is closed: see `ScopedCache.open_all`.
+        exclusive: what the owner has open in other namespaces, its own apart, is closed.
+        sync_timeout: seconds for which namespaces are waited for that are being opened, as long as one comes each
+            second. The work of others does not wait.
 
     Raises:
         ValueError: `at_once` is less than 1.
@@ -116,32 +129,80 @@ async def in_each(
     if at_once < 1:
         raise ValueError(f"at_once= is at least 1, not {at_once}")
     names = list(dict.fromkeys(namespaces))
-    opened = await cache.open_all(owner, *needs, namespaces=names, exclusive=exclusive)
+    wanted = list(needs)
+    if exclusive:
+        cache.close_others(owner, keep=names)
     done: dict[str, T] = {}
     denied: dict[str, ForbiddenError] = {}
     failed: dict[str, Exception] = {}
+    turn = asyncio.Semaphore(at_once)
+    opening = _Opening()
 
-    async def take_turns(places: Iterator[tuple[str, ResourceCache | Exception]]) -> None:
-        for name, scope in places:
-            try:
-                if isinstance(scope, Exception):
-                    raise scope
-                scope.check()
+    async def visit(name: str) -> None:
+        try:
+            scope = await opening.wait(
+                lambda patience: cache.open(owner, *wanted, namespace=name, sync_timeout=patience)
+            )
+            scope.check()
+            async with turn:
                 done[name] = await work(scope)
-            except ForbiddenError as error:
-                if error.by == "admission":
-                    failed[name] = _noted(error, name)
-                else:
-                    denied[name] = error
-                    cache.await_grant(owner, error)
-            except Exception as error:
+        except ForbiddenError as error:
+            if error.by == "admission":
                 failed[name] = _noted(error, name)
+            else:
+                denied[name] = error
+                cache.await_grant(owner, error)
+        except Exception as error:
+            failed[name] = _noted(error, name)
 
-    places = iter(opened.items())
     async with asyncio.TaskGroup() as group:
-        for _ in range(min(at_once, len(opened))):
-            group.create_task(take_turns(places))
-    return Places(done, denied, failed)
+        visits = [group.create_task(visit(name)) for name in names]
+        watching = asyncio.create_task(opening.give_up_in_time(sync_timeout))
+        try:
+            if visits:
+                await asyncio.wait(visits)
+        finally:
+            watching.cancel()
+    return Places(_in_order(names, done), _in_order(names, denied), _in_order(names, failed))
+
+
+class _Opening:
+    """The namespaces that are being opened: they are waited for while one after the other comes."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._given_up: set[asyncio.Task[Any]] = set()
+        self._opened = 0
+
+    async def wait(self, open: Callable[[float], Awaitable[ResourceCache]]) -> ResourceCache:
+        """Wait for a namespace, until it is given up; `open` then says that it takes longer, and its owner is told."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        try:
+            return await open(inf)
+        except asyncio.CancelledError:
+            if task not in self._given_up or task.uncancel():
+                raise
+            return await open(0.0)
+        finally:
+            self._tasks.discard(task)
+            self._opened += 1
+
+    async def give_up_in_time(self, limit: float) -> None:
+        """Wait until none has come for a while, or for so many seconds, and give up all that are not there."""
+        loop = asyncio.get_running_loop()
+        end, before = loop.time() + limit, -1
+        while loop.time() < end and self._opened != before:
+            before = self._opened
+            await asyncio.sleep(min(QUIET_SECONDS, limit))
+        for task in list(self._tasks):
+            self._given_up.add(task)
+            task.cancel()
+
+
+def _in_order(names: Iterable[str], found: Mapping[str, T]) -> dict[str, T]:
+    return {name: found[name] for name in names if name in found}
 
 
 def _noted(error: Exception, namespace: str) -> Exception:

@@ -152,6 +152,11 @@ class ScopedCache:
         """Close everything an owner opened, in all namespaces or in one."""
         self._portal.call(lambda: self._cache.close(owner, namespace=namespace))
 
+    def close_others(self, owner: Object | OwnerId, *, keep: Iterable[str]) -> None:
+        """Close what an owner has, or waits for, in all namespaces but these and its own."""
+        names = list(keep)
+        self._portal.call(lambda: self._cache.close_others(owner, keep=names))
+
     def wait_closed(self) -> None:
         """Wait until the connections of what was closed are closed."""
         self._portal.run(self._cache.wait_closed)

@@ -10,6 +10,7 @@ from scopedcache import ForbiddenError, Need, Object, ResourceCache
 from scopedcache.controller.reporting.event_recorder import EventRecorder
 from scopedcache.kit import Places, find_condition, in_each
 from scopedcache.testing import eventually
+from tests.unit.clock import now
 from tests.unit.cluster import ALL_VERBS, CONFIG_MAP, Cluster
 from tests.unit.kit.scopes import scopes
 
@@ -176,3 +177,53 @@ async def test_a_kind_without_conditions_is_told_by_an_Event(server: Cluster) ->
 
     events = server.embedded.list("events.events.k8s.io", "home")
     assert [(event["type"], event["note"]) for event in events] == [("Warning", "app: may not list secrets")]
+
+
+async def test_a_namespace_whose_list_hangs_delays_a_run_for_a_moment_and_its_owner_is_told(server: Cluster) -> None:
+    for place in ("app", "slow"):
+        server.grant(place, CONFIG_MAP, verbs=ALL_VERBS)
+    hanging = server.silence(CONFIG_MAP, namespace="slow")
+    async with scopes(server) as w:
+        took: list[float] = []
+        for _ in range(3):
+            began = now()
+            places = await in_each(w.cache, w.owner, NEEDS, ["app", "slow"], count)
+            took.append(now() - began)
+        assert (list(places.done), list(places.failed), max(took) < 2.5) == (["app"], ["slow"], True)
+        with pytest.raises(ExceptionGroup, match="failed in slow"):
+            places.check()
+        hanging.over()
+        await eventually(lambda: "synced" in w.causes, within=300)
+
+
+async def test_namespaces_that_come_one_after_the_other_are_all_done_in_one_run(server: Cluster) -> None:
+    names = [f"n{number}" for number in range(8)]
+    for name in names:
+        server.grant(name, CONFIG_MAP, verbs=ALL_VERBS)
+    for number, name in enumerate(names):
+        server.trouble(CONFIG_MAP, namespace=name, verb="watch", latency=0.7 * number)
+        server.trouble(CONFIG_MAP, namespace=name, verb="list", latency=0.7 * number)
+    async with scopes(server) as w:
+        places = await in_each(w.cache, w.owner, NEEDS, names, count)
+
+    assert list(places.done) == names
+
+
+async def test_who_is_cancelled_goes_at_once(server: Cluster) -> None:
+    server.grant("slow", CONFIG_MAP, verbs=ALL_VERBS)
+    server.silence(CONFIG_MAP, namespace="slow")
+    async with scopes(server) as w:
+        began = now()
+        run = asyncio.create_task(in_each(w.cache, w.owner, NEEDS, ["slow"], count))
+        await asyncio.sleep(0.5)
+        run.cancel()
+        await asyncio.wait([run])
+
+        assert (run.cancelled(), now() - began) == (True, 0.5)
+
+
+def test_many_failures_are_not_all_named() -> None:
+    places = Places({}, {}, {f"n{number}": ValueError() for number in range(1000)})
+
+    with pytest.raises(ExceptionGroup, match=r"failed in n0, n1, n10, n100, n101 and 995 more \(1000 sub-exceptions\)"):
+        places.check()

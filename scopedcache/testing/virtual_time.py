@@ -20,7 +20,7 @@ Ts = TypeVarTuple("Ts")
 
 # Real seconds after which a loop that waits for nothing but a thread is taken for stuck.
 STUCK_SECONDS: Final = 10.0
-# Real seconds that what runs in a thread gets before virtual time moves; who waits there for virtual time loses as many.
+# Real seconds that what runs in a thread gets before virtual time moves; who waits there for virtual time loses them.
 THREAD_SECONDS: Final = 0.2
 # Virtual time at which a loop that only ever waits for its own timers is taken for stuck: about a day.
 NEVER_SECONDS: Final = 100_000.0

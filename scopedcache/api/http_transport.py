@@ -105,6 +105,16 @@ class HTTPTransport:
         self._reviews = self.session(limit=1, headers=headers, auto_decompress=False)
         self._watches = self.session(limit=0, headers=headers, auto_decompress=False, read_bufsize=2**18)
         self._streams: set[aiohttp.ClientResponse] = set()
+        self._others: tuple[_Key, ssl.SSLContext | bool] | None = None
+        self._forwards: aiohttp.ClientSession | None = None
+
+    @property
+    def forwards(self) -> aiohttp.ClientSession:
+        """Return the session for what others ask through us: it adds no header of its own, and has no cap."""
+        if self._forwards is None:
+            automatic = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
+            self._forwards = self.session(limit=0, auto_decompress=False, skip_auto_headers=automatic)
+        return self._forwards
 
     @staticmethod
     def session(*, limit: int, **options: Any) -> aiohttp.ClientSession:
@@ -258,6 +268,30 @@ class HTTPTransport:
         """
         return self._as(self.configuration.credential_at_once())
 
+    async def connection_for_others(self) -> Connection:
+        """Return how a request with somebody else's credentials is sent: to our server, with none of our own.
+
+        Waits for files. No client certificate is shown: it would answer for whoever brings none.
+
+        Raises:
+            ConfigurationError: the CA cannot be read.
+        """
+        if self._requests.closed:
+            raise self._closed()
+        await self.configuration.look_at_files()
+        key = _Key(attrs.evolve(self.configuration.endpoint, certificate=None), None, self.configuration.stamps)
+        if self._others is None or self._others[0] != key:
+            self._others = key, await asyncio.to_thread(tls_context, key.endpoint)
+        headers: CIMultiDict[str] = CIMultiDict()
+        base = _base_url(key.endpoint)
+        if key.endpoint.proxy and base.scheme == "http":
+            headers.extend(key.endpoint.proxy_headers)
+        return Connection(base, self._others[1], key.endpoint, Credential(), headers)
+
+    def trouble(self, error: BaseException) -> TransportError:
+        """Return, in our own words, what an error of aiohttp means on a session of ours."""
+        return self._trouble(error)
+
     async def _connected(self, deadline: float, refused: Connection | None = None) -> Connection:
         try:
             async with asyncio.timeout_at(deadline):
@@ -340,6 +374,8 @@ class HTTPTransport:
         """Close all connections, open streams included. Waits until they are closed."""
         for answer in self._streams:  # aiohttp would leave whoever reads one of them waiting for ever
             answer.content.set_exception(aiohttp.ClientConnectionError("this client is closed"))
+        if self._forwards is not None:
+            await self._forwards.close()
         await asyncio.gather(
             self._requests.close(), self._reviews.close(), self._watches.close(), self.configuration.close()
         )

@@ -306,8 +306,12 @@ class ScopedCache:
             handle.end()
 
     def add_index(self, kind: Kind, name: str, function: IndexFunc) -> None:
-        """Add an index to every present and future informer of a kind; read it with `by_index`."""
-        self._home.check()
+        """Add an index to every present and future informer of a kind; read it with `by_index`.
+
+        Before the cache runs, too: a program adds what its parts read when it makes them.
+        """
+        if self._home.loop is not None:
+            self._home.check()
         self._pool.add_index(kind, name, function)
 
     def subscribe(self, subscriber: Callable[[OwnerChanged], None]) -> Callable[[], None]:

@@ -6,7 +6,7 @@ from ..controller.reporting.status import patch_status
 from .adopt import adopt
 from .allocation import allocate, claims_of
 from .apply import apply
-from .apply_set import apply_set
+from .apply_set import apply_set, apply_sets
 from .checker import Checker
 from .collecting import collect, tell_once
 from .create_or_update import Change, create_or_update
@@ -49,6 +49,7 @@ __all__ = [
     "allocate",
     "apply",
     "apply_set",
+    "apply_sets",
     "claims_of",
     "collect",
     "condition",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
 
 from ..api import Client
 from ..api.request_query import FIELD_MANAGER
@@ -11,6 +13,8 @@ from ..kinds import Kind
 from ..objects import Object
 from .apply import apply
 from .prune import Ours, prune
+
+K = TypeVar("K", bound=Kind)
 
 
 async def apply_set(
@@ -52,3 +56,44 @@ async def apply_set(
     ]
     pruned = await prune(client, scope, kind, [one.name for one in kept], ours=ours)
     return bool(pruned) or any(change != "unchanged" for change in changes)
+
+
+async def apply_sets(
+    client: Client,
+    scope: ResourceCache,
+    wanted: Mapping[K, Iterable[Object]],
+    *,
+    ours: Ours | None = None,
+    field_manager: str = FIELD_MANAGER,
+    recreate_on_immutable: Iterable[str] = (),
+) -> bool:
+    """Do as `apply_set` for several kinds at the same time; tell whether anything was changed.
+
+        await apply_sets(client, scope, {LIMIT_RANGE: limit_ranges, RESOURCE_QUOTA: quotas, ROLE_BINDING: []})
+
+    What is wrong with one kind harms no other: each of them has had its turn when this ends.
+
+    Raises:
+        ExceptionGroup: of what was raised; where it is one error, that one.
+    """
+    ends = await asyncio.gather(
+        *(
+            apply_set(
+                client,
+                scope,
+                kind,
+                objects,
+                ours=ours,
+                field_manager=field_manager,
+                recreate_on_immutable=recreate_on_immutable,
+            )
+            for kind, objects in wanted.items()
+        ),
+        return_exceptions=True,
+    )
+    errors = [end for end in ends if isinstance(end, Exception)]
+    if len(errors) > 1:
+        raise ExceptionGroup(f"applying {len(wanted)} kinds", errors)
+    if errors:
+        raise errors[0]
+    return any(end is True for end in ends)

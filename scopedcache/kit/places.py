@@ -15,6 +15,7 @@ from typing import Any, Final, Generic, TypeVar
 import attrs
 
 from ..cache import ResourceCache, ScopedCache
+from ..controller.outcome import leaves_of
 from ..controller.reporting.conditions import Condition, set_condition
 from ..controller.reporting.event_recorder import EventRecorder
 from ..errors import ForbiddenError
@@ -57,6 +58,14 @@ class Places(Generic[T]):
     def message(self) -> str:
         """Return what is missing where, in words: `app: may not list secrets`; nothing where nothing is missing."""
         return "; ".join(f"{name}: {_words(error)}" for name, error in sorted(self.denied.items()))
+
+    @property
+    def failures(self) -> str:
+        """Return what failed otherwise, in words: `app: …`, of the first namespaces; nothing where nothing did."""
+        first = sorted(self.failed)[:NAMED_FAILURES]
+        told = [f"{name}: {', '.join(map(str, leaves_of(self.failed[name])))}" for name in first]
+        more = [f"and {len(self.failed) - len(first)} more"] if len(self.failed) > len(first) else []
+        return "; ".join([*told, *more])
 
     def condition(
         self, owner: Object, type: str = PERMITTED, *, reason: str = FORBIDDEN, otherwise: str = PERMITTED

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Literal, TypeVar
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -15,7 +15,7 @@ from scopedcache.testing.embedded import EmbeddedCluster
 from scopedcache.testing.embedded.server import watches as core
 from scopedcache.testing.embedded.wire.messages import Answer as CoreAnswer
 from scopedcache.testing.embedded.wire.messages import Request
-from tests.contract.server import Answer, Server, Watch
+from tests.contract.server import Answer, Callback, Server, Watch
 
 T = TypeVar("T")
 DEADLINE = 60.0
@@ -92,6 +92,11 @@ class EmbeddedServer(Server):
     def outdated(self, token: str) -> str:
         self.cluster.compact()
         return token
+
+    def admission(
+        self, resource: str, callback: Callback, *, operations: Iterable[str]
+    ) -> AbstractContextManager[None]:
+        return self.cluster.admission(resource, callback, operations=operations)
 
     def token_of(self, who: Identity | None) -> str:
         return (who or self.cluster.admin).token

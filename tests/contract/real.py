@@ -5,13 +5,15 @@ from __future__ import annotations
 import base64
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Literal, TypeVar
 
 import urllib3
 
 from scopedcache.testing import ControlPlane, Identity, wait_for
-from tests.contract.server import Answer, Server, Watch
+from tests.contract.server import Answer, Callback, Server, Watch
+from tests.contract.webhook import registered, webhook
 
 T = TypeVar("T")
 DEADLINE = 20.0
@@ -79,6 +81,11 @@ class RealServer(Server):
         self.compact()
         inside = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
         return base64.urlsafe_b64encode(json.dumps({**inside, "rv": 2}).encode()).decode().rstrip("=")
+
+    @contextmanager
+    def admission(self, resource: str, callback: Callback, *, operations: Iterable[str]) -> Iterator[None]:
+        with webhook(callback) as (url, ca_bundle), registered(self, resource, list(operations), url, ca_bundle):
+            yield
 
     def token_of(self, who: Identity | None) -> str:
         return (who or self.control_plane.admin).token

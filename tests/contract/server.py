@@ -5,7 +5,8 @@ from __future__ import annotations
 import abc
 import itertools
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -18,6 +19,7 @@ from scopedcache.testing.resources import Resources
 from scopedcache.testing.rest import JSON, read_answer
 
 T = TypeVar("T")
+Callback = Callable[[dict[str, Any]], Mapping[str, Any]]
 ALL = ("get", "list", "watch", "create", "update", "patch", "delete")
 READ = ("get", "list", "watch")
 _numbers = itertools.count(1)
@@ -131,6 +133,12 @@ class Server(Resources, Rights, abc.ABC):
     @abc.abstractmethod
     def outdated(self, token: str) -> str:
         """Return a `continue` token that was issued before the history that the server remembers."""
+
+    @abc.abstractmethod
+    def admission(
+        self, resource: str, callback: Callback, *, operations: Iterable[str]
+    ) -> AbstractContextManager[None]:
+        """Ask `callback` about writes of a resource, in a `with`: in goes the `request` of an AdmissionReview."""
 
     @abc.abstractmethod
     def token_of(self, who: Identity | None) -> str:

@@ -9,8 +9,10 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import assert_type
 
+import aiohttp.web
+
 import scopedcache as sc
-from scopedcache import sync
+from scopedcache import sync, web
 from scopedcache.controller import Controller, Manager, generation_changed
 from scopedcache.kit import (
     Change,
@@ -161,3 +163,18 @@ def the_blocking_twins_have_the_same_types(cache: sync.ScopedCache, owner: sc.Ob
     assert_type(scope.get(POD, "name"), sc.Object | None)
     assert_type(scope.list(POD)[0], sc.Object)
     scope.get(POD)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+
+
+def what_decides_about_writes_is_plain(client: sc.Client) -> None:
+    def decide(request: web.AdmissionRequest) -> web.Verdict:
+        assert_type(request.obj, sc.Object | None)
+        return web.patched(request, lambda draft: None) if request.dry_run else web.deny("no")
+
+    async def handler(request: aiohttp.web.Request, caller: web.Caller) -> aiohttp.web.StreamResponse:
+        assert_type(caller.groups, frozenset[str])
+        return await web.forward(client, request, own_name=True, query=[("limit", "5")])
+
+    web.Server(
+        ":0", [aiohttp.web.post("/", web.admission(decide)), aiohttp.web.get("/", web.for_caller(client, handler))]
+    )
+    web.admission(lambda request: True)  # type: ignore[arg-type, return-value]  # pyright: ignore[reportArgumentType]

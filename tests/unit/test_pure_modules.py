@@ -95,6 +95,11 @@ PURE = [
     "containment.py",
     "deep_json.py",
     "needs.py",
+    "web/admission_review.py",
+    "web/authority.py",
+    "web/certificate_plan.py",
+    "web/forwarded_headers.py",
+    "web/json_patch.py",
 ]
 
 

@@ -7,8 +7,8 @@ import atexit
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -21,6 +21,7 @@ from ..identities import Identity, make_identity, service_account_groups
 from ..rbac import Rights
 from ..resources import Resources, wait_for
 from ..rest import JSON, read_answer
+from .admission.hooks import Callback
 from .auth.bootstrap_roles import bootstrap
 from .auth.rbac_authorizer import MASTERS
 from .clock import Clock
@@ -77,7 +78,7 @@ class EmbeddedCluster(Resources, Rights):
         self._doors = ExitStack()
         self._identities: dict[str, Identity] = {}
         self.front_ends = [FrontEnd(self, 0, self.server)]
-        running = chosen(standard(self.storage, self.registry), controllers, kubelet=kubelet)
+        running = chosen(standard(self.storage, self.registry, self.server.admission), controllers, kubelet=kubelet)
         self._rounds = ControllerRounds(self.clock, self._run_due, [self.server.definitions, *running])
         self.storage.subscribe(self._rounds.observe)
         bootstrap(self.storage, self.registry, self.clock.now())
@@ -254,6 +255,32 @@ class EmbeddedCluster(Resources, Rights):
         """Forget a watch whose client has gone, or has everything; not while another thread writes. For doors."""
         with self.lock:
             watch.close()
+
+    # -- admission -----------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def admission(
+        self,
+        resource: str,
+        callback: Callback,
+        *,
+        name: str = "admission.example.com",
+        operations: Iterable[str] = ("CREATE", "UPDATE", "DELETE"),
+    ) -> Iterator[None]:
+        """Let `callback` be asked about every write of a resource (`deployments.apps`, `pods/status`), in a `with`.
+
+        It is given the `request` of an AdmissionReview and returns the `response`: `{"allowed": True}`, with `patch` a
+        JSON patch (base64 or bytes), or `allowed` False and a `status`. It runs in the middle of a write, without a
+        loop, and must not ask the cluster. Several are asked in the order in which they came; each sees what those
+        before it have made.
+        """
+        with self.lock:
+            hook = self.server.admission.add(resource, callback, name, frozenset(operations))
+        try:
+            yield
+        finally:
+            with self.lock:
+                self.server.admission.remove(hook)
 
     # -- time ----------------------------------------------------------------------------------------------------
 

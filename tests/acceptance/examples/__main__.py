@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     began = time.monotonic()
     try:
         examples = chosen(options.example)
-        groups = [rows_of(example, options.keep_logs, first_only=options.first) for example in examples]
+        groups = [group for one in examples for group in rows_of(one, options.keep_logs, first_only=options.first)]
         if options.rights:
             groups = [rights_of(example, by_verb=options.rights == "verbs") for example in examples]
         groups = select(groups, options.only)

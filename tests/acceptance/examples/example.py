@@ -26,6 +26,7 @@ class Example:
         rows: one story: each builds on those before it.
         options: what its rows start it with.
         plane: options of the cluster that its rows run on.
+        web_rows: another story, of what it serves: on the embedded cluster too it is a process there, with sockets.
         apart: it is a process on the embedded cluster too, in the machine's time: it works with other programs.
     """
 
@@ -34,6 +35,7 @@ class Example:
     rows: tuple[Row, ...]
     options: tuple[str, ...] = ()
     plane: dict[str, Any] = attrs.field(factory=dict)
+    web_rows: tuple[Row, ...] = ()
     apart: bool = False
 
     @property

@@ -17,10 +17,14 @@ from .example import Example, Right
 from .world import ExampleWorld, example_world
 
 
-def rows_of(example: Example, logs: Path | None, *, first_only: bool = False) -> Group:
-    """Return the rows of an example; the first one alone, if told so."""
+def rows_of(example: Example, logs: Path | None, *, first_only: bool = False) -> list[Group]:
+    """Return the rows of an example, and those of what it serves; the first one alone, if told so."""
     rows = example.rows[:1] if first_only else example.rows
-    return Group(example.name, partial(_world, example, logs), rows, story=True)
+    groups = [Group(example.name, partial(_world, example, logs), rows, story=True)]
+    if example.web_rows and not first_only:
+        served = partial(_world, example, logs, apart=True)
+        groups.append(Group(f"{example.name}, over HTTPS", served, example.web_rows, story=True))
+    return groups
 
 
 def rights_of(example: Example, *, by_verb: bool = False) -> Group:
@@ -47,9 +51,10 @@ def _without(example: Example, right: Right, _: World) -> Outcome:
 
 
 @contextmanager
-def _world(example: Example, logs: Path | None) -> Iterator[ExampleWorld]:
+def _world(example: Example, logs: Path | None, *, apart: bool = False) -> Iterator[ExampleWorld]:
     with tempfile.TemporaryDirectory(prefix="acceptance-") as folder:
-        with example_world(example, (logs or Path(folder)) / example.name) as world:
+        kept = (logs or Path(folder)) / f"{example.name}{'-web' if apart else ''}"
+        with example_world(example, kept, apart=apart) as world:
             yield world
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -233,15 +234,23 @@ def unlike(world: ExampleWorld, resource: str, name: str, namespace: str | None,
 
 @contextmanager
 def example_world(
-    example: Example, logs: Path, *, rbac: list[Manifest] | None = None, voice: Voice | None = None
+    example: Example,
+    logs: Path,
+    *,
+    rbac: list[Manifest] | None = None,
+    voice: Voice | None = None,
+    apart: bool = False,
 ) -> Iterator[ExampleWorld]:
     """Run a cluster with an example's manifests, and end everything afterwards.
 
     Args:
         rbac: what is applied instead of its `rbac.yaml`.
+        apart: the program is a process of its own, on the embedded cluster too.
     """
     logs.mkdir(parents=True, exist_ok=True)
-    with start_cluster(logs, apart=example.apart, **example.plane) as (plane, inside):
+    for name in ("scopedcache", example.program.name):  # as each command does in its own process
+        logging.getLogger(name).setLevel(logging.INFO)
+    with start_cluster(logs, apart=apart or example.apart, **example.plane) as (plane, inside):
         plane.apply(example.crds)
         plane.apply(example.rbac if rbac is None else rbac)
         account = plane.service_account(*example.account)

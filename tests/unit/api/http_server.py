@@ -65,7 +65,7 @@ def always(body, code=200, content_type="application/json", headers=None):
     return handler
 
 
-async def stream_of(request, *chunks, code=200, content_type="application/json"):
+async def stream_of(request, *chunks, code=200, content_type="application/json") -> web.StreamResponse:
     answer = web.StreamResponse(status=code, headers={"Content-Type": content_type})
     await answer.prepare(request)
     for chunk in chunks:

@@ -539,3 +539,25 @@ async def test_a_login_that_cannot_be_renewed_is_named(server, login, words):
         await transport.request("GET", "/")
     await transport.close()
     assert server.seen == []
+
+
+async def test_a_request_of_somebody_else_shows_neither_our_certificate_nor_our_token(authority):
+    ours = authority.issue("ours", client=True)
+    shown = ClientCertificate(Pem(str(ours.certificate)), Pem(str(ours.key)))
+    async with serving(tls_for(authority)) as server:
+        seen = []
+
+        async def handler(request):
+            seen.append((subject_of(request), request.headers.get("Authorization"), "User-Agent" in request.headers))
+            return web.json_response({})
+
+        server.handler = handler
+        config = RestConfig(Endpoint(server.url, Pem(str(authority.certificate)), shown), Token("ours"))
+        transport = HTTPTransport(Configuration(lambda: config))
+        await transport.request("GET", "/")
+        connection = await transport.connection_for_others()
+        for headers in ({}, {"Authorization": "Bearer theirs"}):
+            sent = connection.with_headers(headers)
+            await transport.forwards.get(connection.url("/", ()), headers=sent, **connection.options)
+        await transport.close()
+    assert seen == [("ours", "Bearer ours", True), (None, None, False), (None, "Bearer theirs", False)]

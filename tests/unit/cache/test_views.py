@@ -6,8 +6,17 @@ import asyncio
 
 import pytest
 
-from scopedcache import ForbiddenError, Need, NoSuchIndexError, NotSyncedError, NotWatchedError, ObjectKey
+from scopedcache import (
+    ForbiddenError,
+    Need,
+    NoSuchIndexError,
+    NotSyncedError,
+    NotWatchedError,
+    ObjectKey,
+    ScopedCache,
+)
 from scopedcache.kinds import GVK
+from scopedcache.testing import EmbeddedCluster
 from tests.unit.cache.world import world
 from tests.unit.clock import after, idle
 from tests.unit.cluster import CLUSTER_ROLE, DEPLOYMENT, NODE, OPERATOR, POD, RBAC, REPLICASET
@@ -202,6 +211,18 @@ async def test_an_index_added_before_or_after_serves_every_informer_of_its_kind(
         assert [pod.name for pod in second.by_index(POD, "tier", "db")] == ["two"]
         with pytest.raises(NoSuchIndexError):
             first.by_index(POD, "nope", "db")
+
+
+async def test_an_index_may_be_added_before_the_cache_runs() -> None:
+    with EmbeddedCluster.start() as cluster:
+        cluster.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "one"}}, "default")
+        async with cluster.client() as client:
+            cache = ScopedCache(client)
+            cache.add_index("configmaps", "name", lambda found: [found.name])
+            async with cache, cache.informer("configmaps", namespace="default") as shown:
+                await shown.wait_synced()
+                found = cache.cluster.in_namespace("default").by_index("configmaps", "name", "one")
+    assert [one.name for one in found] == ["one"]
 
 
 async def test_data_older_than_asked_for_is_an_error_and_not_an_answer() -> None:

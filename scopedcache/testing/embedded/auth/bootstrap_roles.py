@@ -27,6 +27,8 @@ _CORE: Final = [
 ]
 _APPS: Final = ["deployments", "deployments/scale", "deployments/status", "replicasets", "replicasets/scale",
          "replicasets/status"]  # fmt: skip
+_LIMITS: Final = ["limitranges", "resourcequotas", "resourcequotas/status"]
+_NETWORKING: Final = "networking.k8s.io"
 _READABLE: Final = [name for name in _CORE if name != "secrets"]
 
 
@@ -69,10 +71,12 @@ _EDIT: Final = [
     _rule([""], _CORE, [*_READ, *_WRITE]),
     _rule(["apps"], _APPS, [*_READ, *_WRITE]),
     _rule(["coordination.k8s.io"], ["leases"], [*_READ, *_WRITE]),
-    _rule([""], ["namespaces"], _READ),
+    _rule([""], ["namespaces", *_LIMITS], _READ),
+    _rule([_NETWORKING], ["networkpolicies"], [*_READ, *_WRITE]),
 ]
 _VIEW: Final = [
-    _rule([""], [*_READABLE, "namespaces"], _READ),
+    _rule([""], [*_READABLE, "namespaces", *_LIMITS], _READ),
+    _rule([_NETWORKING], ["networkpolicies"], _READ),
     _rule(["apps"], _APPS, _READ),
     _rule(["coordination.k8s.io"], ["leases"], _READ),
 ]

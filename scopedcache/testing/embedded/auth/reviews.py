@@ -98,5 +98,6 @@ def _attributes(kind: str, spec: Any) -> Attributes:
     if wanted is None:
         words = "exactly one of nonResourceAttributes or resourceAttributes must be specified"
         raise invalid(GROUPS[0], kind, "", [Cause.wrong("spec.resourceAttributes", "null", words)])
-    fields = ("group", "version", "resource", "subresource", "namespace", "name")
-    return Attributes(wanted.get("verb") or "", "", True, **{field: wanted.get(field) or "" for field in fields})
+    fields = ("verb", "group", "version", "resource", "subresource", "namespace", "name")
+    verb, group, version, resource, subresource, namespace, name = (str(wanted.get(f) or "") for f in fields)
+    return Attributes(verb, "", True, group, version, resource, subresource, namespace, name)

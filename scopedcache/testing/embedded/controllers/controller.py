@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Final, Protocol
 
 from ....errors import ScopedCacheError
+from ..admission.admission import Admission
 from ..kinds.kind_registry import Registry
 from ..storage.storage import Event, Storage
 from .cluster_role_aggregation import ClusterRoleAggregation
@@ -14,6 +15,7 @@ from .garbage_collector import GarbageCollector
 from .kubelet import Kubelet
 from .namespace_lifecycle import NamespaceLifecycle
 from .replicasets import ReplicaSets
+from .resource_quotas import ResourceQuotas
 from .service_accounts import ServiceAccounts
 
 KUBELET: Final = "kubelet"
@@ -43,14 +45,15 @@ def chosen(all_: list[Controller], names: Iterable[str] | None, *, kubelet: bool
     return [c for c in all_ if c.name in wanted and (kubelet or c.name != KUBELET)]
 
 
-def standard(storage: Storage, registry: Registry) -> list[Controller]:
+def standard(storage: Storage, registry: Registry, admission: Admission) -> list[Controller]:
     """Return the controllers of an ordinary cluster, in the order in which they are asked; each has its `name`."""
     return [
         ServiceAccounts(storage, registry),
         ClusterRoleAggregation(storage, registry),
         Deployments(storage, registry),
-        ReplicaSets(storage, registry),
+        ReplicaSets(storage, registry, admission),
         Kubelet(storage, registry),
         GarbageCollector(storage, registry),
         NamespaceLifecycle(storage, registry),
+        ResourceQuotas(storage, registry),
     ]

@@ -14,7 +14,7 @@ import msgspec
 from ..kinds.kind_registry import Registry
 from ..storage.storage import Storage, Stored
 from ..wire.status_errors import Body
-from .objects import conditions, new_condition, place_of, reference_to, with_metadata, with_status
+from .objects import condition, conditions, new_condition, place_of, reference_to, with_metadata, with_status
 from .workload_controller import Workloads
 
 REVISION: Final = "deployment.kubernetes.io/revision"
@@ -128,6 +128,7 @@ def status_of(deployment: Stored, current: Stored | None, sets: list[Stored], no
     fresh = [
         _UNAVAILABLE if available < wanted - leeway(deployment)[1] else _AVAILABLE,
         _progress(updated == wanted == available == total, current.name if current else ""),
+        *_failures(sets),
     ]
     return {**status, "terminatingReplicas": 0, "conditions": conditions(deployment, now, fresh, updates=True)}
 
@@ -137,6 +138,12 @@ def _progress(done: bool, name: str) -> Body:
         words = f'ReplicaSet "{name}" has successfully progressed.'
         return new_condition("Progressing", True, "NewReplicaSetAvailable", words)
     return new_condition("Progressing", True, "ReplicaSetUpdated", f'ReplicaSet "{name}" is progressing.')
+
+
+def _failures(sets: list[Stored]) -> list[Body]:
+    """Return why Pods cannot be created, as the ReplicaSets tell it."""
+    found = next((failure for each in sets if (failure := condition(each, "ReplicaFailure"))), None)
+    return [{k: v for k, v in found.items() if not k.startswith("last")}] if found else []
 
 
 def portion(amount: Any, of: int, *, up: bool) -> int:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from ..wire.status_errors import Body
 from .kind import Kind
+from .quantities import canonical_map
 
 _RBAC: Final = "rbac.authorization.k8s.io"
 
@@ -42,7 +43,10 @@ def _replica_set(body: Body, old: Body | None) -> Body:
 
 def _pod(body: Body, old: Body | None) -> Body:
     account = {"serviceAccountName": "default", "serviceAccount": "default", "enableServiceLinks": True}
-    spec = account | _pod_spec(body.get("spec") or {})
+    spec: Body = account | _pod_spec(body.get("spec") or {})
+    for field in ("containers", "initContainers"):
+        if spec.get(field):
+            spec[field] = [{**each, "resources": _resources(each.get("resources") or {})} for each in spec[field]]
     status = {} if old is not None else {"status": {"phase": "Pending", "qosClass": "BestEffort"}}
     return {**body, "spec": spec} | status
 
@@ -85,6 +89,13 @@ def _container(container: Body) -> Body:
     return defaults | container | ({"ports": [{"protocol": "TCP"} | port for port in ports]} if ports else {})
 
 
+def _resources(resources: Body) -> Body:
+    """Return resources as those of a Pod are stored: what is not asked for is asked for up to its limit."""
+    requests = (resources.get("limits") or {}) | (resources.get("requests") or {})
+    whole = resources | ({"requests": requests} if requests else {})
+    return {side: canonical_map(amounts) for side, amounts in whole.items()}
+
+
 def _secret(body: Body, _: Body | None) -> Body:
     plain = body.get("stringData") or {}
     data = {**(body.get("data") or {}), **{k: base64.b64encode(v.encode()).decode() for k, v in plain.items()}}
@@ -101,6 +112,64 @@ def _binding(body: Body, _: Body | None) -> Body:
     return {**body, "roleRef": role} | ({"subjects": subjects} if subjects else {})
 
 
+def _quota(body: Body, _: Body | None) -> Body:
+    spec = _given(body.get("spec"))
+    status: Body = {} if "status" in body else {"status": {}}
+    return {**body, "spec": spec | ({"hard": canonical_map(spec["hard"])} if "hard" in spec else {})} | status
+
+
+def _limit_range(body: Body, _: Body | None) -> Body:
+    spec = _given(body.get("spec"))
+    return {**body, "spec": {**spec, "limits": [_limit(_given(limit)) for limit in spec.get("limits") or ()]}}
+
+
+def _limit(limit: Body) -> Body:
+    limit = {field: canonical_map(value) for field, value in limit.items()}
+    if limit.get("type") != "Container":
+        return limit
+    default = (limit.get("max") or {}) | (limit.get("default") or {})
+    request = (limit.get("min") or {}) | default | (limit.get("defaultRequest") or {})
+    return limit | ({"default": default} if default else {}) | ({"defaultRequest": request} if request else {})
+
+
+def _network_policy(body: Body, _: Body | None) -> Body:
+    spec: Body = {"podSelector": {}} | _given(body.get("spec"))
+    if not spec.get("policyTypes"):
+        spec["policyTypes"] = ["Ingress", "Egress"] if spec.get("egress") else ["Ingress"]
+    for way in ("ingress", "egress"):
+        if spec.get(way):
+            spec[way] = [_with_protocols(rule) for rule in spec[way]]
+    return {**body, "spec": spec}
+
+
+def _with_protocols(rule: Body) -> Body:
+    return {**rule, "ports": [{"protocol": "TCP"} | port for port in rule["ports"]]} if rule.get("ports") else rule
+
+
+def _validating(body: Body, _: Body | None) -> Body:
+    return {**body, "webhooks": [_webhook(_given(hook)) for hook in body.get("webhooks") or ()]}
+
+
+def _mutating(body: Body, _: Body | None) -> Body:
+    hooks = [{"reinvocationPolicy": "Never"} | _webhook(_given(hook)) for hook in body.get("webhooks") or ()]
+    return {**body, "webhooks": hooks}
+
+
+def _webhook(hook: Body) -> Body:
+    defaults: Body = {
+        "failurePolicy": "Fail",
+        "matchPolicy": "Equivalent",
+        "namespaceSelector": {},
+        "objectSelector": {},
+        "timeoutSeconds": 10,
+    }
+    client = _given(hook.get("clientConfig"))
+    if "service" in client:
+        client["service"] = {"port": 443} | _given(client["service"])
+    rules = [{"scope": "*"} | _given(rule) for rule in hook.get("rules") or ()]
+    return defaults | hook | {"clientConfig": client} | ({"rules": rules} if rules else {})
+
+
 def _definition(body: Body, _: Body | None) -> Body:
     spec = without_nulls(body.get("spec") or {})
     kind = spec.get("names", {}).get("kind", "")
@@ -112,6 +181,11 @@ _BY_KIND: Final[dict[tuple[str, str], Callable[[Body, Body | None], Body]]] = {
     ("", "namespaces"): _namespace,
     ("", "pods"): _pod,
     ("", "secrets"): _secret,
+    ("", "resourcequotas"): _quota,
+    ("", "limitranges"): _limit_range,
+    ("networking.k8s.io", "networkpolicies"): _network_policy,
+    ("admissionregistration.k8s.io", "validatingwebhookconfigurations"): _validating,
+    ("admissionregistration.k8s.io", "mutatingwebhookconfigurations"): _mutating,
     ("apps", "deployments"): _deployment,
     ("apps", "replicasets"): _replica_set,
     (_RBAC, "rolebindings"): _binding,

@@ -7,6 +7,7 @@ from typing import Final
 from .kind import Kind
 
 _RBAC: Final = "rbac.authorization.k8s.io"
+_HOOKS: Final = "admissionregistration.k8s.io"
 _STATUS: Final = frozenset({"status"})
 _SCALED: Final = frozenset({"status", "scale"})
 
@@ -29,6 +30,13 @@ KINDS: Final = (
          subresources=_SCALED),
     Kind("apps", "v1", "replicasets", "ReplicaSet", short_names=("rs",), categories=("all",), generation=True,
          subresources=_SCALED),
+    Kind("", "v1", "resourcequotas", "ResourceQuota", short_names=("quota",), subresources=_STATUS),
+    Kind("", "v1", "limitranges", "LimitRange", short_names=("limits",)),
+    Kind("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy", short_names=("netpol",), generation=True),
+    Kind(_HOOKS, "v1", "mutatingwebhookconfigurations", "MutatingWebhookConfiguration", namespaced=False,
+         categories=("api-extensions",), generation=True),
+    Kind(_HOOKS, "v1", "validatingwebhookconfigurations", "ValidatingWebhookConfiguration", namespaced=False,
+         categories=("api-extensions",), generation=True),
     Kind(_RBAC, "v1", "roles", "Role"),
     Kind(_RBAC, "v1", "rolebindings", "RoleBinding"),
     Kind(_RBAC, "v1", "clusterroles", "ClusterRole", namespaced=False),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Callable, Iterator
 from typing import Any, Final
@@ -10,12 +11,23 @@ from ..wire.builtin_types import FIELDS, check
 from ..wire.status_errors import Body, Cause
 from .kind import Kind
 from .list_keys import merge_keys
+from .quantities import amount
 from .structural_schema import structural_causes
 
 Key = tuple[str, str]
 Check = Callable[[Body, Body | None], Iterator[Cause]]
 
 _RBAC: Final = "rbac.authorization.k8s.io"
+_SCOPES: Final = {
+    "Terminating", "NotTerminating", "BestEffort", "NotBestEffort", "PriorityClass", "CrossNamespacePodAffinity",
+    "VolumeAttributesClass",
+}  # fmt: skip
+_EXCLUSIVE: Final = ({"BestEffort", "NotBestEffort"}, {"Terminating", "NotTerminating"})
+# Of a LimitRange: what may not be larger than what, and which of the two is blamed.
+_ORDERED: Final = (
+    ("min", "max", "min"), ("min", "defaultRequest", "defaultRequest"), ("defaultRequest", "max", "defaultRequest"),
+    ("defaultRequest", "default", "defaultRequest"), ("min", "default", "default"), ("default", "max", "default"),
+)  # fmt: skip
 _PERCENT: Final = re.compile(r"[0-9]+%")
 # The size of the data of a ConfigMap or a Secret.
 _DATA_LIMIT_BYTES: Final = 2**20
@@ -101,6 +113,84 @@ def _binding(body: Body, old: Body | None) -> Iterator[Cause]:
         yield Cause.wrong("roleRef", "null", "cannot change roleRef")
 
 
+def _quota(body: Body, old: Body | None) -> Iterator[Cause]:
+    spec = body.get("spec") or {}
+    scopes = set(spec.get("scopes") or ())
+    told = "[" + ",".join(f'"{scope}"' for scope in sorted(scopes)) + "]"
+    for name, text in sorted((spec.get("hard") or {}).items()):
+        if amount(text) < 0:
+            yield Cause.wrong(f"spec.hard[{name}]", f'"{text}"', "must be greater than or equal to 0")
+    if scopes - _SCOPES:
+        yield Cause.wrong("spec.scopes", told, "unsupported scope")
+    if any(pair <= scopes for pair in _EXCLUSIVE):
+        yield Cause.wrong("spec.scopes", told, "conflicting scopes")
+    if old is not None and set((old.get("spec") or {}).get("scopes") or ()) != scopes:
+        yield Cause.wrong("spec.scopes", told if scopes else "null", "field is immutable")
+
+
+def _limit_range(body: Body, _: Body | None) -> Iterator[Cause]:
+    seen: set[str] = set()
+    for number, limit in enumerate((body.get("spec") or {}).get("limits") or ()):
+        place, type_ = f"spec.limits[{number}]", limit.get("type") or ""
+        if type_ in seen:
+            yield Cause(f"{place}.type", "FieldValueDuplicate", f'Duplicate value: "{type_}"')
+        seen.add(type_)
+        if type_ == "Pod":
+            for field in ("default", "defaultRequest"):
+                if limit.get(field):
+                    yield Cause.forbidden(f"{place}.{field}", "may not be specified when `type` is 'Pod'")
+        if type_ == "PersistentVolumeClaim" and not any("storage" in (limit.get(f) or {}) for f in ("min", "max")):
+            words = "either minimum or maximum storage value is required, but neither was provided"
+            yield Cause.required(f"{place}.limits", words)
+        yield from _order(limit, place)
+
+
+def _order(limit: Body, place: str) -> Iterator[Cause]:
+    """Yield what is larger than it may be: min ≤ default request ≤ default ≤ max."""
+    spelled = {"min": "min", "defaultRequest": "default request", "default": "default", "max": "max"}
+    for low, high, blamed in _ORDERED:
+        lows, highs = limit.get(low) or {}, limit.get(high) or {}
+        for name in sorted(lows.keys() & highs.keys()):
+            if amount(lows[name]) > amount(highs[name]):
+                value = (limit.get(blamed) or {})[name]
+                words = f"{spelled[low]} value {lows[name]} is greater than {spelled[high]} value {highs[name]}"
+                yield Cause.wrong(f"{place}.{blamed}[{name}]", f'"{value}"', words)
+
+
+def _network_policy(body: Body, _: Body | None) -> Iterator[Cause]:
+    spec = body.get("spec") or {}
+    for way, peers in (("ingress", "from"), ("egress", "to")):
+        for i, rule in enumerate(spec.get(way) or ()):
+            for j, peer in enumerate(rule.get(peers) or ()):
+                block, place = peer.get("ipBlock") or {}, f"spec.{way}[{i}].{peers}[{j}].ipBlock"
+                places = [
+                    ("cidr", block.get("cidr")),
+                    *((f"except[{k}]", c) for k, c in enumerate(block.get("except") or ())),
+                ]
+                for field, cidr in places if block else ():
+                    yield from _cidr(f"{place}.{field}", cidr or "")
+
+
+def _cidr(place: str, cidr: str) -> Iterator[Cause]:
+    try:
+        ipaddress.ip_network(cidr)
+    except ValueError:
+        words = "must be a valid CIDR value (e.g. 10.9.8.0/24 or 2001:db8::/64), without bits of a host"
+        yield Cause.wrong(place, f'"{cidr}"', words)
+
+
+def _webhooks(body: Body, _: Body | None) -> Iterator[Cause]:
+    for number, hook in enumerate(body.get("webhooks") or ()):
+        place = f"webhooks[{number}]"
+        if not hook.get("admissionReviewVersions"):
+            yield Cause.required(f"{place}.admissionReviewVersions", "must specify one of v1, v1beta1")
+        if hook.get("sideEffects") not in ("None", "NoneOnDryRun"):
+            yield Cause.required(f"{place}.sideEffects", "must specify one of None, NoneOnDryRun")
+        client = hook.get("clientConfig") or {}
+        if bool(client.get("url")) == bool(client.get("service")):
+            yield Cause.required(f"{place}.clientConfig", "exactly one of url or service is required")
+
+
 def _definition(body: Body, _: Body | None) -> Iterator[Cause]:
     """Yield what stands in the way of serving a custom kind."""
     spec = body["spec"]
@@ -134,6 +224,11 @@ _CHECKS: Final[dict[Key, Check]] = {
     ("", "pods"): _pod,
     ("", "configmaps"): _data,
     ("", "secrets"): _data,
+    ("", "resourcequotas"): _quota,
+    ("", "limitranges"): _limit_range,
+    ("networking.k8s.io", "networkpolicies"): _network_policy,
+    ("admissionregistration.k8s.io", "validatingwebhookconfigurations"): _webhooks,
+    ("admissionregistration.k8s.io", "mutatingwebhookconfigurations"): _webhooks,
     ("apps", "deployments"): _workload,
     ("apps", "replicasets"): _workload,
     (_RBAC, "rolebindings"): _binding,

@@ -19,6 +19,7 @@ _KEYS: Final[dict[str, tuple[str, ...]]] = {
     "topologySpreadConstraints": ("topologyKey", "whenUnsatisfiable"),
     "conditions": ("type",),
     "ownerReferences": ("uid",),
+    "webhooks": ("name",),
     "finalizers": (),
 }
 _PORTS: Final = {"containers": ("containerPort", "protocol"), "spec": ("port", "protocol")}
@@ -38,6 +39,9 @@ def is_atomic(path: tuple[str, ...]) -> bool:
     return path[-1] in (
         "selector",
         "labelSelector",
+        "podSelector",
+        "namespaceSelector",
+        "objectSelector",
         "nodeSelector",
         "resourceFieldRef",
         "secretKeyRef",

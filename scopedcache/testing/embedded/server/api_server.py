@@ -11,6 +11,7 @@ from typing import Final
 import attrs
 import msgspec
 
+from ..admission.admission import Admission
 from ..auth.authentication import Authenticator
 from ..auth.privilege_escalation import check_grant
 from ..auth.rbac_authorizer import AUTHENTICATED, GROUP, MASTERS, Authorizer, Knowledge, forbidden_message
@@ -62,9 +63,12 @@ class Question:
 class Server:
     """Answers requests from a storage."""
 
-    def __init__(self, storage: Storage, registry: Registry, *, seed: int = 0) -> None:
+    def __init__(
+        self, storage: Storage, registry: Registry, admission: Admission | None = None, *, seed: int = 0
+    ) -> None:
         self.storage = storage
         self.registry = registry
+        self.admission = Admission(storage, registry) if admission is None else admission
         self.watches = Watches(storage, seed=seed)
         self.definitions = Definitions(storage, registry, self.watches)
         self.authenticator = Authenticator(storage, registry["serviceaccounts"])
@@ -72,7 +76,7 @@ class Server:
         self.starts = 0
         self._synced_at = self._ready_at = 0.0
         self._reads = Reads(storage, self.watches, storage)
-        self._writes = Writes(storage, registry)
+        self._writes = Writes(storage, registry, self.admission)
         self._reviews = Reviews(storage, registry, self.authorizer, self.authenticator)
 
     def beside(self, seen: History) -> Server:
@@ -150,7 +154,7 @@ class Server:
         if kind.group in GROUPS and asked.verb == "create":
             return self._reviews.answer(request, kind, asked, user)
         if asked.subresource:
-            return self._of_subresource(request, kind, asked, now)
+            return self._of_subresource(request, kind, asked, user, now)
         if asked.verb not in kind.verbs:
             raise method_not_allowed(kind.group, kind.resource)
         return self._of_object(request, kind, asked, user, now)
@@ -168,9 +172,9 @@ class Server:
             case "create" | "update" | "patch":
                 return self._written(request, kind, asked, user, now)
             case "delete":
-                return self._writes.delete(request, kind, asked, now)
+                return self._writes.delete(request, kind, attrs.evolve(asked, user=user), now)
             case "deletecollection":
-                return self._writes.delete_collection(request, kind, asked, now)
+                return self._writes.delete_collection(request, kind, attrs.evolve(asked, user=user), now)
         raise method_not_allowed(kind.group, kind.resource)
 
     def _written(self, request: Request, kind: Kind, asked: Attributes, user: User, now: float) -> Answer:
@@ -185,9 +189,11 @@ class Server:
             with self.storage.rehearsal():
                 made: Answer = write(plain, kind, asked, now)
             check_grant(self.authorizer, user, kind, asked, msgspec.json.decode(made.body))
-        return write(request, kind, asked, now)  # type: ignore[no-any-return]
+        return write(request, kind, attrs.evolve(asked, user=user), now)  # type: ignore[no-any-return]
 
-    def _of_subresource(self, request: Request, kind: Kind, asked: Attributes, now: float) -> Answer | Watch:
+    def _of_subresource(
+        self, request: Request, kind: Kind, asked: Attributes, user: User, now: float
+    ) -> Answer | Watch:
         if not served(kind, asked.version, asked.subresource):
             raise no_such_path()
         match asked.subresource, asked.verb:
@@ -199,9 +205,9 @@ class Server:
             case "status", "get":
                 return self._reads.get(request, kind, asked, now)
             case "status" | "scale", "update":
-                return self._writes.update(request, kind, asked, now)
+                return self._writes.update(request, kind, attrs.evolve(asked, user=user), now)
             case "status" | "scale", "patch":
-                return self._writes.patch(request, kind, asked, now)
+                return self._writes.patch(request, kind, attrs.evolve(asked, user=user), now)
         raise method_not_allowed(kind.group, kind.resource)
 
     def _kind(self, asked: Attributes) -> Kind:

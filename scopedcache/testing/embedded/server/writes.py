@@ -8,6 +8,8 @@ from typing import Any, Final
 import attrs
 import msgspec
 
+from ..admission.admission import Admission
+from ..admission.admitted_write import AdmittedWrite
 from ..kinds import event_groups as events
 from ..kinds.builtin_defaults import prepared
 from ..kinds.kind import Kind
@@ -56,6 +58,7 @@ class Writes:
 
     storage: Storage
     registry: Registry
+    admission: Admission
 
     def create(self, request: Request, kind: Kind, asked: Attributes, now: float) -> Answer:
         """Store a new object."""
@@ -83,7 +86,9 @@ class Writes:
     def delete(self, request: Request, kind: Kind, asked: Attributes, now: float) -> Answer:
         """Delete one object."""
         view = view_of(request)
-        found, gone = self._delete_one(kind, asked.namespace, asked.name, _options(request), now)
+        options = _options(request)
+        self._admit_deletion(kind, asked, self.storage.existing(kind, asked.namespace, asked.name), options)
+        found, gone = self._delete_one(kind, asked.namespace, asked.name, options, now)
         if not gone or kind.key in _RETURNED:
             return Answer(200, object_bytes(found, asked.api_version, view, now))
         about = details(kind.group, kind.resource, found.name, uid=found.uid)
@@ -94,6 +99,8 @@ class Writes:
         options = _options(request)
         selection = selection_of(request, kind, asked)
         chosen = [stored for stored in self.storage.list(kind, selection.namespace) if selection.matches(stored)]
+        for stored in chosen:
+            self._admit_deletion(kind, asked, stored, options)
         gone = [self._delete_one(kind, s.namespace, s.name, options, now)[0] for s in chosen]
         metadata = {"resourceVersion": str(self.storage.version)}
         return Answer(200, list_bytes(kind, asked.api_version, "whole", gone, metadata))
@@ -156,6 +163,11 @@ class Writes:
     ) -> Answer:
         """Check a body, note who owns its fields, and store it, or rehearse that; `current` None: it is a new one."""
         view = view_of(request)
+        write = _admitted(request, kind, asked, body, current)
+        if write is not None:
+            changed = self.admission.changed(write)
+            if changed is not None and changed is not body:
+                body = changed if asked.subresource else prepared(kind, changed, current)
         warnings = self._validated(request, kind, asked.version, body, current)
         if not _is_apply(request):
             body = tracked(current, body, _manager(request, asked), now, _list_keys(kind, asked))
@@ -163,6 +175,8 @@ class Writes:
             body = events.converted(body, events.OLD)
         part: Part = "status" if asked.subresource == "status" else "main"
         with self.storage.rehearsal(request.asked("dryRun") == "All"):
+            if write is not None:
+                self.admission.check(attrs.evolve(write, body=body), now)
             if current is None:
                 stored = self.storage.create(kind, body, now)
             else:
@@ -171,6 +185,12 @@ class Writes:
             return of_json(scale_of(kind, asked.version, stored.body))
         code = 201 if current is None else 200
         return Answer(code, object_bytes(stored, asked.api_version, view, now), headers=warnings)
+
+    def _admit_deletion(self, kind: Kind, asked: Attributes, found: Stored, options: Body) -> None:
+        if asked.user is not None:
+            old, dry_run = _in_version(found, asked.api_version), bool(options.get("dryRun"))
+            place = (kind, asked.version, found.namespace, found.name)
+            self.admission.changed(AdmittedWrite("DELETE", *place, asked.user, old=old, dry_run=dry_run))
 
     def _delete_one(self, kind: Kind, namespace: str, name: str, options: Body, now: float) -> tuple[Stored, bool]:
         conditions = options.get("preconditions") or {}
@@ -215,6 +235,19 @@ class Writes:
         if (kind.custom or kind.key in _CONDITIONAL) and not body["metadata"].get("resourceVersion"):
             cause = Cause.wrong("metadata.resourceVersion", "0", "must be specified for an update")
             raise invalid(kind.group, kind.name, name, [cause])
+
+
+def _admitted(
+    request: Request, kind: Kind, asked: Attributes, body: Body, current: Body | None
+) -> AdmittedWrite | None:
+    """Return a write as admission sees it; None where it is only rehearsed."""
+    if asked.user is None:
+        return None
+    return AdmittedWrite(
+        "CREATE" if current is None else "UPDATE", kind, asked.version, asked.namespace,
+        body["metadata"].get("name") or "", asked.user, body, current,
+        subresource=asked.subresource, dry_run=request.asked("dryRun") == "All",
+    )  # fmt: skip
 
 
 def _list_keys(kind: Kind, asked: Attributes) -> ListKeys:

@@ -6,6 +6,7 @@ are those of the published `generated.proto`, for the fields that kubectl sends 
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 from .status_errors import bad_request
@@ -76,6 +77,23 @@ _MESSAGES: Final[dict[str, dict[str, str]]] = {
     "RollingUpdate": {"maxSurge": "IntOrString", "maxUnavailable": "IntOrString"},
     "WorkloadStatus": {"replicas": "i", "readyReplicas": "i", "availableReplicas": "i", "conditions": "[]Condition"},
 
+    "ResourceQuota": _OBJECT | {"spec": "QuotaSpec", "status": "o"},
+    "QuotaSpec": {"hard": "{}Quantity", "scopes": "[]s", "scopeSelector": "o"},
+    "LimitRange": _OBJECT | {"spec": "LimitRangeSpec"},
+    "LimitRangeSpec": {"limits": "[]LimitRangeItem"},
+    "LimitRangeItem": {"type": "s", "max": "{}Quantity", "min": "{}Quantity", "default": "{}Quantity",
+                       "defaultRequest": "{}Quantity", "maxLimitRequestRatio": "{}Quantity"},
+    "NetworkPolicy": _OBJECT | {"spec": "NetworkPolicySpec"},
+    "NetworkPolicySpec": {"podSelector": "LabelSelector", "policyTypes": "[]s", "ingress": "[]o", "egress": "[]o"},
+    "MutatingWebhookConfiguration": _OBJECT | {"webhooks": "[]Webhook"},
+    "ValidatingWebhookConfiguration": _OBJECT | {"webhooks": "[]Webhook"},
+    "Webhook": {
+        "name": "s", "clientConfig": "WebhookClient", "rules": "[]o", "failurePolicy": "s", "matchPolicy": "s",
+        "namespaceSelector": "LabelSelector", "objectSelector": "LabelSelector", "sideEffects": "s",
+        "timeoutSeconds": "i", "admissionReviewVersions": "[]s", "reinvocationPolicy": "s",
+    },
+    "WebhookClient": {"url": "s", "caBundle": "b", "service": "o"},
+
     "Role": _RIGHTS,
     "ClusterRole": _RIGHTS | {"aggregationRule": "AggregationRule 3"},
     "AggregationRule": {"clusterRoleSelectors": "[]LabelSelector 1"},
@@ -120,10 +138,12 @@ _MESSAGES: Final[dict[str, dict[str, str]]] = {
     "Scale": {"specReplicasPath": "s", "statusReplicasPath": "s", "labelSelectorPath": "s"},
     "Column": {"name": "s", "type": "s", "jsonPath": "s"},
 }  # fmt: skip
+_QUANTITY: Final = re.compile(r"([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)")
 # What is decoded is of exactly these types.
 _SCALARS: Final[dict[str, frozenset[type]]] = {
     "s": frozenset({str}), "b": frozenset({str}), "i": frozenset({int}), "n": frozenset({int, float}),
     "t": frozenset({bool}), "o": frozenset({dict}), "IntOrString": frozenset({int, str}),
+    "Quantity": frozenset({str, int, float}),
 }  # fmt: skip
 _GO: Final = {str: "string", int: "number", float: "number", bool: "bool", list: "array", dict: "object"}
 # The same table, read: message → field → type; message → number → field.
@@ -149,6 +169,8 @@ def _check(value: Any, type_: str, place: str) -> None:
     if fits is not None:
         if type(value) not in fits:
             raise _misfit(value, type_, place)
+        if type_ == "Quantity" and not _QUANTITY.fullmatch(str(value)):
+            raise bad_request(f"quantities must match the regular expression '^{_QUANTITY.pattern}$'")
     elif type_ in FIELDS:
         if type(value) is not dict:
             raise _misfit(value, type_, place)

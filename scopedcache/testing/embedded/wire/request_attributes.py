@@ -28,6 +28,7 @@ class Attributes:
     """What is asked for. `is_resource` False: `path` alone says it.
 
     `name` is also that of a list or watch with the field selector `metadata.name=…`: `resourceNames` may grant it.
+    `user` is who has to be admitted to a write; None where it is only rehearsed.
     """
 
     verb: str
@@ -39,6 +40,7 @@ class Attributes:
     subresource: str = ""
     namespace: str = ""
     name: str = ""
+    user: User | None = attrs.field(default=None, eq=False, repr=False)
 
     @property
     def api_version(self) -> str:

@@ -1,0 +1,1 @@
+"""What stands between an authorised write and the storage: limits, hooks and quotas."""

@@ -61,9 +61,11 @@ class Places(Generic[T]):
 
     @property
     def failures(self) -> str:
-        """Return what failed otherwise, in words: `app: …`; nothing where nothing did."""
-        told = {name: ", ".join(map(str, leaves_of(error))) for name, error in sorted(self.failed.items())}
-        return "; ".join(f"{name}: {words}" for name, words in told.items())
+        """Return what failed otherwise, in words: `app: …`, of the first namespaces; nothing where nothing did."""
+        first = sorted(self.failed)[:NAMED_FAILURES]
+        told = [f"{name}: {', '.join(map(str, leaves_of(self.failed[name])))}" for name in first]
+        more = [f"and {len(self.failed) - len(first)} more"] if len(self.failed) > len(first) else []
+        return "; ".join([*told, *more])
 
     def condition(
         self, owner: Object, type: str = PERMITTED, *, reason: str = FORBIDDEN, otherwise: str = PERMITTED

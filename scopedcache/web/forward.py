@@ -14,8 +14,8 @@ from aiohttp.client_reqrep import ClientResponse
 from multidict import CIMultiDict
 
 from ..api import Client
-from ..api.http_transport import CONNECT_TIMEOUT_SECONDS
-from ..errors import APIError, ScopedCacheError, TransportError
+from ..api.http_transport import CONNECT_TIMEOUT_SECONDS, Connection, HTTPTransport
+from ..errors import APIError, ConfigurationError, ScopedCacheError, TransportError
 from ..event_logger import event_logger
 from .caller import Caller, identify
 from .forwarded_headers import to_caller, to_server, wants_upgrade
@@ -26,6 +26,7 @@ from .upstream import NOBODY_ANSWERED, http_transport
 logger: Final = event_logger("scopedcache.web")
 
 SWITCHING_PROTOCOLS: Final = 101
+UNAUTHORIZED: Final = 401
 CallerHandler = Callable[[web.Request, Caller], Awaitable[web.StreamResponse]]
 # A watch may say nothing for as long as it lasts; the server ends it, or the caller.
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_SECONDS)
@@ -52,22 +53,44 @@ async def forward(
         ConfigurationError: the client does not speak HTTP.
     """
     transport = http_transport(client)
-    upgrade = wants_upgrade(request.headers.items())
+    query = list(request.query.items()) if query is None else query
     try:
         connection = await (transport.connection() if own_name else transport.connection_for_others())
-    except ScopedCacheError as error:
+        response = await _exchange(transport, connection, request, query, own_name=own_name)
+        if response is None:  # our credentials are refused: there may be new ones
+            renewed = await transport.connection(refused=connection)
+            response = await _exchange(transport, renewed, request, query, own_name=own_name)
+    except (TransportError, ConfigurationError) as error:
         return refusal(error)
-    asked = list(request.query.items()) if query is None else query
+    return response or refusal(TransportError("the API server does not take our own credentials any more"))
+
+
+async def _exchange(
+    transport: HTTPTransport,
+    connection: Connection,
+    request: web.Request,
+    query: Sequence[tuple[str, str]],
+    *,
+    own_name: bool,
+) -> web.StreamResponse | None:
+    """Send a request and pass its answer back; None where it is our own credentials that are refused.
+
+    Raises:
+        TransportError: nobody answers.
+    """
+    upgrade = wants_upgrade(request.headers.items())
     headers = CIMultiDict(to_server(request.headers.items(), own_name=own_name, upgrade=upgrade))
     try:
         async with transport.forwards.request(
             request.method,
-            connection.url(request.raw_path.partition("?")[0], asked),
+            connection.url(request.raw_path.partition("?")[0], query),
             data=request.content if request.can_read_body else None,
             headers=connection.with_headers(headers),
             timeout=_TIMEOUT,
             **connection.options,
         ) as answer:
+            if own_name and answer.status == UNAUTHORIZED:
+                return None
             if answer.status == SWITCHING_PROTOCOLS:
                 return await Tunnel(request, answer).carry()
             return await _pass_back(request, answer)
@@ -75,7 +98,7 @@ async def forward(
         if request.transport is None or request.transport.is_closing():
             raise  # it is the caller who has gone
         trouble = transport.trouble(error)
-    return refusal(trouble)
+    raise trouble
 
 
 def for_caller(client: Client, handler: CallerHandler) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:

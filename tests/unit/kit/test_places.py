@@ -232,5 +232,6 @@ async def test_who_is_cancelled_goes_at_once(server: Cluster) -> None:
 def test_many_failures_are_not_all_named() -> None:
     places: Places[None] = Places({}, {}, {f"n{number}": ValueError() for number in range(1000)})
 
-    with pytest.raises(ExceptionGroup, match=r"failed in n0, n1, n10, n100, n101 and 995 more \(1000 sub-exceptions\)"):
+    with pytest.raises(ExceptionGroup, match=r"failed in n0, n1, n10, n100, n101 and 995 more"):
         places.check()
+    assert places.failures.endswith("; n101: ; and 995 more")

@@ -51,6 +51,15 @@ async def test_in_our_own_name_nobody_is_somebody_else() -> None:
     assert seen.raw_path == f"{PATH}?labelSelector=x"
 
 
+async def test_where_our_own_credentials_are_refused_nobody_is_asked_for_theirs() -> None:
+    async with serving() as upstream, client_of(upstream.url) as client:
+        upstream.handler = always({"kind": "Status", "code": 401, "message": "Unauthorized"}, code=401)
+        async with proxied(client, own_name=True) as (url, session), session.get(url + PATH) as answer:
+            assert (answer.status, "our own credentials" in (await answer.json())["message"]) == (502, True)
+        async with proxied(client) as (url, session), session.get(url + PATH) as answer:
+            assert answer.status == 401
+
+
 async def test_a_watch_comes_through_event_by_event() -> None:
     go_on = asyncio.Event()
 

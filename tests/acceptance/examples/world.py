@@ -12,7 +12,7 @@ import attrs
 from scopedcache.testing import EmbeddedCluster, Fault
 
 from ..observations import Manifest
-from ..program import Operator
+from ..program import ROOT, Operator
 from ..starting import start_cluster
 from ..story_printer import Voice
 from ..waiting import Failed, Problem, differs, eventually
@@ -261,6 +261,6 @@ def example_world(
 
 def _shown(manifest: Manifest | Path) -> str:
     if isinstance(manifest, Path):
-        return str(manifest)
+        return str(manifest.relative_to(ROOT) if manifest.is_relative_to(ROOT) else manifest)
     metadata = manifest["metadata"]
     return f"- <<< '{json.dumps(manifest)}'" if len(json.dumps(manifest)) < 160 else f"{metadata['name']}.yaml"

@@ -266,3 +266,14 @@ def is_over(pid: int) -> bool:
         return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return True
+
+
+async def test_a_client_is_who_was_named(control_plane: ControlPlane, namespace: str) -> None:
+    account = control_plane.service_account(namespace, "named")
+    review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+
+    async with control_plane.client() as admin, control_plane.client(account) as client:
+        users = [(await one.create(review)).at("status", "userInfo", "username") for one in (admin, client)]
+
+    assert users == ["admin", account.username]
+    assert client.namespace == namespace

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
+from ...api.client import Client
 from ...errors import NotFoundError, ScopedCacheError
 from ..identities import Identity, kubeconfig, make_identity, service_account_groups, write_private
 from ..keys import new_private_key, private_pem
@@ -208,6 +209,18 @@ class ControlPlane(Resources, Rights):
 
         login = Login(f"system:serviceaccount:{namespace}:{name}", request_token(), service_account_groups(namespace))
         return self._identity(login, kind="ServiceAccount", namespace=namespace, name=name, request_token=request_token)
+
+    def client(self, identity: Identity | None = None, *, server: int = 0) -> Client:
+        """Return a client that talks to an API server, as `admin` by default; it belongs to one loop.
+
+            async with plane.client(account) as client, ScopedCache(client) as cache: …
+
+        Its namespace is that of a ServiceAccount.
+        """
+        who = identity or self.admin
+        client = Client.connect(kubeconfig=self.kubeconfig_for(who, server) if server else who.kubeconfig)
+        client.namespace = client.namespace or who.namespace
+        return client
 
     def kubeconfig_for(self, identity: Identity, server: int) -> Path:
         """Write and return a kubeconfig that names another API server of the pair, with today's token."""

@@ -19,7 +19,7 @@ from ..waiting import differs, eventually, never, require
 from ..world import BOUND
 from .example import Example
 from .prometheus import Prometheus, find_binaries, running
-from .world import LEASE_TIME, ExampleWorld, untold
+from .world import LEASE_TIME, ExampleWorld, uncounted, untold
 
 CONFIG_MAPS = "configmaps"
 PLACES = ("shop", "bank")
@@ -111,6 +111,7 @@ def no_change(world: ExampleWorld) -> Outcome:
     """U5: no reload where nothing changes."""
     prometheus, before = prometheus_of(world), prometheus_of(world).reloads
     world.patch(CONFIG_MAPS, "rules-1", {"metadata": {"annotations": {"note": "nothing new"}}}, place_of(1))
+    world.see("the wrong one is told again, as one Event", uncounted(world, place_of(0), "rules-0"))
     never("a reload", lambda: differs("reloads", prometheus.reloads, before), during=4.0)
     require(inactive(prometheus, world.memory["expressions"]), "what is active")
     return Outcome(None, {"reloads": 0})
@@ -126,6 +127,7 @@ def revoked_and_healed(world: ExampleWorld) -> Outcome:
     changed = expressions | {2: "up + 200"}
     write(world, {2: "up + 200", 3: "up + 300"})
     others = world.see("the rest goes on", lambda: inactive(prometheus, changed), within=LOADED)
+    world.see("it is told again, as one Event", uncounted(world, world.home, OUTPUT))
     since = world.allow(PLACES[1])
     took = world.see("it heals", lambda: inactive(prometheus, changed | {3: "up + 300"}), within=BOUND + LOADED,
                      since=since)  # fmt: skip

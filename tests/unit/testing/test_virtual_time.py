@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import threading
 from collections.abc import Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -12,7 +13,7 @@ import pytest
 
 from scopedcache.clock import wall_time
 from scopedcache.kit import set_condition
-from scopedcache.testing import virtual_time
+from scopedcache.testing import eventually, never, virtual_time
 from scopedcache.testing.virtual_time import VirtualTimeLoop
 
 T = TypeVar("T")
@@ -67,3 +68,70 @@ def test_work_that_waits_in_between_may_take_as_long_as_it_likes() -> None:
 def run_until_busy_for(seconds: float, main: Coroutine[Any, Any, T]) -> T:
     with asyncio.Runner(loop_factory=lambda: VirtualTimeLoop(busy_seconds=seconds)) as runner:
         return runner.run(main)
+
+
+async def ticking(seconds: float) -> None:
+    for _ in itertools.count():
+        await asyncio.sleep(seconds)
+
+
+def test_what_happens_is_seen_at_its_moment_though_others_wait_for_everybody_too() -> None:
+    async def main() -> float:
+        happened: list[float] = []
+
+        async def work() -> None:
+            await asyncio.sleep(3)
+            for _ in range(3):  # as a test beside this one does
+                await virtual_time.idle()
+            happened.append(virtual_time.now())
+
+        async with asyncio.TaskGroup() as group:
+            others = group.create_task(ticking(2.0))
+            group.create_task(work())
+            await eventually(lambda: happened)
+            others.cancel()
+            return virtual_time.now() - happened[0]
+
+    assert virtual_time.run(main()) == 0.0
+
+
+def test_two_who_look_again_do_not_keep_each_other_at_one_moment() -> None:
+    async def main() -> float:
+        began = virtual_time.now()
+        await asyncio.gather(*(never(lambda: False, within=seconds) for seconds in (2.0, 3.0)), asyncio.sleep(1.0))
+        return virtual_time.now() - began
+
+    assert virtual_time.run(main()) == 3.0
+
+
+def test_a_thread_is_done_before_the_hour_is_over() -> None:
+    async def main() -> float:
+        began = virtual_time.now()
+        others = asyncio.create_task(ticking(1.0))
+        await asyncio.to_thread(sum, range(3_000_000))
+        others.cancel()
+        return virtual_time.now() - began
+
+    assert virtual_time.run(main()) == 0.0
+
+
+def test_what_a_thread_did_is_seen_at_its_moment() -> None:
+    async def main() -> float:
+        began = virtual_time.now()
+        others = asyncio.create_task(ticking(1.0))
+        done = asyncio.create_task(asyncio.to_thread(sum, range(3_000_000)))
+        await eventually(done.done)
+        others.cancel()
+        return virtual_time.now() - began
+
+    assert virtual_time.run(main()) == 0.0
+
+
+def test_a_thread_that_waits_for_the_loops_time_is_not_waited_for() -> None:
+    async def main() -> str:
+        passed = threading.Event()
+        asyncio.get_running_loop().call_later(3600, passed.set)
+        await asyncio.to_thread(passed.wait)
+        return "done"
+
+    assert virtual_time.run(main()) == "done"

@@ -19,6 +19,7 @@ from ..starting import check_cluster, wanted_cluster
 from ..story_printer import Voice
 from .catalogue import find
 from .example import Example
+from .groups import log_as_programs_do
 from .world import ExampleWorld, example_world
 
 
@@ -32,6 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise ValueError("name one example: python -m tests.acceptance.examples.demo users")
         example = find(given[0])
         check_cluster()
+        if wanted_cluster() == "embedded":
+            log_as_programs_do([example])
         voice.line(STARTING[wanted_cluster()])
         with tempfile.TemporaryDirectory(prefix="demo-") as folder:
             voice.admin(f"kubectl apply -f examples/{example.name}/")

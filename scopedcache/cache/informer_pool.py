@@ -10,6 +10,7 @@ import logging
 import random
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from itertools import product
+from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
 from ..access import Monitor
@@ -18,6 +19,7 @@ from ..api.codec import Transform
 from ..clock import loop_time
 from ..informer import IndexFunc, Informer, InformerOptions
 from ..informer.initial_list_limiter import InitialListLimiter
+from ..informer.list_watch import NAME_FIELD
 from ..informer.missed_deletes import PurgedKeys
 from ..informer.ownership_chain import OwnershipChain
 from ..informer.reflector import ServerFeatures
@@ -54,6 +56,7 @@ class InformerPool:
         *,
         options: InformerOptions,
         selectors: Mapping[Kind, LabelSelector],
+        field_selectors: Mapping[Kind, str] = MappingProxyType({}),
         transforms: Mapping[Kind, Transform],
         timer: Callable[[], float] = loop_time,
         chance: Callable[[], float] = random.random,
@@ -65,6 +68,7 @@ class InformerPool:
         self._supervisor = supervisor
         self._options = options
         self._selectors = selectors
+        self._field_selectors = field_selectors
         self._transforms = transforms
         self._timer = timer
         self._chance = chance
@@ -197,7 +201,7 @@ class InformerPool:
             resource,
             namespace=informer_key.namespace,
             labels=_of_kind(self._selectors, resource),
-            fields=f"metadata.name={informer_key.name}" if informer_key.name else None,
+            fields=_fields(informer_key.name, _of_kind(self._field_selectors, resource)),
             metadata_only=informer_key.metadata_only,
             transform=_of_kind(self._transforms, resource),
             gate=_RightsGate(self._monitor, informer_key),
@@ -220,6 +224,11 @@ class InformerPool:
 
     def _count_stream(self, streaming: bool) -> None:
         self.open_watches += 1 if streaming else -1
+
+
+def _fields(name: str | None, selector: str | None) -> str | None:
+    """Return the field selector of an informer."""
+    return ",".join(filter(None, (f"{NAME_FIELD}{name}" if name else None, selector))) or None
 
 
 def _of_kind(settings: Mapping[Kind, T], resource: Resource) -> T | None:

@@ -61,6 +61,8 @@ class ScopedCache:
         review_rate: reviews per second, for all places together.
         cluster_wide: kinds to watch in all namespaces at once, with one informer.
         selectors: per kind, a label selector for the server. Objects that do not match do not exist for this cache.
+        field_selectors: per kind, a field selector for the server (`status.phase=Running`), which says what it can
+            select by. The same holds for what does not match, and what we write is seen when its event is.
         transforms: per kind, a function that changes objects before they are kept. They cannot be updated as a whole.
         rbac_watch: watch RBAC objects where we may: changes are then noticed in about a second.
         instrumentation: where numbers are reported to.
@@ -79,6 +81,7 @@ class ScopedCache:
         review_rate: float = REVIEWS_PER_SECOND,
         cluster_wide: Collection[Kind] = (),
         selectors: Mapping[Kind, Labels] = MappingProxyType({}),
+        field_selectors: Mapping[Kind, str] = MappingProxyType({}),
         transforms: Mapping[Kind, Transform] = MappingProxyType({}),
         rbac_watch: bool = True,
         instrumentation: Instrumentation = NULL,
@@ -100,6 +103,7 @@ class ScopedCache:
             self._supervisor,
             options=options or InformerOptions(),
             selectors={kind: LabelSelector.parse(labels) for kind, labels in selectors.items()},
+            field_selectors=field_selectors,
             transforms=transforms,
             timer=timer,
             chance=chance,
@@ -131,6 +135,7 @@ class ScopedCache:
         review_rate: float = REVIEWS_PER_SECOND,
         cluster_wide: Collection[Kind] = (),
         selectors: Mapping[Kind, Labels] = MappingProxyType({}),
+        field_selectors: Mapping[Kind, str] = MappingProxyType({}),
         transforms: Mapping[Kind, Transform] = MappingProxyType({}),
         rbac_watch: bool = True,
         instrumentation: Instrumentation = NULL,
@@ -155,6 +160,7 @@ class ScopedCache:
                 review_rate=review_rate,
                 cluster_wide=cluster_wide,
                 selectors=selectors,
+                field_selectors=field_selectors,
                 transforms=transforms,
                 rbac_watch=rbac_watch,
                 instrumentation=instrumentation,

@@ -269,9 +269,13 @@ class Informer:
     def written(self, entry: Entry) -> None:
         """Take the answer to our own write, by the ordinary path; its event will find nothing left to change.
 
-        Before the first list too: that may have been taken before the write.
+        Before the first list too: that may have been taken before the write. Where only the server can tell whether the
+        object is among those that are asked for, its event tells.
         """
-        take = self._objects.put_own if self._list_watch.selects(entry) else self._objects.leave_own
+        selected = self._list_watch.selects(entry)
+        if selected is None:
+            return
+        take = self._objects.put_own if selected else self._objects.leave_own
         self._contain(lambda: take(entry, self._reflector.seen))
 
     def deleted(self, key: ObjectKey, uid: str) -> None:

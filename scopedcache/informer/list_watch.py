@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from ..api.client import Client
 from ..api.codec import Unreadable, decode_items
@@ -16,6 +16,8 @@ from ..kinds import Resource
 from ..objects import Entry
 from ..selectors import Labels, LabelSelector
 from .informer_options import InformerOptions
+
+NAME_FIELD: Final = "metadata.name="
 
 
 class Page(NamedTuple):
@@ -51,18 +53,24 @@ class ListWatch:
         self.asked_timeout = 0.0
         self._client = client
         self._labels = LabelSelector.parse(labels)
+        terms = fields.split(",") if fields else []
+        names = [term.removeprefix(NAME_FIELD) for term in terms if term.startswith(NAME_FIELD)]
         self._fields = fields
+        self._name = names[0] if names else None
+        self._by_fields = len(terms) > len(names)
         self._options = options
         self._chance = chance
         self._decoder = EventDecoder()
         self._info = RequestInfo("watch", resource, namespace, selected_name(fields))
 
-    def selects(self, entry: Entry) -> bool:
-        """Tell whether an object is among those that are asked for; of fields only a name is known to do so."""
+    def selects(self, entry: Entry) -> bool | None:
+        """Tell whether an object is among those that are asked for; None where only the server can tell, by fields."""
         metadata = entry.metadata
         here = self.namespace is None or metadata.namespace == self.namespace
-        named = self._fields is None or metadata.name == self._info.name
-        return here and named and self._labels.matches(metadata.labels or {})
+        named = self._name is None or metadata.name == self._name
+        if not (here and named and self._labels.matches(metadata.labels or {})):
+            return False
+        return None if self._by_fields else True
 
     async def pages(self, *, whole: bool, metadata_only: bool) -> AsyncIterator[Page]:
         """Yield the pages of a consistent list; waits for the server between them.

@@ -19,7 +19,6 @@ from ..starting import check_cluster, wanted_cluster
 from ..story_printer import Voice
 from .catalogue import find
 from .example import Example
-from .groups import log_as_programs_do
 from .world import ExampleWorld, example_world
 
 
@@ -33,13 +32,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise ValueError("name one example: python -m tests.acceptance.examples.demo users")
         example = find(given[0])
         check_cluster()
-        if wanted_cluster() == "embedded":
-            log_as_programs_do([example])
         voice.line(STARTING[wanted_cluster()])
         with tempfile.TemporaryDirectory(prefix="demo-") as folder:
             voice.admin(f"kubectl apply -f examples/{example.name}/")
             with example_world(example, Path(folder), voice=voice) as world:
-                held = [tell(world, voice, number) for number in range(1, len(example.rows) + 1)]
+                held = [tell(world, voice, number) for number in range(1, len(example.told_rows) + 1)]
     except (ScopedCacheError, ValueError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 2
@@ -53,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def tell(world: ExampleWorld, voice: Voice, number: int) -> bool:
     """Tell one row; return whether it held, or could not be run here."""
     example: Example = world.example
-    row = example.rows[number - 1]
+    row = example.told_rows[number - 1]
     voice.step(number, f"{row.title} ({row.id})")
     result = run_row(row, world)
     if result.verdict == "PASS":

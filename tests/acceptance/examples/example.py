@@ -27,6 +27,7 @@ class Example:
         options: what its rows start it with.
         plane: options of the cluster that its rows run on.
         web_rows: another story, of what it serves: on the embedded cluster too it is a process there, with sockets.
+        measured_only: rows that the demo does not tell: they take long, and nothing follows from them.
         apart: it is a process on the embedded cluster too, in the machine's time: it works with other programs.
     """
 
@@ -36,7 +37,13 @@ class Example:
     options: tuple[str, ...] = ()
     plane: dict[str, Any] = attrs.field(factory=dict)
     web_rows: tuple[Row, ...] = ()
+    measured_only: tuple[str, ...] = ()
     apart: bool = False
+
+    @property
+    def told_rows(self) -> tuple[Row, ...]:
+        """Return the rows that the demo tells."""
+        return tuple(row for row in self.rows if row.id not in self.measured_only)
 
     @property
     def folder(self) -> Path:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -26,12 +25,6 @@ def rows_of(example: Example, logs: Path | None, *, first_only: bool = False) ->
         served = partial(_world, example, logs, apart=True)
         groups.append(Group(f"{example.name}, over HTTPS", served, example.web_rows, story=True))
     return groups
-
-
-def log_as_programs_do(examples: Iterable[Example]) -> None:
-    """Log in here as each command does in its own process: rows read the log, in virtual time too."""
-    for name in ("scopedcache", *(example.program.name for example in examples)):
-        logging.getLogger(name).setLevel(logging.INFO)
 
 
 def rights_of(example: Example, *, by_verb: bool = False) -> Group:

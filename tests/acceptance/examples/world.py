@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -247,6 +248,8 @@ def example_world(
         apart: the program is a process of its own, on the embedded cluster too.
     """
     logs.mkdir(parents=True, exist_ok=True)
+    for name in ("scopedcache", example.program.name):  # as each command does in its own process
+        logging.getLogger(name).setLevel(logging.INFO)
     with start_cluster(logs, apart=apart or example.apart, **example.plane) as (plane, inside):
         plane.apply(example.crds)
         plane.apply(example.rbac if rbac is None else rbac)

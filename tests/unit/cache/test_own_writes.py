@@ -228,3 +228,29 @@ async def test_a_write_of_a_kind_that_nobody_opened_costs_nothing() -> None:
         written = await w.client.patch(MEMCACHED, w.owner().key, {"metadata": {"labels": {"x": "y"}}})
 
         assert "metadata" not in strings_in(written)  # not even decoded
+
+
+async def test_a_field_selector_is_the_servers_to_judge_and_a_write_is_shown_when_its_event_says_so() -> None:
+    async with world(field_selectors={POD: "spec.nodeName="}) as w:
+        w.server.grant("a", POD, verbs=ALL_VERBS)
+        w.server.write({**manifest(POD, "bound", "a"), "spec": {**manifest(POD, "x")["spec"], "nodeName": "node"}})
+        scope = await w.cache.open(w.owner(), POD)
+        before = [found.name for found in scope.list(POD)]
+        made = await w.client.create(pod())
+        await w.until(lambda: scope.list(POD))
+        after_create = [found.name for found in scope.list(POD)]
+        w.server.embedded.patch(str(POD), made.name, {"metadata": {"labels": {"a": "b"}}}, "a")
+        await w.client.delete(made)
+
+        assert (before, after_create) == ([], [made.name])
+        await w.until(lambda: not scope.list(POD))
+
+
+async def test_a_field_selector_and_a_name_select_together() -> None:
+    async with world(field_selectors={POD: "spec.nodeName="}) as w:
+        w.server.grant("a", POD, names=["one"])
+        for name in ("one", "two"):
+            w.server.put(POD, name, "a")
+        scope = await w.cache.open(w.owner(), Need(POD, name="one"))
+
+        assert [found.name for found in scope.list(POD)] == ["one"]

@@ -6,6 +6,7 @@ A line that ends with two ignore comments must be an error to both: an ignore th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import assert_type
 
 import aiohttp.web
@@ -13,7 +14,24 @@ import aiohttp.web
 import scopedcache as sc
 from scopedcache import sync, web
 from scopedcache.controller import Controller, Manager, generation_changed
-from scopedcache.kit import Change, create_or_update, patch_status, set_condition
+from scopedcache.kit import (
+    Change,
+    Copied,
+    LabelRoute,
+    Places,
+    apply,
+    create_or_update,
+    delete_finalized,
+    expire,
+    in_each,
+    patch_status,
+    place_in_each,
+    prune,
+    quantity,
+    quantity_text,
+    replicate,
+    set_condition,
+)
 
 POD = sc.GVK("", "v1", "Pod")
 
@@ -96,6 +114,40 @@ async def helpers_of_the_kit_have_types(client: sc.Client, pod: sc.Object) -> No
     assert_type(obj, sc.Object)
     assert_type(change, Change)
     await create_or_update(client, pod, print, reed=None)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    applied, _ = await apply(client, pod, recreate_on_immutable="spec.scopes")
+    assert_type(applied, sc.Object)
+    assert_type(await delete_finalized(client, pod, "example.com/f"), bool)
+    assert_type(await expire(client, pod, None), float | None)
+    assert_type(quantity("1Gi"), Decimal)
+    assert_type(quantity_text(quantity("1Gi")), str)
+    await apply(client, pod, reed=None)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+
+async def many_namespaces_keep_the_type_of_the_work(cache: sc.ScopedCache, owner: sc.Object) -> None:
+    async def count(scope: sc.ResourceCache) -> int:
+        return len(scope.list(POD))
+
+    async def remove(scope: sc.ResourceCache) -> None:
+        await prune(cache.client, scope, POD, [], ours=LabelRoute("example.com/owner", uid=owner.uid))
+
+    places = await in_each(cache, owner, [POD], ["a"], count)
+    assert_type(places, Places[int])
+    assert_type(places.done["a"], int)
+    assert_type(places.denied["a"], sc.ForbiddenError)
+    placed = await place_in_each(cache, owner, [POD], ["a"], count, remove, finalizer="example.com/f")
+    assert_type(placed.done["a"], int)
+    await in_each(cache, owner, [POD], ["a"], len)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    cache.close(owner, namespace="a")
+    await cache.open_all(owner, POD, namespaces=["a"], exclusive=True)
+    scope = await cache.open(owner, sc.Need(POD, told_of="name", route=lambda pod: [pod.name, pod.key]))
+    assert_type(await replicate(cache.client, owner, scope, ours=LabelRoute("a", uid="u")), Copied)
+
+
+def controllers_have_settings(reconcile: sc.Controller, key: sc.ObjectKey) -> None:
+    sc.Watch.selecting("namespaces", lambda obj: obj.at("spec", "selector"))
+    sc.Watch(POD, lambda obj: [obj.key], name="one", selector="app=web")
+    sc.LeaderElection("lease", namespace="system", priority=0)
+    sc.LeaderElection("lease", namespace="system", priority="0")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 def errors_carry_what_a_program_wants(error: sc.ForbiddenError) -> None:

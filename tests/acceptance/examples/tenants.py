@@ -439,5 +439,6 @@ ROWS = (
     Row("K9.leave", "who leaves is cleaned up; a Tenant that goes takes everything along", CONVERGED, leaving),
 )  # fmt: skip
 OPTIONS = ("--webhook-address=127.0.0.1:0", "--tls-hosts=127.0.0.1")
-EXAMPLE = Example("tenants", PROGRAM, ROWS, options=OPTIONS, plane={"users": USERS}, web_rows=WEB_ROWS)
+TOLD = ("K1", "K2", "K4", "K9")
+EXAMPLE = Example("tenants", PROGRAM, ROWS, options=OPTIONS, plane={"users": USERS}, web_rows=WEB_ROWS, told=TOLD)
 assert GROUP in PROGRAM.parser().parse_args([]).user_group

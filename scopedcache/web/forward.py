@@ -83,7 +83,7 @@ async def _exchange(
     try:
         async with transport.forwards.request(
             request.method,
-            connection.url(request.raw_path.partition("?")[0], query),
+            connection.url(request.rel_url.raw_path, query),
             data=request.content if request.can_read_body else None,
             headers=connection.with_headers(headers),
             timeout=_TIMEOUT,

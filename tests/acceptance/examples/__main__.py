@@ -15,8 +15,8 @@ from .. import report
 from ..__main__ import interrupt, tell
 from ..rows import select
 from ..runner import Runner
-from ..starting import check_cluster, wanted_cluster
-from .catalogue import chosen
+from ..starting import check_cluster
+from .catalogue import chosen, log_as_programs_do
 from .groups import rights_of, rows_of
 
 
@@ -32,7 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             groups = [rights_of(example, by_verb=options.rights == "verbs") for example in examples]
         groups = select(groups, options.only)
         check_cluster()
-        tell_time()
+        if log_as_programs_do(examples):
+            tell("On the embedded cluster, in virtual time: seconds are the cluster's, and cost next to nothing.")
         results = Runner(tell=tell).run(groups)
     except (ScopedCacheError, ValueError) as error:
         print(f"acceptance: {error}", file=sys.stderr)
@@ -57,12 +58,6 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--keep-logs", type=Path, metavar="DIR", help="keep the logs of all processes here")
     parser.add_argument("--json", type=Path, default=Path(".out/examples.json"), metavar="FILE")
     return parser.parse_args(arguments)
-
-
-def tell_time() -> None:
-    """Say in which time rows run."""
-    if wanted_cluster() == "embedded":
-        tell("On the embedded cluster, in virtual time: seconds are the cluster's, and cost next to nothing.")
 
 
 if __name__ == "__main__":

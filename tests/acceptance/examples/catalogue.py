@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterable
 from importlib import import_module
 
+from ..starting import wanted_cluster
 from .example import Example
 
 # In the order of examples/README.md.
@@ -25,3 +28,11 @@ def find(name: str) -> Example:
 def chosen(name: str) -> list[Example]:
     """Return the example of this name, or all of them (`all`)."""
     return [find(one) for one in (NAMES if name == "all" else [name])]
+
+
+def log_as_programs_do(examples: Iterable[Example]) -> bool:
+    """Log in here as each program does in its own process, where rows run in virtual time; tell whether they do."""
+    virtual = wanted_cluster() == "embedded"
+    for name in ("scopedcache", *(example.program.name for example in examples)) if virtual else ():
+        logging.getLogger(name).setLevel(logging.INFO)
+    return virtual

@@ -14,12 +14,15 @@ from scopedcache.errors import ScopedCacheError
 from ..__main__ import interrupt
 from ..demo import STARTING
 from ..report import show
+from ..rows import Row
 from ..runner import run_row
 from ..starting import check_cluster, wanted_cluster
 from ..story_printer import Voice
-from .catalogue import find
-from .example import Example
+from .catalogue import find, log_as_programs_do
 from .world import ExampleWorld, example_world
+
+# A demo does not wait for the default bound of ten seconds.
+QUICK = ("--detection-bound=3",)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,11 +35,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise ValueError("name one example: python -m tests.acceptance.examples.demo users")
         example = find(given[0])
         check_cluster()
+        log_as_programs_do([example])
         voice.line(STARTING[wanted_cluster()])
         with tempfile.TemporaryDirectory(prefix="demo-") as folder:
             voice.admin(f"kubectl apply -f examples/{example.name}/")
-            with example_world(example, Path(folder), voice=voice) as world:
-                held = [tell(world, voice, number) for number in range(1, len(example.told_rows) + 1)]
+            with example_world(example, Path(folder), voice=voice, options=QUICK) as world:
+                held = [tell(world, voice, number, row) for number, row in enumerate(example.story, 1)]
     except (ScopedCacheError, ValueError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 2
@@ -47,10 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0 if all(held) else 1
 
 
-def tell(world: ExampleWorld, voice: Voice, number: int) -> bool:
+def tell(world: ExampleWorld, voice: Voice, number: int, row: Row) -> bool:
     """Tell one row; return whether it held, or could not be run here."""
-    example: Example = world.example
-    row = example.told_rows[number - 1]
     voice.step(number, f"{row.title} ({row.id})")
     result = run_row(row, world)
     if result.verdict == "PASS":

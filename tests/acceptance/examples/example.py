@@ -26,9 +26,9 @@ class Example:
         rows: one story: each builds on those before it.
         options: what its rows start it with.
         plane: options of the cluster that its rows run on.
-        measured_only: rows that the demo does not tell: they take long, and nothing follows from them.
-        apart: it is a process on the embedded cluster too, in the machine's time: it works with other programs.
         web_rows: another story, of what it serves: on the embedded cluster too it is a process there, with sockets.
+        told: the ids of the rows that its demo tells, all by default: those that together take less than half a minute.
+        apart: it is a process on the embedded cluster too, in the machine's time: it works with other programs.
     """
 
     name: str
@@ -36,14 +36,14 @@ class Example:
     rows: tuple[Row, ...]
     options: tuple[str, ...] = ()
     plane: dict[str, Any] = attrs.field(factory=dict)
-    measured_only: tuple[str, ...] = ()
-    apart: bool = False
     web_rows: tuple[Row, ...] = ()
+    told: tuple[str, ...] = ()
+    apart: bool = False
 
     @property
-    def told_rows(self) -> tuple[Row, ...]:
+    def story(self) -> tuple[Row, ...]:
         """Return the rows that the demo tells."""
-        return tuple(row for row in self.rows if row.id not in self.measured_only)
+        return tuple(row for row in self.rows if not self.told or row.id in self.told)
 
     @property
     def folder(self) -> Path:

@@ -396,4 +396,4 @@ ROWS = (
     Row("A5", "the lowest priority leads; the next one, when it is gone; and it again", ELECTED, the_lowest_leads),
     Row("A6", f"{MANY} namespaces, {MANY_DENIED} of them denied", None, a_thousand),
 )  # fmt: skip
-EXAMPLE = Example("global_objects", PROGRAM, ROWS, measured_only=("A6",))
+EXAMPLE = Example("global_objects", PROGRAM, ROWS, told=("A1", "A2", "A3", "A4", "A.denied"))

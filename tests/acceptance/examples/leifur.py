@@ -157,4 +157,4 @@ ROWS = (
         revoked_and_healed),
     Row("U6.bad", "a pool that holds no addresses, or a wrong line: told, nobody loses one", CONVERGED, bad_pool),
 )  # fmt: skip
-EXAMPLE = Example("leifur", PROGRAM, ROWS)
+EXAMPLE = Example("leifur", PROGRAM, ROWS, told=("U6", "U6.freed"))

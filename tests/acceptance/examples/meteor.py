@@ -249,4 +249,4 @@ ROWS = (
     Row("M2", "what a Coma owns goes with its Meteor, and no Event complains", GONE, collected),
     Row("M.quiet", "nothing to do: nothing is written", None, quiet),
 )  # fmt: skip
-EXAMPLE = Example("meteor", PROGRAM, ROWS)
+EXAMPLE = Example("meteor", PROGRAM, ROWS, told=("M1", "M3", "M4", "M5", "M2"))

@@ -195,4 +195,4 @@ ROWS = (
     Row("U5.until", "what is kept of a revoked namespace goes in its time", BOUND + KEPT + LOADED, kept_until),
     Row("U5.bad", "a missing promtool: one clear line, nothing lost", None, no_promtool),
 )  # fmt: skip
-EXAMPLE = Example("rule_loader", PROGRAM, ROWS, apart=True)
+EXAMPLE = Example("rule_loader", PROGRAM, ROWS, told=("U5", "U5.denied"), apart=True)

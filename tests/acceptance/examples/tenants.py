@@ -90,8 +90,10 @@ def three_namespaces(world: ExampleWorld) -> Outcome:
     world.start_operator()
     world.apply(FOLDER / "oil.yaml")
     for place in PLACES:
-        world.namespace(place, allowed=True, labels=OIL)
+        world.namespace(place, allowed=True)
     since = now()
+    for place in PLACES:
+        world.patch("namespaces", place, {"metadata": {"labels": OIL}})
     took = world.see("everything is in each of three Namespaces", every(children_differ(world, p) for p in PLACES),
                      within=REPAIRED, since=since)  # fmt: skip
     world.see("the status counts them", status_differs(world, *PLACES))
@@ -331,7 +333,8 @@ def expire(world: ExampleWorld) -> tuple[KeyPair, KeyPair]:
     for name, pair in (("tenants-ca", authority), ("tenants-tls", new_leaf(authority, ["127.0.0.1"], then))):
         data = {"tls.crt": pair.certificate, "tls.key": pair.key, "ca.crt": authority.certificate}
         coded = {key: base64.b64encode(value).decode() for key, value in data.items()}
-        world.patch("secrets", name, {"data": coded}, world.home)
+        world.admin(f"kubectl -n {world.home} patch secrets {name} …  # an authority that expired yesterday")
+        world.plane.patch("secrets", name, {"data": coded}, world.home)
     return before
 
 
@@ -436,5 +439,6 @@ ROWS = (
     Row("K9.leave", "who leaves is cleaned up; a Tenant that goes takes everything along", CONVERGED, leaving),
 )  # fmt: skip
 OPTIONS = ("--webhook-address=127.0.0.1:0", "--tls-hosts=127.0.0.1")
-EXAMPLE = Example("tenants", PROGRAM, ROWS, options=OPTIONS, plane={"users": USERS}, web_rows=WEB_ROWS)
+TOLD = ("K1", "K2", "K4", "K9")
+EXAMPLE = Example("tenants", PROGRAM, ROWS, options=OPTIONS, plane={"users": USERS}, web_rows=WEB_ROWS, told=TOLD)
 assert GROUP in PROGRAM.parser().parse_args([]).user_group

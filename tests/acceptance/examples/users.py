@@ -183,4 +183,4 @@ ROWS = (
     Row("U2", "a deleted Namespace is made anew; a deleted User's is collected", BOUND, made_anew_and_collected),
     Row("U2.quiet", "nothing to do: nothing is written", None, quiet),
 )  # fmt: skip
-EXAMPLE = Example("users", PROGRAM, ROWS)
+EXAMPLE = Example("users", PROGRAM, ROWS, told=("U1", "U1.groups", "U1.prune", "U1.denied"))

@@ -13,7 +13,7 @@ import attrs
 from scopedcache.testing import EmbeddedCluster, Fault
 
 from ..observations import Manifest
-from ..program import Operator
+from ..program import ROOT, Operator
 from ..starting import start_cluster
 from ..story_printer import Voice
 from ..waiting import Failed, Problem, differs, eventually
@@ -38,6 +38,8 @@ class ExampleWorld(World):
 
     example: Example = attrs.field(kw_only=True)
     voice: Voice | None = attrs.field(default=None, kw_only=True)
+    # For every start, behind those of the example.
+    options: tuple[str, ...] = attrs.field(default=(), kw_only=True)
     # What rows start beside it; ended with the world.
     beside: ExitStack = attrs.field(factory=ExitStack, init=False)
 
@@ -150,7 +152,7 @@ class ExampleWorld(World):
 
     def start_operator(self, *options: str, kubeconfig: Path | None = None, leads: bool = True) -> Operator:
         """Start the example, and wait until it is ready, and leads where it is to."""
-        chosen = (*self.example.options, *options)
+        chosen = (*self.example.options, *self.options, *options)
         self.admin(f"python -m {self.command.module} --kubeconfig … {' '.join(chosen)}".rstrip())
         operator = self.launch_operator(*chosen, kubeconfig=kubeconfig)
         eventually(f"{self.example.name} is ready", self.operator_unready, within=START)
@@ -239,12 +241,14 @@ def example_world(
     *,
     rbac: list[Manifest] | None = None,
     voice: Voice | None = None,
+    options: tuple[str, ...] = (),
     apart: bool = False,
 ) -> Iterator[ExampleWorld]:
     """Run a cluster with an example's manifests, and end everything afterwards.
 
     Args:
         rbac: what is applied instead of its `rbac.yaml`.
+        options: for every start, behind those of the example.
         apart: the program is a process of its own, on the embedded cluster too.
     """
     logs.mkdir(parents=True, exist_ok=True)
@@ -254,7 +258,9 @@ def example_world(
         plane.apply(example.crds)
         plane.apply(example.rbac if rbac is None else rbac)
         account = plane.service_account(*example.account)
-        world = ExampleWorld(plane, account, logs, inside, example.command, example=example, voice=voice)
+        world = ExampleWorld(
+            plane, account, logs, inside, example.command, example=example, voice=voice, options=options
+        )
         try:
             yield world
         finally:
@@ -264,6 +270,6 @@ def example_world(
 
 def _shown(manifest: Manifest | Path) -> str:
     if isinstance(manifest, Path):
-        return str(manifest)
+        return str(manifest.relative_to(ROOT) if manifest.is_relative_to(ROOT) else manifest)
     metadata = manifest["metadata"]
     return f"- <<< '{json.dumps(manifest)}'" if len(json.dumps(manifest)) < 160 else f"{metadata['name']}.yaml"

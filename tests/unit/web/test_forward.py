@@ -60,6 +60,18 @@ async def test_where_our_own_credentials_are_refused_nobody_is_asked_for_theirs(
             assert answer.status == 401
 
 
+async def test_a_request_that_names_another_server_still_goes_to_ours() -> None:
+    async with serving() as upstream, client_of(upstream.url) as client, proxied(client) as (url, _):
+        upstream.handler = always({})
+        reader, writer = await asyncio.open_connection(*url.rpartition("/")[2].split(":"))
+        writer.write(
+            b"GET http://elsewhere/api/v1/pods?limit=1 HTTP/1.1\r\nHost: elsewhere\r\nConnection: close\r\n\r\n"
+        )
+        first = await reader.readline()
+        writer.close()
+    assert (first.split()[1], [seen.raw_path for seen in upstream.seen]) == (b"200", ["/api/v1/pods?limit=1"])
+
+
 async def test_a_watch_comes_through_event_by_event() -> None:
     go_on = asyncio.Event()
 

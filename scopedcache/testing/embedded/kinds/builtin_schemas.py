@@ -162,19 +162,19 @@ def _network_policy(body: Body, _: Body | None) -> Iterator[Cause]:
     for way, peers in (("ingress", "from"), ("egress", "to")):
         for i, rule in enumerate(spec.get(way) or ()):
             for j, peer in enumerate(rule.get(peers) or ()):
-                block, place = peer.get("ipBlock") or {}, f"spec.{way}[{i}].{peers}[{j}].ipBlock"
-                places = [
-                    ("cidr", block.get("cidr")),
-                    *((f"except[{k}]", c) for k, c in enumerate(block.get("except") or ())),
-                ]
-                for field, cidr in places if block else ():
-                    yield from _cidr(f"{place}.{field}", cidr or "")
+                block, place = peer.get("ipBlock"), f"spec.{way}[{i}].{peers}[{j}].ipBlock"
+                if block:
+                    yield from _cidr(f"{place}.cidr", block.get("cidr") or "")
+                    for k, cidr in enumerate(block.get("except") or ()):
+                        yield from _cidr(f"{place}.except[{k}]", cidr)
 
 
 def _cidr(place: str, cidr: str) -> Iterator[Cause]:
     try:
-        ipaddress.ip_network(cidr)
+        fits = "/" in cidr and bool(ipaddress.ip_network(cidr))
     except ValueError:
+        fits = False
+    if not fits:
         words = "must be a valid CIDR value (e.g. 10.9.8.0/24 or 2001:db8::/64), without bits of a host"
         yield Cause.wrong(place, f'"{cidr}"', words)
 

@@ -14,8 +14,9 @@ import pytest
 import yaml
 
 from scopedcache.cli.app import run
-from scopedcache.testing import ControlPlane, Identity
+from scopedcache.testing import ControlPlane, Identity, wait_for
 from scopedcache.testing.control_plane.binaries import find_kubectl
+from scopedcache.testing.control_plane.processes import free_ports
 from tests.unit.examples.operator import ROOT
 
 pytestmark = pytest.mark.real
@@ -177,3 +178,37 @@ def test_kubectl_finds_it_as_a_plugin(control_plane: ControlPlane, tmp_path: Pat
 
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.startswith("What admin may do")
+
+
+def test_a_starter_operator_works_under_its_manifests_and_tells_what_it_lacks(
+    command: Callable[..., tuple[int, Any]],
+    control_plane: ControlPlane,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(["new", "starter"]) == 0
+    control_plane.apply([tmp_path / "starter" / "config" / name for name in ("crd.yaml", "rbac.yaml", "sample.yaml")])
+    account = control_plane.service_account("starter-system", "starter")
+    address = f"127.0.0.1:{free_ports(1)[0]}"
+    arguments = [sys.executable, "-m", "starter", "--kubeconfig", str(account.kubeconfig), "--health-address", address]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(arguments, cwd=tmp_path / "starter", env=environment, stderr=subprocess.PIPE) as process:
+        try:
+            wait_for(lambda: control_plane.get("configmaps", "sample-text", "default"), timeout=60.0)
+            status, page = command("top", "--address", address)
+            assert (status, page["totals"]["waiting"]) == (0, 0)
+
+            control_plane.delete("rolebindings.rbac.authorization.k8s.io", "starter-in-namespace", "default")
+            asked = ("why", "default", "--address", address, "--as", account.username)
+            wait_for(lambda: command(*asked)[0] == 4, timeout=60.0, interval=0.5)
+            _, data = command(*asked)
+            assert {right["kind"] for right in data["missing"]} == {"configmaps"}
+            assert any(right["since"] for right in data["missing"])
+
+            for line in data["commands"]:
+                kubectl(control_plane, line)
+            wait_for(lambda: command("top", "--address", address)[0] == 0, timeout=60.0, interval=0.5)
+        finally:
+            process.terminate()
+    assert process.returncode == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import Coroutine
 from typing import Any, Final, NoReturn, TypeVar
@@ -49,8 +50,8 @@ def show_report(report: Report, output: Output) -> NoReturn:
     """Print a report, and end with its status."""
     try:
         show(report, output)
-    except BrokenPipeError:  # whoever read this has seen enough
-        sys.stderr.close()
+    except BrokenPipeError:  # whoever read this has seen enough; Python would flush once more at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     raise typer.Exit(report.status)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,6 +21,9 @@ def main() -> int:
         return ExitStatus.NO_EXTRA
     from .app import run
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that knows only ASCII is no reason to fail
     # kubectl finds its plugins by their names.
     name = Path(sys.argv[0]).name
     return run(sys.argv[1:], name="kubectl scopedcache" if name.startswith("kubectl-") else "scopedcache")

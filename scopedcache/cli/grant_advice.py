@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
@@ -18,6 +20,11 @@ RBAC: Final = "rbac.authorization.k8s.io"
 ACCOUNT_PREFIX: Final = "system:serviceaccount:"
 # What a cluster comes with is much wider than what an operator lacks.
 TOO_WIDE: Final = ("cluster-admin", "admin", "edit", "view")
+
+# Names of Roles may be longer; people have to read these.
+_LONGEST_CHARACTERS: Final = 100
+_NAME_CHARACTERS: Final = 50
+_DIGEST_CHARACTERS: Final = 6
 
 Manifest = dict[str, Any]
 
@@ -103,12 +110,14 @@ def rules_for(permissions: Iterable[Permission]) -> list[Manifest]:
 
 def _binding_command(role: str, place: str | None, grantee: Grantee) -> list[str]:
     kind = "rolebinding" if place else "clusterrolebinding"
-    name = f"{grantee.short_name}-{role}"[:63].rstrip("-")
+    name = f"{grantee.short_name[:_NAME_CHARACTERS]}-{role}"[:_LONGEST_CHARACTERS].rstrip("-.")
     return [_joined("kubectl", "create", kind, name, f"--clusterrole={role}", grantee.option, *_at(place))]
 
 
 def _new_role_commands(permissions: Sequence[Permission], place: str | None, grantee: Grantee) -> list[str]:
-    rules, name = rules_for(permissions), f"{grantee.short_name}-needs"
+    rules = rules_for(permissions)
+    # Other rights have another name: a Role that was made for these must not lose what it gives.
+    name = f"{grantee.short_name[:_NAME_CHARACTERS]}-needs-{_digest(rules)}"
     kind = "role" if place else "clusterrole"
     verbs = {tuple(rule["verbs"]) for rule in rules}
     if len(verbs) > 1 or any("resourceNames" in rule for rule in rules):
@@ -135,6 +144,10 @@ def _apply_command(rules: list[Manifest], name: str, place: str | None, grantee:
         },
     ]
     return f"kubectl apply -f - <<'EOF'\n{yaml.safe_dump_all(manifests, sort_keys=False)}EOF"
+
+
+def _digest(rules: Sequence[Manifest]) -> str:
+    return hashlib.sha256(json.dumps(rules).encode()).hexdigest()[:_DIGEST_CHARACTERS]
 
 
 def _rules(rules: Iterable[Mapping[str, Any]]) -> Rules:

@@ -16,6 +16,7 @@ Scope = Literal["cluster", "namespaces", "home"]
 SCOPES: Final[tuple[Scope, ...]] = ("cluster", "namespaces", "home")
 # What RBAC cannot limit to a name.
 _NAMELESS: Final = ("create", "deletecollection")
+_LEASES: Final = ("coordination.k8s.io", "leases")
 
 
 @attrs.frozen(order=True)
@@ -55,25 +56,41 @@ class Account:
     name: str
 
 
-def rights_of_uses(uses: Iterable[Use], work_namespaces: Iterable[str], own_names: bool = True) -> set[Right]:
-    """Return the rights that requests took.
+def rights_of_uses(uses: Iterable[Use], home: str) -> set[Right]:
+    """Return the rights that requests took. `home` is the namespace of the operator's account.
 
-    A kind that was asked for in the whole cluster is used there, all of it; what was asked for in a namespace where
-    custom resources are is used wherever somebody lets it; the rest is at home, and limited to the names it was for.
+    A kind that was asked for in the whole cluster is used there, all of it. What was asked for at home, and Leases
+    wherever they are, is a Role there, for Leases of the names it was for. The rest is used wherever somebody lets it.
     """
     uses = list(uses)
     wide = {(use.group, _kind(use.resource)) for use in uses if use.namespace is None}
-    places = set(work_namespaces)
+    # Events about cluster-scoped objects are in `default`, where nothing else of the operator's may be.
+    worked = {use.namespace for use in uses if use.resource != "events"}
     rights = set()
     for use in uses:
-        if (use.group, _kind(use.resource)) in wide:
+        if use.resource == "events" and use.namespace == "default" and "default" not in worked:
+            rights.add(Right("home", use.group, use.resource, use.verb, "", "default"))
+        elif (use.group, _kind(use.resource)) in wide:
             rights.add(Right("cluster", use.group, use.resource, use.verb))
-        elif use.namespace in places:
-            rights.add(Right("namespaces", use.group, use.resource, use.verb))
-        else:
-            named = use.name if use.name and use.verb not in _NAMELESS and own_names else ""
+        elif use.namespace == home or (use.group, use.resource) == _LEASES:
+            # Reading a kind takes it as a whole; what it leads by is one object.
+            named = use.name if (use.group, use.resource) == _LEASES and use.verb not in _NAMELESS else None
             rights.add(Right("home", use.group, use.resource, use.verb, named or "", use.namespace or ""))
-    return rights
+        else:
+            rights.add(Right("namespaces", use.group, use.resource, use.verb))
+    # A cache wants both: where a server streams its lists, a list is a watch; others are listed.
+    return rights | {attrs.evolve(right, verb="list") for right in rights if right.verb == "watch"}
+
+
+def settled(undecided: Iterable[Right], used: set[Right]) -> set[Right]:
+    """Return rights on kinds whose places only a run shows: where they were used, or wherever it works."""
+    result = set()
+    for right in undecided:
+        kind = (right.group, _kind(right.resource))
+        places = {(one.scope, one.namespace) for one in used if (one.group, _kind(one.resource)) == kind}
+        for scope, namespace in places or {(right.scope, right.namespace)}:
+            result.add(attrs.evolve(right, scope=scope, namespace=namespace))
+    return result
 
 
 def joined(declared: set[Right], used: set[Right]) -> set[Right]:

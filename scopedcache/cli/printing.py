@@ -36,10 +36,16 @@ class Output(StrEnum):
     YAML = "yaml"
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Let whoever prints decide what that means; the library would end the program as if it had failed."""
+        raise BrokenPipeError
+
+
 def console(stream: TextIO) -> Console:
     """Return a console: as wide as the terminal, or as COLUMNS says; without an edge where there is neither."""
     bounded = stream.isatty() or os.environ.get("COLUMNS", "").isdecimal()
-    return Console(
+    return _Console(
         file=stream, width=None if bounded else UNBOUNDED_COLUMNS, highlight=False, markup=False, emoji=False
     )
 

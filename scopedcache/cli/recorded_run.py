@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -23,9 +23,11 @@ from .exit_status import CommandError, ExitStatus
 from .least_rights import Account, Use
 from .rbac_objects import RBAC
 
-# An operator is quiet when it has asked for nothing new in so long, and is given up on after that.
+# An operator is quiet when it has asked for nothing in so long.
 QUIET_SECONDS: Final = 1.2
 PATIENCE_SECONDS: Final = 12.0
+# One that is never quiet has shown what it asks for when nothing new came in so long.
+BUSY_SECONDS: Final = 4.0
 START_SECONDS: Final = 20.0
 LOOK_SECONDS: Final = 0.1
 STOP_SECONDS: Final = 10.0
@@ -33,6 +35,10 @@ DEFINITION: Final = "CustomResourceDefinition"
 # What every user may ask about itself.
 _REVIEWS: Final = ("authorization.k8s.io", "authentication.k8s.io")
 _LAST_LINES: Final = 1
+# What there is not takes no right: a status that a kind does not have.
+_NOT_SERVED: Final = (404, 405)
+# Objects that nobody changes or deletes behind an operator's back.
+_NOBODYS: Final = ("leases.coordination.k8s.io", "events", "events.events.k8s.io", "namespaces")
 
 Manifest = Mapping[str, Any]
 
@@ -63,18 +69,24 @@ class _Run:
     identity: Identity
     process: subprocess.Popen[bytes]
     log: Path
+    own: Mapping[str, str]
+    before: frozenset[str]
     steps: list[str] = attrs.field(factory=list)
     blocking_owners: set[str] = attrs.field(factory=set)
 
-    def settle(self, step: str, patience: float = PATIENCE_SECONDS) -> None:
-        """Wait until the operator asks for nothing new."""
+    def settle(self, step: str) -> None:
+        """Wait until the operator asks for nothing, or for nothing new."""
         self.steps.append(step)
-        seen, quiet_since, deadline = self.count(), machine_time(), machine_time() + patience
-        while machine_time() < deadline and machine_time() - quiet_since < QUIET_SECONDS:
+        now = machine_time()
+        count, uses, quiet_since, new_since, deadline = self.count(), len(self.uses()), now, now, now + PATIENCE_SECONDS
+        while now < deadline and now - quiet_since < QUIET_SECONDS and now - new_since < BUSY_SECONDS:
             time.sleep(LOOK_SECONDS)
             self.check()
-            if (now := self.count()) != seen:
-                seen, quiet_since = now, machine_time()
+            now = machine_time()
+            if (counted := self.count()) != count:
+                count, quiet_since = counted, now
+            if (used := len(self.uses())) != uses:
+                uses, new_since = used, now
 
     def count(self) -> int:
         """Return how many requests there were, but for the renewals of a Lease."""
@@ -91,7 +103,9 @@ class _Run:
         return [
             request
             for request in self.cluster.audit.requests(user=self.identity.username)
-            if request.resource and request.resource.partition(".")[2] not in _REVIEWS
+            if request.resource
+            and request.resource.partition(".")[2] not in _REVIEWS
+            and not (request.subresource and request.code in _NOT_SERVED)
         ]
 
     def uses(self) -> set[Use]:
@@ -108,8 +122,7 @@ def record(module: str, arguments: Sequence[str], manifests: Sequence[Manifest],
         CommandError: it does not run, or there is no custom resource to run it with.
     """
     definitions = [one for one in manifests if one.get("kind") == DEFINITION]
-    kinds = {one["spec"]["names"]["kind"]: one for one in definitions}
-    samples = [one for one in manifests if one.get("kind") in kinds]
+    samples, surroundings = _split(manifests)
     if not samples:
         words = "there is no custom resource to run it with: give its CRD and a custom resource with -f"
         raise CommandError(words, ExitStatus.USAGE)
@@ -118,28 +131,43 @@ def record(module: str, arguments: Sequence[str], manifests: Sequence[Manifest],
     except ScopedCacheError as error:
         raise CommandError(f"a recorded run needs the embedded cluster on loopback: {error}") from None
     with cluster, tempfile.TemporaryDirectory(prefix="scopedcache-record-") as folder:
-        identity = _prepare(cluster, definitions, manifests, account)
+        identity = _prepare(cluster, definitions, surroundings, account)
         log = Path(folder) / "operator.log"
         with log.open("wb") as out, _started(module, arguments, identity, out) as process:
-            run = _Run(cluster, identity, process, log)
-            _wait_started(run)
-            _disturb(run, samples, {kind: _resource(definition) for kind, definition in kinds.items()})
-            _stop(run)
-        rbac = [
-            use for use in run.uses() if use.group == RBAC and use.verb in ("list", "watch") and use.namespace is None
-        ]
+            own = {one["kind"]: _resource(cluster, one) for one in samples}
+            run = _Run(cluster, identity, process, log, own, frozenset(uid for _, _, uid in _stored(cluster)))
+            try:
+                _wait_started(run)
+                _disturb(run, samples)
+            finally:
+                _stop(run)
+        rbac = [use for use in run.uses() if _is_rbac_watch(use)]
         uses = sorted(run.uses() - set(rbac), key=lambda use: tuple(str(value) for value in attrs.astuple(use)))
-        namespaces = {str(one["metadata"].get("namespace") or "default") for one in samples}
+        namespaces = {_namespace(one) for one in samples} - {account.namespace}
         owners = tuple(sorted(run.blocking_owners))
         return Recording(tuple(uses), tuple(sorted(namespaces)), bool(rbac), tuple(run.steps), owners)
 
 
+def _split(manifests: Sequence[Manifest]) -> tuple[list[Manifest], list[Manifest]]:
+    """Return what the operator works on, and what is there before: without a CRD it works on objects of other kinds."""
+    custom = {one["spec"]["names"]["kind"] for one in manifests if one.get("kind") == DEFINITION}
+    others = [
+        one
+        for one in manifests
+        if one.get("kind") != DEFINITION and not str(one.get("apiVersion")).startswith((RBAC, "apps/"))
+    ]
+    samples = [one for one in others if one["kind"] in custom]
+    if not custom:
+        samples = [one for one in others if one["kind"] not in ("Namespace", "ServiceAccount")]
+    return samples, [one for one in others if one not in samples]
+
+
 def _prepare(
-    cluster: EmbeddedCluster, definitions: Sequence[Manifest], manifests: Sequence[Manifest], account: Account
+    cluster: EmbeddedCluster, definitions: Sequence[Manifest], surroundings: Sequence[Manifest], account: Account
 ) -> Identity:
     identity = cluster.service_account(account.namespace, account.name)
     cluster.bind(identity, "cluster-admin", name="recorded-run")
-    for one in [*definitions, *(one for one in manifests if one.get("kind") in ("Namespace", "ConfigMap", "Secret"))]:
+    for one in [*definitions, *surroundings]:
         if namespace := one["metadata"].get("namespace"):
             cluster.create_namespace(namespace)
         cluster.apply(dict(one))
@@ -163,39 +191,38 @@ def _wait_started(run: _Run) -> None:
         time.sleep(LOOK_SECONDS)
 
 
-def _disturb(run: _Run, samples: Sequence[Manifest], resources: Mapping[str, str]) -> None:
+def _disturb(run: _Run, samples: Sequence[Manifest]) -> None:
     cluster = run.cluster
     run.settle("left alone")
     for sample in samples:
-        namespace = str(sample["metadata"].get("namespace") or "default")
-        cluster.create_namespace(namespace)
-        cluster.apply(dict(sample), namespace)
+        cluster.create_namespace(_namespace(sample))
+        cluster.apply(dict(sample), _namespace(sample))
     run.settle(f"{len(samples)} custom resources made")
-    children = list(_children(cluster, resources))
+    children = _children(run)
     for resource, child in children:
-        blocking = [owner["kind"] for owner in child["metadata"]["ownerReferences"] if owner.get("blockOwnerDeletion")]
-        run.blocking_owners |= {resources[kind] for kind in blocking if kind in resources}
+        owners = child["metadata"].get("ownerReferences") or ()
+        blocking = [owner["kind"] for owner in owners if owner.get("blockOwnerDeletion")]
+        run.blocking_owners |= {run.own[kind] for kind in blocking if kind in run.own}
         _change(cluster, resource, child)
     run.settle(f"{len(children)} of its objects changed")
     for resource, child in children:
         cluster.delete(resource, child["metadata"]["name"], child["metadata"].get("namespace"))
     run.settle(f"{len(children)} of its objects deleted")
     for sample in samples:
-        _edit(cluster, resources[sample["kind"]], sample)
+        _edit(cluster, run.own[sample["kind"]], sample)
     run.settle("the custom resources changed")
-    _deny_for_a_while(run, resources)
+    _deny_for_a_while(run)
     for sample in samples:
-        namespace = str(sample["metadata"].get("namespace") or "default")
-        cluster.delete(resources[sample["kind"]], sample["metadata"]["name"], namespace)
+        cluster.delete(run.own[sample["kind"]], sample["metadata"]["name"], _namespace(sample))
     run.settle("the custom resources deleted")
 
 
-def _deny_for_a_while(run: _Run, resources: Mapping[str, str]) -> None:
+def _deny_for_a_while(run: _Run) -> None:
     """Take all rights but those to its own kinds, to reports, and to see RBAC objects, which makes it quick."""
     cluster, identity = run.cluster, run.identity
     verbs = ("get", "list", "watch", "patch", "update", "create", "delete")
     rbac = [f"{kind}.{RBAC}" for kind in ("roles", "rolebindings", "clusterroles", "clusterrolebindings")]
-    own = [*resources.values(), *(f"{resource}/status" for resource in resources.values())]
+    own = [*run.own.values(), *(f"{resource}/status" for resource in run.own.values())]
     kept = [*own, "events", "events.events.k8s.io", "leases.coordination.k8s.io", "namespaces", *rbac]
     cluster.grant(identity, verbs, kept, name="recorded-run-own-kinds")
     cluster.delete(f"clusterrolebindings.{RBAC}", "recorded-run")
@@ -204,22 +231,37 @@ def _deny_for_a_while(run: _Run, resources: Mapping[str, str]) -> None:
     run.settle("its rights given back")
 
 
-def _children(cluster: EmbeddedCluster, resources: Mapping[str, str]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the objects that are owned by custom resources."""
+def _children(run: _Run) -> list[tuple[str, dict[str, Any]]]:
+    """Return the objects that the operator made: new ones of the kinds that it writes."""
+    written = {
+        request.resource
+        for request in run.requests()
+        if request.verb in ("create", "patch", "update") and request.subresource is None
+    }
+    left_alone = {*run.own.values(), *_NOBODYS}
+    return [
+        (resource, body)
+        for resource, body, uid in _stored(run.cluster)
+        if resource in written - left_alone and uid not in run.before
+    ]
+
+
+def _stored(cluster: EmbeddedCluster) -> list[tuple[str, dict[str, Any], str]]:
+    """Return all objects: resource, body and UID."""
     with cluster.lock:
-        for kind in list(cluster.registry):
-            resource = f"{kind.resource}.{kind.group}" if kind.group else kind.resource
-            for stored in cluster.storage.list(kind):
-                owners = stored.metadata.get("ownerReferences") or ()
-                if any(owner.get("kind") in resources for owner in owners):
-                    yield resource, dict(stored.body)
+        return [
+            (f"{kind.resource}.{kind.group}" if kind.group else kind.resource, dict(stored.body), stored.uid)
+            for kind in cluster.registry
+            for stored in cluster.storage.list(kind)
+        ]
 
 
 def _change(cluster: EmbeddedCluster, resource: str, child: Mapping[str, Any]) -> None:
     """Do to an object what somebody does who should not."""
     metadata = child["metadata"]
     patch: dict[str, Any] = {}
-    if labels := metadata.get("labels"):
+    # Without an owner reference it is by its labels that an operator knows what is its own.
+    if metadata.get("ownerReferences") and (labels := metadata.get("labels")):
         patch["metadata"] = {"labels": dict.fromkeys(labels)}
     if isinstance((child.get("spec") or {}).get("replicas"), int):
         patch["spec"] = {"replicas": child["spec"]["replicas"] + 1}
@@ -231,13 +273,14 @@ def _change(cluster: EmbeddedCluster, resource: str, child: Mapping[str, Any]) -
 
 def _edit(cluster: EmbeddedCluster, resource: str, sample: Manifest) -> None:
     """Change the first number or text in a custom resource that its schema lets; touch it where there is none."""
-    name, namespace = sample["metadata"]["name"], str(sample["metadata"].get("namespace") or "default")
-    for field, value in (sample.get("spec") or {}).items():
-        if isinstance(value, int | str) and not isinstance(value, bool):
-            with suppress(ScopedCacheError):
-                changed = value + 1 if isinstance(value, int) else f"{value}-changed"
-                cluster.patch(resource, name, {"spec": {field: changed}}, namespace)
-                return
+    name, namespace = sample["metadata"]["name"], _namespace(sample)
+    for part in ("spec", "data"):
+        for field, value in (sample.get(part) or {}).items():
+            if isinstance(value, int | str) and not isinstance(value, bool):
+                with suppress(ScopedCacheError):
+                    changed = value + 1 if isinstance(value, int) else f"{value}-changed"
+                    cluster.patch(resource, name, {part: {field: changed}}, namespace)
+                    return
     cluster.patch(resource, name, {"metadata": {"annotations": {"scopedcache.dev/touched": "yes"}}}, namespace)
 
 
@@ -251,8 +294,17 @@ def _stop(run: _Run) -> None:
         run.process.wait()
 
 
-def _resource(definition: Manifest) -> str:
-    return f"{definition['spec']['names']['plural']}.{definition['spec']['group']}"
+def _resource(cluster: EmbeddedCluster, sample: Manifest) -> str:
+    group = str(sample["apiVersion"]).rpartition("/")[0]
+    kind = cluster.registry.named(group, sample["kind"])
+    if kind is None:
+        words = f"no CRD of {sample['kind']} is here, and the embedded cluster has no such kind"
+        raise CommandError(words, ExitStatus.USAGE)
+    return f"{kind.resource}.{group}" if group else kind.resource
+
+
+def _namespace(sample: Manifest) -> str:
+    return str(sample["metadata"].get("namespace") or "default")
 
 
 def _is_rbac_watch(use: Use) -> bool:

@@ -15,7 +15,7 @@ import attrs
 from ..kinds import GVK, GVR, Kind
 from ..needs import Need
 
-Place = Literal["namespace", "cluster", "home"]
+Place = Literal["namespace", "cluster", "home", "somewhere"]
 
 # What our own helpers do to the object they are given, which is mostly the primary one.
 _STATUS_HELPERS: Final = {"patch_status": (("patch", "status"),)}
@@ -31,7 +31,7 @@ class Declared:
 
     Attributes:
         place: `cluster`: everywhere at once; `namespace`: wherever somebody lets the operator work; `home`: in one
-            namespace of its own.
+            namespace of its own; `somewhere`: in namespaces that are computed.
         namespace: which one, where `home` names it.
         name: the only object it is about.
     """
@@ -175,7 +175,7 @@ def _add_need(call: ast.Call, names: Mapping[str, Any], given: Mapping[str, ast.
 def _add_controller(
     call: ast.Call, names: Mapping[str, Any], given: Mapping[str, ast.expr], found: Declarations
 ) -> None:
-    place: Place = "cluster" if _is_none(given.get("namespaces")) else "namespace"
+    place: Place = "cluster" if _is_none(given.get("namespaces")) else "somewhere"
     primary = evaluate(given["for_"], names) if "for_" in given else None
     if primary is not None:
         found.declared += _seen(primary, place)

@@ -12,6 +12,7 @@ import typer
 
 from ...api.client import Client
 from ...errors import UnknownKindError
+from ...kinds import Resource
 from ...testing import EmbeddedCluster
 from .. import least_rights, options, rights_lint
 from ..asking import finish, show_report, wait
@@ -21,10 +22,11 @@ from ..least_rights import Account, Right, Scope
 from ..operator_sources import load_manifests, load_sources, read_manifests
 from ..options import listed
 from ..printing import Output, manifests_text
+from ..rbac_objects import RBAC
 from ..recorded_run import DEFINITION, Recording, record
 from ..report import Report
 from ..reviews import whoami
-from ..source_declarations import Declared, read_declarations
+from ..source_declarations import Declared, Place, read_declarations
 
 rbac: Final = typer.Typer(no_args_is_help=True, help="The least rights of an operator; what is missing, and idle.")
 
@@ -59,6 +61,7 @@ class _Needed:
 
     rights: set[Right]
     declared: set[Right]
+    used: set[Right]
     unseen: list[str]
     recording: Recording | None
 
@@ -117,8 +120,8 @@ async def _lint(login: Login, module: str, files: Sequence[str], namespaces: Seq
     found = read_declarations(load_sources(module))
     documents = [document for file in files for document in read_manifests(file)]
     async with login.client() as client:
-        declared, unseen = await _resolved(client, found.declared)
-        rights = least_rights.joined(declared, least_rights.rights_of_manifests(documents))
+        certain, undecided, unseen = await _resolved(client, found.declared)
+        rights = least_rights.joined(certain | undecided, least_rights.rights_of_manifests(documents))
         places = list(namespaces) or [client.namespace or "default"]
         wanted = {place for right in rights for place in rights_lint.places_of(right, places)} | {"", *places}
         # Rules carry no origin: those of a namespace that nobody uses are the cluster-wide ones alone.
@@ -136,34 +139,54 @@ async def _needed(
     module: str, manifests: Sequence[dict[str, Any]], account: Account, arguments: Sequence[str] | None
 ) -> _Needed:
     found = read_declarations(load_sources(module))
-    definitions = [one for one in manifests if one.get("kind") == DEFINITION]
     with EmbeddedCluster.start() as cluster:
-        for definition in definitions:
+        for definition in (one for one in manifests if one.get("kind") == DEFINITION):
             cluster.apply(definition)
         async with cluster.client() as client:
-            declared, unseen = await _resolved(client, found.declared)
+            certain, undecided, unseen = await _resolved(client, found.declared)
     recording = None
     used: set[Right] = set()
     if arguments is not None:
         recording = await asyncio.to_thread(record, module, arguments, manifests, account)
-        used = least_rights.rights_of_uses(recording.uses, recording.namespaces)
-    return _Needed(least_rights.joined(declared, used), declared, [*found.unseen, *unseen], recording)
+        used = least_rights.rights_of_uses(recording.uses, account.namespace)
+    declared = certain | least_rights.settled(undecided, used)
+    return _Needed(least_rights.joined(declared, used), declared, used, [*found.unseen, *unseen], recording)
 
 
-async def _resolved(client: Client, declared: Iterable[Declared]) -> tuple[set[Right], list[str]]:
-    """Return the rights that are declared, and what could not be found of the kinds."""
-    rights, unseen = set(), []
-    scopes: dict[str, Scope] = {"cluster": "cluster", "namespace": "namespaces", "home": "home"}
+async def _resolved(client: Client, declared: Iterable[Declared]) -> tuple[set[Right], set[Right], list[str]]:
+    """Return the rights that are declared, those whose place is not decided, and what is not known of the kinds."""
+    certain: set[Right] = set()
+    undecided: set[Right] = set()
+    unseen: list[str] = []
     for one in declared:
         try:
             resource = await client.discovery.resolve(one.kind)
         except UnknownKindError:
             unseen.append(f"{one.kind}: no CRD of it is here; give it with -f")
             continue
+        if one.subresource == "status" and "status" not in resource.subresources:
+            certain |= _events(resource)
+            continue
         plural = f"{resource.gvr.resource}/{one.subresource}" if one.subresource else resource.gvr.resource
-        scope = scopes[one.place] if resource.namespaced else "cluster"
-        rights.add(Right(scope, resource.gvr.group, plural, one.verb, one.name or "", one.namespace or ""))
-    return rights, list(dict.fromkeys(unseen))
+        scope = _SCOPES[one.place] if resource.namespaced else "cluster"
+        right = Right(scope, resource.gvr.group, plural, one.verb, one.name or "", one.namespace or "")
+        (undecided if one.place == "somewhere" and resource.namespaced else certain).add(right)
+    return certain, undecided, list(dict.fromkeys(unseen))
+
+
+_SCOPES: Final[dict[Place, Scope]] = {
+    "cluster": "cluster",
+    "namespace": "namespaces",
+    "home": "home",
+    "somewhere": "namespaces",
+}
+
+
+def _events(resource: Resource) -> set[Right]:
+    """Return the rights to report about an object that has no status; cluster-scoped ones are told of in `default`."""
+    scope: Scope = "namespaces" if resource.namespaced else "home"
+    place = "" if resource.namespaced else "default"
+    return {Right(scope, "events.k8s.io", "events", verb, "", place) for verb in ("create", "patch")}
 
 
 def _generated(needed: _Needed, name: str, account: Account, namespaces: Sequence[str]) -> Report:
@@ -188,10 +211,11 @@ def _notes(needed: _Needed) -> list[str]:
     if recording.blocking_owners:
         owners = ", ".join(f"{owner}/finalizers" for owner in recording.blocking_owners)
         notes.append(f"where owner references are guarded (OpenShift does that), it needs to update {owners} too")
-    used = least_rights.rights_of_uses(recording.uses, recording.namespaces)
-    _, idle = least_rights.differing(used, needed.declared)
-    # Where a server streams its lists, a list is a watch; others are listed.
-    idle = [right for right in idle if right.verb != "list"]
+    if any(use.group == RBAC and use.verb in ("create", "update", "patch") for use in recording.uses):
+        notes.append(
+            "it writes RBAC objects: the server lets it give only rights that it has itself, or roles that it may bind"
+        )
+    _, idle = least_rights.differing(needed.used, needed.declared)
     for _, _, kind, verbs in least_rights.grouped(idle):
         notes.append(f"declared, and not used in the recorded run: {', '.join(verbs)} {kind}")
     return notes

@@ -43,7 +43,8 @@ def top(
 
     Exit status 4 of one look: it is not ready, or lacks a right.
     """
-    if once or output != Output.TABLE or not sys.stdout.isatty():
+    screen = console(sys.stdout)
+    if once or output != Output.TABLE or not screen.is_terminal or screen.is_dumb_terminal:
         finish(_look(address), output)
     wait(_watch(address, interval))
 

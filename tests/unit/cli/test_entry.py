@@ -1,5 +1,6 @@
 """The console scripts: what they need, what they cost, and what they say without it."""
 
+import os
 import subprocess
 import sys
 import tomllib
@@ -85,3 +86,29 @@ def test_a_command_line_that_makes_no_sense_is_status_2(command, arguments):
 
     assert (ended.status, ended.out) == (2, "")
     assert "Traceback" not in ended.err
+
+
+def test_who_stops_reading_gets_no_error(cluster):
+    script = "import sys; from scopedcache.cli.entry import main; sys.exit(main())"
+    arguments = ("rights", "pods", "--kubeconfig", str(cluster.admin.kubeconfig))
+    for output in ("table", "json"):
+        with subprocess.Popen(
+            [sys.executable, "-c", script, *arguments, "-o", output],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT,
+        ) as process:  # fmt: skip
+            assert process.stdout is not None
+            assert process.stderr is not None
+            process.stdout.close()
+            errors = process.stderr.read()
+
+        assert (process.returncode, errors) == (0, b"")
+
+
+def test_a_terminal_that_knows_only_ascii_is_enough():
+    script = "import sys; from scopedcache.cli.entry import main; sys.exit(main())"
+    ended = subprocess.run(
+        [sys.executable, "-c", script, "--help"],
+        capture_output=True, cwd=ROOT, env={**os.environ, "PYTHONIOENCODING": "ascii"}, check=False,
+    )  # fmt: skip
+
+    assert (ended.returncode, ended.stderr) == (0, b"")

@@ -1,5 +1,7 @@
 """`scopedcache rbac generate`: the least rights of an operator, from its source and a recorded run."""
 
+import re
+import subprocess
 import sys
 import textwrap
 from pathlib import Path
@@ -16,6 +18,7 @@ from scopedcache.cli.least_rights import (
     manifests,
     rights_of_manifests,
     rights_of_uses,
+    settled,
 )
 from scopedcache.cli.source_declarations import Source, module_names, read_declarations
 from scopedcache.kinds import GVK
@@ -69,10 +72,14 @@ def test_a_controller_sees_its_kind_everywhere_and_reports_into_its_status():
     }
 
 
-def test_a_controller_of_some_namespaces_works_there():
+def test_where_a_controller_of_some_namespaces_works_shows_in_a_run():
     found, _ = declared("Controller(for_=OWN, reconcile=x, namespaces=names)")
+    undecided = Right("namespaces", "cache.example.com", "memcacheds", "patch")
+    seen = Right("home", "cache.example.com", "memcacheds", "watch", "", "system")
 
-    assert {place for _, _, place, _ in found} == {"namespace"}
+    assert {place for _, _, place, _ in found} == {"somewhere"}
+    assert settled([undecided], set()) == {undecided}
+    assert settled([undecided], {seen}) == {Right("home", "cache.example.com", "memcacheds", "patch", "", "system")}
 
 
 def test_a_finalizer_is_a_patch_of_the_primary_kind():
@@ -133,7 +140,7 @@ def test_what_is_used_everywhere_where_it_works_and_at_home_are_three_roles():
         Use("get", "coordination.k8s.io", "leases", "system", "lock"),
         Use("create", "coordination.k8s.io", "leases", "system", "lock"),
     ]
-    made = manifests(rights_of_uses(uses, ["a"]), "op", ACCOUNT, ["a", "b"])
+    made = manifests(rights_of_uses(uses, "system"), "op", ACCOUNT, ["a", "b"])
 
     assert [(one["kind"], one["metadata"].get("namespace"), one["metadata"]["name"]) for one in made] == [
         ("ClusterRole", None, "op"),
@@ -179,6 +186,15 @@ def test_what_is_missing_and_what_is_idle_are_told_apart():
 # -- the command --
 
 
+def any_ports():
+    """Return the options that let the example listen on any free ports."""
+    shown = subprocess.run(
+        [sys.executable, "-m", EXAMPLE, "--help"], capture_output=True, text=True, cwd=ROOT, check=True
+    )
+    options = set(re.findall(r"--(?:health|metrics)(?:-[a-z]+)*address", shown.stdout))
+    return [word for option in sorted(options) for word in (option, "127.0.0.1:0")]
+
+
 def test_the_source_of_the_example_gives_all_but_what_it_cannot_see(command):
     ended = command("rbac", "generate", EXAMPLE, "--account", "system:operator", "--namespaces", "a", "-o", "yaml")
 
@@ -191,7 +207,7 @@ def test_the_source_of_the_example_gives_all_but_what_it_cannot_see(command):
 @pytest.mark.timeout(120)
 def test_a_recorded_run_of_the_example_finds_what_its_manifests_give_too_much(command):
     rbac = ROOT / "examples" / "memcached_operator" / "config" / "rbac"
-    ports = ("--health-address", "127.0.0.1:0", "--metrics-address", "127.0.0.1:0")
+    ports = any_ports()
     ended = command("rbac", "generate", EXAMPLE, "--record", "--compare", str(rbac), "--", *ports)
 
     # More than it needs: what its source document grants (the story was to be the same), `finalizers` for clusters that

@@ -1,6 +1,7 @@
 """`scopedcache why`: what is denied, since when, and what would grant it."""
 
 import json
+import re
 
 import pytest
 import yaml
@@ -34,6 +35,11 @@ def health_port():
             yield str(server.address)
 
 
+def numbered(lines):
+    """Return lines with one number for the digest of what is granted."""
+    return [re.sub(r"-needs-[0-9a-f]{6}", "-needs-3", line) for line in lines]
+
+
 def role(name, *rules):
     return {"metadata": {"name": name}, "rules": list(rules)}
 
@@ -46,9 +52,9 @@ def test_the_server_is_asked_about_kinds(command, cluster):
     ended = command("why", "denied", "pods", user=cluster.user("nobody"))
 
     assert ended.status == 4
-    assert ended.out.splitlines()[-2:] == [
-        "kubectl create role nobody-needs --verb=list,watch --resource=pods -n denied",
-        "kubectl create rolebinding nobody-needs --role=nobody-needs --user=nobody -n denied",
+    assert numbered(ended.out.splitlines()[-2:]) == [
+        "kubectl create role nobody-needs-3 --verb=list,watch --resource=pods -n denied",
+        "kubectl create rolebinding nobody-needs-3 --role=nobody-needs-3 --user=nobody -n denied",
     ]
 
 
@@ -122,12 +128,19 @@ def test_a_role_that_is_there_and_gives_all_needs_a_binding_only():
     ]
 
 
+def test_other_rights_have_another_name_so_that_none_is_taken_by_granting_them():
+    [first, *_], [second, *_] = (commands([right], Grantee(ACCOUNT)) for right in (LIST_PODS, CREATE_DEPLOYMENTS))
+
+    assert first.split()[3] != second.split()[3]
+    assert commands([LIST_PODS], Grantee(ACCOUNT))[0] == first
+
+
 def test_the_whole_cluster_is_granted_by_cluster_roles():
     nodes = Permission("list", "", "nodes", None)
 
-    assert commands([nodes], Grantee("jane@example.com")) == [
-        "kubectl create clusterrole jane-example-com-needs --verb=list --resource=nodes",
-        "kubectl create clusterrolebinding jane-example-com-needs --clusterrole=jane-example-com-needs "
+    assert numbered(commands([nodes], Grantee("jane@example.com"))) == [
+        "kubectl create clusterrole jane-example-com-needs-3 --verb=list --resource=nodes",
+        "kubectl create clusterrolebinding jane-example-com-needs-3 --clusterrole=jane-example-com-needs-3 "
         "--user=jane@example.com",
     ]
 

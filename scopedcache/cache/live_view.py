@@ -19,8 +19,10 @@ from .scope_binding import ScopeBinding
 from .scope_table import ScopeTable
 
 Row = dict[str, Any]
-# Ages are shown in such steps: a row that only grew older is no news.
-AGE_STEP_SECONDS: Final = 10
+# Silence is shown from here on, in such steps: a bookmark comes about once a minute, and a row that only grew older is
+# no news.
+SILENT_SECONDS: Final = 70
+SILENCE_STEP_SECONDS: Final = 10
 
 
 class LiveView:
@@ -72,7 +74,7 @@ class LiveView:
                     "bytes": informer.bytes,
                     "events": informer.events,
                     "relists": informer.relists,
-                    "silent": int(age // AGE_STEP_SECONDS * AGE_STEP_SECONDS) if age < inf else None,
+                    "silent": _silence(age),
                     "error": str(informer.error) if informer.error else None,
                 },
             )
@@ -123,6 +125,12 @@ class LiveView:
 
     def _unix(self, at: float) -> int:
         return round(self._began + at)
+
+
+def _silence(age: float) -> int | None:
+    if not SILENT_SECONDS <= age < inf:
+        return None
+    return int(age // SILENCE_STEP_SECONDS * SILENCE_STEP_SECONDS)
 
 
 def worse(one: Row, other: Row) -> Row:

@@ -71,8 +71,9 @@ async def test_a_viewer_hears_everything_first_and_then_what_changes(w):
 async def test_a_quiet_cache_is_no_news(w):
     await w.cache.open(w.memcached(), POD)
     async with RightsFeed(w.cache.live_view()) as feed, feed.viewer() as queue:
+        await after(3)
         told(queue)
-        await after(30)
+        await after(20)
 
         assert [sorted(change) for _, change in told(queue) if set(change) - {"summary"}] == []
 

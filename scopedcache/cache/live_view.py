@@ -45,10 +45,8 @@ class LiveView:
 
     def rights(self) -> Iterator[tuple[str, str, Row]]:
         """Return namespace ("" for the whole cluster), `verb resource`, and what is believed about that right."""
-        own = {right for binding in self._table.internal for right in binding.scope.needs.permissions}
-        for permission, verdict in list(self._monitor.verdicts.items()):
-            if permission in own and not self._table.is_wanted(permission):
-                continue
+        for verdict in self._table.verdicts_in_use:
+            permission = verdict.permission
             yield permission.namespace or "", f"{permission.verb} {permission.subject}", self._right(verdict)
 
     def _right(self, verdict: Verdict) -> Row:
@@ -102,7 +100,10 @@ class LiveView:
 
     def changes(self) -> Iterator[Row]:
         """Return the last changes of verdicts, the newest first."""
+        own = self._table.own_wishes
         for change in reversed(self._monitor.recent_changes):
+            if change.permission in own:
+                continue
             yield {
                 "at": self._unix(change.at),
                 "right": _words(change.permission),

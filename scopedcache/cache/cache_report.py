@@ -36,7 +36,8 @@ class CacheReport:
         }
         scopes = (binding.scope for binding in self._table if not binding.scope.internal)
         _add(series, metrics.SCOPES, "state", _counted(STATES, (scope.state for scope in scopes)))
-        _add(series, metrics.RIGHTS, "verdict", _counted(SEVERITY, (v.state for v in self._monitor.verdicts.values())))
+        verdicts = self._table.verdicts_in_use
+        _add(series, metrics.RIGHTS, "verdict", _counted(SEVERITY, (verdict.state for verdict in verdicts)))
         for (verb, resource), since in self._denied_since().items():
             series[metrics.DENIED_SINCE, (("verb", verb), ("resource", resource))] = since.timestamp()
         for name, by_kind in self._by_kind().items():

@@ -19,8 +19,10 @@ from .scope_binding import ScopeBinding
 from .scope_table import ScopeTable
 
 Row = dict[str, Any]
-# Ages are shown in such steps: a row that only grew older is no news.
-AGE_STEP_SECONDS: Final = 10
+# Silence is shown from here on, in such steps: a bookmark comes about once a minute, and a row that only grew older is
+# no news.
+SILENT_SECONDS: Final = 70
+SILENCE_STEP_SECONDS: Final = 10
 
 
 class LiveView:
@@ -43,10 +45,8 @@ class LiveView:
 
     def rights(self) -> Iterator[tuple[str, str, Row]]:
         """Return namespace ("" for the whole cluster), `verb resource`, and what is believed about that right."""
-        own = {right for binding in self._table.internal for right in binding.scope.needs.permissions}
-        for permission, verdict in list(self._monitor.verdicts.items()):
-            if permission in own and not self._table.is_wanted(permission):
-                continue
+        for verdict in self._table.verdicts_in_use:
+            permission = verdict.permission
             yield permission.namespace or "", f"{permission.verb} {permission.subject}", self._right(verdict)
 
     def _right(self, verdict: Verdict) -> Row:
@@ -72,7 +72,7 @@ class LiveView:
                     "bytes": informer.bytes,
                     "events": informer.events,
                     "relists": informer.relists,
-                    "silent": int(age // AGE_STEP_SECONDS * AGE_STEP_SECONDS) if age < inf else None,
+                    "silent": _silence(age),
                     "error": str(informer.error) if informer.error else None,
                 },
             )
@@ -100,7 +100,10 @@ class LiveView:
 
     def changes(self) -> Iterator[Row]:
         """Return the last changes of verdicts, the newest first."""
+        own = self._table.own_wishes
         for change in reversed(self._monitor.recent_changes):
+            if change.permission in own:
+                continue
             yield {
                 "at": self._unix(change.at),
                 "right": _words(change.permission),
@@ -123,6 +126,12 @@ class LiveView:
 
     def _unix(self, at: float) -> int:
         return round(self._began + at)
+
+
+def _silence(age: float) -> int | None:
+    if not SILENT_SECONDS <= age < inf:
+        return None
+    return int(age // SILENCE_STEP_SECONDS * SILENCE_STEP_SECONDS)
 
 
 def worse(one: Row, other: Row) -> Row:

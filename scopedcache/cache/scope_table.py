@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from math import inf
 from typing import Final, assert_never
 
@@ -267,17 +268,28 @@ class ScopeTable:
     def missing(self) -> Iterator[Permission]:
         """Return every right that is missing for certain, and that somebody needs or waits for."""
         for permission in self._monitor.missing:
-            if self.is_wanted(permission):
+            if self._is_missed(permission):
                 yield permission
 
     def count_missing(self) -> int:
         """Return how many of those there are, without a look at each."""
-        own = {right for binding in self.internal for right in binding.scope.needs.permissions}
-        lacking = self._monitor.missing
-        return len(lacking) - sum(1 for right in own if right in lacking and not self.is_wanted(right))
+        return len(self._monitor.missing) - sum(right in self._monitor.missing for right in self.own_wishes)
 
-    def is_wanted(self, permission: Permission) -> bool:
-        """Tell whether somebody needs a right, or waits for it; not only the cache itself."""
+    @property
+    def verdicts_in_use(self) -> Iterator[Verdict]:
+        """Return what is believed about the rights that somebody needs or waits for, without the cache's own wishes."""
+        own = self.own_wishes
+        for permission, verdict in list(self._monitor.verdicts.items()):
+            if permission not in own:
+                yield verdict
+
+    @property
+    def own_wishes(self) -> AbstractSet[Permission]:
+        """Return the rights that nobody but the cache itself would like."""
+        rights = (right for binding in self.internal for right in binding.scope.needs.permissions)
+        return {right for right in rights if not self._is_missed(right)}
+
+    def _is_missed(self, permission: Permission) -> bool:
         return self.pending_grants.has(permission) or self._needs.is_needed(permission)
 
     # -- look-ups ------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from contextlib import suppress
 
 import pytest
 
-from scopedcache import ForbiddenError, TerminalError
+from scopedcache import ForbiddenError, ScopedCache, TerminalError
 from scopedcache.controller import Controller, LeaderElection, Manager, Result
 from scopedcache.controller.manager.prometheus_page import prometheus_page
 from scopedcache.metrics import (
@@ -23,6 +23,7 @@ from scopedcache.metrics import (
     WATCH_EVENTS,
     Counters,
 )
+from tests.unit.clock import after
 from tests.unit.cluster import CONFIG_MAP, DEPLOYMENT, LEASE, MEMCACHED, POD
 
 
@@ -97,6 +98,15 @@ async def test_the_numbers_of_a_cache_need_no_wiring(w):
     assert counters.value(REQUESTS, code="200", method="GET") > 5
     assert counters.value(DETECTION_SECONDS) == 2
     assert counters.value(DENIED_SINCE, verb="list", resource="pods") > 1_000_000_000
+
+
+async def test_what_a_cache_would_like_for_itself_is_no_denied_right(w):
+    counters = Counters()
+    async with ScopedCache(w.client, rbac_watch=True) as cache:
+        await after(5)
+        cache.report(counters)
+
+    assert counters.value(RIGHTS) == 0
 
 
 async def test_runs_are_counted_by_how_they_ended(w):

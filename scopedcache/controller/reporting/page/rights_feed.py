@@ -120,10 +120,12 @@ class RightsFeed:
     async def _informers(self) -> Rows:
         rows = await _rows(self._view.informers())
         now, before = loop_time(), self._events
-        self._events = {key: (now, row["events"]) for key, row in rows.items()}
+        self._events = {}
         for key, row in rows.items():
-            at, events = before.get(key, (now, row["events"]))
-            row["rate"] = round((row.pop("events") - events) / (now - at), 1) if now > at else 0.0
+            count = row.pop("events")
+            at, counted = before.get(key, (now, count))
+            row["rate"] = round((count - counted) / (now - at), 1) if now > at else 0.0
+            self._events[key] = (now, count)
         return rows
 
 

@@ -2,7 +2,8 @@
 
 Who sees it knows what the operator may do everywhere, so it is for this machine alone (`kubectl port-forward` comes
 from there too), or for a token that may `get` its path. On loopback the name that the browser asked for has to be
-loopback's as well: a page of a stranger's, whose name was made to point here, is none.
+loopback's as well: a page of a stranger's, whose name was made to point here, is none. What a proxy on this machine
+hands on is a stranger's too.
 """
 
 from __future__ import annotations
@@ -39,6 +40,9 @@ REFUSED: Final = (
     "this page is for this machine alone (kubectl port-forward POD 8081, then http://localhost:8081/debug/rights),\n"
     f"or for a bearer token that may get {PATH}\n"
 )
+
+# Headers of proxies: what they hand on comes from loopback, and does not.
+PROXIED: Final = ("forwarded", "via", "x-forwarded-", "x-envoy-", "x-real-ip")
 
 Keep = Callable[[asyncio.BaseTransport], None]
 
@@ -118,6 +122,9 @@ async def _send_all(response: web.StreamResponse, told: asyncio.Queue[tuple[str,
 
 
 def _is_local(request: web.Request) -> bool:
+    """Tell whether a request comes from this machine, and not through a proxy on it (a mesh's sidecar, for one)."""
+    if any(name.lower().startswith(PROXIED) for name in request.headers):
+        return False
     return _is_loopback(request.remote or "") and _is_loopback(request.url.host or "")
 
 
@@ -128,5 +135,5 @@ def _is_loopback(host: str) -> bool:
         address = ipaddress.ip_address(host)
     except ValueError:
         return False
-    mapped = getattr(address, "ipv4_mapped", None)
-    return bool((mapped or address).is_loopback)
+    # Not the rest of 127.0.0.0/8: sidecars hand strangers on from addresses there.
+    return str(getattr(address, "ipv4_mapped", None) or address) in ("127.0.0.1", "::1")

@@ -11,6 +11,7 @@ from scopedcache.api.watch.event_decoder import EventDecoder
 from scopedcache.api.watch.watch_stream import BATCH_EVENTS, EventBatches
 from scopedcache.informer.event_handlers import EventHandler, change_handler
 from scopedcache.informer.indexed_store import IndexedStore
+from scopedcache.objects import Object
 from tests.benchmarks.pods import make_pods
 from tests.unit.informer.events import PODS
 
@@ -32,7 +33,7 @@ class Path:
     """The way of an event from a chunk of a watch to a handler."""
 
     def __init__(self):
-        self.told = []
+        self.told: list[Object] = []
         self.store = IndexedStore(PODS, namespace="default")
         handler = EventHandler(on_add=lambda pod, initial: None, on_update=lambda old, pod: self.told.append(pod))
         self.store.add_handler(change_handler(handler, PODS.gvk, partial=False))

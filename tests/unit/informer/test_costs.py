@@ -9,9 +9,13 @@ import pytest
 from scopedcache.api.request_info import RequestInfo
 from scopedcache.api.watch.event_decoder import EventDecoder
 from scopedcache.api.watch.watch_stream import BATCH_EVENTS, EventBatches
+from scopedcache.informer.delta import Delta
 from scopedcache.informer.event_handlers import EventHandler, change_handler
 from scopedcache.informer.indexed_store import IndexedStore
-from scopedcache.objects import Object
+from scopedcache.informer.owner_router import OwnerRouter
+from scopedcache.informer.ownership_chain import OwnershipChain
+from scopedcache.kinds import GVK, ObjectKey
+from scopedcache.objects import Entry, Metadata, Object, OwnerReference
 from tests.benchmarks.pods import make_pods
 from tests.unit.informer.events import PODS
 
@@ -117,3 +121,29 @@ async def test_an_event_makes_no_task(path):
     path.take(lines(300_000))
 
     assert len(asyncio.all_tasks()) == before
+
+
+class Told:
+    """An owner that counts what it hears."""
+
+    def __init__(self, number: int) -> None:
+        self.uid = "one"
+        self.key = ObjectKey(f"namespace-{number}", "owner")
+        self.changes = 0
+
+    def concerned(self, gvk: GVK, delta: Delta, initial: bool) -> None:
+        self.changes += 1
+
+
+def test_one_owner_in_many_namespaces_is_told_with_two_calls_for_each():
+    router = OwnerRouter(PODS.gvk, OwnershipChain())
+    owners = [Told(number) for number in range(1000)]
+    for owner in owners:
+        router.add(owner)
+    reference = OwnerReference("example.com/v1", "Widget", "owner", "one")
+    old, new = (Entry(Metadata("a", "b", "c", version, owner_references=(reference,)), b"") for version in "12")
+
+    python, _ = calls_of(lambda: router.route(Delta(old, new), False))
+
+    assert sum(owner.changes for owner in owners) == len(owners)
+    assert python.total() <= 2 * len(owners) + 20, python

@@ -65,8 +65,8 @@ simulate: $(STAMP)  ## COUNT lives of a cache in virtual time, from seed FIRST o
 	@$(BIN)/python -m tests.simulation $(or $(FIRST),0) $(or $(COUNT),100)
 	@$(BIN)/python -m tests.simulation.false_denials $(or $(RESTARTS),100)
 
-bench: $(STAMP)  ## Benchmarks beside other clients in the same run; prints target and value
-	@$(BIN)/python -m tests.benchmarks
+bench: $(STAMP)  ## Benchmarks beside other Python clients in the same run: target and value; PAGE=1 writes docs/performance.md
+	@$(BIN)/python -m tests.benchmarks $(if $(PAGE),--page)
 
 bench-embedded: $(STAMP)  ## The embedded cluster's speed, beside a real kube-apiserver where there is one
 	@$(BIN)/python -m tests.benchmarks.embedded

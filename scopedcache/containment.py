@@ -43,6 +43,9 @@ class UserFunction(Generic[R]):
     A failure is logged once for each object, until the function has gone well with that object again. The first
     failures of their kind come with their traceback.
 
+    Attributes:
+        failed: the objects with which it last failed, and how: only where there are some need `succeed` be called.
+
     Args:
         function: what to call; whatever reads its answer (a generator, a str of its own) belongs in here as well.
         failure: the event that is logged.
@@ -51,7 +54,7 @@ class UserFunction(Generic[R]):
         named: the user's own function, where `function` wraps it.
     """
 
-    __slots__ = ("_controller", "_failed", "_function", "_kind", "_named", "_otherwise", "_seen", "failure")
+    __slots__ = ("_controller", "_function", "_kind", "_named", "_otherwise", "_seen", "failed", "failure")
 
     def __init__(
         self,
@@ -69,7 +72,7 @@ class UserFunction(Generic[R]):
         self._kind = kind
         self._controller = controller
         self._named = function if named is None else named
-        self._failed: dict[tuple[str, str], type[BaseException]] = {}
+        self.failed: dict[tuple[str, str], type[BaseException]] = {}
         self._seen: set[type[BaseException]] = set()
 
     def call(self, subject: Subject, *args: Any) -> R:
@@ -79,29 +82,24 @@ class UserFunction(Generic[R]):
         except BaseException as error:
             self.fail(subject, error)
             return self._otherwise
-        if self._failed:
+        if self.failed:
             self.succeed(subject)
         return answer
 
     # For who calls the function itself, because a call more is what a hundred thousand events would notice.
 
-    @property
-    def has_failed(self) -> bool:
-        """Tell whether there is an object with which it last failed: only then does success need to be told."""
-        return bool(self._failed)
-
     def succeed(self, subject: Subject) -> None:
         """Take note that it went well."""
-        self._failed.pop((subject.namespace, subject.name), None)
+        self.failed.pop((subject.namespace, subject.name), None)
 
     def fail(self, subject: Subject, error: BaseException) -> None:
         """Take note of what it raised; KeyboardInterrupt is raised again."""
         if isinstance(error, KeyboardInterrupt):
             raise error
         key, kind = (subject.namespace, subject.name), type(error)
-        if self._failed.get(key) is kind or (key not in self._failed and len(self._failed) >= NAMED_OBJECTS):
+        if self.failed.get(key) is kind or (key not in self.failed and len(self.failed) >= NAMED_OBJECTS):
             return
-        self._failed[key] = kind
+        self.failed[key] = kind
         extra: dict[str, Any] = {
             "controller": self._controller or None,
             "kind": self._kind or None,
@@ -109,7 +107,7 @@ class UserFunction(Generic[R]):
             "function": _words(self._named),
             "error": kind.__name__,
         }
-        if len(self._failed) == NAMED_OBJECTS:
+        if len(self.failed) == NAMED_OBJECTS:
             extra["more"] = "it fails for more objects than are named"
         logger.error(self.failure, extra=extra, exc_info=None if kind in self._seen else error)
         self._seen.add(kind)

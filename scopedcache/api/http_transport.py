@@ -429,6 +429,10 @@ class _HTTPStream:
         self.content_type = head.content_type
         self.headers: Mapping[str, str] = head.headers
 
+    @property
+    def ready(self) -> bool:
+        return self._connection.ready
+
     async def chunks(self) -> AsyncIterator[bytes]:
         read = self._connection.read
         try:

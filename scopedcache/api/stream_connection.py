@@ -164,6 +164,11 @@ class StreamConnection(asyncio.BufferedProtocol):
         self._stop_watching()
         self._body, self._head = None, None
 
+    @property
+    def ready(self) -> bool:
+        """Tell whether `read` returns, or raises, without a wait."""
+        return bool(self._parts) or self._error is not None or (self._body is not None and self._body.ended)
+
     async def read(self) -> bytes | None:
         """Return what came of the body since; None at its end.
 

@@ -39,6 +39,10 @@ class Stream(Protocol):
     content_type: str
     headers: Mapping[str, str]
 
+    @property
+    def ready(self) -> bool:
+        """Tell whether the next chunk may be there already: taking it does not wait then."""
+
     def chunks(self) -> AsyncIterator[bytes]:
         """Yield bytes as they come; end at the end of the stream.
 

@@ -7,13 +7,16 @@ that somebody needs for itself: `cover` says which.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from functools import cached_property
+from functools import cached_property, lru_cache
+from typing import Final
 
 import attrs
 
 from ..api.permission import Permission
 from ..kinds import Kind, Resource, denotes
 from ..needs import Need
+
+KEYS_REMEMBERED: Final = 4096
 
 Place = tuple[str, str | None, str | None, bool]
 
@@ -57,7 +60,11 @@ def plan(resource: Resource, need: Need, namespace: str | None, cluster_wide: Co
     Cluster-scoped kinds, and the kinds a cache was told to watch everywhere, have one for the whole cluster.
     """
     everywhere = not resource.namespaced or any(denotes(kind, resource) for kind in cluster_wide)
-    return InformerKey(resource, None if everywhere else namespace, need.name, need.metadata_only)
+    return _key(resource, None if everywhere else namespace, need.name, need.metadata_only)
+
+
+# One for all who need the same: its rights are then the same objects too, and look-ups by them compare nothing.
+_key = lru_cache(maxsize=KEYS_REMEMBERED)(InformerKey)
 
 
 def cover(informer_key: InformerKey, ready: Collection[InformerKey]) -> InformerKey:

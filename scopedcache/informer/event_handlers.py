@@ -76,7 +76,7 @@ class DirectHandler:
         except BaseException as error:
             self._user.fail((new or old).metadata, error)  # type: ignore[union-attr]  # one of them is there
         else:
-            if self._user.has_failed:
+            if self._user.failed:
                 self._user.succeed((new or old).metadata)  # type: ignore[union-attr]  # the same
         took = timer() - started
         if took > SLOW_SECONDS:

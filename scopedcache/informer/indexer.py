@@ -186,9 +186,17 @@ class Indexer:
         old, new = delta.old, delta.new
         metadata = (new or old).metadata  # type: ignore[union-attr]  # one of them is there
         key = (metadata.namespace, metadata.name)
-        for index in self._functions.values():
-            index.take(key, new)
-        self._owners.update(key, old, new)
+        if self._functions:
+            for index in self._functions.values():
+                index.take(key, new)
+        owners = self._owners
+        if (
+            old is None
+            or new is None
+            or old.metadata.owner_references is not new.metadata.owner_references
+            or owners.changed is not None
+        ):
+            owners.update(key, old, new)
         if self._namespaces is not None:
             self._namespaces.update(key, old, new)
         if self._labels:

@@ -94,6 +94,8 @@ class OwnerRouter:
 
     def route(self, delta: Delta, initial: bool) -> None:
         """Tell everyone a change concerns: those of its old state and those of its new one, each once."""
+        if not self._by_uid and self._chain is None:  # there is nobody
+            return
         old, new = delta.old, delta.new
         owners = self.owners_of(new) if new is not None else {}
         if self._chain is not None:

@@ -11,7 +11,20 @@ from pathlib import Path
 
 import attrs
 
-from tests.benchmarks.figures import LIGHTKUBE, MICRO, OURS, SHARED, UVLOOP, medians, table
+from tests.benchmarks.figures import (
+    LIGHTKUBE,
+    MICRO,
+    OURS,
+    PATH,
+    SHARED,
+    UVLOOP,
+    WATCHES,
+    WATCHES_UVLOOP,
+    Figures,
+    medians,
+    table,
+)
+from tests.benchmarks.page import write_page
 from tests.benchmarks.processes import DriverError, run_driver, run_module
 
 
@@ -60,15 +73,24 @@ def main() -> int:
                 continue
             measured.setdefault(plan.name, []).append(figures)
             say(f"{plan.name}, run {number + 1} of {runs}: {_brief(figures)}")
-    results = {name: medians(figures) for name, figures in measured.items()}
-    try:
-        say("micro: reads, scopes, import")
-        results[MICRO] = run_module("tests.benchmarks.micro", "--scopes", str(scopes))
-    except DriverError as error:
-        failures.append(str(error))
+    results: dict[str, Figures] = {name: medians(figures) for name, figures in measured.items()}
+    watches = ("--watches", "200" if options.quick else "2000")
+    for name, module, arguments in (
+        (PATH, "event_path", ("--rounds", "3" if options.quick else "15")),
+        (MICRO, "micro", ("--scopes", str(scopes))),
+        (WATCHES, "watches", watches),
+        *([(WATCHES_UVLOOP, "watches", (*watches, "--uvloop"))] if options.uvloop else []),
+    ):
+        say(name)
+        try:
+            results[name] = run_module(f"tests.benchmarks.{module}", *arguments)
+        except DriverError as error:
+            failures.append(str(error))
     print(f"\n{pods:,} Pods of 4.7 KB over TLS on loopback, {scopes:,} scopes; medians of {runs}\n\n{table(results)}\n")
     if options.json:
         options.json.write_text(json.dumps({"runs": runs, "pods": pods, "medians": results, "all": measured}, indent=1))
+    if options.page and not failures:
+        write_page(results, pods=pods, scopes=scopes, runs=runs)
     for failure in failures:
         print(failure, file=sys.stderr)
     print(f"{'FAILED' if failures else 'Every cache equalled the server.'} {time.monotonic() - began:.0f} s")
@@ -90,6 +112,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="one round with fewer objects: to see that it works")
     parser.add_argument("--uvloop", action="store_true", help="measure ours on uvloop as well")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
+    parser.add_argument("--page", action="store_true", help="write docs/performance.md and its plots from this run")
     return parser.parse_args()
 
 

@@ -17,6 +17,10 @@ class Pace:
     """Gives the loop back when a slice of time is used up."""
 
     def __init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin a slice: the loop has had its turn."""
         self._until = time.perf_counter() + SLICE_SECONDS
 
     @property
@@ -28,7 +32,7 @@ class Pace:
         """Let others run if we have run for long enough."""
         if self.is_over:
             await asyncio.sleep(0)
-            self._until = time.perf_counter() + SLICE_SECONDS
+            self.begin()
 
 
 async def take_steps(steps: Generator[None, None, T]) -> T:

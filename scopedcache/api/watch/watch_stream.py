@@ -154,6 +154,7 @@ class WatchStream:
     def __init__(
         self, stream: Stream, info: RequestInfo, decoder: EventDecoder, *, line_limit: int = LINE_LIMIT_BYTES
     ) -> None:
+        self._stream = stream
         self._chunks = stream.chunks()
         self._batches = EventBatches(info, decoder, line_limit=line_limit)
         self._pace = Pace()
@@ -178,8 +179,11 @@ class WatchStream:
         """
         await self._pace.checkpoint()
         while not (events := self._batches.take()):
+            waits = not self._stream.ready
             try:
                 chunk = await anext(self._chunks, None)
+                if waits:  # an event that comes alone must not cost a turn of the loop more
+                    self._pace.begin()
             except TransportError:
                 if self._batches.begun:  # a line that promised more, and nothing more came: that was no event
                     self._batches.end()

@@ -158,7 +158,9 @@ async def measure(client: Client, options: Options) -> dict[str, float]:
         figures |= heartbeat.figures("paced")
     if options.latency_events:
         client.mode = "latency"
+        cpu = time.process_time()
         await _burst(client, control, options.latency_events, rate=1_000)
+        figures["lone_cpu_us_per_event"] = (time.process_time() - cpu) / options.latency_events * 1e6
         quantiles = statistics.quantiles(client.latencies, n=100)
         figures |= {"latency_p50_us": quantiles[49] / 1e3, "latency_p99_us": quantiles[98] / 1e3}
     _compare(client, control)
@@ -189,6 +191,7 @@ async def _measure_sync(client: Client, control: Control) -> dict[str, float]:
         **heartbeat.figures("sync"),
         "import_rss_mb": before / 1e6,
         "peak_growth_mb": (peak - before) / 1e6,
+        "peak_mb": peak / 1e6,
         "kept_kb_per_object": (kept - before) / 1e3 / expected,
     }
 

@@ -119,6 +119,10 @@ class Watch:
 
     # -- what the client sees ------------------------------------------------------------------------------------
 
+    @property
+    def ready(self) -> bool:
+        return not self._incoming.empty()
+
     async def chunks(self) -> AsyncIterator[bytes]:
         while True:
             chunk = await self._next()

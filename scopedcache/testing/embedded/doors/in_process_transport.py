@@ -109,6 +109,8 @@ class EmbeddedTransport:
 class EmbeddedStream:
     """An answer, read piece by piece."""
 
+    ready = True  # perhaps
+
     def __init__(self, cluster: Cluster, reply: Answer | Watch, fault: Fault | None, idle_timeout: float) -> None:
         self._cluster = cluster
         self._reply = reply

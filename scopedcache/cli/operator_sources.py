@@ -27,8 +27,6 @@ def load_sources(module: str) -> list[Source]:
     Raises:
         CommandError: it does not import.
     """
-    if str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
     root = _imported(module)
     sources = [_source(root)]
     for found in pkgutil.walk_packages(getattr(root, "__path__", []), f"{module}."):
@@ -78,6 +76,9 @@ def _documents(file: Path) -> Iterator[dict[str, Any]]:
 
 
 def _imported(name: str) -> ModuleType:
+    # As for `python -m`, which console scripts do not do.
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
     try:
         return importlib.import_module(name)
     except (Exception, SystemExit) as error:

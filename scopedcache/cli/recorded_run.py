@@ -175,7 +175,7 @@ def _prepare(
 
 
 def _started(module: str, arguments: Sequence[str], identity: Identity, out: Any) -> subprocess.Popen[bytes]:
-    environment = {**os.environ, "KUBECONFIG": str(identity.kubeconfig), "PYTHONPATH": os.pathsep.join(sys.path)}
+    environment = {**os.environ, "KUBECONFIG": str(identity.kubeconfig)}
     command = [sys.executable, "-m", module, *arguments]
     return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
 

@@ -40,6 +40,7 @@ def declared(text, **names):
 def new_module(tmp_path, monkeypatch):
     """Return a function that writes a module, importable under a name of its own."""
     monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     made = []
 
     def new(text, name="operator_of_a_test"):

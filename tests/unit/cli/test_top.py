@@ -113,7 +113,7 @@ def test_a_server_that_goes_while_somebody_looks_is_one_line_and_status_3(servin
     terminal, end = pty.openpty()
     fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
     arguments = [sys.executable, "-m", "scopedcache.cli", "top", "--address", address, "--interval", "0.1"]
-    environment = {**os.environ, "TERM": "xterm", "PYTHONPATH": os.pathsep.join(sys.path)}
+    environment = {**os.environ, "TERM": "xterm"}
     with subprocess.Popen(arguments, stdin=end, stdout=end, stderr=subprocess.PIPE, env=environment) as process:
         os.close(end)
         shown = read_until(terminal, b"events/s")

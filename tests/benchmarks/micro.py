@@ -32,6 +32,7 @@ REPLICA_SET = GVK("apps", "v1", "ReplicaSet")
 _READS = 20_000
 _EVENTS = 10_000
 _ROUNDS = 5
+_PATIENCE_SECONDS = 300.0
 _EDGE = 100
 """So many of the first and of the last scopes opened are compared."""
 
@@ -82,7 +83,7 @@ async def open_world(stack: AsyncExitStack, scopes: int, pods: int) -> World:
     for number in range(scopes):
         owner = OwnerId(REPLICA_SET, ObjectKey(NAMESPACE, f"owner-{number}"), owner_uid(number))
         began = time.perf_counter()
-        scope = await cache.open(owner, POD)
+        scope = await cache.open(owner, POD, sync_timeout=_PATIENCE_SECONDS)
         opening.append(time.perf_counter() - began)
         if number == 0:
             stack.callback(cache.subscribe(lambda change: world.take(change)))

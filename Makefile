@@ -26,7 +26,7 @@ $(STAMP): pyproject.toml .ci/constraints.txt
 	@$(BIN)/python -m pip install --quiet -c .ci/constraints.txt --group test --group lint --group bench -e .
 	@touch $@
 
-demo: $(STAMP) $(if $(filter real,$(CLUSTER)),servers)  ## The main job in ten steps, on the embedded cluster; CLUSTER=real for a real one; EXAMPLE=users tells that one's story
+demo: $(STAMP) $(if $(filter real,$(CLUSTER)),servers)  ## The main job in ten steps, on the embedded cluster; CLUSTER=real for a real one; EXAMPLE=users instead
 	@CLUSTER=$(or $(CLUSTER),embedded) $(BIN)/python -m tests.acceptance.$(if $(EXAMPLE),examples.demo $(EXAMPLE),demo)
 
 test: $(STAMP)  ## All tests that need no Kubernetes binaries; COVERAGE=1 measures what they reach
@@ -55,7 +55,7 @@ test-monitoring: $(STAMP)  ## Dashboard and alert rules, asked of a real Prometh
 contract-table: $(STAMP) servers  ## The contract suite on both servers, and its table in docs/embedded.md
 	@$(BIN)/python -m pytest tests/contract --contract-table=docs/embedded.md
 
-acceptance: $(STAMP) $(if $(filter embedded,$(CLUSTER)),,servers)  ## Every row of the acceptance table, on the real control plane; CLUSTER=embedded takes seconds; EXAMPLE=users (or all) runs the rows of examples, with RIGHTS=rules (or verbs) without each of their rights, with FIRST=1 the first row of each
+acceptance: $(STAMP) $(if $(filter embedded,$(CLUSTER)),,servers)  ## Every row of the acceptance table, on the real control plane; CLUSTER=embedded takes seconds; EXAMPLE=users (or all) instead
 	@CLUSTER=$(or $(CLUSTER),real) $(BIN)/python -m tests.acceptance$(if $(EXAMPLE),.examples $(EXAMPLE) $(if $(RIGHTS),--rights=$(RIGHTS)) $(if $(FIRST),--first))
 
 mutants: $(STAMP)  ## Defects put into copies of the tree: every acceptance row must turn red under one of them

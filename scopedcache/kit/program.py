@@ -133,16 +133,12 @@ class Program:
 
     assemble: Callable[[Setup], Iterable[Part]]
     name: str = attrs.field(kw_only=True)
-    lease: str = attrs.field(kw_only=True)
+    lease: str = attrs.field(default=attrs.Factory(lambda self: self.name, takes_self=True), kw_only=True)
     namespace: str | None = attrs.field(default=None, kw_only=True)
     options: AddOptions | None = attrs.field(default=None, kw_only=True)
     priority: bool = attrs.field(default=False, kw_only=True)
     crds: tuple[Manifest, ...] = attrs.field(default=(), kw_only=True, converter=tuple[Manifest, ...])
     rights: Rights | None = attrs.field(default=None, kw_only=True)
-
-    @lease.default
-    def _default_lease(self) -> str:
-        return self.name
 
     def run(self) -> NoReturn:
         """Run as the command that this process is, and end the process."""

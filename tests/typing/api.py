@@ -19,11 +19,18 @@ from scopedcache.kit import (
     Copied,
     LabelRoute,
     Places,
+    Program,
+    Rights,
+    Rule,
+    Setup,
+    allocate,
     apply,
+    crd,
     create_or_update,
     delete_finalized,
     expire,
     in_each,
+    new_object,
     patch_status,
     place_in_each,
     prune,
@@ -121,6 +128,20 @@ async def helpers_of_the_kit_have_types(client: sc.Client, pod: sc.Object) -> No
     assert_type(quantity("1Gi"), Decimal)
     assert_type(quantity_text(quantity("1Gi")), str)
     await apply(client, pod, reed=None)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+
+async def a_program_has_types(client: sc.Client, key: sc.ObjectKey, cache: sc.ScopedCache) -> None:
+    def assemble(setup: Setup) -> list[Controller]:
+        assert_type(setup.cache, sc.ScopedCache)
+        return [Controller(for_=POD, reconcile=reconcile, watches=[sc.Watch("pods", setup.every(POD))])]
+
+    program = Program(assemble, name="printer", rights=Rights(cluster=[Rule("pods", "list watch")]))
+    assert_type(program.main(["--help"]), int)
+    Program(assemble)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    Program(len, name="printer")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    crd("example.com", "v1", "Widget", int, scope="Everywhere")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    assert_type(await allocate(client, key, ["1"], [key], read=cache.cluster.get), dict[sc.ObjectKey, str])
+    assert_type(new_object(POD, "web", "app"), sc.Object)
 
 
 async def many_namespaces_keep_the_type_of_the_work(cache: sc.ScopedCache, owner: sc.Object) -> None:

@@ -66,7 +66,7 @@ def killed_midway(world: ExampleWorld) -> Outcome:
     eventually("an address is written down", missing(world, CONFIG_MAPS, CLAIMS, world.home), within=CONVERGED)
     world.kill(operator)
     require(differs("who was told", addresses(world), {}), "it was killed midway")
-    world.plane.apply(world.example.rbac)
+    world.plane.apply(world.rbac)
     since = now()
     world.start_operator()
     took = world.see("two of three are served", lambda: differs("served", len(addresses(world)), 2),
@@ -83,7 +83,7 @@ def killed_midway(world: ExampleWorld) -> Outcome:
 
 def before_status(world: ExampleWorld) -> None:
     """Let nobody be told for now: what is killed then has written its record and nothing else."""
-    role = next(one for one in world.example.rbac if one["metadata"]["name"] == world.example.role_in_namespace)
+    role = next(one for one in world.rbac if one["metadata"]["name"] == world.example.role_in_namespace)
     rules: list[Any] = [rule for rule in role["rules"] if rule["resources"] != ["services/status"]]
     world.plane.apply([{**role, "rules": rules}])
 

@@ -23,7 +23,7 @@ from ..rows import Outcome, Row
 from ..waiting import Failed, differs, eventually, never, require
 from ..world import BOUND, CONVERGED
 from .example import Example
-from .tenants_web import GROUP, USERS, WEB_ROWS
+from .tenants_web import USERS, WEB_ROWS
 from .world import BINDINGS, COLLECTED, ExampleWorld, condition_of, missing, present, unlike, wrong_names
 
 TENANTS = "tenants.capsule.clastix.io"
@@ -441,4 +441,3 @@ ROWS = (
 OPTIONS = ("--webhook-address=127.0.0.1:0", "--tls-hosts=127.0.0.1")
 TOLD = ("K1", "K2", "K4", "K9")
 EXAMPLE = Example("tenants", PROGRAM, ROWS, options=OPTIONS, plane={"users": USERS}, web_rows=WEB_ROWS, told=TOLD)
-assert GROUP in PROGRAM.parser().parse_args([]).user_group

@@ -38,6 +38,8 @@ class ExampleWorld(World):
 
     example: Example = attrs.field(kw_only=True)
     voice: Voice | None = attrs.field(default=None, kw_only=True)
+    # What of its `rbac.yaml` was applied.
+    rbac: list[Manifest] = attrs.field(factory=list, kw_only=True)
     # For every start, behind those of the example.
     options: tuple[str, ...] = attrs.field(default=(), kw_only=True)
     # What rows start beside it; ended with the world.
@@ -256,10 +258,11 @@ def example_world(
         logging.getLogger(name).setLevel(logging.INFO)
     with start_cluster(logs, apart=apart or example.apart, **example.plane) as (plane, inside):
         plane.apply(example.crds)
-        plane.apply(example.rbac if rbac is None else rbac)
+        rbac = example.rbac if rbac is None else rbac
+        plane.apply(rbac)
         account = plane.service_account(*example.account)
         world = ExampleWorld(
-            plane, account, logs, inside, example.command, example=example, voice=voice, options=options
+            plane, account, logs, inside, example.command, example=example, voice=voice, rbac=rbac, options=options
         )
         try:
             yield world

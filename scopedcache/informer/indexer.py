@@ -159,7 +159,7 @@ class _LabelIndexes:
     def update(self, key: Key, old: Entry | None, new: Entry | None) -> None:
         before = (old.metadata.labels if old is not None else None) or {}
         after = (new.metadata.labels if new is not None else None) or {}
-        if before is after:
+        if before == after:
             return
         indexes = self._indexes
         for label, value in before.items():
@@ -183,7 +183,7 @@ class Indexer:
     def __init__(self, gvk: GVK, backlog: Backlog | None = None) -> None:
         self._gvk = gvk
         self._backlog = Backlog() if backlog is None else backlog
-        self._owners = _Index(_owner_uids, _same_owners)
+        self._owners = _Index(_owner_uids, None)
         self._namespaces: _Index | None = None
         self._labels = _LabelIndexes()
         self._functions: dict[str, _FunctionIndex] = {}
@@ -196,7 +196,8 @@ class Indexer:
         key = (metadata.namespace, metadata.name)
         if self._functions:
             self._update_functions(key, new)
-        self._owners.update(key, old, new)
+        if old is None or new is None or not _same_owners(old, new):
+            self._owners.update(key, old, new)
         if self._namespaces is not None:
             self._namespaces.update(key, old, new)
         if self._labels:

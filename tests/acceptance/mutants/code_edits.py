@@ -215,13 +215,19 @@ class Constant(CodeEdit):
 
 @attrs.frozen
 class Row(CodeEdit):
-    """A table, which is a constant with a dict, has this value in the row of this key."""
+    """A table, which is a constant with a dict, has this value in the row of this key.
+
+    Tables speak of closed sets of words: the value may have no word that the table has not.
+    """
 
     key: str
     expression: str
 
     def change(self, node: Definition | Assignment) -> None:
         key, count = ast.dump(_expression(self.key)), 0
+        unknown = _words(_expression(self.expression)) - _words(node)
+        if unknown:
+            raise NotApplied(f"{self.place} has nowhere the word {', '.join(sorted(unknown))}")
         for table in ast.walk(_assignment(node, self.place)):
             for number, one in enumerate(table.keys if isinstance(table, ast.Dict) else ()):
                 if one is not None and ast.dump(one) == key:
@@ -283,6 +289,10 @@ def _first_line(statement: ast.stmt) -> Iterator[ast.AST]:
 
 def _calls(node: ast.AST, name: str) -> bool:
     return isinstance(node, ast.Call) and f".{ast.unparse(node.func)}".endswith(f".{name}")
+
+
+def _words(node: ast.AST) -> set[str]:
+    return {one.value for one in ast.walk(node) if isinstance(one, ast.Constant) and isinstance(one.value, str)}
 
 
 def _definition(node: Definition | Assignment, place: str) -> Definition:

@@ -74,12 +74,10 @@ MUTANTS = (
         "only what owners opened counts as degraded",
         ("O.7",),
         (
-            Swaps(
+            Result(
                 MANAGER_STATE,
-                "{reason for controller in self.controllers for reason in controller.reasons}",
-                "set()",
+                '{**result, "reasons": [str(scope.error) for scope in snapshot.waiting if scope.owner]}',
             ),
-            Swaps(MANAGER_STATE, "scope.error is not None", "scope.error is not None and scope.owner"),
         ),
     ),
     Mutant(
@@ -127,12 +125,10 @@ MUTANTS = (
         ("O.X1", "N.X1"),
         (
             Returns(f"{EVENT_SOURCES}.ready", "True"),
-            Swaps(
-                f"{EVENT_SOURCES}.reasons",
-                "handle is not None and handle.denied",
-                "handle is not None and handle.denied and handle.resource != self._resource",
+            Result(
+                MANAGER_STATE,
+                '{**result, "reasons": [reason for reason in result["reasons"] if "memcacheds" not in reason]}',
             ),
-            Swaps(MANAGER_STATE, "scope.error is not None", "False"),
         ),
     ),
     Mutant(

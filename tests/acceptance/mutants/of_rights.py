@@ -184,7 +184,16 @@ MUTANTS = (
     Mutant(
         "the loss of a right closes everything and tells no owner",
         ("9a.1", "9a.3", "9a.4"),
-        (Row(SCOPES, '("open", "denied")', '("waiting", ("invalidate", "release-all", "log-removed"))'),),
+        (
+            Body(
+                "scopedcache.cache.subscribers:Subscribers.publish",
+                """
+                if change.cause == "denied":
+                    return
+                ...
+                """,
+            ),
+        ),
     ),
     Mutant(
         "a right that is there again opens the cache and tells no owner",

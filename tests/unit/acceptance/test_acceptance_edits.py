@@ -231,6 +231,12 @@ def test_a_row_that_is_not_there_is_an_error():
         after(Row("the.shop:PRICES", "('tea', 'huge')", "4"))
 
 
+def test_a_row_with_a_word_that_the_table_has_not_is_an_error():
+    assert "'large'): 'small'}" in after(Row("the.shop:PRICES", "('tea', 'large')", "'small'"))
+    with pytest.raises(NotApplied, match=r"PRICES has nowhere the word huge"):
+        after(Row("the.shop:PRICES", "('tea', 'large')", "'huge'"))
+
+
 # -- manifests ---------------------------------------------------------------------------------------------------------
 
 ROLES = """

@@ -20,7 +20,7 @@ from ..cache.scoped_cache import SYNC_TIMEOUT_SECONDS
 from ..clock import loop_time
 from ..errors import CacheError, ScopedCacheError
 from ..informer import IndexFunc, InformerOptions
-from ..kinds import Kind
+from ..kinds import GVK, Kind
 from ..metrics import NULL, Instrumentation
 from ..needs import Need
 from ..objects import Object
@@ -148,6 +148,10 @@ class ScopedCache:
     def close(self, owner: Object | OwnerId) -> None:
         """Close everything an owner opened, in all namespaces."""
         self._portal.call(lambda: self._cache.close(owner))
+
+    def owners(self, kind: GVK, namespace: str) -> Sequence[OwnerId]:
+        """Return the owners of a kind in a namespace that opened something and did not close it."""
+        return self._portal.call(lambda: self._cache.owners(kind, namespace))
 
     def wait_closed(self) -> None:
         """Wait until the connections of what was closed are closed."""

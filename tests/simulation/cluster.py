@@ -52,6 +52,8 @@ class World:
     verbs: dict[Place, tuple[str, ...]] = attrs.field(factory=dict)
     visible: dict[Place, bool] = attrs.field(factory=dict)
     changed: dict[Place, float] = attrs.field(factory=dict)
+    # Nobody may ask for its own rights.
+    forbidden: bool = False
     # Until when answers to reviews are late, lost or wrong.
     trouble: float = 0.0
     # Until when a server refuses what it allows.
@@ -272,6 +274,7 @@ class World:
     def reviews(self) -> str:
         """Let the operator ask for its own rights, or forbid it."""
         on = self.random.random() < 0.6
+        self.forbidden = not on
         if on:
             self.cluster.apply(self.basic)
         else:
@@ -307,7 +310,7 @@ class World:
         chance = self.random.choice([1.0, 0.5])
         until = self.cluster.now() + seconds
         self.cluster.faults.add(Fault(user=self.operator.username, until=until, chance=chance, **about))
-        if about["verb"] in (None, "create"):
+        if about["verb"] in (None, "create") or self.forbidden:  # where reviews are, lists and watches alone can tell
             self.troubled(seconds)
         elif about.get("latency") == HELD_UP_SECONDS:  # where reviews are forbidden, nothing else tells meanwhile
             self.troubled(seconds + HELD_UP_SECONDS)
@@ -324,7 +327,8 @@ class World:
         self.cluster.faults.clear()
         self.servers[1].lag = 0.0
         self.troubled(0.0)
-        if self.random.random() < 0.3:
+        self.forbidden = self.random.random() < 0.3
+        if self.forbidden:
             self.cluster.delete(BINDINGS, self.basic["metadata"]["name"])
             return "reviews are forbidden"
         self.cluster.apply(self.basic)

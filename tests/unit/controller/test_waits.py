@@ -41,7 +41,7 @@ class Opener(Reconciler):
 
 
 def events(caplog, name):
-    return [record for record in caplog.records if record.message == name]
+    return [record for record in caplog.records if getattr(record, "event", None) == name]
 
 
 async def test_lists_that_hang_in_one_namespace_hold_no_worker_from_another(w, caplog):

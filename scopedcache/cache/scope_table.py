@@ -185,8 +185,12 @@ class ScopeTable:
 
     def is_doubted(self, resource: Resource) -> bool:
         """Tell whether requests for a resource meet a 404."""
-        verdicts = (self._monitor.verdict(right) for need in self._of(resource) for right in need.permissions)
-        return any(verdict is not None and verdict.unserved for verdict in verdicts)
+        return any(self._meets_404(need) for need in self._of(resource))
+
+    def _meets_404(self, need: BoundNeed) -> bool:
+        """Tell whether what a need asks for is not found. What is denied in part is not asked for at all."""
+        verdicts = [verdict for right in need.permissions if (verdict := self._monitor.verdict(right)) is not None]
+        return any(one.unserved for one in verdicts) and not any(one.denying for one in verdicts)
 
     def is_shown(self, resource: Resource) -> bool:
         """Tell whether somebody can read objects of a resource."""

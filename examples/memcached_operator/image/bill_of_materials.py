@@ -30,7 +30,7 @@ def describe(distribution: Distribution) -> dict[str, Any]:
         "version": distribution.version,
         "purl": f"pkg:pypi/{name}@{distribution.version}",
     }
-    expression = metadata.get("License-Expression") or metadata.get("License")
+    expression = next((metadata[key] for key in ("License-Expression", "License") if key in metadata), None)
     if expression and "\n" not in expression:
         component["licenses"] = [{"license": {"name": expression}}]  # type: ignore[assignment]
     return component

@@ -9,7 +9,7 @@ COVERED := 80
 WITHOUT_PROGRAMS := --ignore tests/browser --ignore tests/monitoring
 
 # What `demo` and `acceptance` run on; each has a default of its own.
-$(if $(filter-out real embedded,$(CLUSTER)),$(error CLUSTER is $(CLUSTER); it is real or embedded))
+$(if $(filter-out real embedded node,$(CLUSTER)),$(error CLUSTER is $(CLUSTER); it is real, embedded or node))
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-wheel test-real test-browser test-monitoring acceptance mutants simulate bench bench-embedded contract-table control-plane lint types contracts changes servers setup clean

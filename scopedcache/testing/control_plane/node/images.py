@@ -64,14 +64,8 @@ class Images:
         given = {"BASE": base, "SOURCE_DATE_EPOCH": str(MOMENT), **(arguments or {})}
         bundle = next((self._environ[v] for v in CA_BUNDLES if self._environ.get(v)), None)
         command = [
-            "bud",
-            "--isolation",
-            "chroot",
-            "--pull-never",
-            "--timestamp",
-            str(MOMENT),
-            "--file",
-            str(dockerfile),
+            *("bud", "--isolation", "chroot", "--pull-never", "--layers"),
+            *("--timestamp", str(MOMENT), "--file", str(dockerfile)),
         ]
         command += [] if bundle is None else ["--secret", f"id=ca,src={bundle}"]
         command += [word for key, value in given.items() for word in ("--build-arg", f"{key}={value}")]

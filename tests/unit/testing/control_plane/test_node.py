@@ -68,6 +68,11 @@ def test_every_program_comes_from_a_package_that_is_asked_for():
     assert set(PROGRAMS.values()) < set(DEBIAN_PACKAGES)
 
 
+def test_the_script_of_the_gate_installs_all_of_them():
+    script = (Path(__file__).parents[4] / ".ci" / "node-parts").read_text()
+    assert all(package in script for package in DEBIAN_PACKAGES)
+
+
 @pytest.mark.parametrize(
     ("name", "full"),
     [

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from scopedcache.errors import ScopedCacheError
 from scopedcache.testing import ControlPlane, EmbeddedCluster
 from scopedcache.testing.control_plane.binaries import find_binaries
 from scopedcache.testing.control_plane.node import find_parts
@@ -45,11 +46,13 @@ def started(
                 world.end()
 
 
-def check_cluster() -> None:
+def check_cluster(*, containers: bool = False) -> None:
     """Raise what is missing where a real cluster is wanted and cannot be started; ValueError for no cluster."""
     if wanted_cluster() != "embedded":
         find_binaries()
     if wanted_cluster() == "node":
+        if not containers:
+            raise ScopedCacheError("nothing here runs in a Pod; CLUSTER=node is for `make acceptance` without EXAMPLE")
         find_parts()
 
 

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from scopedcache.errors import ScopedCacheError
 from tests.acceptance.catalogue import groups
 from tests.acceptance.in_pod import ContainerLog
+from tests.acceptance.starting import check_cluster
 
 PREFIX = "2026-01-01T00:00:00.000000000Z"
 
@@ -45,3 +49,12 @@ def test_in_a_pod_the_ten_steps_are_run_and_the_token_is_replaced(monkeypatch):
     ids = [row.id for row in story.rows]
     assert ids[-1] == "2.token"
     assert {"2.pod", "3", "10"} < set(ids)
+
+
+def test_what_runs_nothing_in_a_pod_refuses_a_cluster_with_a_node(monkeypatch, tmp_path):
+    for program in ("etcd", "kube-apiserver", "kube-controller-manager"):
+        (tmp_path / program).touch(mode=0o755)
+    monkeypatch.setenv("KUBEBUILDER_ASSETS", str(tmp_path))
+    monkeypatch.setenv("CLUSTER", "node")
+    with pytest.raises(ScopedCacheError, match="nothing here runs in a Pod"):
+        check_cluster()

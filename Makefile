@@ -9,10 +9,10 @@ COVERED := 95
 WITHOUT_PROGRAMS := --ignore tests/browser --ignore tests/monitoring
 
 # What `demo` and `acceptance` run on; each has a default of its own.
-$(if $(filter-out real embedded,$(CLUSTER)),$(error CLUSTER is $(CLUSTER); it is real or embedded))
+$(if $(filter-out real embedded node,$(CLUSTER)),$(error CLUSTER is $(CLUSTER); it is real, embedded or node))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-wheel test-real test-browser test-monitoring acceptance mutants simulate bench bench-embedded contract-table control-plane lint types contracts changes servers setup clean
+.PHONY: help demo test test-wheel test-real test-browser test-monitoring acceptance mutants simulate bench bench-embedded contract-table control-plane node-parts lint types contracts changes servers setup clean
 
 help:  ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,8 +55,8 @@ test-monitoring: $(STAMP)  ## Dashboard and alert rules, asked of a real Prometh
 contract-table: $(STAMP) servers  ## The contract suite on both servers, and its table in docs/embedded.md
 	@$(BIN)/python -m pytest tests/contract --contract-table=docs/embedded.md
 
-acceptance: $(STAMP) $(if $(filter embedded,$(CLUSTER)),,servers)  ## Every row of the acceptance table, on the real control plane; CLUSTER=embedded takes seconds; EXAMPLE=users (or all) instead
-	@CLUSTER=$(or $(CLUSTER),real) $(BIN)/python -m tests.acceptance$(if $(EXAMPLE),.examples $(EXAMPLE) $(if $(RIGHTS),--rights=$(RIGHTS)) $(if $(FIRST),--first))
+acceptance: $(STAMP) $(if $(filter embedded,$(CLUSTER)),,servers) $(if $(filter node,$(CLUSTER)),node-parts)  ## Every row of the acceptance table, on the real control plane; CLUSTER=embedded takes seconds; CLUSTER=node: the ten steps in a Pod; EXAMPLE=users (or all) instead
+	@CLUSTER=$(or $(CLUSTER),real) $(BIN)/python -m tests.acceptance$(if $(EXAMPLE),.examples $(EXAMPLE) $(if $(RIGHTS),--rights=$(RIGHTS)) $(if $(FIRST),--first),$(if $(ONLY), --only $(ONLY)))
 
 mutants: $(STAMP)  ## Defects put into copies of the tree: every acceptance row must turn red under one of them
 	@$(BIN)/python -m tests.acceptance.mutants
@@ -76,6 +76,10 @@ control-plane: $(STAMP)  ## Build etcd, kube-apiserver, kube-controller-manager 
 
 servers: $(STAMP)
 	@$(BIN)/python -m scopedcache.testing build etcd kube-apiserver kube-controller-manager
+
+node-parts: $(STAMP)
+	@.ci/node-parts
+	@$(BIN)/python -m scopedcache.testing build kubelet
 
 lint: $(STAMP)  ## ruff: style and format
 	@$(BIN)/ruff check .

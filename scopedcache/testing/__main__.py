@@ -84,7 +84,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         "build", help="build the binaries of the control plane with Go, once; the last line names their folder"
     )
     build.add_argument(
-        "names", nargs="*", metavar="BINARY", type=binary, help=f"only these; by default all: {BINARIES}"
+        "names", nargs="*", metavar="BINARY", type=binary, help=f"only these, of {BINARIES}; by default all but kubelet"
     )
     return parser.parse_args(arguments)
 

@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     began = time.monotonic()
     try:
         chosen = select(groups(options.keep_logs), options.only)
-        check_cluster()
+        check_cluster(containers=True)
         if wanted_cluster() == "embedded":
             for name in LOGGERS:  # as the operator's command does it for its process
                 logging.getLogger(name).setLevel(logging.INFO)

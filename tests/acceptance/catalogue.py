@@ -5,14 +5,20 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from . import declared, denial, extras, growth, idle, modes, restarts, revocation, scale, seed, steps
+from . import declared, denial, extras, growth, idle, modes, restarts, revocation, rotation, scale, seed, steps
 from .rows import Group
-from .starting import operated, started
+from .starting import operated, started, wanted_cluster
 
 
 def groups(logs: Path | None) -> list[Group]:
-    """Return all groups; `logs` is where their processes keep their logs, a temporary folder by default."""
+    """Return all groups of the cluster that is wanted.
+
+    `logs` is where their processes keep their logs, a temporary folder by default.
+    """
     story = (*steps.ROWS, *denial.ROWS)
+    if wanted_cluster() == "node":  # what a Pod changes; all else says the same on the real control plane
+        rows = (*story, *rotation.ROWS)
+        return [Group("the ten steps, in a Pod", partial(started, logs, "steps", applied=False), rows, story=True)]
     return [
         Group("the ten steps", partial(started, logs, "steps", applied=False), story, story=True),
         Group("an operator left alone", partial(idle.idle_world, logs), idle.ROWS, background=True),

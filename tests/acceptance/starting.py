@@ -9,8 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from scopedcache.errors import ScopedCacheError
 from scopedcache.testing import ControlPlane, EmbeddedCluster
 from scopedcache.testing.control_plane.binaries import find_binaries
+from scopedcache.testing.control_plane.node import find_parts
 from scopedcache.testing.embedded import Fault
 
 from .clock import LoopTime, going_by
@@ -44,25 +46,29 @@ def started(
                 world.end()
 
 
-def check_cluster() -> None:
-    """Raise MissingBinariesError where the real cluster is wanted and cannot be started; ValueError for no cluster."""
-    if wanted_cluster() == "real":
+def check_cluster(*, containers: bool = False) -> None:
+    """Raise what is missing where a real cluster is wanted and cannot be started; ValueError for no cluster."""
+    if wanted_cluster() != "embedded":
         find_binaries()
+    if wanted_cluster() == "node":
+        if not containers:
+            raise ScopedCacheError("nothing here runs in a Pod; CLUSTER=node is for `make acceptance` without EXAMPLE")
+        find_parts()
 
 
 def wanted_cluster() -> str:
-    """Return what the environment variable CLUSTER names: `real` (the default), or `embedded`."""
+    """Return what the environment variable CLUSTER names: `real` (the default), `node`, or `embedded`."""
     wanted = os.environ.get("CLUSTER", "real")
-    if wanted not in ("real", "embedded"):
-        raise ValueError(f"CLUSTER is {wanted!r}; it is `real` or `embedded`")
+    if wanted not in ("real", "node", "embedded"):
+        raise ValueError(f"CLUSTER is {wanted!r}; it is `real`, `node` or `embedded`")
     return wanted
 
 
 @contextmanager
 def start_cluster(folder: Path, *, apart: bool, **options: Any) -> Iterator[tuple[Cluster, Inside | None]]:
     """Run the cluster that is wanted, and the loop that the rows run on where they are in here."""
-    if wanted_cluster() == "real":
-        with ControlPlane.start(folder=folder, **options) as plane:
+    if wanted_cluster() != "embedded":
+        with ControlPlane.start(folder=folder, node=wanted_cluster() == "node", **options) as plane:
             yield plane, None
     elif apart:
         with EmbeddedCluster.start(folder=folder, http=True, **options) as plane:

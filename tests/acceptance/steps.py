@@ -7,8 +7,10 @@ from typing import Any
 
 from scopedcache.errors import InvalidError
 from scopedcache.metrics import EVENT_HANDLERS, RECONCILES
+from scopedcache.testing import ControlPlane
 
 from .clock import now, pause
+from .in_pod import OperatorPod, image_on, restrict
 from .observations import DEPLOYMENTS, FINALIZER, MEMCACHEDS, SECONDARY, is_work, kinds_in, told
 from .rows import Outcome, Row
 from .waiting import Failed, NotRun, differs, eventually, first, never, require
@@ -58,8 +60,22 @@ def run_as_process(world: World) -> Outcome:
 
 
 def run_in_pod(world: World) -> Outcome:
-    """Step 2, the part that needs nodes."""
-    raise NotRun("no cluster here runs containers: the pod's part (image, mounted token, restarts 0) needs kind")
+    """Step 2, the part that needs a node: the rows that follow see the operator in its Pod."""
+    plane = world.plane
+    if not isinstance(plane, ControlPlane) or plane.node is None:
+        raise NotRun("this cluster runs no containers: CLUSTER=node does")
+    world.stop_operator()
+    image_on(plane.node)
+    restrict(plane, SYSTEM)
+    began = now()
+    world.in_pod = True
+    pod = world.launch_operator("--leader-elect", f"--workers={WORKERS}")
+    assert isinstance(pod, OperatorPod)
+    took = eventually("the Pod is ready", pod.unready, within=ROLLED_OUT, since=began)
+    require(pod.unexpected_end(), "the Pod runs")
+    require(differs("restarts", pod.process.restarts, 0), "the Pod runs")
+    world.memory["pid"] = pod.process.pid
+    return Outcome(took, {"restarts": pod.process.restarts})
 
 
 def start(world: World) -> Outcome:

@@ -20,6 +20,7 @@ from scopedcache.testing.control_plane.processes import free_ports
 
 from .clock import now
 from .commands import EXAMPLE, Command
+from .in_pod import OperatorPod
 from .in_process import Inside
 from .observations import DEPLOYMENTS, MEMCACHEDS, PODS, SECONDARY, Manifest, Memcached, rollout
 from .program import ROOT, Operator, OperatorProcess, Program
@@ -50,6 +51,7 @@ class World:
         account: the operator's identity.
         inside: where tasks of this process take the place of processes; None: nowhere.
         command: the operator that is started.
+        in_pod: operators that are started run in a Pod.
         baseline: W0, the watches that are open while no custom resource exists; None until they were counted.
         memory: what a row of a story leaves for later rows.
     """
@@ -59,6 +61,7 @@ class World:
     logs: Path
     inside: Inside | None = None
     command: Command = EXAMPLE
+    in_pod: bool = False
     baseline: int | None = None
     memory: dict[str, Any] = attrs.field(factory=dict)
     _operator: Operator | None = None
@@ -183,6 +186,9 @@ class World:
         log = self.logs / f"operator-{self._started}.log"
         if self.inside is not None:
             self._operator = self.inside.operator(self.account, options, log, self.command)
+        elif self.in_pod:
+            assert isinstance(self.plane, ControlPlane)
+            self._operator = OperatorPod.on(self.plane, SYSTEM, ACCOUNT, options)
         else:
             self._operator = self._process(options, kubeconfig or self.account.kubeconfig, log)
         self._operator.process.launch()

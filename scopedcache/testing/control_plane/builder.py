@@ -28,12 +28,12 @@ SECONDS_PER_LINE_ON_A_TERMINAL: Final = 1.0
 
 
 def main(environ: Mapping[str, str] = os.environ, out: TextIO = sys.stdout, names: Sequence[str] = ()) -> int:
-    """Build what is missing of these, by default of all; the last line names the folder that holds them.
+    """Build what is missing of these, by default of what everybody needs; the last line names their folder.
 
     Return 0, 1 after having said on stderr what to do, or 130 after an interrupt.
     """
     try:
-        folder = build_missing(environ, out, [target for target in TARGETS if not names or target.name in names])
+        folder = build_missing(environ, out, wanted(names))
     except BuildError as error:
         sys.stderr.write(f"control-plane: {error}\n")
         return 1
@@ -46,6 +46,11 @@ def main(environ: Mapping[str, str] = os.environ, out: TextIO = sys.stdout, name
         return 130
     print_line(out, str(folder))
     return 0
+
+
+def wanted(names: Sequence[str]) -> list[Target]:
+    """Return the targets of these names, by default those that everybody needs."""
+    return [target for target in TARGETS if (target.name in names if names else target.for_everybody)]
 
 
 def build_missing(environ: Mapping[str, str], out: TextIO, targets: Sequence[Target]) -> Path:

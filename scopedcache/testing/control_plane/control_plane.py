@@ -24,11 +24,15 @@ from ..rest import JSON, Rest
 from . import flags
 from .audit_log import AuditLog, Source
 from .binaries import find_binaries
-from .flags import ADMIN, CONTROLLER_MANAGER, CONTROLLERS, KUBELET, MASTERS, Flags, Layout, Login
+from .flags import ADMIN, CONTROLLER_MANAGER, CONTROLLERS, KUBELET, MASTERS, NODE_KUBELET, Flags, Layout, Login
+from .node import Images, Node, Parts, find_parts
+from .node import node as real_node
+from .node.files import NodeLayout
 from .processes import Process, ProcessError, free_ports, stop_together
 
 ATTEMPTS: Final = 3
 NODE: Final = "fake-node"
+NODE_READY_SECONDS: Final = 60.0
 
 
 class ControlPlane(Resources, Rights):
@@ -42,6 +46,7 @@ class ControlPlane(Resources, Rights):
         admin: a user in `system:masters`.
         audit: who asked what, exactly.
         etcd, apiservers, controller_manager, kubelet: the processes; the last two are None where left out.
+        node: the node that runs containers; None where left out.
     """
 
     def __init__(
@@ -55,6 +60,7 @@ class ControlPlane(Resources, Rights):
         etcd_flags: Flags,
         controller_manager_flags: Flags,
         key: str,
+        node: NodeLayout | None = None,
     ) -> None:
         """Write the files and describe the processes; `start` runs them."""
         Resources.__init__(self, self.request)
@@ -64,6 +70,7 @@ class ControlPlane(Resources, Rights):
         logins = [
             Login(ADMIN, secrets.token_urlsafe(24), (MASTERS,)),
             Login(KUBELET, secrets.token_urlsafe(24), (MASTERS,)),
+            Login(NODE_KUBELET, secrets.token_urlsafe(24), (MASTERS,)),
             Login(CONTROLLER_MANAGER, secrets.token_urlsafe(24)),
             *(Login(name, secrets.token_urlsafe(24), tuple(groups)) for name, groups in users.items()),
         ]
@@ -74,6 +81,9 @@ class ControlPlane(Resources, Rights):
         write_private(layout.policy_file, flags.audit_policy())
 
         self.etcd = Process("etcd", flags.etcd_command(layout, etcd_flags), layout.log("etcd"), ready=self._etcd_ready)
+        if node is not None:
+            apiserver_flags = {"service-cluster-ip-range": node.services, **apiserver_flags}
+        self.node = None if node is None else self._node(node)
         self.apiservers = [self._apiserver(number, apiserver_flags) for number in range(len(layout.urls))]
         self.audit = AuditLog([Source(layout.audit_log(n), p.is_running) for n, p in enumerate(self.apiservers)])
         self._controllers = tuple(controllers)
@@ -85,6 +95,7 @@ class ControlPlane(Resources, Rights):
         cls,
         *,
         kubelet: bool = True,
+        node: bool = False,
         ha: bool = False,
         users: Iterable[str] | Mapping[str, Iterable[str]] = (),
         controllers: Iterable[str] = CONTROLLERS,
@@ -97,6 +108,8 @@ class ControlPlane(Resources, Rights):
 
         Args:
             kubelet: let pods become ready.
+            node: run a node beside the fake one, with containers (Linux, as root). Pods of images that were loaded into
+                it run there, and so do those that name it in `spec.nodeName`; all others are the fake kubelet's.
             ha: run a second API server on the same etcd, keys and certificate.
             users: names of users with fixed tokens, with their groups where it is a mapping. The token file is read
                 at the start only: who is needed later is a `service_account`.
@@ -107,12 +120,14 @@ class ControlPlane(Resources, Rights):
 
         Raises:
             MissingBinariesError: etcd, kube-apiserver or kube-controller-manager is not there.
+            MissingPartsError: a node is wanted, and parts of it are not there.
             ProcessError: one did not start; the message ends with its log.
             ScopedCacheError: the extra `scopedcache[testing]` is not installed.
         """
         named = users if isinstance(users, Mapping) else dict.fromkeys(users, ())
         names = tuple(controllers)
         binaries, key = find_binaries(), private_pem(new_private_key())
+        parts = find_parts() if node else None
         for attempt in range(1, ATTEMPTS + 1):
             place = Path(tempfile.mkdtemp(prefix="control-plane-", dir=folder))
             etcd, peer, manager, *servers = free_ports(5 if ha else 4)
@@ -125,6 +140,7 @@ class ControlPlane(Resources, Rights):
                 etcd_flags=etcd_flags or {},
                 controller_manager_flags=controller_manager_flags or {},
                 key=key,
+                node=None if parts is None else new_node_layout(place, parts),
             )
             try:
                 control_plane._start()
@@ -160,7 +176,8 @@ class ControlPlane(Resources, Rights):
     @property
     def processes(self) -> list[Process]:
         """Return the processes in the order in which they start."""
-        return [p for p in (self.etcd, *self.apiservers, self.controller_manager, self.kubelet) if p is not None]
+        parts = [p for p in (self.etcd, *self.apiservers, self.controller_manager, self.kubelet) if p is not None]
+        return parts + (self.node.processes if self.node is not None else [])
 
     def request(
         self,
@@ -231,6 +248,8 @@ class ControlPlane(Resources, Rights):
     def stop(self) -> None:
         """End every process (SIGTERM, after a second SIGKILL) and remove the files. May be called again."""
         atexit.unregister(self.stop)
+        if self.node is not None:
+            self.node.stop()
         stop_together(reversed(self.processes))
         for rest in self._rests:
             rest.close()
@@ -254,6 +273,8 @@ class ControlPlane(Resources, Rights):
             self.etcd.start()
             for server in self.apiservers:  # in turn: the first one writes the certificate for all
                 server.start(timeout=60.0)
+            if self.node is not None:
+                self.node.start()
             helpers = [p for p in (self.controller_manager, self.kubelet) if p is not None]
             for process in helpers:
                 process.launch()
@@ -261,6 +282,8 @@ class ControlPlane(Resources, Rights):
                 process.wait_ready()
             if self.controller_manager is not None and "serviceaccount-controller" in self._controllers:
                 wait_for(lambda: self.get("serviceaccounts", "default", "default"), what="the controllers to work")
+            if self.node is not None:
+                self._await_node(self.node)
         except BaseException:
             self.stop()
             raise
@@ -293,11 +316,25 @@ class ControlPlane(Resources, Rights):
             ready=lambda: rest.request("GET", "/healthz", token="", timeout=2.0).get("text") == "ok",
         )
 
+    def _node(self, layout: NodeLayout) -> Node:
+        kubeconfig = self._identities[NODE_KUBELET].kubeconfig
+        return Node(layout, Images(layout.parts), url=self.url, kubeconfig=kubeconfig)
+
+    def _await_node(self, node: Node) -> None:
+        def is_ready() -> bool:
+            if not node.kubelet.running:
+                raise ProcessError(f"the node's kubelet ended; the end of its log:\n{node.kubelet.tail()}")
+            return real_node.ready(self.get("nodes", node.name) or {})
+
+        wait_for(is_ready, what="the node to be ready", timeout=NODE_READY_SECONDS)
+
     def _kubelet(self) -> Process:
         config = str(self._identities[KUBELET].kubeconfig)
+        module = "scopedcache.testing.control_plane.kubelet"
+        others = [] if self.node is None else ["--other-node", self.node.name]
         return Process(
             "kubelet",
-            [sys.executable, "-m", "scopedcache.testing.control_plane.kubelet", "--kubeconfig", config, "--node", NODE],
+            [sys.executable, "-m", module, "--kubeconfig", config, "--node", NODE, *others],
             self.layout.log("kubelet"),
             ready=self._node_ready,
         )
@@ -313,3 +350,11 @@ class ControlPlane(Resources, Rights):
         except NotFoundError:
             return False
         return any(c["type"] == "Ready" and c["status"] == "True" for c in node["status"].get("conditions", []))
+
+
+def new_node_layout(place: Path, parts: Parts) -> NodeLayout:
+    """Return where a node keeps its files, and a part of the network that nobody has here."""
+    folder = place / "node"
+    folder.mkdir()
+    (port,) = free_ports(1)
+    return NodeLayout(folder, parts, real_node.free_network(parts), port)

@@ -19,6 +19,7 @@ from .binaries import Binaries
 ADMIN: Final = "admin"
 CONTROLLER_MANAGER: Final = "system:kube-controller-manager"
 KUBELET: Final = "fake-kubelet"
+NODE_KUBELET: Final = "system:node:node"
 MASTERS: Final = "system:masters"
 
 # Enough for namespaces, ServiceAccounts, garbage collection and Deployments. Left out: node-lifecycle, which would
@@ -181,7 +182,7 @@ def audit_policy() -> str:
         "kind": "Policy",
         "omitStages": ["RequestReceived"],
         "rules": [
-            {"level": "None", "users": [CONTROLLER_MANAGER, KUBELET, "system:apiserver"]},
+            {"level": "None", "users": [CONTROLLER_MANAGER, KUBELET, NODE_KUBELET, "system:apiserver"]},
             {"level": "None", "userGroups": ["system:serviceaccounts:kube-system"]},
             {"level": "Metadata"},
         ],

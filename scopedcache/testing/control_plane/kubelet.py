@@ -2,7 +2,7 @@
 
 Runs as a process of its own (`python -m scopedcache.testing.control_plane.kubelet --kubeconfig …`), so that a
 thousand pods never take time from the loop of a test. It is the scheduler too: every pod without a node
-becomes its own.
+becomes its own, unless another node has an image by the names of all its containers, whatever their tags.
 """
 
 from __future__ import annotations
@@ -78,6 +78,7 @@ class Kubelet:
     session: aiohttp.ClientSession
     server: str
     node: str
+    other_node: str | None = None
     pods: dict[str, Pod] = attrs.field(factory=dict)
     driving: dict[str, asyncio.Task[None]] = attrs.field(factory=dict)
     at_once: asyncio.Semaphore = attrs.field(factory=lambda: asyncio.Semaphore(REQUESTS_AT_ONCE))
@@ -182,10 +183,11 @@ class Kubelet:
             await self.send("DELETE", path, body, accept=(404, 409))
             pod.metadata.deletion_grace_period_seconds = 0
         elif action == "bind":
-            target = {"apiVersion": "v1", "kind": "Node", "name": self.node}
+            node = await self.node_for(pod)
+            target = {"apiVersion": "v1", "kind": "Node", "name": node}
             binding = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": name, "uid": pod.metadata.uid}}
             status = await self.send("POST", path + "/binding", {**binding, "target": target}, accept=(404, 409))
-            pod.spec.node_name = self.node if status < 400 else "another"
+            pod.spec.node_name = node if status < 400 else "another"
         else:
             number = next(self.addresses)
             ip = f"10.{64 + number // 65_536 % 64}.{number // 256 % 256}.{number % 256}"
@@ -193,6 +195,17 @@ class Kubelet:
             body = {"metadata": {"uid": pod.metadata.uid}, "status": status_of}
             await self.send("PATCH", path + "/status", body, accept=(404, 409))
             pod.status.phase = "Running"
+
+    async def node_for(self, pod: Pod) -> str:
+        """Return the node that a pod goes to: the other one where that has its images, else ours."""
+        if self.other_node is None:
+            return self.node
+        async with self.session.get(f"{self.server}/api/v1/nodes/{self.other_node}") as answer:
+            answer.raise_for_status()
+            status = (await answer.json()).get("status", {})
+        there = {repository(name) for image in status.get("images") or () for name in image.get("names") or ()}
+        wanted = {repository(container.image) for container in pod.spec.containers}
+        return self.other_node if wanted <= there else self.node
 
     async def send(self, method: str, path: str, body: dict[str, Any], *, accept: tuple[int, ...] = ()) -> int:
         """Send a request and return the status; raise ClientResponseError for a failure that is not accepted."""
@@ -219,12 +232,19 @@ async def lines(stream: aiohttp.StreamReader) -> AsyncIterator[bytes]:
                     yield line
 
 
+def repository(image: str) -> str:
+    """Return the name of an image without its tag or digest, and without what container runtimes add to short names."""
+    name = image.partition("@")[0]
+    head, slash, last = name.rpartition("/")
+    return (head + slash + last.partition(":")[0]).removeprefix("docker.io/").removeprefix("library/")
+
+
 def timestamp() -> str:
     """Return the time as Kubernetes writes it."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-async def serve(config: dict[str, Any], node: str) -> None:
+async def serve(config: dict[str, Any], node: str, other_node: str | None = None) -> None:
     """Run a kubelet with the rights of a kubeconfig (a CA file and a token) until SIGTERM or cancellation."""
     cluster = config["clusters"][0]["cluster"]
     token = config["users"][0]["user"]["token"]
@@ -233,7 +253,7 @@ async def serve(config: dict[str, Any], node: str) -> None:
     timeout = aiohttp.ClientTimeout(total=15)
     headers = {"Authorization": f"Bearer {token}", "User-Agent": "scopedcache-fake-kubelet"}
     async with aiohttp.ClientSession(connector=connector, headers=headers, timeout=timeout) as session:
-        running = asyncio.ensure_future(Kubelet(session, cluster["server"], node).run())
+        running = asyncio.ensure_future(Kubelet(session, cluster["server"], node, other_node).run())
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.cancel)
         with contextlib.suppress(asyncio.CancelledError):
             await running
@@ -244,10 +264,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m scopedcache.testing.control_plane.kubelet", description=__doc__)
     parser.add_argument("--kubeconfig", type=Path, required=True)
     parser.add_argument("--node", default="fake-node")
+    parser.add_argument("--other-node", help="a node that runs containers, for pods of images it has")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(serve(yaml.safe_load(options.kubeconfig.read_text()), options.node))
+        asyncio.run(serve(yaml.safe_load(options.kubeconfig.read_text()), options.node, options.other_node))
 
 
 if __name__ == "__main__":

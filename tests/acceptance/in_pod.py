@@ -1,0 +1,253 @@
+"""The operator in a Pod of its own, on a node: its own image, the token of its Pod, restricted Pod Security.
+
+Seen as from anywhere in a cluster: the Pod's address, its container's log. `pid` is the container's, on this machine.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+import urllib3
+
+from scopedcache.errors import NotFoundError
+from scopedcache.testing import ControlPlane
+from scopedcache.testing.control_plane.node import Node
+
+from .observations import PODS, Manifest
+from .program import ROOT, Health, JSONLog, Operator, parse_line, parse_metrics
+from .waiting import Failed, differs, eventually
+
+IMAGE: Final = "scoped-memcached-operator:0.1.0"
+DOCKERFILE: Final = ROOT / "examples" / "memcached_operator" / "Dockerfile"
+LABELS: Final = {"app.kubernetes.io/name": "scoped-memcached-operator"}
+NAME: Final = "scoped-memcached-operator"
+HEALTH_PORT, METRICS_PORT = 8081, 8080
+# Longer than the operator waits for what it has begun before it stops.
+GRACE_SECONDS: Final = 40
+CONTAINER: Final = "manager"
+# A container's log, as the runtime writes it: time, stream, F or P for a full or a partial line, text.
+LOGGED: Final = re.compile(rb"^\S+ (?:stdout|stderr) (?P<tag>[FP])\S* (?P<text>.*)$")
+
+
+def image_on(node: Node) -> str:
+    """Build the operator's image and load it into the node; return its name."""
+    node.images.build(DOCKERFILE, ROOT, IMAGE)
+    node.load(IMAGE)
+    return IMAGE
+
+
+def restrict(plane: ControlPlane, namespace: str) -> None:
+    """Have Pod Security refuse everything in a namespace that its restricted profile forbids."""
+    prefix = "pod-security.kubernetes.io"
+    labels = {f"{prefix}/enforce": "restricted", f"{prefix}/enforce-version": "latest"}
+    plane.patch("namespaces", namespace, {"metadata": {"labels": labels}})
+
+
+def deployment(node: str, account: str, options: Sequence[str]) -> Manifest:
+    """Return the Deployment of the operator, bound to a node."""
+    container = {
+        "name": CONTAINER,
+        "image": IMAGE,
+        "imagePullPolicy": "Never",
+        "args": ["--log-format=json", *options],
+        "ports": [
+            {"name": "health", "containerPort": HEALTH_PORT},
+            {"name": "metrics", "containerPort": METRICS_PORT},
+        ],
+        "livenessProbe": {"httpGet": {"path": "/healthz", "port": "health"}, "periodSeconds": 10},
+        "readinessProbe": {"httpGet": {"path": "/readyz", "port": "health"}, "periodSeconds": 1},
+        "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}},
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "readOnlyRootFilesystem": True,
+        },
+    }
+    pod = {
+        "nodeName": node,
+        "serviceAccountName": account,
+        "terminationGracePeriodSeconds": GRACE_SECONDS,
+        "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+        "containers": [container],
+    }
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": NAME},
+        "spec": {
+            "replicas": 1,
+            "selector": {"matchLabels": LABELS},
+            "strategy": {"type": "Recreate"},
+            "template": {"metadata": {"labels": LABELS}, "spec": pod},
+        },
+    }
+
+
+@attrs.define(eq=False)
+class PodRun:
+    """A Deployment of one Pod, run as a process is. A Pod that was restarted has ended, as far as rows go."""
+
+    plane: ControlPlane
+    namespace: str
+    manifest: Manifest
+    name: str = NAME
+
+    @property
+    def node(self) -> Node:
+        """Return the node."""
+        if self.plane.node is None:
+            raise Failed("this control plane has no node")
+        return self.plane.node
+
+    @property
+    def pod(self) -> Manifest | None:
+        """Return the Pod that is not on its way out, None where there is none."""
+        pods = self.plane.list(PODS, self.namespace)
+        ours = [p for p in pods if p["metadata"].get("labels", {}).items() >= LABELS.items()]
+        return next((p for p in ours if "deletionTimestamp" not in p["metadata"]), None)
+
+    @property
+    def container(self) -> Manifest:
+        """Return what the Pod's status says of the container; empty before it says anything."""
+        pod = self.pod
+        statuses: list[Manifest] = [] if pod is None else pod.get("status", {}).get("containerStatuses", [])
+        return statuses[0] if statuses else {}
+
+    @property
+    def restarts(self) -> int:
+        """Return how often the container was restarted."""
+        return int(self.container.get("restartCount", 0))
+
+    @property
+    def ready(self) -> bool:
+        """Tell whether the kubelet finds the container ready."""
+        return bool(self.container.get("ready"))
+
+    @property
+    def address(self) -> str | None:
+        """Return the Pod's address, None before it has one."""
+        pod = self.pod
+        return None if pod is None else pod.get("status", {}).get("podIP")
+
+    @property
+    def pid(self) -> int | None:
+        """Return the container's process id on this machine, None while it does not run."""
+        container_id = self.container.get("containerID")
+        return self.node.pid(container_id) if container_id else None
+
+    @property
+    def running(self) -> bool:
+        """Tell that nothing has ended: what has not begun counts as running."""
+        return not self.restarts and "terminated" not in self.container.get("state", {})
+
+    def launch(self) -> None:
+        """Apply the Deployment."""
+        self.plane.apply(self.manifest, self.namespace)
+
+    def stop(self, grace: float) -> None:
+        """Delete the Deployment and wait until its Pod is gone; the container has its own grace period."""
+        try:
+            self.plane.delete("deployments.apps", NAME, self.namespace)
+        except NotFoundError:
+            return
+        eventually("the Pod is gone", self._left, within=GRACE_SECONDS + grace)
+
+    def kill(self) -> None:
+        """Kill the container's process."""
+        if (pid := self.pid) is not None:
+            os.kill(pid, signal.SIGKILL)
+
+    def tail(self) -> str:
+        """Return the end of the log, and what the Pod's status says."""
+        lines = [line for path in self.logs() for line in path.read_text(errors="replace").splitlines()]
+        return "\n".join([*lines[-15:], f"container: {self.container}"])
+
+    def logs(self) -> list[Path]:
+        """Return the files of the container's log."""
+        return self.node.log(self.namespace, f"{NAME}-*", CONTAINER)
+
+    def _left(self) -> str | None:
+        return differs("Pods", [p["metadata"]["name"] for p in self.plane.list(PODS, self.namespace)], [])
+
+
+@attrs.define(eq=False)
+class ContainerLog(JSONLog):
+    """The log of a container: the files that `find` tells of, whose lines carry the runtime's prefix."""
+
+    path: Path
+    find: Callable[[], list[Path]] = attrs.field(kw_only=True)
+    _partial: bytes = attrs.field(default=b"", init=False)
+
+    def _read(self) -> list[dict[str, Any]]:
+        for path in self.find():
+            if path != self.path:
+                self.path, self._offset = path, 0
+            return self._follow(path)
+        return self._events
+
+    def _follow(self, path: Path) -> list[dict[str, Any]]:
+        with path.open("rb") as log:
+            log.seek(self._offset)
+            content = log.read()
+        complete = content[: content.rfind(b"\n") + 1]
+        self._offset += len(complete)
+        for raw in complete.splitlines():
+            found = LOGGED.match(raw)
+            self._partial += found["text"] if found else raw
+            if found is None or found["tag"] == b"F":
+                text, self._partial = self._partial.decode(errors="replace"), b""
+                line = parse_line(text)
+                self._events.append(line) if line is not None else self.other.append(text)
+        return self._events
+
+
+@attrs.define(eq=False)
+class OperatorPod(Operator):
+    """The operator as a Pod, seen through its address."""
+
+    process: PodRun
+    _http: urllib3.PoolManager = attrs.field(factory=lambda: urllib3.PoolManager(retries=False, timeout=2.0))
+
+    @classmethod
+    def on(cls, plane: ControlPlane, namespace: str, account: str, options: Sequence[str]) -> OperatorPod:
+        """Describe the operator on the node of a control plane; `launch` runs it."""
+        assert plane.node is not None
+        run = PodRun(plane, namespace, deployment(plane.node.name, account, options))
+        earlier = set(run.logs())
+
+        def find() -> list[Path]:
+            return [path for path in run.logs() if path not in earlier]
+
+        return cls(process=run, log=ContainerLog(Path(), find=find))
+
+    def health(self, path: str = "/readyz") -> Health:
+        answer = self._get(HEALTH_PORT, path)
+        return Health(0, {}) if answer is None else Health(answer.status, parse_line(answer.data.decode()) or {})
+
+    def metrics(self) -> dict[str, float]:
+        answer = self._get(METRICS_PORT, "/metrics")
+        return {} if answer is None else parse_metrics(answer.data.decode())
+
+    def memory(self) -> float | None:
+        pid = self.process.pid
+        if pid is None:
+            return None
+        return float(re.findall(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())[0]) / 1000
+
+    def unready(self) -> str | None:
+        """Tell that the kubelet does not find the Pod ready."""
+        return None if self.process.ready else f"the container is not ready: {self.process.container}"
+
+    def _get(self, port: int, path: str) -> urllib3.BaseHTTPResponse | None:
+        if (address := self.process.address) is None:
+            return None
+        try:
+            return self._http.request("GET", f"http://{address}:{port}{path}")
+        except urllib3.exceptions.HTTPError:
+            return None

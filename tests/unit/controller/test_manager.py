@@ -430,7 +430,7 @@ async def test_a_signal_stops_it_in_order(w, diary):
 class WithoutSignals(asyncio.SelectorEventLoop):
     """A loop as it is on Windows."""
 
-    def add_signal_handler(self, *_):  # type: ignore[override]  # what it is given does not matter
+    def add_signal_handler(self, sig: int, callback: object, *args: object) -> None:
         raise NotImplementedError
 
 

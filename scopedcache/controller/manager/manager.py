@@ -91,7 +91,7 @@ class Manager:
             that may `get` it (TokenReview, SubjectAccessReview). It needs an address of its own.
         rights_page: serve `/debug/rights` on the health address: to this machine (`kubectl port-forward`), and to
             bearer tokens that may get that path.
-        runnables: async functions, or `Runnable`s.
+        runnables: async functions, or objects of `Runnable`.
         stop_timeout: seconds that reconciles under way get at the end. A Pod's terminationGracePeriodSeconds should be
             ten seconds longer.
         instrumentation: takes the numbers; the cache's, unless told otherwise. `/metrics` shows Counters alone.

@@ -12,7 +12,7 @@ WITHOUT_PROGRAMS := --ignore tests/browser --ignore tests/monitoring
 $(if $(filter-out real embedded node,$(CLUSTER)),$(error CLUSTER is $(CLUSTER); it is real, embedded or node))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-wheel test-real test-browser test-monitoring acceptance mutants simulate bench bench-embedded contract-table control-plane node-parts lint types contracts changes docs dist servers setup clean
+.PHONY: help demo test test-wheel test-real test-browser test-monitoring acceptance mutants simulate bench bench-embedded contract-table control-plane node-parts lint types contracts changes docs docs-links dist servers setup clean
 
 help:  ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -97,7 +97,12 @@ changes: $(STAMP)  ## The changelog's next page, out of docs/changes
 
 docs: $(STAMP)  ## The pages and the reference as HTML, in .out/docs; a warning is an error
 	@$(BIN)/python -m pip install --quiet -c .ci/constraints.txt --group docs
-	@$(BIN)/python -m sphinx -W -n -q -c docs/site . .out/docs
+	@$(BIN)/python -m sphinx -W -n -q docs .out/docs
+	@echo "written: .out/docs/index.html"
+
+docs-links: $(STAMP)  ## Whether links of the pages to other places lead somewhere; it asks the network
+	@$(BIN)/python -m pip install --quiet -c .ci/constraints.txt --group docs
+	@$(BIN)/python -m sphinx -q -b linkcheck docs .out/links
 
 dist: $(STAMP)  ## Wheel and source archive in .out/dist, as PyPI takes them
 	@$(BIN)/python -m pip install --quiet -c .ci/constraints.txt --group release

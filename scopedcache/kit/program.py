@@ -230,7 +230,10 @@ class Program:
         )
         result.add_argument("--rights-page", action="store_true", help="/debug/rights, for kubectl port-forward")
         result.add_argument(
-            "--detection-bound", type=float, default=10.0, help="seconds to notice a change of rights in"
+            "--detection-bound",
+            type=float,
+            metavar="SECONDS",
+            help="notice a change of rights within so many seconds; without it 7.5, as the cache does",
         )
         result.add_argument("--workers", type=int, default=4, help="custom resources reconciled at the same time")
         result.add_argument("--log-format", choices=("text", "json"), default="text")

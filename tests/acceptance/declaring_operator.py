@@ -57,7 +57,7 @@ def memcached_of(pod: Object) -> Iterable[ObjectKey]:
 def assemble(client: Client, options: argparse.Namespace) -> tuple[ScopedCache, Manager]:
     """Put the operator together."""
     counters = Counters()
-    cache = ScopedCache(client, detection_bound=10.0, instrumentation=counters)
+    cache = ScopedCache(client, instrumentation=counters)
     controller = Controller(
         for_=MEMCACHED,
         reconcile=DeclaringReconciler(cache, client),

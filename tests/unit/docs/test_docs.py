@@ -13,7 +13,9 @@ BLOCKS = {
     for page in PAGES
     for number, block in enumerate(re.findall(r"```python\n(.*?)```", page.read_text(), re.S))
 }
-PROGRAMS = [name for name, block in BLOCKS.items() if "import " in block]
+# Pages whose blocks are parts of files: `test_how_to.py` and `test_tutorial.py` run them whole.
+WHOLE = {page.name for page in (*(ROOT / "docs" / "how-to").glob("*.md"), ROOT / "docs" / "tutorial.md")}
+PROGRAMS = [name for name, block in BLOCKS.items() if "import " in block and name.rpartition("-")[0] not in WHOLE]
 FRAGMENTS = [name for name in BLOCKS if name not in PROGRAMS]
 LINKS = [
     pytest.param(page, link, id=f"{page.name}-{link}")
@@ -67,12 +69,22 @@ FILES = [
     for path in (ROOT / folder).rglob("*")
     if "__pycache__" not in path.parts
 ] + [path.name for path in ROOT.iterdir()]
+# The files that a reader makes.
+FILES += [name for block in BLOCKS.values() for name in re.findall(r"\A# ([\w-]+\.py)$", block, re.M)] + ["hello.yaml"]
+
+
+def prose(page):
+    """Return a page without its blocks, and without what its tables say of other people's words."""
+    text = re.sub(r"```.*?```", "", page.read_text(), flags=re.S)
+    return re.sub(r"^\|[^|]*\|", "|", text, flags=re.M) if page.name == "coming-from.md" else text
+
+
 CODE = sorted(
     {
         (page, span)
         for page in [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md"]
         if page.parent.name not in ("decisions", "changes")  # they tell of their time
-        for span in re.findall(r"(?<!`)`([^`\n]+)`(?!`)", re.sub(r"```.*?```", "", page.read_text(), flags=re.S))
+        for span in re.findall(r"(?<!`)`([^`\n]+)`(?!`)", prose(page))
     }
 )
 PATHS = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from sphinx.application import Sphinx
 
@@ -13,21 +14,24 @@ author = "the authors of scopedcache"
 version = release = __version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 html_theme = "furo"
-root_doc = "docs/index"
-include_patterns = ["docs/**", "examples/**/README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"]
-exclude_patterns = ["docs/changes", "docs/site", "**/*.template"]
+html_title = f"scopedcache {__version__}"
+exclude_patterns = ["changes"]
 myst_heading_anchors = 4
 autodoc_typehints = "none"
-# Links to sources lead out of the pages.
-suppress_warnings = ["myst.xref_missing", "toc.not_included"]
+# Only by name: what is linked to must be there.
+linkcheck_ignore = [r"https?://(localhost|127\.0\.0\.1)"]
 # Types in signatures that have no entry of their own in the reference; the standard library is not linked.
 WITHOUT_ENTRY = (
-    r"(argparse|collections\.abc)\..*",
+    r"(argparse|collections\.abc|pathlib)\..*",
     r"scopedcache\.(predicates\.Predicate|kit\.places\.T|controller\.manager\.manager\.Runnable)",
     r"scopedcache\.cache\.snapshot\.(ScopeSnapshot|PendingSnapshot|Totals)",
 )
-nitpick_ignore_regex = [("py:class", name) for name in WITHOUT_ENTRY]
+nitpick_ignore_regex = [("py:class", name) for name in WITHOUT_ENTRY] + [("py:exc", "MissingPartsError")]
 
+DOCS = Path(__file__).parent
+REPOSITORY = "https://github.com/scopedcache/scopedcache/blob/main/"
+# A link on a page to a file: no scheme, and no mere anchor.
+LINK = re.compile(r"(?<!!)\]\((?![a-z]+:|#)([^)#\s]+)(#[^)]*)?\)")
 LITERAL = re.compile(r"(?<!`)`([^`]+)`(?!`)")
 
 
@@ -42,5 +46,20 @@ def as_rst(app: Sphinx, what: str, name: str, obj: object, options: object, line
         lines[:0] = ["..", ""]  # or what stands before a colon is taken for its type
 
 
+def lead_out(app: Sphinx, docname: str, source: list[str]) -> None:
+    """Let links to files that are no pages lead to the repository."""
+    folder = (DOCS / docname).parent
+
+    def absolute(link: re.Match[str]) -> str:
+        target = (folder / link[1]).resolve()
+        is_page = target.is_relative_to(DOCS) and target.suffix == ".md"
+        if is_page or not target.exists():  # Sphinx says what is missing
+            return link[0]
+        return f"]({REPOSITORY}{target.relative_to(DOCS.parent).as_posix()}{link[2] or ''})"
+
+    source[0] = LINK.sub(absolute, source[0])
+
+
 def setup(app: Sphinx) -> None:
+    app.connect("source-read", lead_out)
     app.connect("autodoc-process-docstring", as_rst, priority=400)  # before napoleon

@@ -225,7 +225,7 @@ async def test_a_plugin_that_is_no_program_is_named(plugins):
 def has_ended(pid: int) -> bool:
     """Tell whether a process has ended, which takes a moment after it was killed."""
     try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return True
 

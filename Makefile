@@ -26,8 +26,8 @@ $(STAMP): pyproject.toml .ci/constraints.txt
 	@$(BIN)/python -m pip install --quiet -c .ci/constraints.txt --group test --group lint --group bench -e .
 	@touch $@
 
-demo: $(STAMP) $(if $(filter real,$(CLUSTER)),servers)  ## The main job in ten steps, on the embedded cluster; CLUSTER=real for a real one; EXAMPLE=users instead
-	@CLUSTER=$(or $(CLUSTER),embedded) $(BIN)/python -m tests.acceptance.$(if $(EXAMPLE),examples.demo $(EXAMPLE),demo)
+demo: $(STAMP) $(if $(filter real,$(CLUSTER)),servers)  ## The main job in ten steps, on the embedded cluster; CLUSTER=real for a real one; EXAMPLE=users instead; PICTURE=1 writes docs/images/demo.svg
+	@CLUSTER=$(or $(CLUSTER),embedded) $(BIN)/python -m tests.acceptance.$(if $(EXAMPLE),examples.demo $(EXAMPLE),$(if $(PICTURE),picture,demo))
 
 test: $(STAMP)  ## All tests that need no Kubernetes binaries; COVERAGE=1 measures what they reach
 ifdef COVERAGE

@@ -30,8 +30,8 @@ nitpick_ignore_regex = [("py:class", name) for name in WITHOUT_ENTRY] + [("py:ex
 
 DOCS = Path(__file__).parent
 REPOSITORY = "https://github.com/scopedcache/scopedcache/blob/main/"
-# A link on a page to a file: no scheme, and no mere anchor.
-LINK = re.compile(r"(?<!!)\]\((?![a-z]+:|#)([^)#\s]+)(#[^)]*)?\)")
+# A link on a page to a file, which is no picture: no scheme, and no mere anchor.
+LINK = re.compile(r"(?<!!)(\[[^\]]*\])\((?![a-z]+:|#)([^)#\s]+)(#[^)]*)?\)")
 LITERAL = re.compile(r"(?<!`)`([^`]+)`(?!`)")
 
 
@@ -51,11 +51,11 @@ def lead_out(app: Sphinx, docname: str, source: list[str]) -> None:
     folder = (DOCS / docname).parent
 
     def absolute(link: re.Match[str]) -> str:
-        target = (folder / link[1]).resolve()
+        target = (folder / link[2]).resolve()
         is_page = target.is_relative_to(DOCS) and target.suffix == ".md"
         if is_page or not target.exists():  # Sphinx says what is missing
             return link[0]
-        return f"]({REPOSITORY}{target.relative_to(DOCS.parent).as_posix()}{link[2] or ''})"
+        return f"{link[1]}({REPOSITORY}{target.relative_to(DOCS.parent).as_posix()}{link[3] or ''})"
 
     source[0] = LINK.sub(absolute, source[0])
 

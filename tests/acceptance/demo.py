@@ -238,10 +238,10 @@ def left(world: World) -> str | None:
     return f"{', '.join(names)} left" if names else None
 
 
-def main() -> int:
+def main(voice: Voice | None = None) -> int:
     """Tell the story. Return 0 when every step held, 1 when one did not, 2 when nothing could be started."""
     signal.signal(signal.SIGTERM, interrupt)
-    voice, began = Voice(), time.monotonic()
+    voice, began = voice or Voice(), time.monotonic()
     try:
         check_cluster()
         voice.line(STARTING[wanted_cluster()])

@@ -35,7 +35,8 @@ async def test_typed_apis_of_both_libraries_scale_and_list(cluster: EmbeddedClus
         await page.scale(client, "web", 3)
         names = await page.names(client)
 
-    assert cluster.get("deployments.apps", "web", "default")["spec"]["replicas"] == 3
+    scaled = cluster.get("deployments.apps", "web", "default") or {}
+    assert scaled["spec"]["replicas"] == 3
     assert "default" in names
 
 
@@ -79,7 +80,8 @@ def test_a_kopf_operator_reads_from_a_cache_that_follows_its_rights(
     cluster.create({"apiVersion": "example.com/v1", "kind": "Page", "metadata": {"name": "one"}}, "default")
 
     def status() -> dict[str, Any]:
-        return (cluster.get("pages.example.com", "one", "default") or {}).get("status", {})
+        found: dict[str, Any] = cluster.get("pages.example.com", "one", "default") or {}
+        return found.get("status") or {}
 
     def refused() -> bool:
         return any("may not list configmaps" in line and "permanently" in line for line in caplog.text.splitlines())

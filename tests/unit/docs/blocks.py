@@ -87,5 +87,5 @@ def load(page: str) -> ModuleType:
     """Run the Python blocks of a page as one module, and return it."""
     module = ModuleType(f"page_{Path(page).stem.replace('-', '_')}")
     text = "\n\n".join(block.text for block in blocks(page) if block.language == "python")
-    exec(compile(text, page, "exec"), module.__dict__)
+    exec(compile(text, page, "exec", dont_inherit=True), module.__dict__)
     return module

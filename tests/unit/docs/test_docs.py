@@ -25,7 +25,9 @@ LINKS = [
 
 
 # The README is PyPI's page too, where links lead to the repository.
-REPOSITORY = re.compile(r"https://github\.com/scopedcache/scopedcache/(?:blob|tree)/main/")
+REPOSITORY = re.compile(
+    r"https://(?:github\.com/scopedcache/scopedcache/(?:blob|tree)|raw\.githubusercontent\.com/scopedcache/scopedcache)/main/"
+)
 LINKS_OF_README = re.findall(r"\]\(([^)#]+)\)", (ROOT / "README.md").read_text())
 
 

@@ -34,6 +34,7 @@ class GVK(msgspec.Struct, frozen=True, cache_hash=True, gc=False):
 
     @property
     def api_version(self) -> str:
+        """Return `group/version`, or the version alone for the core group."""
         return f"{self.group}/{self.version}" if self.group else self.version
 
     @classmethod

@@ -36,6 +36,7 @@ def lazy_names(package: str, modules: Mapping[str, str]) -> tuple[Callable[[str]
         return value
 
     def __dir__() -> list[str]:
-        return sorted({*vars(sys.modules[package]), *module_of, *modules})
+        own = {name for name in vars(sys.modules[package]) if name.startswith("__")}  # the rest is how this is done
+        return sorted({*own, *module_of, *modules})
 
     return __getattr__, __dir__

@@ -60,6 +60,7 @@ class Metadata(msgspec.Struct, frozen=True, gc=False, rename="camel", omit_defau
 
     @property
     def key(self) -> ObjectKey:
+        """Return namespace and name."""
         return ObjectKey(self.namespace, self.name)
 
 
@@ -141,38 +142,47 @@ class Object(msgspec.Struct, eq=False, repr_omit_defaults=True):
 
     @property
     def gvk(self) -> GVK:
+        """Return group, version and kind."""
         return self._gvk
 
     @property
     def kind(self) -> str:
+        """Return its kind."""
         return self._gvk.kind
 
     @property
     def api_version(self) -> str:
+        """Return `group/version`, or the version alone for the core group."""
         return self._gvk.api_version
 
     @property
     def key(self) -> ObjectKey:
+        """Return namespace and name."""
         return ObjectKey(self._metadata.namespace, self._metadata.name)
 
     @property
     def name(self) -> str:
+        """Return its name."""
         return self._metadata.name
 
     @property
     def namespace(self) -> str:
+        """Return its namespace; empty for a cluster-scoped object."""
         return self._metadata.namespace
 
     @property
     def uid(self) -> str:
+        """Return what tells it from an earlier object of its name; empty before a server made it."""
         return self._metadata.uid
 
     @property
     def resource_version(self) -> str:
+        """Return the version of this state of it."""
         return self._metadata.resource_version
 
     @property
     def generation(self) -> int:
+        """Return how often its spec was changed; 0 where the server does not count."""
         return self._metadata.generation
 
     @property
@@ -196,18 +206,22 @@ class Object(msgspec.Struct, eq=False, repr_omit_defaults=True):
 
     @property
     def owner_references(self) -> tuple[OwnerReference, ...]:
+        """Return whose it is."""
         return self._metadata.owner_references or ()
 
     @property
     def finalizers(self) -> tuple[str, ...]:
+        """Return what must be done before it goes."""
         return self._metadata.finalizers or ()
 
     @property
     def creation_timestamp(self) -> str | None:
+        """Return when it was created, as the server wrote it."""
         return self._metadata.creation_timestamp
 
     @property
     def deletion_timestamp(self) -> str | None:
+        """Return when its deletion was asked for; None while nobody did."""
         return self._metadata.deletion_timestamp
 
     @property
@@ -297,6 +311,7 @@ class Object(msgspec.Struct, eq=False, repr_omit_defaults=True):
         return found
 
     def get(self, field: str, default: Any = None) -> Any:
+        """Return a field of the object, or `default` where it is not there; decodes once, like `at`."""
         return self.to_dict().get(field, default)
 
     def __getitem__(self, field: str) -> Any:

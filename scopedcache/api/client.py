@@ -137,6 +137,7 @@ class Client:
         self._session.add_observer(observer)
 
     def remove_observer(self, observer: Observer) -> None:
+        """Tell an observer no more."""
         self._session.remove_observer(observer)
 
     def add_write_listener(self, listener: WriteListener) -> None:
@@ -144,6 +145,7 @@ class Client:
         self._session.add_write_listener(listener)
 
     def remove_write_listener(self, listener: WriteListener) -> None:
+        """Tell a listener no more."""
         self._session.remove_write_listener(listener)
 
     def add_write_fence(self, fence: WriteFence) -> None:
@@ -151,6 +153,7 @@ class Client:
         self._session.add_write_fence(fence)
 
     def remove_write_fence(self, fence: WriteFence) -> None:
+        """Ask a fence no more."""
         self._session.remove_write_fence(fence)
 
     async def version(self) -> str:

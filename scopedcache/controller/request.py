@@ -23,10 +23,12 @@ class Request:
 
     @property
     def namespace(self) -> str:
+        """Return the namespace in the key; empty for a cluster-scoped object."""
         return self.key.namespace
 
     @property
     def name(self) -> str:
+        """Return the name in the key."""
         return self.key.name
 
     def __str__(self) -> str:

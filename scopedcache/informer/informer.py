@@ -149,6 +149,7 @@ class Informer:
 
     @property
     def state(self) -> InformerState:
+        """Return its state: starting, syncing, synced, waiting, broken or closed."""
         return self._life.state
 
     @property
@@ -173,6 +174,7 @@ class Informer:
 
     @property
     def events(self) -> int:
+        """Return how many watch events were received."""
         return self._loop.events
 
     @property
@@ -182,10 +184,12 @@ class Informer:
 
     @property
     def relists(self) -> int:
+        """Return how many full lists there were after the first one."""
         return self._reflector.relists
 
     @property
     def resource_version(self) -> str:
+        """Return the version that was seen last; empty before the first list."""
         return self._reflector.version
 
     @property
@@ -257,6 +261,7 @@ class Informer:
 
     @property
     def handlers(self) -> int:
+        """Return how many handlers are registered."""
         return self._objects.handlers
 
     def add_handler(self, handler: EventHandler) -> Callable[[], None]:

@@ -88,6 +88,7 @@ class Setup:
 
     @property
     def client(self) -> Client:
+        """Return the client of the cache."""
         return self.cache.client
 
     @property

@@ -23,10 +23,12 @@ class InformerHandle:
 
     @property
     def resource(self) -> Resource:
+        """Return what it watches."""
         return self._handle.resource
 
     @property
     def namespace(self) -> str | None:
+        """Return where it looks; None for everywhere."""
         return self._handle.namespace
 
     @property

@@ -70,14 +70,17 @@ class ResourceCache(Lister):
 
     @property
     def owner(self) -> cache.OwnerId | None:
+        """Return who opened it."""
         return self._cache.owner
 
     @property
     def namespace(self) -> str | None:
+        """Return where it looks; None for the whole cluster."""
         return self._cache.namespace
 
     @property
     def generation(self) -> int:
+        """Return how often its scope was opened anew."""
         return self._cache.generation
 
     @property

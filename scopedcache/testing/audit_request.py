@@ -46,6 +46,7 @@ class AuditRequest:
 
     @property
     def is_open(self) -> bool:
+        """Tell whether it is a watch that has not ended."""
         return self.ended is None
 
 

@@ -36,10 +36,12 @@ class Grant:
 
     @property
     def binding_name(self) -> str:
+        """Return the name of the binding."""
         return str(self.binding["metadata"]["name"])
 
     @property
     def role_name(self) -> str:
+        """Return the name of the role that is bound."""
         return str(self.binding["roleRef"]["name"])
 
     def revoke(self) -> None:

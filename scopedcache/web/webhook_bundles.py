@@ -25,6 +25,7 @@ class WebhookConfiguration:
 
     @property
     def gvk(self) -> GVK:
+        """Return group, version and kind of the configuration."""
         return GVK(_GROUP, "v1", f"{self.kind}WebhookConfiguration")
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib import import_module, metadata
 from pathlib import Path
 from types import ModuleType
@@ -63,6 +65,35 @@ def test_type_checkers_see_what_is_there(package: ModuleType) -> None:
 @pytest.mark.parametrize("package", LAZY)
 def test_dir_shows_every_name(package: ModuleType) -> None:
     assert set(package.__all__) <= set(dir(package))
+
+
+@pytest.mark.parametrize("package", LAZY)
+def test_dir_shows_nothing_of_how_a_package_is_made(package: ModuleType) -> None:
+    modules = {path.stem for path in Path(str(package.__file__)).parent.iterdir()}
+
+    others = {name for name in dir(package) if not name.startswith("__")} - {*package.__all__}
+    assert others <= modules
+    assert not others & {"annotations", "lazy_names", "TYPE_CHECKING"}
+
+
+def shown_by_dir() -> Iterator[tuple[str, object]]:
+    """Yield what dir() of a public class shows, but for data."""
+    for door in DOORS:
+        package = import_module(door)
+        for name in package.__all__:
+            value = getattr(package, name)
+            if not inspect.isclass(value):
+                continue
+            for attribute in dir(value):
+                found = inspect.getattr_static(value, attribute)
+                is_code = inspect.isroutine(found) or isinstance(found, property | classmethod | staticmethod)
+                if is_code and not attribute.startswith("_"):
+                    shown = found if isinstance(found, property) else getattr(value, attribute)
+                    yield f"{door}.{name}.{attribute}", shown
+
+
+def test_what_dir_of_a_public_class_shows_is_explained() -> None:
+    assert [name for name, shown in shown_by_dir() if not inspect.getdoc(shown)] == []
 
 
 @pytest.mark.parametrize("package", LAZY)

@@ -181,6 +181,7 @@ class Manager:
 
     @property
     def leading(self) -> bool:
+        """Tell whether this process leads now; without leader election it does."""
         return self._elector is None or self._elector.leading
 
     @property

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from scopedcache.access.detection_bound import PERIOD_SECONDS, effective_bound
+from scopedcache.access.hold_off import HOLD_OFF_AFTER_TROUBLE_SECONDS
+
 ROOT = Path(__file__).parents[3]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCKS = {
@@ -107,6 +110,24 @@ def test_a_path_on_a_page_is_there(page, path):
 @pytest.mark.parametrize(("page", "name"), sorted(set(NAMES)), ids=lambda value: getattr(value, "name", value))
 def test_a_name_on_a_page_is_one_of_the_code(page, name):
     assert name in WORDS, f"{page.name} names {name}, which no source does"
+
+
+NOTICED = re.compile(r"notic(?:ed?|es)\b[^.|]{0,80}?\b(?:within|in) (?:about )?(\d+(?:\.\d+)?) s(?:econds?)?\b")
+# By default, after trouble with the server, and where RBAC objects may be watched.
+BOUNDS = {"7.5", "9.5", "1"}
+
+
+def test_pages_options_and_messages_name_one_bound():
+    texts = [*PAGES, *(path for path in SOURCES if path.is_relative_to(ROOT / "scopedcache"))]
+
+    named = {(path.name, bound) for path in texts for bound in NOTICED.findall(path.read_text())}
+    assert {bound for _, bound in named} & BOUNDS
+    assert {(name, bound) for name, bound in named if bound not in BOUNDS} == set()
+
+
+def test_the_bound_that_is_named_is_the_one_that_holds():
+    assert effective_bound(PERIOD_SECONDS, 100) == 7.5
+    assert effective_bound(PERIOD_SECONDS, 100, hold_off=HOLD_OFF_AFTER_TROUBLE_SECONDS) == 9.5
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,23 @@ def test_who_writes_again_and_again_is_named(embedded_cluster: EmbeddedCluster, 
     assert virtual_time.run(main()) == (["patch configmaps default/hello"] if always else [])
 
 
+def test_after_ten_writes_it_is_clear_and_everything_runs_once(embedded_cluster: EmbeddedCluster) -> None:
+    embedded_cluster.create(CONFIG_MAP, "default")
+
+    async def main() -> Twice:
+        client = embedded_cluster.client()
+        checked = Twice(Careless(client, always=True), client)
+        for _ in range(40):
+            await checked.reconcile(sc.Request(sc.ObjectKey("default", "hello")))
+        return checked
+
+    checked = virtual_time.run(main())
+
+    assert checked.complaints == ["patch configmaps default/hello"] * 10
+    with pytest.raises(AssertionError, match=r"(patch configmaps default/hello, ){9}patch configmaps default/hello …$"):
+        checked.check()
+
+
 def test_what_happens_in_an_hour_is_waited_for_in_no_time() -> None:
     async def main() -> tuple[list[float], float]:
         happened: list[float] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from ..errors import ScopedCacheError
@@ -32,3 +33,11 @@ def private_pem(key: EllipticCurvePrivateKey) -> str:
 
     encoding, kind = serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL
     return key.private_bytes(encoding, kind, serialization.NoEncryption()).decode()
+
+
+def key_identifier(key: EllipticCurvePrivateKey) -> bytes:
+    """Return a name of a key for its certificate, by SHA-256 as in RFC 7093: FIPS refuses the usual SHA-1."""
+    from cryptography.hazmat.primitives import serialization
+
+    form = serialization.PublicFormat.SubjectPublicKeyInfo
+    return sha256(key.public_key().public_bytes(serialization.Encoding.DER, form)).digest()[:20]

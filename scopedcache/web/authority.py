@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from hashlib import sha256
 from typing import Final
 
 import attrs
@@ -12,6 +13,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 AUTHORITY_LIFE: Final = timedelta(days=3650)
@@ -47,7 +49,7 @@ def new_authority(name: str, now: datetime, *, life: timedelta = AUTHORITY_LIFE)
         _certificate(key, subject, subject, now, life)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(usage, critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(_key_identifier(key.public_key()), critical=False)
     )
     return _signed(builder, key, key)
 
@@ -63,7 +65,7 @@ def new_leaf(authority: KeyPair, hosts: Iterable[str], now: datetime, *, life: t
     if parent is None or not names:
         raise ValueError("an authority that can be read and at least one host are needed")
     signer = serialization.load_pem_private_key(authority.key, None)
-    identifier = x509.SubjectKeyIdentifier.from_public_key(parent.public_key())
+    identifier = _identifier_of(parent)
     builder = (
         _certificate(key, _named(names[0]), parent.subject, now, life)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
@@ -113,6 +115,20 @@ def _signed(
     pem = serialization.Encoding.PEM
     private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     return KeyPair(builder.sign(signer, hashes.SHA256()).public_bytes(pem), private)
+
+
+def _identifier_of(authority: x509.Certificate) -> x509.SubjectKeyIdentifier:
+    """Return how an authority names its key, which is what OpenSSL compares; others may name theirs in another way."""
+    try:
+        return authority.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    except x509.ExtensionNotFound:
+        return _key_identifier(authority.public_key())
+
+
+def _key_identifier(key: CertificatePublicKeyTypes) -> x509.SubjectKeyIdentifier:
+    """Return a name of a key, by SHA-256 as in RFC 7093: `from_public_key` takes SHA-1, which FIPS refuses."""
+    form = serialization.PublicFormat.SubjectPublicKeyInfo
+    return x509.SubjectKeyIdentifier(sha256(key.public_bytes(serialization.Encoding.DER, form)).digest()[:20])
 
 
 def _named(name: str) -> x509.Name:

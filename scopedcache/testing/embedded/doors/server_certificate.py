@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ...identities import write_private
-from ...keys import new_private_key, private_pem
+from ...keys import key_identifier, new_private_key, private_pem
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
@@ -55,7 +55,7 @@ def self_signed(key: EllipticCurvePrivateKey, now: datetime) -> str:
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .add_extension(x509.SubjectAlternativeName(hosts), critical=False)
         # Python 3.13 asks a certificate authority for these two (VERIFY_X509_STRICT).
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier(key_identifier(key)), critical=False)
         .add_extension(_ca_and_server(), critical=True)
         .sign(key, hashes.SHA256())
     )

@@ -18,8 +18,6 @@ html_title = f"scopedcache {__version__}"
 exclude_patterns = ["changes"]
 myst_heading_anchors = 4
 autodoc_typehints = "none"
-# Only by name: what is linked to must be there.
-linkcheck_ignore = [r"https?://(localhost|127\.0\.0\.1)"]
 # Types in signatures that have no entry of their own in the reference; the standard library is not linked.
 WITHOUT_ENTRY = (
     r"(argparse|collections\.abc|pathlib)\..*",
@@ -30,6 +28,8 @@ nitpick_ignore_regex = [("py:class", name) for name in WITHOUT_ENTRY] + [("py:ex
 
 DOCS = Path(__file__).parent
 REPOSITORY = "https://github.com/scopedcache/scopedcache/blob/main/"
+# Files of our own are looked for in the checkout, by a test.
+linkcheck_ignore = [r"https?://(localhost|127\.0\.0\.1)", re.escape(REPOSITORY)]
 # A link on a page to a file, which is no picture: no scheme, and no mere anchor.
 LINK = re.compile(r"(?<!!)(\[[^\]]*\])\((?![a-z]+:|#)([^)#\s]+)(#[^)]*)?\)")
 LITERAL = re.compile(r"(?<!`)`([^`]+)`(?!`)")

@@ -30,6 +30,7 @@ import logging
 import os
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any, Final, NoReturn
 
 import attrs
@@ -207,8 +208,10 @@ class Program:
         place = self.assemble.__globals__
         spec = place.get("__spec__")
         module = self.assemble.__module__ if spec is None else spec.name.removesuffix(".__main__")
+        # A script has no name but that of its file.
+        name = Path(place.get("__file__") or sys.argv[0]).name if module == "__main__" else f"-m {module}"
         result = _Parser(
-            prog=f"python -m {module}",
+            prog=f"python {name}",
             description=place.get("__doc__"),
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )

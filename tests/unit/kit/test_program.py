@@ -1,6 +1,9 @@
 """A program around controllers: what it asks of its user, and what it tells."""
 
 import argparse
+import os
+import subprocess
+import sys
 
 import pytest
 import yaml
@@ -92,3 +95,19 @@ def test_what_it_has_no_manifests_of_is_no_argument(capsys):
 
     assert end.value.code == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_script_is_called_by_the_name_of_its_file(tmp_path):
+    script = tmp_path / "greeter.py"
+    script.write_text(
+        "from scopedcache.kit import Program\n"
+        "def assemble(setup): return []\n"
+        "if __name__ == '__main__': Program(assemble, name='greeter').run()\n"
+    )
+
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    command = [sys.executable, script, "--workers", "many"]
+    run = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=50)
+
+    assert run.returncode == 2
+    assert run.stderr.startswith("python greeter.py: argument --workers: ")

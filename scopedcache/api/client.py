@@ -336,6 +336,7 @@ class Client:
 
         Raises:
             AlreadyExistsError: an object of this name is there.
+            ValueError: it names no `apiVersion` or no `kind`.
         """
         wanted = _as_object(obj)
         info = await self._session.request_info(
@@ -443,4 +444,10 @@ class Client:
 
 
 def _as_object(obj: Object | Mapping[str, Any]) -> Object:
-    return obj if isinstance(obj, Object) else Object.from_dict(obj)
+    if not isinstance(obj, Object | Mapping):
+        raise TypeError(f"{obj!r} is no object to write: write an Object, or a mapping such as a manifest is")
+    wanted = obj if isinstance(obj, Object) else Object.from_dict(obj)
+    if not wanted.kind or not wanted.api_version:
+        missing = " and ".join(field for field in ("apiVersion", "kind") if not wanted.get(field))
+        raise ValueError(f"{wanted.name or 'an object to write'!r} names no {missing}")
+    return wanted

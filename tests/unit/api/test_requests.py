@@ -124,6 +124,18 @@ async def _kinds_are_known(client, server):
     await learn(client, server, PODS, NODES, DEPLOYMENTS)
 
 
+@pytest.mark.parametrize("verb", ["create", "update", "apply"])
+async def test_what_is_written_says_what_it_is(client, verb):
+    write = getattr(client, verb)
+
+    with pytest.raises(ValueError, match="^'x' names no apiVersion and kind$"):
+        await write({"metadata": {"name": "x", "namespace": "a"}})
+    with pytest.raises(ValueError, match="^'an object to write' names no kind$"):
+        await write({"apiVersion": "v1"})
+    with pytest.raises(TypeError, match="^'pods' is no object to write: "):
+        await write("pods")
+
+
 async def test_update_puts_to_the_object_and_names_its_kind(client, server):
     listed = Object.from_dict(pod("x", 1))
     request, _ = await exchange(server, client.update(listed, subresource="status"), body=pod("x", 2))

@@ -60,6 +60,8 @@ else:
         },
     )
 
+__version__ = "0.1.0"
+
 __all__ = [
     "GVK",
     "GVR",

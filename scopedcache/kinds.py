@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import NamedTuple
 
 import attrs
 import msgspec
+
+from .built_in_names import BUILT_IN_NAMES
 
 
 class ObjectKey(NamedTuple):
@@ -92,10 +95,33 @@ def denotes(kind: Kind, resource: Resource) -> bool:
         case GVR():
             return (kind.group, kind.resource) == (gvr.group, gvr.resource) and kind.version in ("", gvr.version)
         case str():
-            names = {gvr.resource, gvk.kind, gvk.kind.lower()}
-            groups = {gvr.group, f"{gvr.version}.{gvr.group}".rstrip(".")}
-            name, _, group = kind.strip().partition(".")
-            return name in names and group in groups
+            return any(
+                group == gvr.group
+                and version in ("", gvr.version)
+                and (name == gvr.resource or name.lower() == gvk.kind.lower())
+                for group, version, name in meanings(kind)
+            )
+
+
+@lru_cache(1024)
+def meanings(written: str) -> tuple[tuple[str, str, str], ...]:
+    """Return (group, version, name) for every way a written kind can be understood, likeliest first.
+
+    `pods`, `deploy`, `deployments.apps`, `deployments.v1.apps`, `apps/v1/Deployment`, `v1/Pod`. Without a group it is a
+    kind of Kubernetes itself.
+    """
+    written = written.strip()
+    if "/" in written:
+        *group, version, name = written.split("/")
+        return (("/".join(group), version, name),)
+    name, _, rest = written.partition(".")
+    if not rest:
+        group_of_name, plural = BUILT_IN_NAMES.get(name.lower(), ("", name))
+        return ((group_of_name, "", plural),)
+    version, _, group_of_version = rest.partition(".")
+    if version.startswith("v") and version[1:2].isdecimal():
+        return ((rest, "", name), (group_of_version, version, name))
+    return ((rest, "", name),)
 
 
 def strings(values: str | Iterable[str]) -> tuple[str, ...]:

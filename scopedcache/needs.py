@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
+from typing import Any, Final
 
 import attrs
 
@@ -18,6 +20,24 @@ Route = Callable[[Object], ObjectKey | str | Iterable[ObjectKey | str] | None]
 
 def _predicates(values: Iterable[Predicate]) -> tuple[Predicate, ...]:
     return tuple(values)
+
+
+# Of the API server's requests, and the special ones of RBAC. A cluster may know others.
+KNOWN_VERBS: Final = (
+    "get", "list", "watch", "create", "update", "patch", "delete", "deletecollection",
+    "bind", "escalate", "impersonate", "approve", "sign", "attest", "use", "proxy", "connect", "*",
+)  # fmt: skip
+
+
+def _check_verbs(need: Need, attribute: attrs.Attribute[Any], verbs: tuple[str, ...]) -> None:
+    for verb in verbs:
+        if verb in KNOWN_VERBS:
+            continue
+        close = get_close_matches(verb.lower(), KNOWN_VERBS, n=1, cutoff=0.75)
+        if close:
+            raise ValueError(f"{verb!r} of {need.kind} is no verb; did you mean {close[0]!r}?")
+        if not verb or verb.split() != [verb] or "," in verb:
+            raise ValueError(f"{verb!r} of {need.kind} is no verb; write several as ('create', 'update')")
 
 
 def _selector(value: str | Mapping[str, str] | LabelSelector | None) -> LabelSelector:
@@ -39,10 +59,13 @@ class Need:
         route: names the owner, or the owners, of an object that carries no owner reference to it.
         predicates: which changes the owner is told of; all must pass. What may be read is not theirs to say.
         told_of: a name: the owner is told of that object too, whoever's it is. For a name that may be taken.
+
+    Raises:
+        ValueError: a verb is mistyped.
     """
 
     kind: Kind
-    verbs: tuple[str, ...] = attrs.field(default=(), converter=strings)
+    verbs: tuple[str, ...] = attrs.field(default=(), converter=strings, validator=_check_verbs)
     optional: bool = attrs.field(default=False, kw_only=True)
     name: str | None = attrs.field(default=None, kw_only=True)
     selector: LabelSelector = attrs.field(default=None, kw_only=True, converter=_selector)

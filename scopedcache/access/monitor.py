@@ -354,7 +354,7 @@ class Monitor:
     async def _attempt_all(self, place: Place) -> None:
         """Ask, in the cheapest way, for what only trying can tell; the answers come back through `observed`."""
         verdicts = self._tracked.of(self._schedule.permissions(place))
-        refused = [verdict.permission for verdict in verdicts if verdict.refusals.stand]
+        refused = [verdict.permission for verdict in verdicts if verdict.refusals.tried_at is not None]
         for permission in permissions_to_try(verdicts) if self.attempting else refused:
             await self._reviewer.attempt(permission)
 

@@ -15,8 +15,9 @@ from .readiness import READY_WAIT_SECONDS
 
 # Between two refused calls that deny.
 REFUSALS_APART_SECONDS: Final = 3.0
-# A refusal says nothing any more about one that comes this much later: a lagging server may be behind both.
-REFUSALS_FORGOTTEN_SECONDS: Final = 600.0
+# A refusal says nothing about one that comes this much later: two servers may have restarted one after the other. Who
+# is refused for good is refused again sooner, for after the first one we try by ourselves.
+REFUSALS_FORGOTTEN_SECONDS: Final = 20.0
 
 
 def is_tried(permission: Permission) -> bool:
@@ -58,6 +59,11 @@ class Refusals:
         waited = self._unready_since is not None and now - self._unready_since >= READY_WAIT_SECONDS
         self.stand = ready or waited
         return self.stand
+
+    @property
+    def tried_at(self) -> float | None:
+        """Return from when on a try tells whether they last; None where there are none."""
+        return self._first + REFUSALS_APART_SECONDS if self._first is not None else None
 
     @property
     def judged_again_at(self) -> float | None:

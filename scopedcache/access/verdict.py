@@ -106,7 +106,7 @@ class Step:
         before: the state that it ended; None where the state stayed.
         confirm_at: when the question is to be asked again, so that the answer counts; None where it is not.
         ask_ready: the server is to be asked whether it is ready, and its answer to be taken as `refusals`.
-        attempt: the permission is to be tried, for only its success can end the denial.
+        attempt: the permission is to be tried: only its success can end what refusals of our calls say.
     """
 
     before: VerdictState | None
@@ -163,9 +163,9 @@ class Verdict:
         changed = target != before
         return Step(
             before if changed else None,
-            None if ask_ready else self._confirm_at(signal, changed, hold_off, attempting),
+            None if ask_ready else self._confirm_at(signal, now, changed, hold_off, attempting),
             ask_ready,
-            attempt=signal == "yes" and self.refusals.stand,
+            attempt=signal == "yes" and (tried_at := self.refusals.tried_at) is not None and now >= tried_at,
         )
 
     def _note(self, signal: Signal, now: float) -> bool:
@@ -198,10 +198,12 @@ class Verdict:
                 return "denied" if self.refusals.stand else "allowed"
         return target
 
-    def _confirm_at(self, signal: Signal, changed: bool, hold_off: float, attempting: bool) -> float | None:
+    def _confirm_at(self, signal: Signal, now: float, changed: bool, hold_off: float, attempting: bool) -> float | None:
         """Return when the next answer decides, where one is to be asked for."""
         if signal == "unready" and self.state not in ("denied", "unauthenticated") and self._no_since is not None:
             return self._no_since + READY_WAIT_SECONDS
+        if signal == "yes" and not self.refusals.stand and (tried_at := self.refusals.tried_at) is not None:
+            return tried_at if now < tried_at else None
         if self.state != "suspect":
             return None
         if attempting and signal == "refusals-unready":

@@ -8,12 +8,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
+from difflib import get_close_matches
 from typing import Any, Final, TypeVar
 
 import attrs
 import cachetools
 import msgspec
 
+from ..built_in_names import BUILT_IN_NAMES, CORE_PLURALS
 from ..clock import loop_time
 from ..errors import (
     ConflictError,
@@ -28,7 +30,7 @@ from ..errors import (
     TransportError,
     UnknownKindError,
 )
-from ..kinds import GVK, GVR, Kind, Resource
+from ..kinds import GVK, GVR, Kind, Resource, meanings
 from .denial_origin import is_impersonation
 
 # New versions of a group appear rarely; kubectl keeps its discovery for six hours, client-go's mapper until a miss.
@@ -116,7 +118,8 @@ class Discovery:
         """Return the resource of a kind; waits for discovery where it is not remembered.
 
         A kind is a string (`pods`, `deployments.apps`, `deployments.v1.apps`, `memcacheds.cache.example.com`, also by
-        singular or Kind name), a GVK or a GVR (an empty version is the server's preferred one), or a Resource.
+        singular or Kind name; `apps/v1/Deployment`; kinds of Kubernetes itself without their group and by short names:
+        `deployments`, `deploy`), a GVK or a GVR (an empty version is the server's preferred one), or a Resource.
 
         Raises:
             UnknownKindError: the server does not serve it, or refuses to say; names what to check.
@@ -159,9 +162,29 @@ class Discovery:
         if trouble is not None:
             raise trouble
         raise UnknownKindError(
-            f"the API server does not serve {kind}; write it as plural.group (`deployments.apps`), "
-            "and check that its CRD is installed"
+            f"the API server does not serve {kind}{self._did_you_mean(kind)}; "
+            "write it as plural.group (`deployments.apps`), and check that its CRD is installed"
         )
+
+    def _did_you_mean(self, kind: Kind) -> str:
+        """Return a question about a string that resembles a built-in kind, or one of a group that was looked at."""
+        if not isinstance(kind, str):
+            return ""
+        likely = {name: f"{plural}.{group}".rstrip(".") for name, (group, plural) in BUILT_IN_NAMES.items()}
+        likely |= {name: name for name in (*likely.values(), *CORE_PLURALS, *self._plurals())}
+        close = get_close_matches(kind.strip().lower(), likely, n=1, cutoff=0.75)
+        return f" (did you mean `{likely[close[0]]}`?)" if close else ""
+
+    def _plurals(self) -> Iterable[str]:
+        """Yield `plural.group` of every kind in the documents at hand."""
+        for path, answer in list(self._answers.items()):
+            group = path.removeprefix("/apis/").rpartition("/")[0] if path.startswith("/apis/") else ""
+            if answer.body is None or not (group or path == "/api/v1"):
+                continue
+            with suppress(ProtocolError):
+                for entry in _served(_read(answer.body, _resource_list).resources or ()):
+                    if "/" not in entry.name:
+                        yield f"{entry.name}.{group}".rstrip(".")
 
     async def _search(self, group: str, version: str, name: str) -> Resource | None:
         """Return the resource of a name in a group; what is wrong with one version hides none of the others.
@@ -254,11 +277,7 @@ def _interpretations(kind: Kind) -> Iterable[tuple[str, str, str]]:
         case Resource():
             yield kind.gvr.group, kind.gvr.version, kind.gvr.resource
         case str():
-            name, _, rest = kind.strip().partition(".")
-            yield rest, "", name
-            version, _, group = rest.partition(".")
-            if version.startswith("v") and version[1:2].isdecimal():
-                yield group, version, name
+            yield from meanings(kind)
 
 
 def _read(body: bytes, decode: Callable[[bytes], T]) -> T:

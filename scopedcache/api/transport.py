@@ -33,15 +33,15 @@ class Response:
 
 
 class Stream(Protocol):
-    """An answer that is read piece by piece."""
+    """An answer that is read piece by piece.
+
+    One that knows whether its next chunk is there already, so that taking it does not wait, may say so in an attribute
+    `ready`; it saves a turn of the loop for an event that comes alone.
+    """
 
     status: int
     content_type: str
     headers: Mapping[str, str]
-
-    @property
-    def ready(self) -> bool:
-        """Tell whether the next chunk may be there already: taking it does not wait then."""
 
     def chunks(self) -> AsyncIterator[bytes]:
         """Yield bytes as they come; end at the end of the stream.

@@ -70,6 +70,8 @@ class _ClusterViews:
         for binding in self._table.of_everybody(namespace):
             need = binding.scope.needs.find(kind)
             if need is None:
+                lost = binding.scope.needs.find_lost(kind)
+                missing = lost.error or missing if lost is not None else missing
                 continue
             place = binding.scope.namespace if need.resource.namespaced else None
             informer = binding.informer_of(need)

@@ -28,10 +28,16 @@ class OwnerId:
         """Take an Object, or anything with `gvk`, `key` and `uid`.
 
         Raises:
+            TypeError: it is something else.
             ValueError: it has no UID: it was never read from a server.
         """
         if isinstance(owner, OwnerId):
             return owner
+        if not all(hasattr(owner, field) for field in ("gvk", "key", "uid")):
+            raise TypeError(
+                f"{owner!r} is no owner: an owner is the object that needs what is opened, as it was read from the "
+                "server (`await client.get(kind, name, namespace=…)`), or an OwnerId"
+            )
         if not owner.uid:
             raise ValueError(f"{owner!r} has no UID: an owner is an object read from the server")
         return cls(owner.gvk, owner.key, owner.uid)

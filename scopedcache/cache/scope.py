@@ -104,7 +104,7 @@ class Scope:
 
     def on_release(self, kind: Kind, verdicts: Verdicts) -> Sequence[Effect]:
         """Take in that one kind is needed no longer."""
-        need = self.needs.find(kind) or self.needs.find_unserved(kind)
+        need = self.needs.find(kind) or self.needs.find_lost(kind)
         return () if need is None else self._take("released", _Cause(verdicts, need))
 
     def on_reviewed(self, verdicts: Verdicts) -> Sequence[Effect]:

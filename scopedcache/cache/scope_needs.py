@@ -61,6 +61,11 @@ class ScopeNeeds:
         """Return the need of a kind that is not known to be served."""
         return self._unserved.get(kind)
 
+    def find_lost(self, kind: Kind) -> UnservedNeed | None:
+        """Return the need of a kind that is not served, whichever of the names it had is used."""
+        lost = (one for one in self.unserved if one.before is not None and denotes(kind, one.before.resource))
+        return self._unserved.get(kind) or next(lost, None)
+
     @property
     def unserved(self) -> Collection[UnservedNeed]:
         """Return the needs whose kind is not known to be served."""

@@ -128,6 +128,8 @@ class ScopeTable:
             error = self._kinds.error(unserved.need.kind)
             if error is not None and unserved.error is None:  # others asked for it before
                 self.carry_out(binding, binding.scope.on_unserved(unserved.need.kind, error))
+        if effects:
+            _log_unrouted(binding.scope, [need for _, need in known])
         return bool(effects)
 
     async def open(self, binding: ScopeBinding, needs: Needs = (), *, wait: float = inf) -> ResourceCache:
@@ -185,8 +187,12 @@ class ScopeTable:
 
     def is_doubted(self, resource: Resource) -> bool:
         """Tell whether requests for a resource meet a 404."""
-        verdicts = (self._monitor.verdict(right) for need in self._of(resource) for right in need.permissions)
-        return any(verdict is not None and verdict.unserved for verdict in verdicts)
+        return any(self._meets_404(need) for need in self._of(resource))
+
+    def _meets_404(self, need: BoundNeed) -> bool:
+        """Tell whether what a need asks for is not found. What is denied in part is not asked for at all."""
+        verdicts = [verdict for right in need.permissions if (verdict := self._monitor.verdict(right)) is not None]
+        return any(one.unserved for one in verdicts) and not any(one.denying for one in verdicts)
 
     def is_shown(self, resource: Resource) -> bool:
         """Tell whether somebody can read objects of a resource."""
@@ -425,3 +431,13 @@ class ScopeTable:
 
     def __repr__(self) -> str:
         return f"<ScopeTable scopes={len(self)} openings={self._openings!r}>"
+
+
+def _log_unrouted(scope: Scope, needs: Iterable[Need]) -> None:
+    """Say of which kinds an owner will hear nothing: no owner reference leads into another namespace."""
+    if scope.owner is None or not scope.namespace or scope.owner.key.namespace in ("", scope.namespace):
+        return
+    kinds = [str(need.kind) for need in needs if need.route is None and need.name is None and need.told_of is None]
+    if kinds:
+        advice = "owner references lead into no other namespace: give Need(…, route=…) to be told of changes"
+        logger.info("scope.nothing_routed", extra=scope.log_fields() | {"kinds": kinds, "advice": advice})

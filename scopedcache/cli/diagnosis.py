@@ -110,7 +110,7 @@ def _reviews(facts: Facts) -> Check:
 def _rbac_watch(facts: Facts) -> Check:
     if facts.watches_rbac:
         return Check("watching RBAC", "ok", "allowed: a change of rights is noticed within 2 s")
-    return Check("watching RBAC", "note", "not allowed: a change of rights is noticed by asking, within 10 s")
+    return Check("watching RBAC", "note", "not allowed: a change of rights is noticed by asking, within 7.5 s")
 
 
 def _streaming(facts: Facts) -> Check:

@@ -152,7 +152,7 @@ class _LabelIndexes:
     def update(self, key: Key, old: Entry | None, new: Entry | None) -> None:
         before = (old.metadata.labels if old is not None else None) or {}
         after = (new.metadata.labels if new is not None else None) or {}
-        if before is after:
+        if before == after:
             return
         indexes = self._indexes
         for label, value in before.items():
@@ -176,7 +176,7 @@ class Indexer:
     def __init__(self, gvk: GVK, backlog: Backlog | None = None) -> None:
         self._gvk = gvk
         self._backlog = Backlog() if backlog is None else backlog
-        self._owners = _Index(_owner_uids, _same_owners)
+        self._owners = _Index(_owner_uids, None)
         self._namespaces: _Index | None = None
         self._labels = _LabelIndexes()
         self._functions: dict[str, _FunctionIndex] = {}

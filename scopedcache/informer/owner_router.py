@@ -121,7 +121,7 @@ class OwnerRouter:
                 by_reference = self._chain.find(reference.uid)
             for owner in by_reference:
                 owners[owner] = None
-        if (self._pairs and metadata.labels) or self._loose:
+        if self._pairs or self._loose:
             self._by_labels(metadata.labels or {}, owners)
         if self._routes:
             self._by_route(entry, owners)
@@ -167,7 +167,7 @@ class OwnerRouter:
         if new is None:
             return
         # What several custom resources share leads to none of them: its children are not anybody's own.
-        if owners and len({owner.uid for owner in owners}) == 1:
+        if owners and (len(owners) == 1 or len({owner.uid for owner in owners}) == 1):
             chain.link(new.metadata.uid, tuple(owners))
         elif old is not None:
             chain.unlink(new.metadata.uid)

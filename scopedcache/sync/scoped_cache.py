@@ -20,7 +20,7 @@ from ..cache.scoped_cache import SYNC_TIMEOUT_SECONDS
 from ..clock import loop_time
 from ..errors import CacheError, ScopedCacheError
 from ..informer import IndexFunc, InformerOptions
-from ..kinds import Kind
+from ..kinds import GVK, Kind
 from ..metrics import Instrumentation
 from ..needs import Need
 from ..objects import Object
@@ -158,6 +158,10 @@ class ScopedCache:
         """Close what an owner has, or waits for, in all namespaces but these and its own."""
         names = list(keep)
         self._portal.call(lambda: self._cache.close_others(owner, keep=names))
+
+    def owners(self, kind: GVK, namespace: str) -> Sequence[OwnerId]:
+        """Return the owners of a kind in a namespace that opened something and did not close it."""
+        return self._portal.call(lambda: self._cache.owners(kind, namespace))
 
     def wait_closed(self) -> None:
         """Wait until the connections of what was closed are closed."""

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import attrs
 
+from scopedcache.metrics import BACKGROUND_TASKS, CACHED_OBJECTS, EVENT_HANDLERS, OPEN_WATCHES, RECONCILES
 from scopedcache.testing import Grant
 
 from .clock import now, pause
@@ -37,8 +38,6 @@ QUIET = 8.0
 PAUSES = (8.0, 8.0, 1.0, 1.0, 1.0, 0.0)
 RECOVERY = 30.0
 HEALTHY, UNREADY = 200, 503
-RECONCILES = "scopedcache_reconciles_total"
-OBJECTS = "scopedcache_cached_objects"
 
 
 @attrs.frozen
@@ -186,7 +185,7 @@ def flap(world: World) -> Outcome:
         pause(seconds)
     eventually("nothing is degraded", lambda: None if looks_fine(world) else "it is", within=BOUND, since=since)
     took = all_succeeded(world, scene, 2, BOUND, since)
-    names = ("scopedcache_event_handlers", "scopedcache_background_tasks", "scopedcache_open_watches")
+    names = (EVENT_HANDLERS, BACKGROUND_TASKS, OPEN_WATCHES)
 
     def grown() -> str | None:
         after = world.operator.metrics()
@@ -378,7 +377,7 @@ def kept(world: World, scene: Scene) -> str | None:
     """Tell that more is held than the custom resources, and what the places that are not hit have."""
     own = len(world.plane.list(MEMCACHEDS))
     others = sum(len(world.plane.list(kind, name)) for kind in SECONDARY for name in scene.spared)
-    return differs("objects held", world.operator.metrics().get(OBJECTS), float(own + others))
+    return differs("objects held", world.operator.metrics().get(CACHED_OBJECTS), float(own + others))
 
 
 def child_missing(world: World, namespace: str) -> str | None:

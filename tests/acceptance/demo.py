@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import time
+from datetime import datetime
 from typing import Any
 
 from scopedcache.errors import ScopedCacheError
@@ -83,8 +84,10 @@ def events_step(world: World, voice: Voice) -> None:
     world.memory["rolled out"] = took
     world.await_watches(ONE, TWO, within=CONVERGED)
     lines = world.operator.log.events(*SHOWN, namespace=ONE)
-    for line in lines[: len(SHOWN) + 1]:
-        voice.quote(f"{line['time'] - lines[0]['time']:.3f} s  {line['event']:<14} {line.get('kind', '')}".rstrip())
+    moments = [datetime.fromisoformat(line["time"]) for line in lines]
+    for moment, line in list(zip(moments, lines, strict=True))[: len(SHOWN) + 1]:
+        took_so_far = (moment - moments[0]).total_seconds()
+        voice.quote(f"{took_so_far:.3f} s  {line['event']:<14} {line.get('kind', '')}".rstrip())
     require(
         differs(
             "the first events",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from scopedcache.metrics import BACKGROUND_TASKS, EVENT_HANDLERS, OPEN_WATCHES, RECONCILES
+
 from .clock import now, pause
 from .observations import DEPLOYMENTS, SECONDARY, Memcached, is_child_write, is_waiting, kinds_in, told
 from .rows import Outcome, Row
@@ -40,7 +42,7 @@ def refuse(world: World) -> Outcome:
     require(too_many(told(refusals), len(refusals), QUIET / PERIOD), "refused requests in 30 s")
     asked = [r for r in secondary(world, mark, DENIED) if r.received - began < timedelta(seconds=10)]
     require(too_many(told(asked), len(asked), 3), "lists and watches in the first 10 s of a forbidden scope")
-    handlers = difference(before, world.operator.metrics(), "scopedcache_event_handlers")
+    handlers = difference(before, world.operator.metrics(), EVENT_HANDLERS)
     require(differs("growth of event handlers", handlers, 0.0), "after 30 s")
     require(same_process(world), "the operator")
     return Outcome(took, {"neighbour 3/3 after": neighbour, "403s in 30 s": len(refusals), "asked": len(asked)})
@@ -149,7 +151,7 @@ def delete_revoked(world: World) -> Outcome:
 
     def revived() -> str | None:
         requests = world.requests(mark, namespace=DENIED)
-        reconciles = difference(metrics, world.operator.metrics(), "scopedcache_reconciles_total")
+        reconciles = difference(metrics, world.operator.metrics(), RECONCILES)
         return first(
             told(requests) if requests else None,
             differs("reconciles of anything", reconciles, 0.0),
@@ -218,7 +220,7 @@ def farewell_problem(world: World, log: int) -> str | None:
 def left_behind(world: World) -> str | None:
     """Tell that there are more, or fewer, handlers or tasks than when the operator was idle in step 6."""
     now, idle = world.operator.metrics(), world.memory["idle"]
-    names = ("scopedcache_event_handlers", "scopedcache_background_tasks", "scopedcache_open_watches")
+    names = (EVENT_HANDLERS, BACKGROUND_TASKS, OPEN_WATCHES)
     return first(*(differs(name, now.get(name), idle.get(name)) for name in names))
 
 

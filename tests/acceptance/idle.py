@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from scopedcache.metrics import BACKGROUND_TASKS, EVENT_HANDLERS
+
 from .clock import now, pause
 from .denial import too_many
 from .observations import SECONDARY, is_review, is_work, told
@@ -102,7 +104,7 @@ def long_denied(world: World) -> Outcome:
 
     def restless() -> str | None:
         now, watched = world.operator.metrics(), watches(world)
-        grown = difference(memory["metrics"], now, "scopedcache_event_handlers")
+        grown = difference(memory["metrics"], now, EVENT_HANDLERS)
         missing = set(memory["watches"]) - set(watched)
         gone = missing & absent  # at two looks: longer than the renewal of a watch takes
         absent.clear()
@@ -120,7 +122,7 @@ def long_denied(world: World) -> Outcome:
     window = now() - memory["since"]
     refused = world.requests(memory["mark"], code=403)
     require(too_many(told(refused), len(refused), window / period(world.operator)), "refused requests")
-    tasks = difference(memory["metrics"], world.operator.metrics(), "scopedcache_background_tasks")
+    tasks = difference(memory["metrics"], world.operator.metrics(), BACKGROUND_TASKS)
     require(differs("growth of tasks", tasks, 0.0), "after five minutes")
     facts: dict[str, Any] = {"minutes": window / 60, "403s": len(refused)}
     if (used := world.operator.memory()) is not None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import attrs
 
+from scopedcache.metrics import BACKGROUND_TASKS, EVENT_HANDLERS, RECONCILES
 from scopedcache.testing import Grant, Identity
 
 from .clock import now, pause
@@ -64,7 +65,7 @@ def nothing_delivered(world: World) -> Outcome:
         metrics, log = world.operator.metrics(), world.operator.log.mark()
         touch_pods(world, namespace)
         never("a reconcile after the bound", lambda: reconciled(world, log, namespace), during=5.0)
-        reconciles = difference(metrics, world.operator.metrics(), "scopedcache_reconciles_total")
+        reconciles = difference(metrics, world.operator.metrics(), RECONCILES)
         require(differs("reconciles", reconciles, 0.0), "after a Pod changed behind the operator's back")
     read = final(program)
     last = read["last_object_at"] - since
@@ -183,7 +184,7 @@ def held(world: World) -> list[str]:
 
 def grown(before: dict[str, float], now: dict[str, float]) -> str | None:
     """Tell that handlers or tasks are not as many as before."""
-    names = ("scopedcache_event_handlers", "scopedcache_background_tasks")
+    names = (EVENT_HANDLERS, BACKGROUND_TASKS)
     return first(*(differs(name, now.get(name), before.get(name)) for name in names))
 
 

@@ -6,6 +6,7 @@ import functools
 from typing import Any
 
 from scopedcache.errors import InvalidError
+from scopedcache.metrics import EVENT_HANDLERS, RECONCILES
 from scopedcache.testing import ControlPlane
 
 from .clock import now, pause
@@ -138,7 +139,7 @@ def follow_events(world: World) -> Outcome:
         wanted = functools.partial(order_problem, world, namespace)
         eventually(f"the order of events in {namespace}", wanted, within=CONVERGED, since=since)
         require(created_too_early(world, namespace), f"the child in {namespace}")
-    handlers = world.operator.metrics().get("scopedcache_event_handlers", 0.0)
+    handlers = world.operator.metrics().get(EVENT_HANDLERS, 0.0)
     most = len(SIZES) * len(SECONDARY) + 1
     require(f"there are {handlers:g}, at most {most} are needed" if handlers > most else None, "event handlers")
     world.scale(ONE, sample(ONE), 4)
@@ -163,7 +164,7 @@ def reach_result(world: World) -> Outcome:
     mark, before = world.plane.audit.mark(), world.operator.metrics()
     never("a write of an idle operator", lambda: work_since(world, mark), during=QUIET, interval=1.0)
     after = world.operator.metrics()
-    reconciles = difference(before, after, "scopedcache_reconciles_total")
+    reconciles = difference(before, after, RECONCILES)
     require(differs("reconciles while idle", reconciles, 0.0), "nothing changed")
     require(world.watches_differ(*SIZES), "after the quiet time")
     world.memory["idle"] = after
@@ -194,8 +195,10 @@ def work_since(world: World, mark: Any) -> str | None:
 
 
 def difference(before: dict[str, float], after: dict[str, float], name: str) -> float:
-    """Return how much a metric grew."""
-    return after.get(name, 0.0) - before.get(name, 0.0)
+    """Return how much a metric grew. What is asked for by a name that nobody reports did not stay the same."""
+    if name not in after:
+        raise ValueError(f"the operator reports no {name}")
+    return after[name] - before.get(name, 0.0)
 
 
 def order_problem(world: World, namespace: str) -> str | None:

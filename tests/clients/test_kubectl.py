@@ -67,6 +67,14 @@ def test_apply_on_the_client_side_and_again(kubectl: Kubectl) -> None:
     assert [line.split()[-1] for line in told] == ["created", "unchanged", "configured"]
 
 
+def test_a_list_of_objects_is_applied_as_one_file(kubectl: Kubectl) -> None:
+    several = {"apiVersion": "v1", "kind": "List", "items": [deployment("web", 1), deployment("api", 1)]}
+
+    told = kubectl("apply", "-f", "-", stdin=several)
+
+    assert told == "deployment.apps/web created\ndeployment.apps/api created\n"
+
+
 def test_a_deployment_from_its_creation_to_its_end(kubectl: Kubectl) -> None:
     kubectl("create", "deployment", "web", "--image=none", "--replicas=2")
     assert "successfully rolled out" in kubectl("rollout", "status", "deployment/web", "--timeout=10s")

@@ -153,7 +153,7 @@ class World:
         for namespace, kind in places:
             given = {*self.verbs.get((namespace, kind), ()), *self.verbs.get(("", kind), ())}
             sees = given.issuperset(NEEDED)
-            if sees != self.sees(kind, namespace):
+            if sees != self.visible.get((namespace, kind), False):  # whether the kind is served just now or not
                 self.visible[namespace, kind] = sees
                 self.changed[namespace, kind] = self.now() + max(server.lag for server in self.servers)
         return words

@@ -163,7 +163,7 @@ class Observer:
         await virtual_time.after(QUIET_SECONDS)
         asked = [r for r in world.cluster.audit.requests(mark, user=world.operator.username) if r.verb != "watch"]
         reviews = [r for r in asked if r.resource.startswith("selfsubject")]
-        if others := [f"{r.verb} {r.resource} {r.namespace}" for r in asked if r not in reviews]:
+        if others := [f"{r.verb} {r.uri}" for r in asked if r not in reviews]:
             raise Broken(f"at rest it asks: {others[:5]}")
         places = len({one.namespace for one in held}) + 1
         if len(reviews) > places * (QUIET_SECONDS / PERIOD_SECONDS + 2):

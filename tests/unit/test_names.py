@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
-from importlib import import_module
+from importlib import import_module, metadata
 from pathlib import Path
 from types import ModuleType
 
@@ -15,6 +16,7 @@ import scopedcache
 import scopedcache.testing
 
 LAZY = [scopedcache, scopedcache.testing]
+DOORS = ["scopedcache", "scopedcache.kit", "scopedcache.sync", "scopedcache.testing", "scopedcache.web"]
 
 # Every name for the first time, each in a thread of its own, all at once.
 AT_ONCE = """
@@ -67,6 +69,18 @@ def test_dir_shows_every_name(package: ModuleType) -> None:
 def test_a_name_that_does_not_exist_is_refused_with_the_name_of_the_package(package: ModuleType) -> None:
     with pytest.raises(AttributeError, match=f"module '{package.__name__}' has no attribute 'Nonsense'"):
         _ = package.Nonsense
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_every_public_name_can_be_imported(door: str) -> None:
+    package = import_module(door)
+
+    assert [name for name in package.__all__ if getattr(package, name, None) is None] == []
+
+
+def test_there_is_one_version_for_the_package_and_for_what_installs_it() -> None:
+    assert re.fullmatch(r"\d+\.\d+\.\d+", scopedcache.__version__)
+    assert scopedcache.__version__ == metadata.version("scopedcache")
 
 
 def test_modules_are_names_too_without_an_import_of_their_own() -> None:

@@ -179,7 +179,7 @@ class WatchStream:
         """
         await self._pace.checkpoint()
         while not (events := self._batches.take()):
-            waits = not self._stream.ready
+            waits = not getattr(self._stream, "ready", True)
             try:
                 chunk = await anext(self._chunks, None)
                 if waits:  # an event that comes alone must not cost a turn of the loop more

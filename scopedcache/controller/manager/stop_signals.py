@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from ...errors import ConfigurationError
+
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -17,6 +19,9 @@ def stop_signals() -> Iterator[asyncio.Event]:
 
     with stop_signals() as stop:
         await manager.run(stop)
+
+    Raises:
+        ConfigurationError: this loop handles no signals: it runs on Windows.
     """
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
@@ -29,8 +34,14 @@ def stop_signals() -> Iterator[asyncio.Event]:
         stop.set()
         restore()
 
-    for number in SIGNALS:
-        loop.add_signal_handler(number, on_signal)
+    try:
+        for number in SIGNALS:
+            loop.add_signal_handler(number, on_signal)
+    except NotImplementedError as error:
+        raise ConfigurationError(
+            "this event loop handles no signals: Windows is not supported; run it on Linux or macOS, in WSL, "
+            "or in a container"
+        ) from error
     try:
         yield stop
     finally:

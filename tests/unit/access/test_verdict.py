@@ -199,6 +199,17 @@ def test_the_yes_of_a_review_does_not_erase_refusals() -> None:
     assert (steps[-1].ask_ready, believed.state) == (True, "denied")
 
 
+def test_a_single_refusal_is_tried_again_so_that_its_end_is_known_before_the_next_one() -> None:
+    believed = verdict("allowed")
+    take(believed, "refused", 0.0)
+    early, late = take(believed, "yes", 0.5), take(believed, "yes", REFUSALS_APART_SECONDS)
+    take(believed, "done", 3.1)
+    other = take(believed, "refused", 10.0)  # of another server, that comes up now
+
+    assert (early.attempt, early.confirm_at, late.attempt) == (False, REFUSALS_APART_SECONDS, True)
+    assert (other.ask_ready, believed.state) == (False, "suspect")
+
+
 def test_refusals_that_deny_are_ended_by_a_success_alone_which_a_yes_asks_to_try() -> None:
     believed = refused_for_good()
 

@@ -15,7 +15,7 @@ from scopedcache.errors import (
     TransportError,
     UnknownKindError,
 )
-from scopedcache.kinds import GVK, GVR
+from scopedcache.kinds import GVK, GVR, denotes
 from scopedcache.testing import virtual_time
 from tests.unit.clock import idle
 
@@ -371,3 +371,45 @@ def test_nobody_waits_for_a_refused_document_once_its_client_is_closed():
         return asyncio.get_running_loop().time() - began, len(asyncio.all_tasks())
 
     assert virtual_time.run(run()) == (0.0, 1)
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["deployments", "deploy", "Deployment", "deployment", "apps/v1/Deployment", "apps/v1/deployments"],
+)
+async def test_a_kind_of_Kubernetes_itself_needs_no_group(written):
+    found = await Discovery(Cluster().fetch, timer=Clock()).resolve(written)
+
+    assert str(found) == "deployments.apps"
+    assert denotes(written, found)
+
+
+@pytest.mark.parametrize("written", ["po", "pod", "v1/Pod"])
+async def test_a_kind_of_the_core_group_has_its_short_name_too(written):
+    found = await Discovery(Cluster().fetch, timer=Clock()).resolve(written)
+
+    assert str(found) == "pods"
+    assert denotes(written, found)
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("deploymnets", "deployments.apps"),
+        ("podz", "pods"),
+        ("deploymnt.apps", "deployments.apps"),
+        ("ods.odd", "odds"),
+    ],
+)
+async def test_a_mistyped_kind_is_asked_about(written, meant):
+    discovery = Discovery(Cluster().fetch, timer=Clock())
+
+    with pytest.raises(UnknownKindError, match=rf"did you mean `{meant}"):
+        await discovery.resolve(written)
+
+
+async def test_a_name_like_no_other_is_not_asked_about():
+    with pytest.raises(UnknownKindError) as caught:
+        await Discovery(Cluster().fetch, timer=Clock()).resolve("memcacheds.cache.example.com")
+
+    assert "did you mean" not in str(caught.value)

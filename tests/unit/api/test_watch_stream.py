@@ -1,6 +1,7 @@
 """From the chunks of a watch to batches of events, without a loop: what is given, and what is raised."""
 
 import json
+from collections.abc import Mapping
 
 import pytest
 from hypothesis import given
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from scopedcache.api.request_info import RequestInfo
 from scopedcache.api.watch.event_decoder import UNREADABLE_OBJECT, EventDecoder
-from scopedcache.api.watch.watch_stream import BATCH_EVENTS, INITIAL_EVENTS_END, EventBatches
+from scopedcache.api.watch.watch_stream import BATCH_EVENTS, INITIAL_EVENTS_END, EventBatches, WatchStream
 from scopedcache.errors import ForbiddenError, GoneError, ProtocolError, ServerError
 from tests.unit.informer.events import PODS, added, bookmark, deleted, line, modified, pod
 from tests.unit.informer.events import error as error_line
@@ -180,3 +181,26 @@ def test_a_line_over_the_limit_is_raised_as_soon_as_it_is():
     batches.feed(b"x" * 100)
     with pytest.raises(ProtocolError, match="over the limit of 100 bytes"):
         batches.feed(b"x")
+
+
+class PlainStream:
+    """A stream of somebody's own transport: what the protocol asks for, and no more."""
+
+    status, content_type = 200, "application/json"
+
+    def __init__(self, *chunks: bytes) -> None:
+        self.headers: Mapping[str, str] = {}
+        self._chunks = chunks
+
+    async def chunks(self):
+        for chunk in self._chunks:
+            yield chunk
+
+    async def read(self):
+        return b""
+
+
+async def test_a_stream_that_does_not_say_whether_more_is_there_is_read_all_the_same():
+    stream = PlainStream(sent(added("x", 1)), sent(modified("x", 2)))
+    async with WatchStream(stream, WATCH, EventDecoder()) as watch:
+        assert [short(batch) async for batch in watch] == [[("ADDED", "x")], [("MODIFIED", "x")]]

@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from scopedcache import ForbiddenError, ScopeClosedError
+from scopedcache import ForbiddenError, Need, ScopeClosedError
+from scopedcache.event_logger import event_of
 from tests.unit.cache.world import KINDS, world
 from tests.unit.clock import after, idle, now
 from tests.unit.cluster import MEMCACHED, NODE, POD
@@ -277,3 +278,34 @@ async def test_a_subscriber_that_closes_the_owner_it_hears_of_leaves_nothing() -
         await idle()
 
         w.nothing_is_left()
+
+
+def unrouted(caplog: pytest.LogCaptureFixture) -> list[tuple[str, list[str]]]:
+    found = [record for record in caplog.records if event_of(record) == "scope.nothing_routed"]
+    return [(record.__dict__["namespace"], record.__dict__["kinds"]) for record in found]
+
+
+async def test_who_opens_another_namespace_without_a_route_is_told_once_that_it_will_hear_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", "scopedcache.cache")
+    async with world() as w:
+        w.server.grant("a", POD)
+        w.server.grant("b", POD)
+        owner = w.owner()
+        for _ in range(2):
+            await w.cache.open(owner, POD, namespace="b")
+        await w.cache.open(owner, POD)
+
+        assert unrouted(caplog) == [("b", [str(POD)])]
+
+
+async def test_who_says_whose_the_objects_of_another_namespace_are_is_told_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", "scopedcache.cache")
+    async with world() as w:
+        w.server.grant("b", POD)
+        await w.cache.open(w.owner(), Need(POD, route=lambda _: None), namespace="b")
+
+        assert unrouted(caplog) == []

@@ -425,3 +425,19 @@ async def test_a_signal_stops_it_in_order(w, diary):
         await Manager(w.cache, controllers=[controller(diary)]).run(stop)
 
     assert diary.entries == ["begin m", "end m"]
+
+
+class WithoutSignals(asyncio.SelectorEventLoop):
+    """A loop as it is on Windows."""
+
+    def add_signal_handler(self, sig: int, callback: object, *args: object) -> None:
+        raise NotImplementedError
+
+
+def test_a_loop_without_signals_is_told_that_Windows_is_not_supported() -> None:
+    async def program() -> None:
+        with stop_signals():
+            pass
+
+    with asyncio.Runner(loop_factory=WithoutSignals) as runner, pytest.raises(ConfigurationError, match="Windows"):
+        runner.run(program())

@@ -4,7 +4,7 @@ import pytest
 
 from scopedcache.controller.outcome import FORBIDDEN_REQUEUE_SECONDS, judge_error, judge_result, judge_timeout
 from scopedcache.controller.request import Request, Result
-from scopedcache.errors import ConflictError, ForbiddenError, TerminalError
+from scopedcache.errors import ConflictError, ForbiddenError, NotSyncedError, TerminalError, UnknownKindError
 from scopedcache.kinds import ObjectKey
 
 DENIED = ForbiddenError(verb="list", resource="pods", namespace="a", by="authorizer")
@@ -50,6 +50,22 @@ def test_a_terminal_error_is_not_retried():
 
 def test_a_denial_waits_for_the_grant_with_a_wide_net_below():
     assert due(judge_error(DENIED)) == ("forbidden", FORBIDDEN_REQUEUE_SECONDS, False)
+
+
+@pytest.mark.parametrize("error", [NotSyncedError, UnknownKindError])
+def test_what_the_cache_tells_of_is_waited_for_with_the_same_net(error):
+    assert due(judge_error(error("later", awaited=True))) == ("waiting", FORBIDDEN_REQUEUE_SECONDS, False)
+
+
+def test_a_read_of_what_is_not_synced_is_tried_again_and_no_failure():
+    assert due(judge_error(NotSyncedError("later"))) == ("waiting", None, True)
+    assert due(judge_error(UnknownKindError("no such kind"))) == ("error", None, True)
+
+
+def test_a_denial_beside_what_is_awaited_is_a_denial():
+    outcome = judge_error(ExceptionGroup("both", [NotSyncedError("later", awaited=True), DENIED]))
+
+    assert (due(outcome), outcome.error) == (("forbidden", FORBIDDEN_REQUEUE_SECONDS, False), DENIED)
 
 
 @pytest.mark.parametrize("by", ["admission", "unknown"])

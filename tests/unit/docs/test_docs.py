@@ -22,6 +22,17 @@ LINKS = [
 ]
 
 
+# The README is PyPI's page too, where links lead to the repository.
+REPOSITORY = re.compile(r"https://github\.com/scopedcache/scopedcache/(?:blob|tree)/main/")
+LINKS_OF_README = re.findall(r"\]\(([^)#]+)\)", (ROOT / "README.md").read_text())
+
+
+@pytest.mark.parametrize("link", LINKS_OF_README)
+def test_a_link_of_the_README_is_absolute_and_leads_somewhere(link):
+    assert REPOSITORY.match(link)
+    assert (ROOT / REPOSITORY.sub("", link)).exists()
+
+
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_a_program_on_a_page_can_be_loaded(name):
     exec(compile(BLOCKS[name], name, "exec"), {"__name__": "page"})

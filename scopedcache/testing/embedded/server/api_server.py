@@ -27,6 +27,7 @@ from ..wire.status_errors import StatusError, forbidden, method_not_allowed, no_
 from .custom_resource_definitions import Definitions, rebuilding
 from .discovery_documents import VERSION, document, served
 from .openapi import openapi
+from .openapi_v2 import OPENAPI_V2, openapi_v2
 from .reads import Reads
 from .rendering import OFFERED, view_of
 from .watches import Watch, Watches
@@ -235,6 +236,8 @@ class Server:
             return of_json(VERSION)
         if request.method not in ("GET", "HEAD"):
             raise no_such_path()
+        if path == OPENAPI_V2:
+            return openapi_v2()
         body = (openapi if path.startswith("/openapi") else document)(self.registry, path)
         if body is None:
             raise no_such_path()

@@ -72,7 +72,10 @@ def _documents(file: Path) -> Iterator[dict[str, Any]]:
         documents = list(yaml.safe_load_all(file.read_text()))
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
         return
-    yield from (document for document in documents if isinstance(document, dict) and "kind" in document)
+    # A Kustomization has a kind and is no object: it has no metadata.
+    yield from (
+        document for document in documents if isinstance(document, dict) and {"kind", "metadata"} <= {*document}
+    )
 
 
 def _imported(name: str) -> ModuleType:

@@ -265,7 +265,7 @@ def restart(world: World) -> Outcome:
 def told_by_events(world: World) -> Outcome:
     """Row 9a.6: with RBAC objects watched, in two seconds."""
     scene = scene_of(world)
-    world.plane.apply(CONFIG / "rbac" / "rbac-watch.yaml")
+    world.plane.apply(CONFIG / "rbac" / "watch" / "rbac-watch.yaml")
     eventually("RBAC objects are watched", lambda: rbac_unwatched(world), within=2 * BOUND)
     pause(2.0)
     since = take(world, scene)

@@ -26,7 +26,7 @@ RBAC_KINDS = 4
 def with_rbac_watch(logs: Path | None) -> Iterator[World]:
     """Run a world whose operator may watch RBAC objects."""
     with started(logs, "rbac-watch") as world:
-        world.plane.apply(CONFIG / "rbac" / "rbac-watch.yaml")
+        world.plane.apply(CONFIG / "rbac" / "watch" / "rbac-watch.yaml")
         world.start_operator("--no-leader-elect")
         yield world
 

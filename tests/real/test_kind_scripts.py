@@ -1,0 +1,88 @@
+"""The scripts in `kind/`, run line by line against stand-ins that hand them a real cluster with a real node."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from scopedcache.testing import ControlPlane
+from scopedcache.testing.control_plane.binaries import find_kubectl
+from scopedcache.testing.control_plane.node import MissingPartsError
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+SYSTEM = "scoped-memcached-operator-system"
+pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
+
+Script = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def plane() -> Iterator[ControlPlane]:
+    try:
+        with ControlPlane.start(node=True) as running:
+            yield running
+    except MissingPartsError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+def script(plane: ControlPlane, tmp_path: Path) -> Script:
+    """Return a function that runs a script where kind, docker and kubectl are the stand-ins."""
+    assert plane.node is not None
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for name in ("kind", "docker", "kubectl"):
+        (tools / name).write_text(f'#!/bin/sh\nexec {sys.executable} -m tests.deployment.stand_in {name} "$@"\n')
+        (tools / name).chmod(0o755)
+    about = {
+        "admin": str(plane.admin.kubeconfig),
+        "kubectl": str(find_kubectl()),
+        "ctr": str(plane.node.layout.parts["ctr"]),
+        "socket": str(plane.node.layout.socket),
+        "node": plane.node.name,
+        "pod-logs": str(plane.node.layout.pod_logs),
+    }
+    environ = {
+        **os.environ,
+        "PATH": f"{tools}:{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT),
+        "KUBECONFIG": str(tmp_path / "kubeconfig"),
+        "STAND_IN": json.dumps(about),
+        "CONTAINER_ENGINE": "docker",
+    }
+
+    def run(name: str) -> subprocess.CompletedProcess[str]:
+        ended = subprocess.run(["bash", f"kind/{name}.sh"], cwd=ROOT, env=environ, capture_output=True, text=True)
+        assert ended.returncode == 0, f"{name}.sh:\n{ended.stdout}\n{ended.stderr}"
+        return ended
+
+    return run
+
+
+def test_from_no_cluster_to_none_by_the_scripts_of_kind(plane: ControlPlane, script: Script) -> None:
+    script("setup")
+    told = script("demo").stdout
+    before = names(plane)
+    redeployed = script("redeploy").stdout
+    after = names(plane)
+    script("demo")
+    again = script("setup").stdout
+    script("teardown")
+    gone = script("teardown").stdout
+
+    assert [f"\n{number}. " in told for number in range(1, 11)] == [True] * 10
+    assert "may not" in told
+    assert "restarts of the operator since it was deployed: 0" in told
+    assert (before != after, f"The operator runs: {after[0]}" in redeployed) == (True, True)
+    assert "Deleting the cluster scoped-memcached of an earlier run." in again
+    assert "There is no cluster scoped-memcached; nothing to do." in gone
+
+
+def names(plane: ControlPlane) -> list[str]:
+    return [pod["metadata"]["name"] for pod in plane.list("pods", SYSTEM)]

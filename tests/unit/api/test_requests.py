@@ -128,11 +128,11 @@ async def _kinds_are_known(client, server):
 async def test_what_is_written_says_what_it_is(client, verb):
     write = getattr(client, verb)
 
-    with pytest.raises(ValueError, match="^'x' names no apiVersion and kind$"):
+    with pytest.raises(ValueError, match=r"^'x' names no apiVersion and kind$"):
         await write({"metadata": {"name": "x", "namespace": "a"}})
-    with pytest.raises(ValueError, match="^'an object to write' names no kind$"):
+    with pytest.raises(ValueError, match=r"^'an object to write' names no kind$"):
         await write({"apiVersion": "v1"})
-    with pytest.raises(TypeError, match="^'pods' is no object to write: "):
+    with pytest.raises(TypeError, match=r"^'pods' is no object to write: "):
         await write("pods")
 
 

@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # Lines and branches of the library (without scopedcache.testing) that `make test` reaches, in percent.
 COVERED := 95
+# As many processes as cores, up to four; the tests of a file share what they make, and stay in one.
+BESIDE := --numprocesses logical --maxprocesses 4 --dist loadfile
 # What needs a browser, or a Prometheus, has targets of its own.
 WITHOUT_PROGRAMS := --ignore tests/browser --ignore tests/monitoring
 
@@ -31,11 +33,13 @@ demo: $(STAMP) $(if $(filter real,$(CLUSTER)),servers)  ## The main job in ten s
 
 test: $(STAMP)  ## All tests that need no Kubernetes binaries; COVERAGE=1 measures what they reach
 ifdef COVERAGE
-	@$(BIN)/python -m coverage run -m pytest -m "not real" tests/unit
+	@$(BIN)/python -m coverage erase
+	@$(BIN)/python -m coverage run -m pytest $(BESIDE) -m "not real" tests/unit
+	@$(BIN)/python -m coverage combine --quiet
 	@$(BIN)/python -m coverage report --skip-covered --fail-under=$(COVERED)
-	@$(BIN)/python -m pytest -m "not real" --ignore tests/unit $(WITHOUT_PROGRAMS)
+	@$(BIN)/python -m pytest $(BESIDE) -m "not real" --ignore tests/unit $(WITHOUT_PROGRAMS)
 else
-	@$(BIN)/python -m pytest -m "not real" $(WITHOUT_PROGRAMS)
+	@$(BIN)/python -m pytest $(BESIDE) -m "not real" $(WITHOUT_PROGRAMS)
 endif
 
 test-wheel:  ## The unit tests against the built wheel, in an empty environment: PYTHON=python3.12

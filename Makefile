@@ -85,9 +85,10 @@ node-parts: $(STAMP)
 	@.ci/node-parts
 	@$(BIN)/python -m scopedcache.testing build kubelet
 
-lint: $(STAMP)  ## ruff: style and format
+lint: $(STAMP)  ## ruff: style and format; shellcheck: the scripts
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@$(BIN)/shellcheck -x kind/*.sh $(filter-out .ci/constraints.txt,$(wildcard .ci/*)) examples/memcached_operator/image/pin-base
 
 types: $(STAMP)  ## mypy, strict; pyright on the public API (tests/typing)
 	@$(BIN)/mypy

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import attrs
 
@@ -43,6 +43,13 @@ T = TypeVar("T")
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
 
 
+class Memory(dict[str, Any]):
+    """What rows leave for later ones of their story. What a row that failed did not leave is named."""
+
+    def __missing__(self, name: str) -> NoReturn:
+        raise Failed(f"an earlier row that failed, or was not run, would have left: {name}")
+
+
 @attrs.define(eq=False)
 class World:
     """A control plane with the operator's manifests applied.
@@ -63,7 +70,7 @@ class World:
     command: Command = EXAMPLE
     in_pod: bool = False
     baseline: int | None = None
-    memory: dict[str, Any] = attrs.field(factory=dict)
+    memory: Memory = attrs.field(factory=Memory)
     _operator: Operator | None = None
     _started: int = 0
 

@@ -14,7 +14,7 @@ WITHOUT_PROGRAMS := --ignore tests/browser --ignore tests/monitoring
 $(if $(filter-out real embedded node,$(CLUSTER)),$(error CLUSTER is $(CLUSTER); it is real, embedded or node))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-wheel test-real test-browser test-monitoring acceptance mutants simulate bench bench-embedded contract-table control-plane node-parts chart lint types contracts changes docs docs-links dist servers setup clean
+.PHONY: help demo test test-wheel test-real test-browser test-monitoring acceptance mutants simulate bench bench-embedded contract-table control-plane node-parts chart image lint types contracts changes docs docs-links dist servers setup clean
 
 help:  ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -97,6 +97,9 @@ types: $(STAMP)  ## mypy, strict; pyright on the public API (tests/typing)
 chart: $(STAMP)  ## The Helm chart of the example gives what its kustomization gives (Helm is built once with Go)
 	@$(BIN)/python -m scopedcache.testing build kubectl >/dev/null
 	@$(BIN)/python -m tests.deployment
+
+image: $(STAMP) node-parts  ## The example's image, built twice from nothing: both are the same
+	@$(BIN)/python -m tests.deployment.image
 
 contracts: $(STAMP)  ## import-linter: imports go one way
 	@$(BIN)/lint-imports

@@ -195,7 +195,7 @@ class World:
             self._operator = self.inside.operator(self.account, options, log, self.command)
         elif self.in_pod:
             assert isinstance(self.plane, ControlPlane)
-            self._operator = OperatorPod.on(self.plane, SYSTEM, options)
+            self._operator = OperatorPod.on(self.plane, SYSTEM, options, log)
         else:
             self._operator = self._process(options, kubeconfig or self.account.kubeconfig, log)
         self._operator.process.launch()

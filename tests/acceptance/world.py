@@ -22,7 +22,7 @@ from .clock import now
 from .commands import EXAMPLE, Command
 from .in_pod import OperatorPod
 from .in_process import Inside
-from .observations import DEPLOYMENTS, MEMCACHEDS, PODS, SECONDARY, Manifest, Memcached, rollout
+from .observations import DEPLOYMENTS, MEMCACHEDS, PODS, REPLICASETS, SECONDARY, Manifest, Memcached, moving, rollout
 from .program import ROOT, Operator, OperatorProcess, Program
 from .waiting import Failed, differs, eventually, require
 
@@ -147,6 +147,10 @@ class World:
     def pods(self, namespace: str) -> list[str]:
         """Return the names of the Pods in a namespace, sorted."""
         return sorted(pod["metadata"]["name"] for pod in self.plane.list(PODS, namespace))
+
+    def moving(self, namespace: str, wanted: int) -> str | None:
+        """Tell that Pods of a namespace are still to come or to go."""
+        return moving(self.plane.list(REPLICASETS, namespace), len(self.pods(namespace)), wanted)
 
     def today(self) -> datetime:
         """Return the date by the clock of the server."""

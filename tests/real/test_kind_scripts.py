@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ Script = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
-def script(node_plane: ControlPlane, tmp_path: Path) -> Script:
+def script(node_plane: ControlPlane, tmp_path: Path, trace: Path) -> Script:
     """Return a function that runs a script where kind, docker and kubectl are the stand-ins."""
     assert node_plane.node is not None
     tools = tmp_path / "bin"
@@ -48,14 +49,38 @@ def script(node_plane: ControlPlane, tmp_path: Path) -> Script:
     }
 
     def run(name: str) -> subprocess.CompletedProcess[str]:
-        ended = subprocess.run(["bash", f"kind/{name}.sh"], cwd=ROOT, env=environ, capture_output=True, text=True)
+        with trace.open("a") as lines:
+            traced = {**environ, "BASH_XTRACEFD": str(lines.fileno()), "PS4": "+@${BASH_SOURCE##*/}:${LINENO}@ "}
+            command = ["bash", "-x", f"kind/{name}.sh"]
+            ended = subprocess.run(
+                command, cwd=ROOT, env=traced, capture_output=True, text=True, pass_fds=[lines.fileno()]
+            )
+        (tmp_path / f"{name}.out").write_text(ended.stdout)
         assert ended.returncode == 0, f"{name}.sh:\n{ended.stdout}\n{ended.stderr}"
         return ended
 
     return run
 
 
-def test_from_no_cluster_to_none_by_the_scripts_of_kind(node_plane: ControlPlane, script: Script) -> None:
+@pytest.fixture
+def trace(tmp_path: Path) -> Path:
+    """Return the file that bash writes each command to before it runs it, with its script and line."""
+    return tmp_path / "trace"
+
+
+def commands(script: Path) -> Iterator[int]:
+    """Yield the lines on which commands begin, but for what is done when something went wrong: `|| { … }`."""
+    wrong = continued = False
+    for number, line in enumerate(script.read_text().splitlines(), start=1):
+        text = line.strip()
+        silent = not text or text.startswith("#") or text.endswith("() {") or text in ("else", "fi", "done", "}")
+        if not (silent or wrong or continued):
+            yield number
+        wrong = (wrong or text.endswith("|| {")) and text != "}"
+        continued = text.endswith("\\")
+
+
+def test_from_no_cluster_to_none_by_the_scripts_of_kind(node_plane: ControlPlane, script: Script, trace: Path) -> None:
     script("setup")
     told = script("demo").stdout
     before = names(node_plane)
@@ -72,6 +97,10 @@ def test_from_no_cluster_to_none_by_the_scripts_of_kind(node_plane: ControlPlane
     assert (before != after, f"The operator runs: {after[0]}" in redeployed) == (True, True)
     assert "Deleting the cluster scoped-memcached of an earlier run." in again
     assert "There is no cluster scoped-memcached; nothing to do." in gone
+    ran = re.findall(r"^\++@(\w+\.sh:\d+)@ ", trace.read_text(), re.MULTILINE)
+    scripts = [ROOT / "kind" / f"{name}.sh" for name in ("setup", "demo", "redeploy", "teardown")]
+    there = [f"{path.name}:{line}" for path in scripts for line in commands(path)]
+    assert sorted(set(there) - set(ran)) == []
 
 
 def names(plane: ControlPlane) -> list[str]:

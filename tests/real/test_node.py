@@ -31,7 +31,7 @@ def pod(node: str) -> dict[str, Any]:
         "name": "one",
         "image": SANDBOX_IMAGE,
         "imagePullPolicy": "Never",
-        "command": ["python3", "-c", PROGRAM],
+        "command": ["python3", "-u", "-c", PROGRAM],
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "capabilities": {"drop": ["ALL"]},

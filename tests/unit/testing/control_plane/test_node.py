@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import tomllib
 from collections.abc import Container
 from pathlib import Path
@@ -64,6 +66,13 @@ def test_what_is_missing_is_named_with_the_packages_that_bring_it(tmp_path):
     with pytest.raises(MissingPartsError) as refusal:
         find_parts({"PATH": "", "XDG_CACHE_HOME": str(tmp_path)})
     assert "scopedcache.testing build kubelet" in str(refusal.value)
+
+
+def test_the_command_that_makes_a_node_ready_says_what_is_missing_and_fails(tmp_path):
+    command = [sys.executable, "-m", "scopedcache.testing.control_plane.node"]
+    environ = {"PATH": "", "XDG_CACHE_HOME": str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[4])}
+    ended = subprocess.run(command, env=environ, capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr.startswith("node: a node cannot run here. Missing: ")) == (2, True)
 
 
 def lacking(programs: Container[str] = tuple(PROGRAMS), **what: Any) -> list[str]:

@@ -84,6 +84,7 @@ servers: $(STAMP)
 node-parts: $(STAMP)
 	@.ci/node-parts
 	@$(BIN)/python -m scopedcache.testing build kubelet
+	@$(BIN)/python -m scopedcache.testing.control_plane.node
 
 lint: $(STAMP)  ## ruff: style and format; shellcheck: the scripts
 	@$(BIN)/ruff check .

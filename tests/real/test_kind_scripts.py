@@ -14,7 +14,6 @@ import pytest
 
 from scopedcache.testing import ControlPlane
 from scopedcache.testing.control_plane.binaries import find_kubectl
-from scopedcache.testing.control_plane.node import MissingPartsError
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SYSTEM = "scoped-memcached-operator-system"
@@ -24,30 +23,21 @@ Script = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
-def plane() -> Iterator[ControlPlane]:
-    try:
-        with ControlPlane.start(node=True) as running:
-            yield running
-    except MissingPartsError as error:
-        pytest.skip(str(error))
-
-
-@pytest.fixture
-def script(plane: ControlPlane, tmp_path: Path, trace: Path) -> Script:
+def script(node_plane: ControlPlane, tmp_path: Path, trace: Path) -> Script:
     """Return a function that runs a script where kind, docker and kubectl are the stand-ins."""
-    assert plane.node is not None
+    assert node_plane.node is not None
     tools = tmp_path / "bin"
     tools.mkdir()
     for name in ("kind", "docker", "kubectl"):
         (tools / name).write_text(f'#!/bin/sh\nexec {sys.executable} -m tests.deployment.stand_in {name} "$@"\n')
         (tools / name).chmod(0o755)
     about = {
-        "admin": str(plane.admin.kubeconfig),
+        "admin": str(node_plane.admin.kubeconfig),
         "kubectl": str(find_kubectl()),
-        "ctr": str(plane.node.layout.parts["ctr"]),
-        "socket": str(plane.node.layout.socket),
-        "node": plane.node.name,
-        "pod-logs": str(plane.node.layout.pod_logs),
+        "ctr": str(node_plane.node.layout.parts["ctr"]),
+        "socket": str(node_plane.node.layout.socket),
+        "node": node_plane.node.name,
+        "pod-logs": str(node_plane.node.layout.pod_logs),
     }
     environ = {
         **os.environ,
@@ -90,12 +80,12 @@ def commands(script: Path) -> Iterator[int]:
         continued = text.endswith("\\")
 
 
-def test_from_no_cluster_to_none_by_the_scripts_of_kind(plane: ControlPlane, script: Script, trace: Path) -> None:
+def test_from_no_cluster_to_none_by_the_scripts_of_kind(node_plane: ControlPlane, script: Script, trace: Path) -> None:
     script("setup")
     told = script("demo").stdout
-    before = names(plane)
+    before = names(node_plane)
     redeployed = script("redeploy").stdout
-    after = names(plane)
+    after = names(node_plane)
     script("demo")
     again = script("setup").stdout
     script("teardown")

@@ -16,11 +16,12 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
-from scopedcache.testing.control_plane.node import Images, find_parts
+if TYPE_CHECKING:
+    from scopedcache.testing.control_plane.node import Images
 
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
 VERSIONS: Final = {
@@ -131,6 +132,9 @@ def load(archive: Path, name: str) -> None:
 
 def images() -> Images:
     """Return what builds images here."""
+    # Most calls are for kubectl, and need nothing of this.
+    from scopedcache.testing.control_plane.node import Images, find_parts
+
     return Images(find_parts())
 
 

@@ -7,14 +7,14 @@ STAMP := $(VENV)/.installed
 COVERED := 95
 # As many processes as cores, up to four; the tests of a file share what they make, and stay in one.
 BESIDE := --numprocesses logical --maxprocesses 4 --dist loadfile
-# What needs a browser, or a Prometheus, has targets of its own.
+# What needs a browser, a Prometheus, or a node, has targets of its own.
 WITHOUT_PROGRAMS := --ignore tests/browser --ignore tests/monitoring
 
 # What `demo` and `acceptance` run on; each has a default of its own.
 $(if $(filter-out real embedded node,$(CLUSTER)),$(error CLUSTER is $(CLUSTER); it is real, embedded or node))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-wheel test-real test-browser test-monitoring acceptance mutants simulate bench bench-embedded contract-table control-plane node-parts chart image lint types contracts changes docs docs-links dist servers setup clean
+.PHONY: help demo test test-wheel test-real test-kind test-browser test-monitoring acceptance mutants simulate bench bench-embedded contract-table control-plane node-parts chart image lint types contracts changes docs docs-links dist servers setup clean
 
 help:  ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,7 +46,10 @@ test-wheel:  ## The unit tests against the built wheel, in an empty environment:
 	@.ci/test-wheel $(PYTHON)
 
 test-real: $(STAMP) control-plane  ## The tests that need Kubernetes binaries: a real kube-apiserver, kubectl
-	@$(BIN)/python -m pytest -m real --timeout=180
+	@$(BIN)/python -m pytest -m real --timeout=180 --ignore tests/kind
+
+test-kind: $(STAMP) control-plane node-parts  ## The scripts of kind/, every command of them, against stand-ins for kind and docker and a real node
+	@PROGRAMS=required $(BIN)/python -m pytest tests/kind
 
 test-browser: $(STAMP)  ## The permission page in a headless Chromium, Debian's, unpacked into ~/.cache; SCREENSHOTS=1 writes docs/images
 	@command -v chromedriver >/dev/null || .ci/debian chromium-driver >/dev/null

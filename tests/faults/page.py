@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from .rows import ROWS
 from .stage import Outcome
+from .storms import STORMS, Weather
 
 PAGE: Final = Path("docs/faults.md")
 MARK: Final = "<!-- table: {} -->"
@@ -16,6 +17,8 @@ HEAD: Final = (
     "| fault | readers are told | /readyz | oldest read | requests/s | back after | relists |\n"
     "|---|---|---|---|---|---|---|\n"
 )
+
+STORMS_HEAD: Final = "| storm | changes of what may be seen | denials told | right after the last change | wrong |\n|---|---|---|---|---|\n"
 
 
 def merge(outcomes: Iterable[Outcome]) -> None:
@@ -30,12 +33,15 @@ def merge(outcomes: Iterable[Outcome]) -> None:
 
 def put(page: str, server: str, new: dict[str, str]) -> str:
     """Return the page with these rows in the table of a server, in the order of the faults."""
-    before, rest = page.split(MARK.format(server) + "\n", 1)
-    table, after = rest.split(END, 1)
-    rows = {line.split(" | ")[0].removeprefix("| "): line for line in table.splitlines()[2:]} | new
-    order = [row.name for row in ROWS if row.name in rows]
-    body = "".join(rows[name] + "\n" for name in order)
-    return f"{before}{MARK.format(server)}\n{HEAD}{body}{END}{after}"
+    return _put(page, server, HEAD, [row.name for row in ROWS], new)
+
+
+def _put(page: str, table: str, head: str, names: Sequence[str], new: Mapping[str, str]) -> str:
+    mark = MARK.format(table) + "\n"
+    before, rest = page.split(mark, 1)
+    old, after = rest.split(END, 1)
+    rows = {line.split(" | ")[0].removeprefix("| "): line for line in old.splitlines()[2:]} | dict(new)
+    return before + mark + head + "".join(rows[name] + "\n" for name in names if name in rows) + END + after
 
 
 def table_row(came: Outcome) -> str:
@@ -45,3 +51,17 @@ def table_row(came: Outcome) -> str:
         str(came.relists),
     )  # fmt: skip
     return f"| {' | '.join(cells)} |"
+
+
+def write_storms(passed: Iterable[Weather]) -> None:
+    """Put storms into the page, in the order of their table; those that did not pass stay as they are."""
+    page = PAGE.read_text(encoding="utf-8")
+    for server in ("embedded", "real"):
+        new = {
+            one.name: f"| {one.name} | {one.changes} | {one.told} | {one.slowest:.1f} s | {len(one.wrong)} |"
+            for one in passed
+            if one.server == server
+        }
+        if new:
+            page = _put(page, f"storms, {server}", STORMS_HEAD, list(STORMS), new)
+    PAGE.write_text(page, encoding="utf-8")

@@ -106,8 +106,7 @@ class Real:
     @classmethod
     @contextmanager
     def running(cls) -> Iterator[Real]:
-        controllers = ("namespace-controller", "serviceaccount-controller", "garbage-collector-controller")
-        with ControlPlane.start(users=(OPERATOR,), kubelet=False, controllers=controllers) as plane:
+        with ControlPlane.start(users=(OPERATOR,), kubelet=False) as plane:
             yield cls(plane, plane.user(OPERATOR))
 
     @property

@@ -14,7 +14,7 @@ WITHOUT_PROGRAMS := --ignore tests/browser --ignore tests/monitoring
 $(if $(filter-out real embedded node,$(CLUSTER)),$(error CLUSTER is $(CLUSTER); it is real, embedded or node))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-wheel test-real test-kind test-browser test-monitoring acceptance mutants simulate bench bench-embedded contract-table control-plane node-parts chart image lint types contracts changes docs docs-links dist servers setup clean
+.PHONY: help demo test test-wheel test-real test-kind test-browser test-monitoring acceptance mutants simulate bench bench-embedded contract-table control-plane node-parts chart image lint types contracts changes docs docs-links dist servers setup clean faults storms overload
 
 help:  ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,6 +71,15 @@ mutants: $(STAMP)  ## Defects put into copies of the tree: every acceptance row 
 simulate: $(STAMP)  ## COUNT lives of a cache in virtual time, from seed FIRST on (100 from 0), then RESTARTS of API servers (100)
 	@$(BIN)/python -m tests.simulation $(or $(FIRST),0) $(or $(COUNT),100)
 	@$(BIN)/python -m tests.simulation.false_denials $(or $(RESTARTS),100)
+
+faults: $(STAMP) $(if $(filter real,$(CLUSTER)),servers)  ## The fault matrix, in virtual time (minutes); CLUSTER=real on a real control plane; ONLY=text; PAGE=1 writes docs/faults.md
+	@CLUSTER=$(or $(CLUSTER),embedded) $(BIN)/python -m tests.faults $(if $(ONLY),--only "$(ONLY)") $(if $(PAGE),--page)
+
+storms: $(STAMP) $(if $(filter embedded,$(CLUSTER)),,servers)  ## Storms of RBAC changes on the real control plane; CLUSTER=embedded takes seconds; ONLY=text; PAGE=1 writes docs/faults.md
+	@CLUSTER=$(or $(CLUSTER),real) $(BIN)/python -m tests.faults.storms_run $(if $(ONLY),--only "$(ONLY)") $(if $(PAGE),--page)
+
+overload: $(STAMP)  ## More than an operator can take: a figure for each, in memory, steps of the loop and what is lost; PAGE=1 writes docs/faults.md
+	@$(BIN)/python -m tests.faults.overload $(if $(ONLY),--only "$(ONLY)") $(if $(PAGE),--page)
 
 bench: $(STAMP)  ## Benchmarks beside other Python clients in the same run: target and value; PAGE=1 writes docs/performance.md
 	@$(BIN)/python -m tests.benchmarks $(if $(PAGE),--page)

@@ -59,6 +59,7 @@ class IdentityMonitors(Monitor):
         self._client_of = client_of
         self._ended = ended
         self._others: dict[Identity, _Acting] = {}
+        self._ending: dict[_Acting, None] = {}  # not in use any more, and not closed yet
 
     def start(self, supervisor: Supervisor, listener: Listener) -> None:
         """Begin to probe; see `Monitor.start`."""
@@ -75,9 +76,10 @@ class IdentityMonitors(Monitor):
     async def close(self) -> None:
         """End what runs for other identities."""
         others, self._others = self._others, {}
-        for identity, acting in others.items():
+        for identity in others:
             self._ended(identity)
-            await _close(acting)
+        for acting in [*self._ending, *others.values()]:
+            await self._close(acting)
 
     def of(self, identity: Identity | None) -> Monitor:
         """Return the monitor of what an identity may do."""
@@ -173,8 +175,14 @@ class IdentityMonitors(Monitor):
         del self._others[identity]
         acting.monitor.stop()
         self._ended(identity)
+        self._ending[acting] = None
         if self._supervisor is not None:
-            self._supervisor.start(f"stop acting as {identity}", _close(acting))
+            self._supervisor.start(f"stop acting as {identity}", self._close(acting))
+
+    async def _close(self, acting: _Acting) -> None:
+        await acting.supervisor.close()
+        await acting.client.close()
+        self._ending.pop(acting, None)
 
     def _may_act_as(self, identity: Identity | None) -> bool:
         rights = self._tracked.of(rights_to_act_as(identity))
@@ -203,8 +211,3 @@ def _by_identity(permissions: Iterable[Permission]) -> list[tuple[Identity | Non
     for permission in permissions:
         groups.setdefault(permission.identity, []).append(permission)
     return list(groups.items())
-
-
-async def _close(acting: _Acting) -> None:
-    await acting.supervisor.close()
-    await acting.client.close()

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         UnauthorizedError,
         UnknownKindError,
     )
+    from .identity import As, ServiceAccount
     from .informer import EventHandler, Informer, InformerOptions
     from .kinds import GVK, GVR, ObjectKey, Resource
     from .needs import Need
@@ -52,6 +53,7 @@ else:
                 "ProtocolError ScopeClosedError ScopedCacheError ServerError TerminalError TooManyRequestsError "
                 "TransportError UnauthorizedError UnknownKindError"
             ),
+            "identity": "As ServiceAccount",
             "informer": "EventHandler Informer InformerOptions",
             "kinds": "GVK GVR ObjectKey Resource",
             "needs": "Need",
@@ -67,6 +69,7 @@ __all__ = [
     "GVR",
     "APIError",
     "AlreadyExistsError",
+    "As",
     "CacheError",
     "Client",
     "ConfigurationError",
@@ -104,6 +107,7 @@ __all__ = [
     "ScopedCache",
     "ScopedCacheError",
     "ServerError",
+    "ServiceAccount",
     "Snapshot",
     "TerminalError",
     "TooManyRequestsError",

@@ -128,6 +128,12 @@ class InformerHandle:
                 return denial
             self._denied.clear()
 
+    async def drop_outside(self) -> None:
+        """Let go of what is not in the shard of the kind any more, if it has one; no handler is told."""
+        informer = self._handlers.informer
+        if informer is not None:
+            await informer.drop_outside()
+
     # -- reads ---------------------------------------------------------------------------------------------------
 
     def get(self, key: Name) -> Object | None:

@@ -9,7 +9,7 @@ from .lazy_names import lazy_names
 if TYPE_CHECKING:
     from .api import Client
     from .cache import InformerHandle, Lister, OwnerChanged, OwnerId, ResourceCache, ScopedCache, Snapshot
-    from .controller import Controller, LeaderElection, Manager, Request, Result, Watch
+    from .controller import Controller, LeaderElection, Manager, Request, Result, Sharding, Watch
     from .errors import (
         AlreadyExistsError,
         APIError,
@@ -45,7 +45,7 @@ else:
         {
             "api": "Client",
             "cache": "InformerHandle Lister OwnerChanged OwnerId ResourceCache ScopedCache Snapshot",
-            "controller": "Controller LeaderElection Manager Request Result Watch",
+            "controller": "Controller LeaderElection Manager Request Result Sharding Watch",
             "errors": (
                 "AlreadyExistsError APIError CacheError ConfigurationError ConflictError ForbiddenError GoneError "
                 "InvalidError NoSuchIndexError NotFoundError NotLeaderError NotSyncedError NotWatchedError "
@@ -104,6 +104,7 @@ __all__ = [
     "ScopedCache",
     "ScopedCacheError",
     "ServerError",
+    "Sharding",
     "Snapshot",
     "TerminalError",
     "TooManyRequestsError",

@@ -138,9 +138,9 @@ class Informer:
                 await pace.checkpoint()
 
     @property
-    def sharded(self) -> bool:
-        """Tell whether only a shard of the kind is held."""
-        return self._shard is not None
+    def complete(self) -> bool:
+        """Tell whether all of the shard is held, which may have grown since the last list."""
+        return self.synced and not self._loop.lacking
 
     def _work_off(self) -> None:
         """There is work over many objects: do it in slices. It may outlast us, for our own burial is such work."""

@@ -50,6 +50,7 @@ class ReflectorLoop:
         streaming: whether a watch is open.
         events: how many events were taken.
         error: the last trouble, None once it is over.
+        lacking: more is to be shown since the last list.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class ReflectorLoop:
         self._timer = timer
         self._renewal: asyncio.Timeout | None = None
         self._must_list = False  # more is to be shown than was asked for
+        self.lacking = False  # and it was not listed yet
 
     async def run(self) -> None:
         """List and watch until closed. What is not an error of ours or the server's leaves, and may be run again."""
@@ -118,7 +120,7 @@ class ReflectorLoop:
 
     def list_again(self) -> None:
         """List anew at once, for more is to be shown. What is held can be read meanwhile."""
-        self._must_list = True
+        self._must_list = self.lacking = True
         self.renew()
 
     def fail(self, error: Exception) -> None:
@@ -199,6 +201,7 @@ class ReflectorLoop:
             if number % CHANGES_PER_CHECKPOINT == CHANGES_PER_CHECKPOINT - 1:
                 await pace.checkpoint()
         self.error = None
+        self.lacking = self._must_list
         self._reflector.listed(version)
         self._life.take("listed")
         self._objects.backlog.add(free(snapshot), len(snapshot))

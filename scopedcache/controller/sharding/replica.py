@@ -166,6 +166,14 @@ class Replica:
         same = (changed.parts, changed.leaving) == (partition.parts, partition.leaving)
         return None if same and not self._touches(round_) else changed
 
+    def given_up(self) -> Partition:
+        """Return the partition without us: what was ours is nobody's."""
+        assert self.partition is not None
+        parts = (
+            attrs.evolve(part, holder=NOBODY) if part.holder == self.identity else part for part in self.partition.parts
+        )
+        return self.partition.changed(parts, {*self.partition.leaving, self.identity})
+
     def must_count(self, round_: Round, objects: Mapping[str, int]) -> bool:
         """Tell whether it is our turn to say who is wanted where, and something is to be said.
 

@@ -119,7 +119,9 @@ class Fleet:
     def touch(self, namespace: str, size: int, name: str = "m0") -> None:
         self.server.write({**manifest(MEMCACHED, name, namespace), "spec": {"size": size}})
 
-    async def start(self, name: str, *, takes: float = 0.0, **options: Any) -> Running:
+    async def start(
+        self, name: str, *, takes: float = 0.0, sharding: Sharding | None = None, **options: Any
+    ) -> Running:
         """Start a replica; a reconcile lasts so long between what it reads and what it writes."""
         embedded = self.server.embedded
         user = embedded.user(name)
@@ -151,7 +153,7 @@ class Fleet:
         manager = Manager(
             cache,
             controllers=[Controller(for_=MEMCACHED.gvk, reconcile=reconcile, workers=4, **options)],
-            sharding=Sharding("operator", namespace=SYSTEM, identity=name),
+            sharding=sharding or Sharding("operator", namespace=SYSTEM, identity=name),
         )
         task = asyncio.create_task(manager.run(stop), name=name)
         self.replicas[name] = running = Running(name, link, client, cache, manager, stop, task, runs, refused)

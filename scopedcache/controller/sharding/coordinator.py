@@ -18,10 +18,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from ... import metrics
+from ...api.shard_support import filters_shards
 from ...clock import boot_time, wall_time
-from ...errors import AlreadyExistsError, ConflictError, NotFoundError, ScopedCacheError, ServerError, TransportError
+from ...errors import AlreadyExistsError, ConflictError, NotFoundError, ScopedCacheError, TransportError
 from ...event_logger import event_logger
-from ...hash_ranges import MALFORMED_SELECTOR, HashRange, ring_hash
+from ...hash_ranges import HashRange, ring_hash
 from ...kinds import GVK
 from ...objects import Object
 from ..log_words import without_numbers
@@ -375,19 +376,11 @@ class Coordinator:
     # -- the server's part ---------------------------------------------------------------------------------------
 
     async def _ask_server(self) -> None:
-        """Ask whether the server leaves out what lies outside a shard: one that does refuses a malformed selector."""
+        """Ask whether the server leaves out what lies outside a shard, now and then and after trouble."""
         now = self._now()
         if now < self._asked_server + ASK_SERVER_SECONDS:
             return
-        try:
-            namespace = self._sharding.namespace
-            async for _ in self._client.pages(LEASE, namespace=namespace, page=1, shard=MALFORMED_SELECTOR):
-                break
-            knows = False
-        except ServerError as error:
-            if error.status != 500:
-                raise
-            knows = True
+        knows = await filters_shards(self._client, LEASE, namespace=self._sharding.namespace)
         self._asked_server = now
         if knows != self.server_filters:
             self.server_filters = self._shard.filter.asks_server = knows

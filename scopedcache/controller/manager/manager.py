@@ -246,6 +246,7 @@ class Manager:
             **({"sharding": self._coordinator.state()} if self._coordinator is not None else {}),
             "controllers": {controller.name: controller.state(limit=0) for controller in self.controllers},
             "effective_bound": round(self._cache.bound, 2),
+            "reviews": self._cache.monitor.load.to_dict(),
             "open_watches": snapshot.open_watches,
             "degraded": bool(snapshot.degraded or reasons),
             "reasons": sorted(reasons),

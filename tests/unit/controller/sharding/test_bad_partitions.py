@@ -103,7 +103,7 @@ async def test_a_new_replica_waits_for_the_leader_of_a_release_without_sharding(
         await asyncio.sleep(25)
 
         assert set(a.runs) == {(name, "m0") for name in NAMES}
-        lease = f.server.find(LEASE, "operator", SYSTEM)
+        lease = f.server.find(LEASE, "operator", SYSTEM) or {}
         assert lease["metadata"]["labels"][PARTITION_LABEL] == "operator"
         assert lease["spec"]["leaseDurationSeconds"] > 10**9  # who elects a leader by it waits for ever
 

@@ -9,7 +9,7 @@ from .lazy_names import lazy_names
 if TYPE_CHECKING:
     from .api import Client
     from .cache import InformerHandle, Lister, OwnerChanged, OwnerId, ResourceCache, ScopedCache, Snapshot
-    from .controller import Controller, LeaderElection, Manager, Request, Result, Watch
+    from .controller import Controller, LeaderElection, Manager, Request, Result, Sharding, Watch
     from .errors import (
         AlreadyExistsError,
         APIError,
@@ -46,7 +46,7 @@ else:
         {
             "api": "Client",
             "cache": "InformerHandle Lister OwnerChanged OwnerId ResourceCache ScopedCache Snapshot",
-            "controller": "Controller LeaderElection Manager Request Result Watch",
+            "controller": "Controller LeaderElection Manager Request Result Sharding Watch",
             "errors": (
                 "AlreadyExistsError APIError CacheError ConfigurationError ConflictError ForbiddenError GoneError "
                 "InvalidError NoSuchIndexError NotFoundError NotLeaderError NotSyncedError NotWatchedError "
@@ -108,6 +108,7 @@ __all__ = [
     "ScopedCacheError",
     "ServerError",
     "ServiceAccount",
+    "Sharding",
     "Snapshot",
     "TerminalError",
     "TooManyRequestsError",

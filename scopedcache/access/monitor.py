@@ -30,7 +30,7 @@ from .attempt_mode import AttemptMode, permissions_to_try, seconds_until_attempt
 from .call_signals import is_doubtful, is_review, needed_permission, signal_of
 from .change_notifier import Listener, VerdictChange
 from .credential_expiry import CredentialExpiry
-from .detection_bound import PERIOD_SECONDS, effective_bound
+from .detection_bound import PERIOD_SECONDS, ReviewLoad, effective_bound
 from .hold_off import HOLD_OFF_AFTER_TROUBLE_SECONDS, HoldOff
 from .outage import Outage
 from .probe_loop import ProbeLoop
@@ -221,6 +221,15 @@ class Monitor:
         return effective_bound(self.period * self._schedule.stretch, self._schedule.load, self.rate, hold_off)
 
     @property
+    def load(self) -> ReviewLoad:
+        """Return what asking about rights comes to now."""
+        return ReviewLoad(self._schedule.load, self.rate, self.bound, self._events_tell_all)
+
+    @property
+    def _events_tell_all(self) -> bool:
+        return self._rules_complete and not self.attempting and self._events_live()
+
+    @property
     def renewal(self) -> float:
         """Return how long a watch may live in attempt mode: half of the bound there would be with reviews."""
         return effective_bound(self.period, self._schedule.load, self.rate) / 2
@@ -394,8 +403,7 @@ class Monitor:
 
     def _stretch(self, now: float) -> None:
         """Probe less often while events tell of every change, and at once as often as ever when they do not."""
-        events_tell_all = self._rules_complete and not self.attempting and self._events_live()
-        if self._schedule.set_stretch(EVENTS_PERIOD_FACTOR if events_tell_all else 1.0, now):
+        if self._schedule.set_stretch(EVENTS_PERIOD_FACTOR if self._events_tell_all else 1.0, now):
             self._probes.wake()
 
     def __repr__(self) -> str:

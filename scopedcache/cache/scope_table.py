@@ -330,14 +330,17 @@ class ScopeTable:
         owned = sum(len(bindings) for bindings in self._by_namespace.values())
         return owned + sum(len(bindings) for bindings in self._of_nobody.values())
 
-    def owners(self, kind: GVK, namespace: str) -> list[OwnerId]:
-        """Return the owners of a kind, of whatever version, in a namespace that have a scope or wait for a right."""
+    def owners(self, kind: GVK, namespace: str | None) -> list[OwnerId]:
+        """Return the owners of a kind, of whatever version, in a namespace (None: all) that have a scope or wait for a
+        right.
+        """
         owners = [binding.scope.owner for bindings in self._by_uid.values() for binding in bindings]
         return [
             owner
             for owner in dict.fromkeys([*owners, *(wait.owner for wait in self.pending_grants)])
             if owner is not None
-            and (owner.kind.group, owner.kind.kind, owner.key.namespace) == (kind.group, kind.kind, namespace)
+            and (owner.kind.group, owner.kind.kind) == (kind.group, kind.kind)
+            and namespace in (None, owner.key.namespace)
         ]
 
     @property

@@ -38,6 +38,7 @@ var knownKinds = runtime.NewScheme()
 
 func init() {
 	utilruntime.Must(clientgoscheme.AddToScheme(knownKinds))
+	schemeBuilder.Register(&Memcached{}, &MemcachedList{})
 	utilruntime.Must(schemeBuilder.AddToScheme(knownKinds))
 }
 

@@ -47,8 +47,6 @@ var (
 	schemeBuilder = &scheme.Builder{GroupVersion: groupVersion}
 )
 
-func init() { schemeBuilder.Register(&Memcached{}, &MemcachedList{}) }
-
 // What controller-gen would write.
 
 // DeepCopyInto copies the receiver.

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import platform
+import subprocess
 import sys
 import tempfile
 import time
@@ -16,16 +19,38 @@ from typing import Any
 import attrs
 
 from scopedcache.errors import ScopedCacheError
+from scopedcache.testing.control_plane.binaries import find_binaries
 from tests.benchmarks.peers.go_programs import PeerError
 
 from .contestants import NAMES, Contestant, contestant
-from .measurement import Measured, measure
+from .measurement import Measured, from_plain, measure
+from .page import write_page
 from .table import brief, rows, table
 
 
 def main() -> int:
     """Run everything and return the exit status."""
     options = _parse()
+    failures: list[str] = []
+    if options.reread:
+        saved = json.loads(options.reread.read_text())
+        measured = {name: [from_plain(one) for one in found] for name, found in saved["runs"].items()}
+        about = saved["about"]
+    else:
+        about, measured, failures = _run(options)
+    print(f"\n{about['crs']:,} Memcacheds in {about['namespaces']:,} namespaces\n\n{table(rows(measured))}\n")
+    if options.json:
+        runs = {name: [attrs.asdict(one) for one in results] for name, results in measured.items()}
+        options.json.write_text(json.dumps({"about": about, "runs": runs}, indent=1))
+    if options.page and not failures:
+        write_page(measured, about)
+    for failure in failures:
+        print(failure, file=sys.stderr)
+    print("FAILED" if failures else "All ran to the end.")
+    return 1 if failures else 0
+
+
+def _run(options: argparse.Namespace) -> tuple[dict[str, Any], dict[str, list[Measured]], list[str]]:
     began = time.monotonic()
     measured: dict[str, list[Measured]] = {}
     failures: list[str] = []
@@ -51,23 +76,25 @@ def main() -> int:
                     continue
                 measured.setdefault(one.name, []).append(result)
                 say(f"{one.name}, run {number + 1} of {options.runs}: {brief(result)}")
-    title = f"{options.crs:,} Memcacheds in {options.namespaces:,} namespaces; medians of {options.runs}"
-    print(f"\n{title}\n\n{table(rows(measured))}\n")
-    if options.json:
-        options.json.write_text(json.dumps(_plain(measured, options), indent=1))
-    for failure in failures:
-        print(failure, file=sys.stderr)
-    print(f"{'FAILED' if failures else 'All ran to the end.'} {time.monotonic() - began:.0f} s")
-    return 1 if failures else 0
+    about = {
+        "crs": options.crs,
+        "namespaces": options.namespaces,
+        "kubernetes": _kubernetes(),
+        "machine": f"CPython {platform.python_version()}, {platform.system()} {platform.machine()}",
+        "load": os.getloadavg()[0],
+        "cores": os.cpu_count(),
+    }
+    return about, measured, failures
+
+
+def _kubernetes() -> str:
+    server = find_binaries().apiserver
+    told = subprocess.run([str(server), "--version"], capture_output=True, text=True)
+    return told.stdout.split()[-1] if told.stdout else "unknown"
 
 
 def _alternated(contestants: list[Contestant], number: int) -> list[Contestant]:
     return contestants if number % 2 == 0 else contestants[::-1]
-
-
-def _plain(measured: dict[str, list[Measured]], options: argparse.Namespace) -> dict[str, Any]:
-    runs = {name: [attrs.asdict(one) for one in results] for name, results in measured.items()}
-    return {"crs": options.crs, "namespaces": options.namespaces, "runs": runs}
 
 
 def _parse() -> argparse.Namespace:
@@ -78,6 +105,8 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--only", nargs="*", choices=NAMES)
     parser.add_argument("--logs", type=Path, metavar="FOLDER", help="keep the logs of all parts there")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
+    parser.add_argument("--reread", type=Path, metavar="FILE", help="run nothing; take what --json wrote before")
+    parser.add_argument("--page", action="store_true", help="write docs/performance-operator.md and its plots")
     return parser.parse_args()
 
 

@@ -67,6 +67,15 @@ class Measured:
     error_lines: int
 
 
+def from_plain(found: dict[str, Any]) -> Measured:
+    """Return what `attrs.asdict` made plain."""
+    phases = {
+        name: Phase(**{**phase, "requests": Counter(phase["requests"]), "refused": Counter(phase["refused"])})
+        for name, phase in found["phases"].items()
+    }
+    return Measured(**{**found, "phases": phases})
+
+
 def measure(contestant: Contestant, crs: int, namespaces: int, folder: Path) -> Measured:
     """Run one operator through all phases on a fresh control plane."""
     places = [f"tenant-{number:03}" for number in range(namespaces)]

@@ -14,7 +14,7 @@ WITHOUT_PROGRAMS := --ignore tests/browser --ignore tests/monitoring
 $(if $(filter-out real embedded node,$(CLUSTER)),$(error CLUSTER is $(CLUSTER); it is real, embedded or node))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-wheel test-real test-kind test-browser test-monitoring acceptance mutants simulate bench bench-embedded contract-table control-plane node-parts chart image lint types contracts changes docs docs-links dist servers setup clean faults storms overload scale
+.PHONY: help demo test test-wheel test-real test-kind test-browser test-monitoring acceptance mutants simulate bench bench-embedded contract-table control-plane node-parts chart image lint types contracts changes docs docs-links dist servers setup clean faults storms overload scale bench-peers bench-operator
 
 help:  ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -83,6 +83,12 @@ overload: $(STAMP)  ## More than an operator can take: a figure for each, in mem
 
 bench: $(STAMP)  ## Benchmarks beside other Python clients in the same run: target and value; PAGE=1 writes docs/performance.md
 	@$(BIN)/python -m tests.benchmarks $(if $(PAGE),--page)
+
+bench-peers: $(STAMP)  ## The same with the caches of controller-runtime in the same rounds (built once with Go); PAGE=1 as above
+	@$(BIN)/python -m tests.benchmarks --peers $(if $(PAGE),--page)
+
+bench-operator: $(STAMP) servers  ## CRS Memcacheds (1000) in NAMESPACES (100) on the real control plane: ours, on controller-runtime, on kopf; RUNS=3; PAGE=1 writes docs/performance-operator.md
+	@$(BIN)/python -m tests.benchmarks.operators --crs $(or $(CRS),1000) --namespaces $(or $(NAMESPACES),100) --runs $(or $(RUNS),1) $(if $(PAGE),--page)
 
 bench-embedded: $(STAMP)  ## The embedded cluster's speed, beside a real kube-apiserver where there is one
 	@$(BIN)/python -m tests.benchmarks.embedded

@@ -18,7 +18,10 @@ HEAD: Final = (
     "|---|---|---|---|---|---|---|\n"
 )
 
-STORMS_HEAD: Final = "| storm | changes of what may be seen | denials told | right after the last change | wrong |\n|---|---|---|---|---|\n"
+STORMS_HEAD: Final = (
+    "| storm | changes of what may be seen | denials told | right after the last change | wrong |\n"
+    "|---|---|---|---|---|\n"
+)
 
 
 def merge(outcomes: Iterable[Outcome]) -> None:

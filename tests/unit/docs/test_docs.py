@@ -75,10 +75,8 @@ FILES = [
     if "__pycache__" not in path.parts
 ] + [path.name for path in ROOT.iterdir()]
 # The files that a reader makes.
-FILES += [name for block in BLOCKS.values() for name in re.findall(r"\A# ([\w-]+\.py)$", block, re.M)] + [
-    "hello.yaml",
-    "kustomization.yaml",
-]
+FILES += [name for block in BLOCKS.values() for name in re.findall(r"\A# ([\w-]+\.py)$", block, re.M)]
+FILES += ["hello.yaml", "kustomization.yaml"]
 
 
 def prose(page):

@@ -113,19 +113,18 @@ def test_from_no_cluster_to_none_by_the_scripts_of_kind(plane: ControlPlane, she
         shell.fail("setup", CONTAINER_ENGINE=shell.program("aged", "echo Docker version 20.10.7")),
         shell.fail("setup", PATH=without("docker", "podman", shell=shell)),
     ]
-    shell.succeed("setup")
+    # A first run that ends in the middle; the second one makes good for it.
+    wrong = [shell.fail("setup", FAILS="rollout status")]
+    again = shell.succeed("setup", CONTAINER_ENGINE="podman")
     told = shell.succeed("demo")
     before = names(plane)
     redeployed = shell.succeed("redeploy")
     after = names(plane)
-    shell.succeed("demo")
-    wrong = [
-        shell.fail("redeploy", FAILS="rollout status"),
+    wrong += [
         shell.fail("demo", FAILS="rollout status"),
         shell.fail("demo", FAILS="delete memcacheds"),
         shell.fail("demo", FAILS="wait memcached/memcached-sample-allowed-two"),
     ]
-    again = shell.succeed("setup", CONTAINER_ENGINE="podman")
     shell.succeed("teardown")
     gone = shell.succeed("teardown")
 

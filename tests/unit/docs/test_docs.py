@@ -10,7 +10,7 @@ from scopedcache.access.detection_bound import PERIOD_SECONDS, effective_bound
 from scopedcache.access.hold_off import HOLD_OFF_AFTER_TROUBLE_SECONDS
 
 ROOT = Path(__file__).parents[3]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "kind" / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCKS = {
     f"{page.name}-{number}": block
     for page in PAGES

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from scopedcache.access.detection_bound import PERIOD_SECONDS
+
 from .clock import pause
 from .denial import too_many
 from .observations import DEPLOYMENTS, PODS, is_review, timeout_of, told
@@ -70,18 +72,16 @@ def told_by_events(world: World) -> Outcome:
     healed = max(healed, world.await_success(edited, NAME, 1, within=SOON, since=since))
 
     pause(3.0)  # reviews that follow an event are over
-    # The period behind the bound that holds without the events is the one to be stretched.
-    usual = (BOUND - 2.0) / 1.1
-    mark, window = world.plane.audit.mark(), 4 * usual
+    mark, window = world.plane.audit.mark(), 6 * PERIOD_SECONDS
     pause(window)
     reviews = [r for r in world.requests(mark) if is_review(r)]
-    most = 0.7 * 3 * window / usual  # two namespaces in use, and the cluster; probes jitter by a tenth
+    most = 0.7 * 3 * window / PERIOD_SECONDS  # two namespaces in use, and the cluster; probes jitter by a tenth
     require(too_many(told(reviews), len(reviews), most), f"reviews in {window:.0f} s, the period stretched")
     facts: dict[str, Any] = {
         "healed": healed,
         "by an edited role": by_role,
         "reviews": len(reviews),
-        "without the events": 3 * window / usual,
+        "without the events": 3 * window / PERIOD_SECONDS,
     }
     return Outcome(max(closed, lost, healed, by_role), facts)
 

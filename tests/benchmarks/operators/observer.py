@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import attrs
@@ -119,7 +119,8 @@ def observing(plane: ControlPlane) -> Iterator[Observer]:
         try:
             yield observer
         finally:
-            answer.shutdown()  # `close` would wait for the reader
+            with suppress(RuntimeError):  # it has ended by itself
+                answer.shutdown()  # `close` would wait for the reader
             reader.join()
 
 

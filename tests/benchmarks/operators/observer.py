@@ -87,7 +87,7 @@ class Observer:
     def follow(self, answers: Iterator[Any]) -> None:
         """Read events from one watch after the other: a server that reads a CRD again ends those that are open.
 
-        A new watch begins with all that is there. What was deleted between two is not noticed: the wait is then in vain.
+        A new watch begins with all that is there. What is deleted between two is missed: the wait is in vain then.
         """
         decoder = msgspec.json.Decoder(_Event)
         try:

@@ -1,6 +1,7 @@
 """A copy that shares nothing that can be changed."""
 
 import copy
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,7 +35,7 @@ def test_what_is_no_json_is_copied_as_python_does():
     class Text(dict[str, object]):
         pass
 
-    value = {"sets": [{1, 2}], "mine": Text(a=[1])}
+    value: dict[str, Any] = {"sets": [{1, 2}], "mine": Text(a=[1])}
     copied = json_copy(value)
 
     assert copied == copy.deepcopy(value)

@@ -10,6 +10,7 @@ modify Pods, and `/bench/state` to compare a cache with.
 import argparse
 import asyncio
 import json
+import logging
 import ssl
 import sys
 import time
@@ -233,6 +234,7 @@ def main() -> None:
     parser.add_argument("--owners", type=int, default=100)
     parser.add_argument("--plain", action="store_true", help="HTTP instead of HTTPS")
     options = parser.parse_args()
+    logging.getLogger("asyncio").setLevel(logging.ERROR)  # a peer that leaves at once is warned of event by event
     cluster = Cluster(options.pods, options.namespaces, options.owners)
     uvloop.run(serve(cluster, options.directory, plain=options.plain))
 

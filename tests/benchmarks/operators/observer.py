@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import attrs
@@ -84,16 +84,21 @@ class Observer:
                 raise TimeoutError(f"{len(self._sizes)} are there, {late} of them without success")
             return time.monotonic()
 
-    def follow(self, answer: Any) -> None:
-        """Read events until the connection ends."""
-        decoder, rest = msgspec.json.Decoder(_Event), b""
+    def follow(self, answers: Iterator[Any]) -> None:
+        """Read events from one watch after the other: a server that reads a CRD again ends those that are open.
+
+        A new watch begins with all that is there. What is deleted between two is missed: the wait is in vain then.
+        """
+        decoder = msgspec.json.Decoder(_Event)
         try:
-            for piece in answer.stream():
-                *lines, rest = (rest + piece).split(b"\n")
-                with self._changed:
-                    for line in lines:
-                        self._take(decoder.decode(line))
-                    self._changed.notify_all()
+            for answer in answers:
+                rest = b""
+                for piece in answer.stream():
+                    *lines, rest = (rest + piece).split(b"\n")
+                    with self._changed:
+                        for line in lines:
+                            self._take(decoder.decode(line))
+                        self._changed.notify_all()
         except Exception as error:
             self._failure = error
         with self._changed:
@@ -111,16 +116,25 @@ class Observer:
 @contextmanager
 def observing(plane: ControlPlane) -> Iterator[Observer]:
     """Watch all Memcacheds for the length of the block."""
-    observer = Observer()
+    observer, closing = Observer(), threading.Event()
+    current: list[Any] = []
+
+    def answers() -> Iterator[Any]:
+        while not closing.is_set():
+            current[:] = [_open(plane, pool)]
+            yield current[0]
+
     with urllib3.PoolManager(ca_certs=str(plane.ca_file), retries=False) as pool:
-        answer = _open(plane, pool)
-        reader = threading.Thread(target=observer.follow, args=(answer,), daemon=True)
+        reader = threading.Thread(target=observer.follow, args=(answers(),), daemon=True)
         reader.start()
         try:
             yield observer
         finally:
-            answer.shutdown()  # `close` would wait for the reader
-            reader.join()
+            closing.set()
+            with suppress(RuntimeError):  # it has ended by itself
+                for answer in current:
+                    answer.shutdown()  # `close` would wait for the reader
+            reader.join(timeout=5)
 
 
 def _open(plane: ControlPlane, pool: urllib3.PoolManager) -> Any:

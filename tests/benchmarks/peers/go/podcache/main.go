@@ -68,6 +68,7 @@ func main() {
 func (b *benchmark) measure(ca, mode string, events int) (map[string]float64, error) {
 	mapper := meta.NewDefaultRESTMapper([]schema.GroupVersion{corev1.SchemeGroupVersion})
 	mapper.Add(podKind, meta.RESTScopeNamespace)
+	mapper.Add(podKind.GroupVersion().WithKind("PodList"), meta.RESTScopeNamespace) // asked for where namespaces are named
 	config := &rest.Config{Host: b.url, TLSClientConfig: rest.TLSClientConfig{CAFile: ca}, QPS: -1}
 	config.ContentType = "application/json"
 	pods, err := cache.New(config, cache.Options{

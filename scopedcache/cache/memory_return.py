@@ -15,7 +15,7 @@ from typing import Final
 
 # So many informers must have closed since the last time: a few leave nothing worth the while.
 CLOSED_INFORMERS: Final = 20
-# Their connections are closed by then, and what they held is buried.
+# None has closed for so long: their connections are closed by then, and what they held is buried.
 SETTLED_SECONDS: Final = 5.0
 
 
@@ -30,9 +30,15 @@ class MemoryReturn:
         """An informer has closed."""
         self._closed += 1
         if self._closed == CLOSED_INFORMERS:
-            asyncio.get_running_loop().call_later(SETTLED_SECONDS, self._begin)
+            self._wait()
 
-    def _begin(self) -> None:
+    def _wait(self) -> None:
+        asyncio.get_running_loop().call_later(SETTLED_SECONDS, self._begin, self._closed)
+
+    def _begin(self, closed: int) -> None:
+        if self._closed > closed:  # rights go place by place, as they are reviewed
+            self._wait()
+            return
         self._closed = 0
         asyncio.get_running_loop().run_in_executor(None, self._trim)
 

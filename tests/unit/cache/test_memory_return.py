@@ -33,5 +33,18 @@ async def test_the_next_many_give_it_back_again() -> None:
     assert len(given) == 2
 
 
+async def test_it_waits_until_no_more_close() -> None:
+    given: list[None] = []
+    memory = MemoryReturn(lambda: given.append(None))
+    counts = []
+    for _ in range(3 * CLOSED_INFORMERS):
+        memory.closed()
+        await after(0.5)
+        counts.append(len(given))
+    await after(2 * SETTLED_SECONDS)
+
+    assert (set(counts), len(given)) == ({0}, 1)
+
+
 def test_asking_the_allocator_is_harmless_wherever_we_run() -> None:
     give_back()

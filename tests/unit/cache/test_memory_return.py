@@ -17,7 +17,7 @@ async def test_memory_is_given_back_once_many_have_closed(closed: int, times: in
     for _ in range(closed):
         memory.closed()
     at_once = len(given)
-    await after(SETTLED_SECONDS + 1)
+    await after(2 * SETTLED_SECONDS + 1)
 
     assert (at_once, len(given)) == (0, times)
 

@@ -14,6 +14,7 @@ import attrs
 from ..access.verdict import DENYING, Verdict, VerdictState
 from ..api.permission import Permission
 from ..errors import NotSyncedError, ScopeClosedError, UnknownKindError, where
+from ..identity import Identity
 from ..informer.delta import Delta
 from ..kinds import Kind, ObjectKey, Resource
 from ..needs import Need
@@ -62,6 +63,7 @@ class Scope:
 
     Args:
         cluster_wide: kinds whose informers watch the whole cluster.
+        identity: as whom its owner's kinds are seen; None: as the program's own user.
         internal: the cache's own, which nobody is told of.
     """
 
@@ -71,9 +73,11 @@ class Scope:
         namespace: str | None,
         *,
         cluster_wide: Collection[Kind] = (),
+        identity: Identity | None = None,
         internal: bool = False,
     ) -> None:
         self.owner = owner
+        self.identity = identity
         self.namespace = namespace
         self.internal = internal
         self.generation = 0
@@ -218,12 +222,13 @@ class Scope:
 
     def log_fields(self) -> dict[str, object]:
         """Return what a log line says of it."""
-        return {
+        fields: dict[str, object] = {
             "namespace": self.namespace,
             "owner": str(self.owner) if self.owner else None,
             "uid": self.uid or None,
             "kinds": list(self._kinds),
         }
+        return fields if self.identity is None else fields | {"identity": str(self.identity)}
 
     @property
     def _kinds(self) -> tuple[str, ...]:
@@ -315,7 +320,7 @@ class Scope:
         return self._take("needed", _Cause(need=after))
 
     def _bound_need(self, resource: Resource, need: Need) -> BoundNeed:
-        return BoundNeed.of(resource, need, self.namespace, self._cluster_wide)
+        return BoundNeed.of(resource, need, self.namespace, self._cluster_wide, self.identity)
 
     def _add_need(self, cause: _Cause) -> Iterator[Effect]:
         """Add a need, perhaps in the place of one that asked for less; its informer stays where it will do."""

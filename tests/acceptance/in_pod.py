@@ -24,7 +24,7 @@ from scopedcache.testing.control_plane.binaries import find_kubectl
 from scopedcache.testing.control_plane.node import Node
 
 from .observations import PODS, Manifest
-from .program import ROOT, Health, JSONLog, Operator, parse_line, parse_metrics
+from .program import ROOT, Health, JSONLog, Operator, http_pool, parse_line, parse_metrics
 from .waiting import Failed, differs, eventually
 
 IMAGE: Final = "scoped-memcached-operator:0.1.0"
@@ -196,17 +196,27 @@ class OperatorPod(Operator):
     """The operator as a Pod, seen through its address."""
 
     process: PodRun
-    _http: urllib3.PoolManager = attrs.field(factory=lambda: urllib3.PoolManager(retries=False, timeout=2.0))
+    _http: urllib3.PoolManager = attrs.field(factory=http_pool)
 
     @classmethod
-    def on(cls, plane: ControlPlane, namespace: str, options: Sequence[str]) -> OperatorPod:
-        """Describe the operator on the node of a control plane; `launch` runs it."""
+    def on(cls, plane: ControlPlane, namespace: str, options: Sequence[str], log: Path) -> OperatorPod:
+        """Describe the operator on the node of a control plane; `launch` runs it.
+
+        `log`: where its containers' logs stay, numbered; the kubelet removes its own with their Pods.
+        """
         assert plane.node is not None
         run = PodRun(plane, namespace, manifests(plane.node.name, options))
         earlier = set(run.logs())
 
+        kept: dict[Path, Path] = {}
+
         def find() -> list[Path]:
-            return [path for path in run.logs() if path not in earlier]
+            found = [path for path in run.logs() if path not in earlier]
+            for path in found:
+                if path not in kept:
+                    kept[path] = log.with_suffix(f".{len(kept) + 1}.log")
+                    os.link(path, kept[path])
+            return found
 
         return cls(process=run, log=ContainerLog(Path(), find=find))
 

@@ -180,7 +180,7 @@ async def opened(scopes: int = 10_000, places: int = 10) -> Figure:
             owners = [owner(number, f"p-{number % places}") for number in range(scopes)]
             answers = await asyncio.gather(*(cache.open(one, CONFIG_MAP) for one in owners), return_exceptions=True)
             late = sum(isinstance(one, BaseException) for one in answers)
-            while (count := sum(map(len, cache.namespaces.values()))) < scopes and time.monotonic() - start < 120:  # noqa: ASYNC110
+            while (count := sum(map(len, cache.namespaces.values()))) < scopes and time.monotonic() - start < 600:  # noqa: ASYNC110
                 await asyncio.sleep(0.5)
             figure = steps.resident() - before, steps.longest() * 1e3
             words = f"{late:,} heard later that theirs is open"

@@ -32,6 +32,7 @@ from ..objects import Entry, Object
 from ..selectors import LabelSelector
 from ..supervisor import Supervisor
 from .informer_plan import InformerKey, Place
+from .memory_return import MemoryReturn
 
 T = TypeVar("T")
 
@@ -106,6 +107,7 @@ class InformerPool:
         self._holders: dict[InformerKey, set[Hashable]] = {}
         self._purged_keys: dict[Place, PurgedKeys] = {}
         self._closing: set[asyncio.Task[Any]] = set()
+        self._memory = MemoryReturn()
         self.ended: dict[str, tuple[int, int]] = {}  # by kind: events and relists of informers that are closed
         self._indexes: list[tuple[Kind, str, IndexFunc]] = []
         self._shards: dict[Kind, ShardFilter] = {}
@@ -178,6 +180,7 @@ class InformerPool:
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
         purged_keys = informer.close(error)
+        self._memory.closed()
         if error is not None and purged_keys:
             self._purged_keys[informer_key.place] = purged_keys
         return purged_keys

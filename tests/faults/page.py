@@ -20,8 +20,10 @@ HEAD: Final = (
 
 STORMS_HEAD: Final = (
     "| storm | changes of what may be seen | denials told | right after the last change | wrong |\n"
-    "|---|---|---|---|---|\n"
-)
+    "|---|---|---|---|---|"
+) + "\n"
+
+OVERLOAD_HEAD: Final = "| load | took | memory | longest turn | lost | |\n|---|---|---|---|---|---|\n"
 
 
 def merge(outcomes: Iterable[Outcome]) -> None:
@@ -68,3 +70,13 @@ def write_storms(passed: Iterable[Weather]) -> None:
         if new:
             page = _put(page, f"storms, {server}", STORMS_HEAD, list(STORMS), new)
     PAGE.write_text(page, encoding="utf-8")
+
+
+def write_overload(rows: Sequence[str]) -> None:
+    """Put the figures of overload into the page."""
+    page = PAGE.read_text(encoding="utf-8")
+    new = {row.split(" | ")[0].removeprefix("| "): row for row in rows}
+    mark = MARK.format("overload")
+    old = page.split(mark + "\n", 1)[1].split(END, 1)[0].splitlines()[2:]
+    names = dict.fromkeys([*(line.split(" | ")[0].removeprefix("| ") for line in old), *new])
+    PAGE.write_text(_put(page, "overload", OVERLOAD_HEAD, list(names), new), encoding="utf-8")

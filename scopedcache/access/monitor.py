@@ -31,6 +31,7 @@ from .change_notifier import ChangeNotifier, Listener, VerdictChange
 from .credential_expiry import CredentialExpiry
 from .detection_bound import PERIOD_SECONDS, ReviewLoad, effective_bound
 from .hold_off import HOLD_OFF_AFTER_TROUBLE_SECONDS, HoldOff
+from .outage import Outage
 from .probe_loop import ProbeLoop
 from .probe_schedule import EVENTS_PERIOD_FACTOR, Place, ProbeSchedule
 from .rbac_events import RBACEvents
@@ -84,6 +85,7 @@ class Monitor:
         self._probes = ProbeLoop(self._schedule, ReviewBudget(rate), self._review, timer=timer)
         self._readiness = Readiness()
         self._hold_off = HoldOff()
+        self._outage = Outage()
         self._attempt_mode = AttemptMode()
         self._credentials = CredentialExpiry()
         self._rbac_events = RBACEvents(self._review, timer=timer)
@@ -146,6 +148,11 @@ class Monitor:
             if pause is not None:
                 await asyncio.sleep(pause)
                 return
+            await self._changes.wait()
+
+    async def wait_recovered(self, since: int) -> None:
+        """Wait until the server has come back more often than `since` (`recoveries`)."""
+        while self._outage.ended <= since:
             await self._changes.wait()
 
     def await_yes(self, permission: Permission) -> None:
@@ -243,6 +250,11 @@ class Monitor:
         return self._changes.recent
 
     @property
+    def recoveries(self) -> int:
+        """Return how often the server answered again after an outage."""
+        return self._outage.ended
+
+    @property
     def places(self) -> int:
         return len(self._schedule)
 
@@ -257,6 +269,8 @@ class Monitor:
         """Take in how one of our own requests ended."""
         now = self._timer()
         self._hold_off.observe(error, now)
+        if self._outage.observe(error, review=is_review(info)):
+            self._changes.wake()
         if error is not None or not is_review(info):
             self._attempt_mode.observe(error, now)
         if self._credentials.observe(error, now):

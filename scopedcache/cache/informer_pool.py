@@ -45,6 +45,13 @@ class _RightsGate:
     async def permitted(self) -> None:
         await self._monitor.wait_until_permitted(self._permissions)
 
+    @property
+    def recoveries(self) -> int:
+        return self._monitor.recoveries
+
+    async def recovered(self, since: int) -> None:
+        await self._monitor.wait_recovered(since)
+
 
 class InformerPool:
     """Running informers and who holds them."""

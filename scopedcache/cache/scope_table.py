@@ -347,7 +347,8 @@ class ScopeTable:
         for binding, effects in effects_of:
             for effect in effects:
                 if isinstance(effect, Publish):
-                    changes.append((binding, effect.change))
+                    if not self._knows(effect):
+                        changes.append((binding, effect.change))
                 else:
                     self._carry_out(binding, effect)
             if binding.scope.is_waiting:
@@ -358,6 +359,10 @@ class ScopeTable:
             self.publish(change)
             if change.cause == "denied":
                 self._missing_news.told(binding)
+
+    def _knows(self, effect: Publish) -> bool:
+        """Tell whether an owner was refused already what it is to hear: a reconcile more would send the write again."""
+        return effect.right is not None and self.pending_grants.awaits(effect.change.uid, effect.right)
 
     def _carry_out(self, binding: ScopeBinding, effect: Effect) -> None:
         match effect:

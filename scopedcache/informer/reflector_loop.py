@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext, suppress
 from typing import Final, Literal, Protocol
 
 from ..api.watch.event_decoder import UNREADABLE_OBJECT, WatchEvent
@@ -41,6 +41,13 @@ class Gate(Protocol):
 
     async def permitted(self) -> None:
         """Wait until list and watch are not known to be refused."""
+
+    @property
+    def recoveries(self) -> int:
+        """Return how often the server answered again after it had been away."""
+
+    async def recovered(self, since: int) -> None:
+        """Wait until it has done so more often than `since`."""
 
 
 class ReflectorLoop:
@@ -86,6 +93,7 @@ class ReflectorLoop:
 
     async def run(self) -> None:
         """List and watch until closed. What is not an error of ours or the server's leaves, and may be run again."""
+        recoveries = 0
         while not self._objects.closed:
             if self._must_list:
                 self._must_list = False
@@ -94,9 +102,10 @@ class ReflectorLoop:
             self._life.take("ask")
             if step.pause:
                 self._life.take("pause")
-                await asyncio.sleep(step.pause)
+                await self._pause(step, recoveries)
             if self._gate is not None:
                 await self._gate.permitted()
+                recoveries = self._gate.recoveries
             started = self._timer()
             try:
                 outcome = await self._ask(step)
@@ -128,6 +137,21 @@ class ReflectorLoop:
         self.error = error
         self._reflector.broken()
         self._life.take("defect", error)
+
+    async def _pause(self, step: Next, recoveries: int) -> None:
+        """Wait as long as the step says, or until the server is back; `recoveries`: when it was asked last."""
+        if self._gate is None or step.spread is None:
+            await asyncio.sleep(step.pause)
+            return
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        end = began + step.pause
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(end):
+                await self._gate.recovered(recoveries)
+                self._reflector.woken()
+                end = min(end, max(began + step.least, clock() + step.spread))
+        await asyncio.sleep(end - clock())
 
     async def _ask(self, step: Next) -> Outcome:
         match step.ask:

@@ -25,6 +25,7 @@ PURE = [
     "access/credential_expiry.py",
     "access/detection_bound.py",
     "access/hold_off.py",
+    "access/outage.py",
     "access/probe_schedule.py",
     "access/readiness.py",
     "access/refusals.py",

@@ -72,6 +72,17 @@ async def test_one_that_stops_hands_its_part_over_and_nothing_is_left(f):
     assert len(leases) == 2
 
 
+@pytest.mark.parametrize("others", [(), ("b",)])
+async def test_one_that_comes_back_under_the_same_name_has_its_share_again(f, others):
+    a, *_ = await started(f, "a", *others)
+    await a.end()
+    await asyncio.sleep(5)
+    await started(f, "a")
+
+    assert len(set(map(tuple, f.owners().values()))) == 1 + len(others)
+    assert [len(owners) for owners in f.owners().values()] == [1] * len(NAMES)
+
+
 async def test_a_part_of_one_that_was_killed_is_taken_within_the_lease_and_worked_on(f):
     a, b = await started(f, "a", "b")
     theirs = [name for name, owners in f.owners().items() if owners == ["a"]]

@@ -155,7 +155,7 @@ class Replica:
         if partition is None:
             return None
         parts = [self._next_part(part, state, round_) for part, state in self._refined(partition)]
-        leaving = {name for name in partition.leaving if name in round_.alive}
+        leaving = {name for name in partition.leaving if name in round_.alive} - {self.identity}
         if round_.leaving:
             leaving.add(self.identity)
         changed = partition.changed(parts, leaving)
@@ -182,7 +182,7 @@ class Replica:
         partition = self.partition
         if partition is None or round_.leaving:
             return False
-        stay = frozenset(round_.there) - set(partition.leaving)
+        stay = frozenset(round_.there) - (set(partition.leaving) - {self.identity})
         if not stay or min(stay) != self.identity:
             return False
         if stay != self._planned_for or any(part.wanted not in stay for part in partition.parts):

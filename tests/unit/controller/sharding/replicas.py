@@ -152,7 +152,7 @@ class Fleet:
         stop = asyncio.Event()
         manager = Manager(
             cache,
-            controllers=[Controller(for_=MEMCACHED.gvk, reconcile=reconcile, workers=4, **options)],
+            controllers=[Controller(for_=MEMCACHED.gvk, reconcile=reconcile, **{"workers": 4, **options})],
             sharding=sharding or Sharding("operator", namespace=SYSTEM, identity=name),
         )
         task = asyncio.create_task(manager.run(stop), name=name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
+from functools import lru_cache
 from typing import Any, Final
 
 import attrs
@@ -16,6 +17,8 @@ from .selectors import LabelSelector
 # How an object names the owner it belongs to, where no owner reference does: the owner's key, its UID, several of them
 # in a list or a set, or None.
 Route = Callable[[Object], ObjectKey | str | Iterable[ObjectKey | str] | None]
+
+PLAIN_NEEDS_REMEMBERED: Final = 1024
 
 
 def _predicates(values: Iterable[Predicate]) -> tuple[Predicate, ...]:
@@ -98,4 +101,10 @@ class Need:
     @classmethod
     def of(cls, wanted: Kind | Need) -> Need:
         """Accept a kind wherever a Need is accepted."""
-        return wanted if isinstance(wanted, Need) else cls(wanted)
+        return wanted if isinstance(wanted, Need) else _plain(wanted)
+
+
+@lru_cache(maxsize=PLAIN_NEEDS_REMEMBERED)
+def _plain(kind: Kind) -> Need:
+    """Return the need of a kind alone: the same one for every owner that opens it."""
+    return Need(kind)

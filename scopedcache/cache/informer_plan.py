@@ -30,7 +30,7 @@ class InformerKey:
     name: str | None = None
     metadata_only: bool = False
 
-    @property
+    @cached_property
     def place(self) -> Place:
         """Return what it is about, whatever version serves it."""
         return str(self.resource), self.namespace, self.name, self.metadata_only

@@ -224,7 +224,10 @@ class Scope:
 
     @property
     def _kinds(self) -> tuple[str, ...]:
-        return (*(resource.gvk.kind for resource in self._needs), *(str(kind) for kind in self._unserved))
+        kinds = [resource.gvk.kind for resource in self._needs]
+        if self._unserved:
+            kinds += map(str, self._unserved)
+        return tuple(kinds)
 
     # -- the table -----------------------------------------------------------------------------------------------
 
@@ -233,7 +236,10 @@ class Scope:
             self._state, actions = move(self._state, event)
         except IllegalMoveError as error:
             raise IllegalMoveError(f"the scope {self} is {error}") from None
-        return [effect for action in actions for effect in self._act(action, cause)]
+        effects: list[Effect] = []
+        for action in actions:
+            effects += self._act(action, cause)
+        return effects
 
     def _act(self, action: Action, cause: _Cause) -> Iterable[Effect]:
         match action:

@@ -139,12 +139,14 @@ class Scope:
         for need in self.needs.of(verdict.permission):
             if verdict.denying:
                 event = self._denial_of(need, verdict.permission)
-                effects += self._take(event, _Cause(verdicts, need, verdict.error(), news=True))
+                # One that waits says what is missing in a step of its own: thousands of owners may lose a right in one.
+                error = None if self.is_waiting else verdict.error()
+                effects += self._take(event, _Cause(verdicts, need, error, news=True))
             elif verdict.granted and verdict.permission in need.informer_key.permissions:
                 refusal = self.needs.refusal(verdicts)
-                error = None if refusal is None else refusal.error
-                event = "regained" if error is None else "still-denied"
-                effects += self._take(event, _Cause(verdicts, need, error, news=before in DENYING))
+                obstacle = None if refusal is None else refusal.error
+                event = "regained" if obstacle is None else "still-denied"
+                effects += self._take(event, _Cause(verdicts, need, obstacle, news=before in DENYING))
             elif verdict.granted and before in DENYING:
                 effects += self._take("verb-regained", _Cause(verdicts, need))
         return sorted(effects, key=lambda effect: isinstance(effect, Publish))

@@ -148,6 +148,14 @@ class Store:
             self.entries[key] = entry
             yield Delta(old, entry)
 
+    def drop(self, entry: Entry) -> bool:
+        """Forget an entry that is still held as it is here; tell whether it was."""
+        key = (entry.metadata.namespace, entry.metadata.name)
+        if self.entries.get(key) is not entry:
+            return False
+        del self.entries[key]
+        return True
+
     def revert(self, delta: Delta) -> None:
         """Undo a change that could not be passed on: the next list brings it again."""
         subject = delta.new or delta.old

@@ -76,7 +76,10 @@ class Resource:
     @property
     def missing_verbs(self) -> tuple[str, ...]:
         """Return what the server does not offer of the verbs a cache needs; nothing where its verbs are not known."""
-        return tuple(verb for verb in ("list", "watch") if self.verbs and verb not in self.verbs)
+        verbs = self.verbs
+        if not verbs or ("list" in verbs and "watch" in verbs):
+            return ()
+        return tuple(verb for verb in ("list", "watch") if verb not in verbs)
 
     def __str__(self) -> str:
         return self.gvr.group_resource

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
+from functools import lru_cache
 from typing import Any, Final, Literal
 
 import attrs
@@ -17,6 +18,8 @@ from .selectors import LabelSelector
 # How an object names the owner it belongs to, where no owner reference does: the owner's key, its UID, several of them
 # in a list or a set, or None.
 Route = Callable[[Object], ObjectKey | str | Iterable[ObjectKey | str] | None]
+
+PLAIN_NEEDS_REMEMBERED: Final = 1024
 
 
 def _predicates(values: Iterable[Predicate]) -> tuple[Predicate, ...]:
@@ -103,4 +106,10 @@ class Need:
     @classmethod
     def of(cls, wanted: Kind | Need) -> Need:
         """Accept a kind wherever a Need is accepted."""
-        return wanted if isinstance(wanted, Need) else cls(wanted)
+        return wanted if isinstance(wanted, Need) else _plain(wanted)
+
+
+@lru_cache(maxsize=PLAIN_NEEDS_REMEMBERED)
+def _plain(kind: Kind) -> Need:
+    """Return the need of a kind alone: the same one for every owner that opens it."""
+    return Need(kind)

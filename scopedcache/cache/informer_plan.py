@@ -36,7 +36,7 @@ class InformerKey:
     metadata_only: bool = False
     identity: Identity | None = None
 
-    @property
+    @cached_property
     def place(self) -> Place:
         """Return what it is about, whatever version serves it."""
         return str(self.resource), self.namespace, self.name, self.metadata_only, self.identity

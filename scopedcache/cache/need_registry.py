@@ -18,14 +18,15 @@ class NeedRegistry:
     def __init__(self, monitor: Monitor, pool: InformerPool) -> None:
         self._monitor = monitor
         self._pool = pool
-        self._bindings: dict[Permission, Counter[ScopeBinding]] = {}
+        self._bindings: dict[Permission, dict[ScopeBinding, int]] = {}
         self._places: Counter[Place] = Counter()
 
     def add(self, binding: ScopeBinding, need: BoundNeed) -> None:
         """A scope needs something."""
         self._monitor.track(need.permissions)
         for permission in need.permissions:
-            self._bindings.setdefault(permission, Counter())[binding] += 1
+            bindings = self._bindings.setdefault(permission, {})
+            bindings[binding] = bindings.get(binding, 0) + 1
         self._places[need.informer_key.place] += 1
 
     def drop(self, binding: ScopeBinding, need: BoundNeed) -> None:

@@ -144,14 +144,14 @@ class Scope:
         for need in self.needs.of(verdict.permission):
             if verdict.denying:
                 event = self._denial_of(need, verdict.permission)
-                effects += self._take(
-                    event, _Cause(verdicts, need, verdict.error(), news=True, right=verdict.permission)
-                )
+                # One that waits says what is missing in a step of its own: thousands of owners may lose a right in one.
+                error = None if self.is_waiting else verdict.error()
+                effects += self._take(event, _Cause(verdicts, need, error, news=True, right=verdict.permission))
             elif verdict.granted and verdict.permission in need.informer_key.permissions:
                 refusal = self.needs.refusal(verdicts)
-                error = None if refusal is None else refusal.error
-                event = "regained" if error is None else "still-denied"
-                effects += self._take(event, _Cause(verdicts, need, error, news=before in DENYING))
+                obstacle = None if refusal is None else refusal.error
+                event = "regained" if obstacle is None else "still-denied"
+                effects += self._take(event, _Cause(verdicts, need, obstacle, news=before in DENYING))
             elif verdict.granted and before in DENYING:
                 effects += self._take("verb-regained", _Cause(verdicts, need))
         return sorted(effects, key=lambda effect: isinstance(effect, Publish))
@@ -232,7 +232,10 @@ class Scope:
 
     @property
     def _kinds(self) -> tuple[str, ...]:
-        return (*(resource.gvk.kind for resource in self._needs), *(str(kind) for kind in self._unserved))
+        kinds = [resource.gvk.kind for resource in self._needs]
+        if self._unserved:
+            kinds += map(str, self._unserved)
+        return tuple(kinds)
 
     # -- the table -----------------------------------------------------------------------------------------------
 
@@ -241,7 +244,10 @@ class Scope:
             self._state, actions = move(self._state, event)
         except IllegalMoveError as error:
             raise IllegalMoveError(f"the scope {self} is {error}") from None
-        return [effect for action in actions for effect in self._act(action, cause)]
+        effects: list[Effect] = []
+        for action in actions:
+            effects += self._act(action, cause)
+        return effects
 
     def _act(self, action: Action, cause: _Cause) -> Iterable[Effect]:
         match action:

@@ -86,12 +86,12 @@ class ScopeNeeds:
     @property
     def required_needs(self) -> list[BoundNeed]:
         """Return the needs that nothing is shown without, as far as they are served."""
-        return [need for need in self if not need.need.optional]
+        return [need for need in self._needs.values() if not need.need.optional]
 
     @property
     def optional_needs(self) -> list[BoundNeed]:
         """Return the needs that close alone, as far as they are served."""
-        return [need for need in self if need.need.optional]
+        return [need for need in self._needs.values() if need.need.optional]
 
     def of(self, permission: Permission) -> list[BoundNeed]:
         """Return the needs a permission belongs to."""
@@ -113,14 +113,15 @@ class ScopeNeeds:
     @property
     def required(self) -> list[Permission]:
         """Return what nothing is shown without."""
-        return [right for need in self.required_needs for right in need.informer_key.permissions]
+        needs = self._needs.values()
+        return [right for need in needs if not need.need.optional for right in need.informer_key.permissions]
 
     # -- what verdicts say about them ----------------------------------------------------------------------------
 
     def refusal(self, verdicts: Verdicts) -> Refusal | None:
         """Return what stands against opening; what is certain goes before what is only suspected."""
         lost = [verdict for right in self.required if (verdict := verdicts.get(right)) is not None and verdict.lost]
-        verdict = min(lost, key=lambda verdict: not verdict.denying, default=None)
+        verdict = min(lost, key=lambda verdict: not verdict.denying) if lost else None
         if verdict is None or not verdict.denying:
             for unserved in self._unserved.values():
                 if unserved.error is not None and not unserved.need.optional:
@@ -154,8 +155,11 @@ class ScopeNeeds:
 
     def is_reviewed(self, need: BoundNeed, verdicts: Verdicts) -> bool:
         """Tell whether there is a verdict about every right that it takes to see a need."""
-        rights = (verdicts.get(right) for right in need.informer_key.permissions)
-        return all(verdict is not None and not verdict.unreviewed for verdict in rights)
+        for right in need.informer_key.permissions:
+            verdict = verdicts.get(right)
+            if verdict is None or verdict.unreviewed:
+                return False
+        return True
 
     def missing_permissions(self, verdicts: Verdicts) -> list[Denial]:
         """Return what is missing for certain of the verbs that they declare beyond list and watch."""

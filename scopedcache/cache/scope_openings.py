@@ -103,11 +103,13 @@ class ScopeOpenings:
         scope, verdicts = binding.scope, self._monitor.verdicts
         if scope.is_waiting or scope.needs.unserved or self._under_way(binding) is not None:
             return None
-        if not all((verdict := verdicts.get(permission)) and verdict.open for permission in scope.needs.required):
-            return None
-        lost = [need for need in scope.needs.optional_needs if self._is_lost(need)]
-        if not all(need in lost or self._is_synced(binding, need) for need in scope.needs):
-            return None
+        for permission in scope.needs.required:
+            verdict = verdicts.get(permission)
+            if verdict is None or not verdict.open:
+                return None
+        for need in scope.needs:
+            if not self._is_synced(binding, need) and not (need.need.optional and self._is_lost(need)):
+                return None
         self._runner.carry_out(binding, scope.on_reviewed(verdicts))
         self._runner.carry_out(binding, scope.on_synced())
         return binding.handle

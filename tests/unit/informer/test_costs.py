@@ -2,7 +2,6 @@
 
 import asyncio
 import sys
-from collections import Counter
 
 import pytest
 
@@ -17,6 +16,7 @@ from scopedcache.informer.ownership_chain import OwnershipChain
 from scopedcache.kinds import GVK, ObjectKey
 from scopedcache.objects import Entry, Metadata, Object, OwnerReference
 from tests.benchmarks.pods import make_pods
+from tests.unit.calls import calls_of
 from tests.unit.informer.events import PODS
 
 EVENTS = 4 * BATCH_EVENTS
@@ -57,25 +57,6 @@ def path():
     made.take(lines(200_000))  # what is searched at the beginning of a stream, was
     made.told.clear()
     return made
-
-
-def calls_of(work):
-    """Return how often each function was called, those in Python and those in C apart."""
-    python: Counter[str] = Counter()
-    c: Counter[str] = Counter()
-
-    def count(frame, event, argument):
-        if event == "call":
-            python[frame.f_code.co_qualname] += 1
-        elif event == "c_call":
-            c[argument.__name__] += 1
-
-    sys.setprofile(count)
-    try:
-        work()
-    finally:
-        sys.setprofile(None)
-    return python, c
 
 
 def test_an_event_takes_twelve_calls_in_Python_at_most(path):

@@ -119,7 +119,7 @@ class EventSources:
         ]
         in_each_place = [one for one in declared if await self._follows_namespaces(one.watch)]
         supervisor = Supervisor(f"controller {self._options.controller}")
-        unsubscribe = self._cache.subscribe(self._on_owner_changed)
+        unsubscribe = self._cache.subscribe(self.owner_changed)
         try:
             supervisor.start_guarded("concerned", self._requeue_concerned)
             for one in declared:
@@ -135,6 +135,11 @@ class EventSources:
     def enqueue(self, key: ObjectKey) -> None:
         """Have a key reconciled because somebody asks for it."""
         self._wake(key)
+
+    def requeue_all(self) -> None:
+        """Have every key reconciled, in steps."""
+        self._concerned.add(EVERYWHERE)
+        self._some_concerned.set()
 
     def settle_pause(self, key: ObjectKey) -> float:
         """Return the seconds for which a key is to wait, as too much happens to it; 0 where it runs now."""
@@ -413,7 +418,8 @@ class EventSources:
     def _on_parked(self, namespace: str) -> None:
         self._parked[namespace].set()
 
-    def _on_owner_changed(self, change: OwnerChanged) -> None:
+    def owner_changed(self, change: OwnerChanged) -> None:
+        """Have an owner reconciled that a cache tells of, if it is one of the primaries."""
         resource = self._resource
         if resource is None or (change.kind.group, change.kind.kind) != (resource.gvk.group, resource.gvk.kind):
             return

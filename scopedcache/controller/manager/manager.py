@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 from pathlib import Path
@@ -29,13 +29,16 @@ from ..controller import Controller
 from ..reporting.event_recorder import EventRecorder
 from .bind_address import BindAddress
 from .bounded_tasks import BoundedTasks
+from .clusters import Clusters
 from .election_rules import LeaderElection
+from .engaged_clusters import EngagedClusters
 from .leader_elector import LeaderElector
 from .loop_watchdog import LoopWatchdog
 from .token_access import TokenAccess
 from .write_fence import WriteFence, unfenced
 
 if TYPE_CHECKING:
+    from ...api.client import Client
     from ...cache import ScopedCache, Snapshot
     from .health_server import HealthServer
 
@@ -84,6 +87,10 @@ class Manager:
     Args:
         cache: an open cache; it stays open afterwards.
         controllers: what to run.
+        clusters: other clusters than the cache's: a `Clusters`, or clients by name. Each has a cache of its own, and
+            runs the controllers that say so (`Controller(clusters=…)`); those of the manager's own hear of what their
+            owners opened there, and are run anew when a cluster comes or goes. One that does not answer keeps nobody
+            else waiting, and does not count for readiness.
         leader_election: None: always lead.
         health_address, metrics_address: where to answer probes and scrapes (`:8081` is every interface); None:
             nowhere. They may be the same.
@@ -118,9 +125,19 @@ class Manager:
         stop_timeout: float = STOP_TIMEOUT_SECONDS,
         instrumentation: metrics.Instrumentation | None = None,
         name: str = "scopedcache",
+        clusters: Clusters | Mapping[str, Client] | None = None,
     ) -> None:
-        self.controllers = tuple(controllers)
-        _check_names(self.controllers)
+        declared = tuple(controllers)
+        _check_names(declared)
+        self.controllers = tuple(one for one in declared if one.clusters != "others")
+        if clusters is not None and not isinstance(clusters, Clusters):
+            clusters = Clusters(clusters)
+        elif clusters is None and len(self.controllers) < len(declared):
+            raise ValueError("a controller runs in other clusters, and there are none: give clusters=")
+        self.clusters = clusters
+        self._declared = declared
+        self._name = name
+        self._engaged: EngagedClusters | None = None
         self._cache = cache
         self._election = leader_election
         self._health = None if health_address is None else BindAddress.parse(health_address)
@@ -159,11 +176,23 @@ class Manager:
                 controller.prepare(self._cache, recorder=self.recorder, instrumentation=self.instrumentation)
                 stack.callback(controller.end)
                 supervisor.start_guarded(f"sources of {controller.name}", controller.watch)
+            fence: WriteFence | None = None
             if self._election is not None:
                 fence = WriteFence()
                 client.add_write_fence(fence)
                 stack.callback(client.remove_write_fence, fence)
                 self._elector = LeaderElector(client, self._election, instrumentation=self.instrumentation, fence=fence)
+            if self.clusters is not None:
+                self._engaged = EngagedClusters(
+                    self.clusters,
+                    self._declared,
+                    name=self._name,
+                    instrumentation=self.instrumentation,
+                    fence=fence,
+                )
+                with unfenced():
+                    supervisor.start_guarded("clusters", self._engaged.run)
+                supervisor.start_guarded("clusters found", partial(self.clusters.find, self._cache))
             logger.info("manager.started", extra={"controllers": [c.name for c in self.controllers]})
             try:
                 await self._run_all(stop)
@@ -194,6 +223,8 @@ class Manager:
         self._cache.report(instrumentation)
         for controller in self.controllers:
             controller.report(instrumentation)
+        if self._engaged is not None:
+            self._engaged.report()
 
     def state(self) -> dict[str, Any]:
         """Return what /readyz?verbose shows: the summary, each informer, and the first entries of all that is held."""
@@ -219,6 +250,7 @@ class Manager:
         return {
             "leader": self._elector.state() if self._elector else None,
             "controllers": {controller.name: controller.state(limit=0) for controller in self.controllers},
+            **({} if self._engaged is None else {"clusters": self._engaged.state()}),
             "effective_bound": round(self._cache.bound, 2),
             "open_watches": snapshot.open_watches,
             "degraded": bool(snapshot.degraded or reasons),
@@ -353,11 +385,15 @@ class Manager:
             if runnable.leader_only:
                 tasks.start(runnable.name, runnable)
         working = [tasks.start(f"work {c.name}", partial(self._work_of, c)) for c in self.controllers]
+        if self._engaged is not None:
+            working.append(tasks.start("work in clusters", self._engaged.work))
         stopped = tasks.start("stop", partial(self._wait_stop, self._stopping))
         try:
             await tasks.wait_unless_failed(stopped)
             for controller in self.controllers:
                 controller.drain()
+            if self._engaged is not None:
+                self._engaged.drain()
             if working and stopped.done():
                 _, late = await asyncio.wait(working, timeout=self._stop_timeout)
                 for task in late:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         Manager,
         Request,
         Result,
+        Sharding,
         Watch,
     )
     from .errors import (
@@ -56,7 +57,9 @@ else:
         {
             "api": "Client",
             "cache": "InformerHandle Lister OwnerChanged OwnerId ResourceCache ScopedCache Snapshot",
-            "controller": "Cluster ClusterSecrets Clusters Controller LeaderElection Manager Request Result Watch",
+            "controller": (
+                "Cluster ClusterSecrets Clusters Controller LeaderElection Manager Request Result Sharding Watch"
+            ),
             "errors": (
                 "AlreadyExistsError APIError CacheError ConfigurationError ConflictError ForbiddenError GoneError "
                 "InvalidError NoSuchIndexError NotFoundError NotLeaderError NotSyncedError NotWatchedError "
@@ -121,6 +124,7 @@ __all__ = [
     "ScopedCacheError",
     "ServerError",
     "ServiceAccount",
+    "Sharding",
     "Snapshot",
     "TerminalError",
     "TooManyRequestsError",

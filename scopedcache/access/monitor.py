@@ -30,8 +30,9 @@ from .attempt_mode import AttemptMode, permissions_to_try, seconds_until_attempt
 from .call_signals import is_doubtful, is_review, needed_permission, signal_of
 from .change_notifier import Listener, VerdictChange
 from .credential_expiry import CredentialExpiry
-from .detection_bound import PERIOD_SECONDS, effective_bound
+from .detection_bound import PERIOD_SECONDS, ReviewLoad, effective_bound
 from .hold_off import HOLD_OFF_AFTER_TROUBLE_SECONDS, HoldOff
+from .outage import Outage
 from .probe_loop import ProbeLoop
 from .probe_schedule import EVENTS_PERIOD_FACTOR, Place, ProbeSchedule
 from .rbac_events import RBACEvents
@@ -87,6 +88,7 @@ class Monitor:
         self._probes = ProbeLoop(self._schedule, shared.budget, self._review, timer=timer)
         self._readiness = Readiness()
         self._hold_off = HoldOff()
+        self._outage = Outage()
         self._attempt_mode = AttemptMode()
         self._credentials = CredentialExpiry()
         self._rbac_events = RBACEvents(self._review, timer=timer)
@@ -149,6 +151,11 @@ class Monitor:
             if pause is not None:
                 await asyncio.sleep(pause)
                 return
+            await self._changes.wait()
+
+    async def wait_recovered(self, since: int) -> None:
+        """Wait until the server has come back more often than `since` (`recoveries`)."""
+        while self._outage.ended <= since:
             await self._changes.wait()
 
     def await_yes(self, permission: Permission) -> None:
@@ -214,6 +221,15 @@ class Monitor:
         return effective_bound(self.period * self._schedule.stretch, self._schedule.load, self.rate, hold_off)
 
     @property
+    def load(self) -> ReviewLoad:
+        """Return what asking about rights comes to now."""
+        return ReviewLoad(self._schedule.load, self.rate, self.bound, self._events_tell_all)
+
+    @property
+    def _events_tell_all(self) -> bool:
+        return self._rules_complete and not self.attempting and self._events_live()
+
+    @property
     def renewal(self) -> float:
         """Return how long a watch may live in attempt mode: half of the bound there would be with reviews."""
         return effective_bound(self.period, self._schedule.load, self.rate) / 2
@@ -235,6 +251,11 @@ class Monitor:
     def recent_changes(self) -> Sequence[VerdictChange]:
         """Return the last changes of verdicts, the newest last."""
         return self._changes.recent
+
+    @property
+    def recoveries(self) -> int:
+        """Return how often the server answered again after an outage."""
+        return self._outage.ended
 
     @property
     def reviews(self) -> int:
@@ -260,6 +281,8 @@ class Monitor:
         """Take in how one of our own requests ended."""
         now = self._timer()
         self._hold_off.observe(error, now)
+        if self._outage.observe(error, review=is_review(info)):
+            self._changes.wake()
         if error is not None or not is_review(info):
             self._attempt_mode.observe(error, now)
         if self._credentials.observe(error, now):
@@ -380,8 +403,7 @@ class Monitor:
 
     def _stretch(self, now: float) -> None:
         """Probe less often while events tell of every change, and at once as often as ever when they do not."""
-        events_tell_all = self._rules_complete and not self.attempting and self._events_live()
-        if self._schedule.set_stretch(EVENTS_PERIOD_FACTOR if events_tell_all else 1.0, now):
+        if self._schedule.set_stretch(EVENTS_PERIOD_FACTOR if self._events_tell_all else 1.0, now):
             self._probes.wake()
 
     def __repr__(self) -> str:

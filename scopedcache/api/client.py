@@ -264,8 +264,12 @@ class Client:
         page: int | None = PAGE_OBJECTS,
         metadata_only: bool = False,
         resource_version: str | None = None,
+        shard: str | None = None,
     ) -> AsyncIterator[tuple[ListPage, RequestInfo]]:
-        """Yield the pages of a consistent list; their items are undecoded bytes. `page` None: all in one."""
+        """Yield the pages of a consistent list; their items are undecoded bytes. `page` None: all in one.
+
+        `shard` asks for a part of it (`shardSelector`); a server that does not know shards sends everything.
+        """
         info = attrs.evolve(
             await self._session.request_info("list", kind, None, namespace), name=request_query.selected_name(fields)
         )
@@ -274,7 +278,7 @@ class Client:
         while True:
             query = request_query.page_query(
                 labels, fields, page=page, resource_version=resource_version, continue_token=token
-            )
+            ) + request_query.shard_query(shard)
             answer = await self._session.send(info, "GET", query=query, accept=accept)
             list_page = await take_steps(page_steps(answer.body))
             yield list_page, info
@@ -295,15 +299,17 @@ class Client:
         timeout: float | None = None,
         idle_timeout: float = IDLE_TIMEOUT_SECONDS,
         metadata_only: bool = False,
+        shard: str | None = None,
     ) -> AsyncIterator[Stream]:
         """Open a watch and hand out its byte stream: what the informer reads.
 
-        `timeout` is what the server is asked for (`timeoutSeconds`); a stream silent for `idle_timeout` is cut.
+        `timeout` is what the server is asked for (`timeoutSeconds`); a stream silent for `idle_timeout` is cut. `shard`
+        as for `pages`.
         """
         info = await self._watch_info(kind, namespace, fields)
         query = request_query.watch_query(
             labels, fields, resource_version=resource_version, initial_events=initial_events, timeout=timeout
-        )
+        ) + request_query.shard_query(shard)
         accept = request_query.METADATA_WATCH if metadata_only else JSON
         async with self._session.open_stream(info, query, accept=accept, idle_timeout=idle_timeout) as stream:
             yield stream

@@ -26,6 +26,7 @@ from ..informer.list_watch import NAME_FIELD
 from ..informer.missed_deletes import PurgedKeys
 from ..informer.ownership_chain import Owner, OwnershipChain
 from ..informer.reflector import ServerFeatures
+from ..informer.shard_filter import ShardFilter
 from ..kinds import Kind, ObjectKey, Resource, denotes
 from ..objects import Entry, Object
 from ..selectors import LabelSelector
@@ -46,6 +47,13 @@ class _RightsGate:
 
     async def permitted(self) -> None:
         await self._monitor.wait_until_permitted(self._permissions)
+
+    @property
+    def recoveries(self) -> int:
+        return self._monitor.recoveries
+
+    async def recovered(self, since: int) -> None:
+        await self._monitor.wait_recovered(since)
 
 
 @attrs.frozen
@@ -100,6 +108,7 @@ class InformerPool:
         self._closing: set[asyncio.Task[Any]] = set()
         self.ended: dict[str, tuple[int, int]] = {}  # by kind: events and relists of informers that are closed
         self._indexes: list[tuple[Kind, str, IndexFunc]] = []
+        self._shards: dict[Kind, ShardFilter] = {}
 
     # -- as whom -------------------------------------------------------------------------------------------------
 
@@ -221,6 +230,13 @@ class InformerPool:
             if denotes(kind, informer_key.resource):
                 informer.add_index(name, function)
 
+    def set_shard(self, kind: Kind, shard: ShardFilter | None) -> None:
+        """Let future informers of a kind hold a part of its objects; None: all of them again."""
+        if shard is None:
+            self._shards.pop(kind, None)
+        else:
+            self._shards[kind] = shard
+
     def renew(self) -> None:
         """Give every watch the life the monitor wants now, beginning with a new one."""
         for informer_key, informer in self._informers.items():
@@ -277,6 +293,7 @@ class InformerPool:
             initial_lists=self._initial_lists,
             server=self._server,
             purged_keys=purged_keys,
+            shard=_of_kind(self._shards, resource),
             options=self._options,
             on_stream=self._count_stream,
             timer=self._timer,

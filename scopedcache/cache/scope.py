@@ -55,6 +55,7 @@ class _Cause:
     resource: Resource | None = None
     late: bool = False
     news: bool = False  # it changes what is missing
+    right: Permission | None = None
 
 
 class Scope:
@@ -143,7 +144,9 @@ class Scope:
         for need in self.needs.of(verdict.permission):
             if verdict.denying:
                 event = self._denial_of(need, verdict.permission)
-                effects += self._take(event, _Cause(verdicts, need, verdict.error(), news=True))
+                effects += self._take(
+                    event, _Cause(verdicts, need, verdict.error(), news=True, right=verdict.permission)
+                )
             elif verdict.granted and verdict.permission in need.informer_key.permissions:
                 refusal = self.needs.refusal(verdicts)
                 error = None if refusal is None else refusal.error
@@ -277,6 +280,8 @@ class Scope:
                 return ()
             case "tell-denied":
                 return self._tell("denied", cause.error)
+            case "tell-verb-denied":
+                return self._tell("denied", cause.error, cause.right)
             case "tell-missing":
                 return (PublishMissing(),)
             case "tell-missing-if-news":
@@ -496,10 +501,15 @@ class Scope:
         due, self._due = self._due, None
         return self._tell(due) if due else ()
 
-    def _tell(self, cause: Literal["denied", "granted", "synced"], error: Obstacle | None = None) -> Iterator[Effect]:
+    def _tell(
+        self,
+        cause: Literal["denied", "granted", "synced"],
+        error: Obstacle | None = None,
+        right: Permission | None = None,
+    ) -> Iterator[Effect]:
         owner = self.owner
         if owner is not None:
-            yield Publish(OwnerChanged(owner.kind, owner.key, owner.uid, cause, error))
+            yield Publish(OwnerChanged(owner.kind, owner.key, owner.uid, cause, error), right)
 
     def _log_once_created(self) -> Iterable[Effect]:
         due, self._log_created = self._log_created, False

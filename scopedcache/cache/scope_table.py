@@ -330,14 +330,17 @@ class ScopeTable:
         owned = sum(len(bindings) for bindings in self._by_namespace.values())
         return owned + sum(len(bindings) for bindings in self._of_nobody.values())
 
-    def owners(self, kind: GVK, namespace: str) -> list[OwnerId]:
-        """Return the owners of a kind, of whatever version, in a namespace that have a scope or wait for a right."""
+    def owners(self, kind: GVK, namespace: str | None) -> list[OwnerId]:
+        """Return the owners of a kind, of whatever version, in a namespace (None: all) that have a scope or wait for a
+        right.
+        """
         owners = [binding.scope.owner for bindings in self._by_uid.values() for binding in bindings]
         return [
             owner
             for owner in dict.fromkeys([*owners, *(wait.owner for wait in self.pending_grants)])
             if owner is not None
-            and (owner.kind.group, owner.kind.kind, owner.key.namespace) == (kind.group, kind.kind, namespace)
+            and (owner.kind.group, owner.kind.kind) == (kind.group, kind.kind)
+            and namespace in (None, owner.key.namespace)
         ]
 
     @property
@@ -364,7 +367,8 @@ class ScopeTable:
         for binding, effects in effects_of:
             for effect in effects:
                 if isinstance(effect, Publish):
-                    changes.append((binding, effect.change))
+                    if not self._knows(effect):
+                        changes.append((binding, effect.change))
                 else:
                     self._carry_out(binding, effect)
             if binding.scope.is_waiting:
@@ -375,6 +379,10 @@ class ScopeTable:
             self.publish(change)
             if change.cause == "denied":
                 self._missing_news.told(binding)
+
+    def _knows(self, effect: Publish) -> bool:
+        """Tell whether an owner was refused already what it is to hear: a reconcile more would send the write again."""
+        return effect.right is not None and self.pending_grants.awaits(effect.change.uid, effect.right)
 
     def _carry_out(self, binding: ScopeBinding, effect: Effect) -> None:
         match effect:

@@ -25,6 +25,7 @@ from ..api.permission import permission_of
 from ..clock import loop_time
 from ..errors import ForbiddenError, ScopedCacheError
 from ..informer import EventHandler, IndexFunc, InformerOptions
+from ..informer.shard_filter import ShardFilter
 from ..kinds import GVK, Kind, Resource
 from ..metrics import Counters, Instrumentation
 from ..needs import Need
@@ -300,8 +301,9 @@ class ScopedCache:
         """Wait until the connections of what was closed are closed."""
         await self._pool.wait_closed()
 
-    def owners(self, kind: GVK, namespace: str) -> Sequence[OwnerId]:
-        """Return the owners of a kind, of whatever version, in a namespace that opened something and did not close it.
+    def owners(self, kind: GVK, namespace: str | None) -> Sequence[OwnerId]:
+        """Return the owners of a kind, of whatever version, in a namespace (None: all) that opened something and did
+        not close it.
 
         Those count too that wait, and those that lie where their own kind may not be seen.
         """
@@ -350,6 +352,13 @@ class ScopedCache:
         if self._home.loop is not None:
             self._home.check()
         self._pool.add_index(kind, name, function)
+
+    def set_shard(self, kind: Kind, shard: ShardFilter | None) -> None:
+        """Hold a part of a kind's objects, for other replicas hold the rest; None ends that. For the controllers.
+
+        What lies outside does not exist for this cache. Informers that run already go on as they are.
+        """
+        self._pool.set_shard(kind, shard)
 
     def subscribe(self, subscriber: Callable[[OwnerChanged], None]) -> Callable[[], None]:
         """Call `subscriber` for every change an owner should be reconciled for; returns the way to end it.

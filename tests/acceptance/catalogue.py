@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from . import declared, denial, extras, growth, idle, modes, restarts, revocation, rotation, scale, seed, steps
+from . import declared, denial, extras, growth, idle, modes, pod, restarts, revocation, scale, seed, steps
 from .rows import Group
 from .starting import operated, started, wanted_cluster
 
@@ -17,7 +17,7 @@ def groups(logs: Path | None) -> list[Group]:
     """
     story = (*steps.ROWS, *denial.ROWS)
     if wanted_cluster() == "node":  # what a Pod changes; all else says the same on the real control plane
-        rows = (*story, *rotation.ROWS)
+        rows = (*story, *pod.ROWS)
         return [Group("the ten steps, in a Pod", partial(started, logs, "steps", applied=False), rows, story=True)]
     return [
         Group("the ten steps", partial(started, logs, "steps", applied=False), story, story=True),

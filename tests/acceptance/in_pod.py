@@ -8,28 +8,33 @@ from __future__ import annotations
 import os
 import re
 import signal
+import subprocess
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import attrs
 import urllib3
+import yaml
 
 from scopedcache.errors import NotFoundError
 from scopedcache.testing import ControlPlane
+from scopedcache.testing.control_plane.binaries import find_kubectl
 from scopedcache.testing.control_plane.node import Node
 
 from .observations import PODS, Manifest
-from .program import ROOT, Health, JSONLog, Operator, parse_line, parse_metrics
+from .program import ROOT, Health, JSONLog, Operator, http_pool, parse_line, parse_metrics
 from .waiting import Failed, differs, eventually
 
 IMAGE: Final = "scoped-memcached-operator:0.1.0"
 DOCKERFILE: Final = ROOT / "examples" / "memcached_operator" / "Dockerfile"
+OVERLAY: Final = ROOT / "examples" / "memcached_operator" / "overlays" / "default"
 LABELS: Final = {"app.kubernetes.io/name": "scoped-memcached-operator"}
-NAME: Final = "scoped-memcached-operator"
+NAME: Final = "scoped-memcached-operator-controller-manager"
 HEALTH_PORT, METRICS_PORT = 8081, 8080
-# Longer than the operator waits for what it has begun before it stops.
-GRACE_SECONDS: Final = 40
+# As the Deployment says: longer than the operator waits for what it has begun.
+GRACE_SECONDS: Final = 30
 CONTAINER: Final = "manager"
 # A container's log, as the runtime writes it: time, stream, F or P for a full or a partial line, text.
 LOGGED: Final = re.compile(rb"^\S+ (?:stdout|stderr) (?P<tag>[FP])\S* (?P<text>.*)$")
@@ -42,51 +47,30 @@ def image_on(node: Node) -> str:
     return IMAGE
 
 
-def restrict(plane: ControlPlane, namespace: str) -> None:
-    """Have Pod Security refuse everything in a namespace that its restricted profile forbids."""
-    prefix = "pod-security.kubernetes.io"
-    labels = {f"{prefix}/enforce": "restricted", f"{prefix}/enforce-version": "latest"}
-    plane.patch("namespaces", namespace, {"metadata": {"labels": labels}})
+def manifests(node: str, options: Sequence[str]) -> list[Manifest]:
+    """Return what the default overlay deploys, under the overlay that this node needs.
 
-
-def deployment(node: str, account: str, options: Sequence[str]) -> Manifest:
-    """Return the Deployment of the operator, bound to a node."""
-    container = {
-        "name": CONTAINER,
-        "image": IMAGE,
-        "imagePullPolicy": "Never",
-        "args": ["--log-format=json", *options],
-        "ports": [
-            {"name": "health", "containerPort": HEALTH_PORT},
-            {"name": "metrics", "containerPort": METRICS_PORT},
-        ],
-        "livenessProbe": {"httpGet": {"path": "/healthz", "port": "health"}, "periodSeconds": 10},
-        "readinessProbe": {"httpGet": {"path": "/readyz", "port": "health"}, "periodSeconds": 1},
-        "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}},
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "capabilities": {"drop": ["ALL"]},
-            "readOnlyRootFilesystem": True,
-        },
-    }
-    pod = {
-        "nodeName": node,
-        "serviceAccountName": account,
-        "terminationGracePeriodSeconds": GRACE_SECONDS,
-        "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
-        "containers": [container],
-    }
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": NAME},
-        "spec": {
-            "replicas": 1,
-            "selector": {"matchLabels": LABELS},
-            "strategy": {"type": "Recreate"},
-            "template": {"metadata": {"labels": LABELS}, "spec": pod},
-        },
-    }
+    Nothing schedules Pods here, so that the Pod names its node; its image comes from no registry.
+    """
+    pod = "/spec/template/spec"
+    patch = [
+        {"op": "add", "path": f"{pod}/nodeName", "value": node},
+        {"op": "replace", "path": f"{pod}/containers/0/imagePullPolicy", "value": "Never"},
+        *({"op": "add", "path": f"{pod}/containers/0/args/-", "value": option} for option in options),
+    ]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name).resolve()
+        kustomization = {
+            "apiVersion": "kustomize.config.k8s.io/v1beta1",
+            "kind": "Kustomization",
+            "resources": [os.path.relpath(OVERLAY, folder)],
+            "patches": [{"target": {"kind": "Deployment"}, "patch": yaml.safe_dump(patch)}],
+        }
+        (folder / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
+        answer = subprocess.run([find_kubectl(), "kustomize", folder], capture_output=True, text=True)
+    if answer.returncode:
+        raise Failed(f"the overlay cannot be built: {answer.stderr.strip()}")
+    return [manifest for manifest in yaml.safe_load_all(answer.stdout) if manifest]
 
 
 @attrs.define(eq=False)
@@ -95,7 +79,7 @@ class PodRun:
 
     plane: ControlPlane
     namespace: str
-    manifest: Manifest
+    manifests: Sequence[Manifest]
     name: str = NAME
 
     @property
@@ -147,8 +131,8 @@ class PodRun:
         return not self.restarts and "terminated" not in self.container.get("state", {})
 
     def launch(self) -> None:
-        """Apply the Deployment."""
-        self.plane.apply(self.manifest, self.namespace)
+        """Apply what belongs to the operator."""
+        self.plane.apply(self.manifests)
 
     def stop(self, grace: float) -> None:
         """Delete the Deployment and wait until its Pod is gone; the container has its own grace period."""
@@ -212,17 +196,27 @@ class OperatorPod(Operator):
     """The operator as a Pod, seen through its address."""
 
     process: PodRun
-    _http: urllib3.PoolManager = attrs.field(factory=lambda: urllib3.PoolManager(retries=False, timeout=2.0))
+    _http: urllib3.PoolManager = attrs.field(factory=http_pool)
 
     @classmethod
-    def on(cls, plane: ControlPlane, namespace: str, account: str, options: Sequence[str]) -> OperatorPod:
-        """Describe the operator on the node of a control plane; `launch` runs it."""
+    def on(cls, plane: ControlPlane, namespace: str, options: Sequence[str], log: Path) -> OperatorPod:
+        """Describe the operator on the node of a control plane; `launch` runs it.
+
+        `log`: where its containers' logs stay, numbered; the kubelet removes its own with their Pods.
+        """
         assert plane.node is not None
-        run = PodRun(plane, namespace, deployment(plane.node.name, account, options))
+        run = PodRun(plane, namespace, manifests(plane.node.name, options))
         earlier = set(run.logs())
 
+        kept: dict[Path, Path] = {}
+
         def find() -> list[Path]:
-            return [path for path in run.logs() if path not in earlier]
+            found = [path for path in run.logs() if path not in earlier]
+            for path in found:
+                if path not in kept:
+                    kept[path] = log.with_suffix(f".{len(kept) + 1}.log")
+                    os.link(path, kept[path])
+            return found
 
         return cls(process=run, log=ContainerLog(Path(), find=find))
 

@@ -27,6 +27,11 @@ class Health(NamedTuple):
     body: dict[str, Any]
 
 
+def http_pool() -> urllib3.PoolManager:
+    """Return a pool for probes. A kept connection may be closed just when it is used: another one is tried."""
+    return urllib3.PoolManager(retries=urllib3.Retry(2, redirect=False), timeout=2.0)
+
+
 @attrs.define(eq=False)
 class JSONLog:
     """The JSON lines that a program wrote so far; lines that are no JSON object are kept apart."""
@@ -130,7 +135,7 @@ class OperatorProcess(Operator):
 
     health_port: int
     metrics_port: int
-    _http: urllib3.PoolManager = attrs.field(factory=lambda: urllib3.PoolManager(retries=False, timeout=2.0))
+    _http: urllib3.PoolManager = attrs.field(factory=http_pool)
 
     def health(self, path: str = "/readyz") -> Health:
         try:

@@ -32,6 +32,8 @@ LEFT_OUT: Final = (
     "./usr/share/man",
 )
 BASE_IMAGE: Final = "localhost/scopedcache-base:bookworm"
+# Each change of the sources leaves some ten layers behind, of which the next build takes what did not change.
+KEPT_IMAGES: Final = 100
 MOMENT: Final = 1735689600  # 2025-01-01: what is built twice is the same
 # The host's own bundle: behind a proxy with a CA of its own, pip in a build trusts what pip here trusts.
 CA_BUNDLES: Final = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
@@ -58,20 +60,39 @@ class Images:
                 self._make_base()
             return BASE_IMAGE
 
-    def build(self, dockerfile: Path, context: Path, name: str, arguments: Mapping[str, str] | None = None) -> str:
-        """Build an image on the local base and return its name, as a container runtime knows it."""
+    def build(
+        self,
+        dockerfile: Path,
+        context: Path,
+        name: str,
+        arguments: Mapping[str, str] | None = None,
+        *,
+        fresh: bool = False,
+    ) -> str:
+        """Build an image on the local base and return its name, as a container runtime knows it.
+
+        `fresh`: nothing is taken from earlier builds.
+        """
         base, full = self.base(), full_name(name)
         given = {"BASE": base, "SOURCE_DATE_EPOCH": str(MOMENT), **(arguments or {})}
         bundle = next((self._environ[v] for v in CA_BUNDLES if self._environ.get(v)), None)
         command = [
-            *("bud", "--isolation", "chroot", "--pull-never", "--layers"),
+            *("bud", "--isolation", "chroot", "--pull-never", "--no-cache" if fresh else "--layers"),
             *("--timestamp", str(MOMENT), "--file", str(dockerfile)),
         ]
         command += [] if bundle is None else ["--secret", f"id=ca,src={bundle}"]
         command += [word for key, value in given.items() for word in ("--build-arg", f"{key}={value}")]
         with self._lock():
             self._buildah(*command, "--tag", full, str(context))
+            if len(self._buildah("images", "--all", "--quiet").split()) > KEPT_IMAGES:
+                self._buildah("rmi", "--prune")
         return full
+
+    def remove(self, name: str) -> None:
+        """Forget an image; what other builds may still use of it stays. Nothing happens where there is none."""
+        with self._lock():
+            if self._has(full_name(name)):
+                self._buildah("rmi", full_name(name))
 
     def save(self, name: str, archive: Path) -> Path:
         """Write an image into an OCI archive, as `ctr images import` reads it."""

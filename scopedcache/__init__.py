@@ -9,7 +9,18 @@ from .lazy_names import lazy_names
 if TYPE_CHECKING:
     from .api import Client
     from .cache import InformerHandle, Lister, OwnerChanged, OwnerId, ResourceCache, ScopedCache, Snapshot
-    from .controller import Controller, LeaderElection, Manager, Request, Result, Sharding, Watch
+    from .controller import (
+        Cluster,
+        Clusters,
+        ClusterSecrets,
+        Controller,
+        LeaderElection,
+        Manager,
+        Request,
+        Result,
+        Sharding,
+        Watch,
+    )
     from .errors import (
         AlreadyExistsError,
         APIError,
@@ -46,7 +57,9 @@ else:
         {
             "api": "Client",
             "cache": "InformerHandle Lister OwnerChanged OwnerId ResourceCache ScopedCache Snapshot",
-            "controller": "Controller LeaderElection Manager Request Result Sharding Watch",
+            "controller": (
+                "Cluster ClusterSecrets Clusters Controller LeaderElection Manager Request Result Sharding Watch"
+            ),
             "errors": (
                 "AlreadyExistsError APIError CacheError ConfigurationError ConflictError ForbiddenError GoneError "
                 "InvalidError NoSuchIndexError NotFoundError NotLeaderError NotSyncedError NotWatchedError "
@@ -72,6 +85,9 @@ __all__ = [
     "As",
     "CacheError",
     "Client",
+    "Cluster",
+    "ClusterSecrets",
+    "Clusters",
     "ConfigurationError",
     "ConflictError",
     "Controller",

@@ -2,6 +2,8 @@
 
 from ..predicates import Change, Predicate, by_annotation, by_label, by_name, by_owner, generation_changed
 from .controller import Controller
+from .manager.cluster_secrets import ClusterSecrets
+from .manager.clusters import Cluster, Clusters
 from .manager.election_rules import LeaderElection
 from .manager.manager import Manager, Runnable
 from .manager.stop_signals import stop_signals
@@ -15,6 +17,9 @@ from .work_queue import WorkQueue
 
 __all__ = [
     "Change",
+    "Cluster",
+    "ClusterSecrets",
+    "Clusters",
     "Controller",
     "EventRecorder",
     "FailureBackoff",

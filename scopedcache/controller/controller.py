@@ -12,8 +12,11 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Iterable
+from copy import copy
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import attrs
 
 from .. import metrics
 from ..event_logger import event_logger
@@ -30,7 +33,7 @@ from .reconciler import Reconcile, ReconcilerRunner
 from .reporting.event_recorder import EventRecorder
 from .reporting.forbidden_reporter import ForbiddenReporter, OnForbidden
 from .reporting.own_reports import OwnReports
-from .request import Request
+from .request import HOME, Request
 from .retry_limits import RETRIES_PER_SECOND, FailureBackoff, RetryBudget
 from .self_waking import SelfWaking
 from .settling import Settling
@@ -72,6 +75,8 @@ class Controller:
             the first thing that did: many changes, one run. No worker waits meanwhile; a right that comes or goes does
             not wait.
         paused: an annotation: while a primary carries it, with any value but `false`, it is not reconciled.
+        clusters: where it runs under a manager with clusters: in the manager's own, in the others, or in all. Each has
+            a queue and workers of its own, and `Request.cluster` says which it is.
         name: for logs and metrics; the kind's name, unless told otherwise.
 
     Raises:
@@ -97,14 +102,20 @@ class Controller:
         settle: float = 0.0,
         at_most: float | None = None,
         paused: str | None = None,
+        clusters: Literal["home", "others", "all"] = "home",
         name: str | None = None,
     ) -> None:
+        if clusters not in ("home", "others", "all"):
+            raise ValueError(f"clusters={clusters!r} is none of home, others and all")
         if workers < 1:
             raise ValueError(f"workers= is at least 1, not {workers}")
         if deadline is not None and deadline <= 0:
             raise ValueError(f"deadline= is in seconds and above zero, not {deadline}; None for no limit")
         self.name = name or _default_name(for_)
         self.for_ = for_
+        self.clusters: Literal["home", "others", "all"] = clusters
+        self.cluster = HOME
+        self._reconcile, self._deadline, self._namespaces = reconcile, deadline, namespaces
         self._source_options = SourceOptions(
             controller=self.name,
             kind=for_,
@@ -198,7 +209,32 @@ class Controller:
             self_waking=self_waking,
             instrumentation=instrumentation,
             paused=self._paused,
+            cluster=self.cluster,
         )
+
+    # What a manager of several clusters asks.
+
+    def in_cluster(self, cluster: str) -> Controller:
+        """Return a controller like this one, for another cluster; nothing of it runs yet."""
+        twin = copy(self)
+        twin.name, twin.cluster = f"{self.name}@{cluster}", cluster
+        twin._source_options = attrs.evolve(
+            self._source_options, controller=twin.name, namespaces=WatchedNamespaces(self._namespaces)
+        )
+        twin._runner = ReconcilerRunner(self._reconcile, deadline=self._deadline, on_overdue=twin._on_overdue)
+        twin._write_counter = WriteCounter(twin.name)
+        twin._sharded = None
+        twin._client = twin._queue = twin._sources = twin._workers = None
+        return twin
+
+    def hear(self, cache: ScopedCache) -> Callable[[], None]:
+        """Hear of owners of its kind from another cluster's cache too; returns the way to end it."""
+        return cache.subscribe(lambda change: self._sources.owner_changed(change) if self._sources else None)
+
+    def requeue_all(self) -> None:
+        """Have every object that it sees reconciled: what they are about has changed, a cluster came or went."""
+        if self._sources is not None:
+            self._sources.requeue_all()
 
     async def watch(self) -> None:
         """Hold the informers and fill the queue until cancelled; waits for kinds that are not served yet."""

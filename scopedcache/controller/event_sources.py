@@ -130,7 +130,7 @@ class EventSources:
         in_each_place = [one for one in declared if await self._follows_namespaces(one.watch)]
         supervisor = Supervisor(f"controller {self._options.controller}")
         stack = ExitStack()
-        stack.callback(self._cache.subscribe(self._on_owner_changed))
+        stack.callback(self._cache.subscribe(self.owner_changed))
         try:
             supervisor.start_guarded("concerned", self._requeue_concerned)
             if self._shard is not None:
@@ -198,6 +198,11 @@ class EventSources:
     def enqueue(self, key: ObjectKey) -> None:
         """Have a key reconciled because somebody asks for it."""
         self._wake(key)
+
+    def requeue_all(self) -> None:
+        """Have every key reconciled, in steps."""
+        self._concerned.add(EVERYWHERE)
+        self._some_concerned.set()
 
     def settle_pause(self, key: ObjectKey) -> float:
         """Return the seconds for which a key is to wait, as too much happens to it; 0 where it runs now."""
@@ -476,7 +481,8 @@ class EventSources:
     def _on_parked(self, namespace: str) -> None:
         self._parked[namespace].set()
 
-    def _on_owner_changed(self, change: OwnerChanged) -> None:
+    def owner_changed(self, change: OwnerChanged) -> None:
+        """Have an owner reconciled that a cache tells of, if it is one of the primaries."""
         resource = self._resource
         if resource is None or (change.kind.group, change.kind.kind) != (resource.gvk.group, resource.gvk.kind):
             return

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import attrs
 
 from ..kinds import ObjectKey
+
+# The manager's own cluster.
+HOME: Final = ""
 
 
 def _seconds_or_none(instance: Result, attribute: attrs.Attribute[float | None], value: float | None) -> None:
@@ -17,9 +22,12 @@ class Request:
     """Reconcile the object of this key, whatever has happened to it.
 
     It carries no event and no object on purpose: a reconciler reads what is true now.
+
+    `cluster` names the one the object lies in, where that is not the manager's own.
     """
 
     key: ObjectKey
+    cluster: str = HOME
 
     @property
     def namespace(self) -> str:
@@ -32,7 +40,7 @@ class Request:
         return self.key.name
 
     def __str__(self) -> str:
-        return str(self.key)
+        return f"{self.cluster}: {self.key}" if self.cluster else str(self.key)
 
 
 @attrs.frozen

@@ -20,7 +20,7 @@ from .outcome_log import OutcomeLog
 from .reconcile_run import CURRENT_RUN, ReconcileRun
 from .reconciler import ReconcilerRunner
 from .reporting.forbidden_reporter import ForbiddenReporter
-from .request import Request
+from .request import HOME, Request
 from .self_waking import SelfWaking
 from .work_queue import Priority, WorkQueue
 from .work_queue_waiter import WorkQueueWaiter
@@ -47,6 +47,7 @@ class Workers:
         self_waking: SelfWaking,
         instrumentation: metrics.Instrumentation,
         paused: str | None = None,
+        cluster: str = HOME,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._name = name
@@ -64,6 +65,7 @@ class Workers:
         for counted in (*COUNTED_ERRORS, metrics.RECONCILE_TIMEOUTS):  # from zero on, or the first one is no increase
             instrumentation.increment(counted, 0.0, controller=name)
         instrumentation.increment(metrics.QUEUE_RETRIES, 0.0, name=name, controller=name)
+        self._cluster = cluster
         self._idle: set[asyncio.Task[Any]] = set()
         self._left_behind: set[ObjectKey] = set()
         self._paused = paused
@@ -172,7 +174,9 @@ class Workers:
         about = {"controller": self._name, "k8s.namespace.name": key.namespace, "k8s.object.name": key.name}
         try:
             with self._instrumentation.span(f"reconcile {self._name}", **about, reconcile=run.id) as span:
-                outcome = await self._runner.run(Request(key), lambda running: self._leave_behind(key, running))
+                outcome = await self._runner.run(
+                    Request(key, self._cluster), lambda running: self._leave_behind(key, running)
+                )
                 span.note(result=outcome.ending)
                 if outcome.error is not None:
                     span.fail(outcome.error)

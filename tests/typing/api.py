@@ -201,3 +201,19 @@ def what_decides_about_writes_is_plain(client: sc.Client) -> None:
         ":0", [aiohttp.web.post("/", web.admission(decide)), aiohttp.web.get("/", web.for_caller(client, handler))]
     )
     web.admission(lambda request: True)  # type: ignore[arg-type, return-value]  # pyright: ignore[reportArgumentType]
+
+
+async def owners_are_served_as_somebody(client: sc.Client, owner: sc.Object) -> None:
+    cache = sc.ScopedCache(client, identity=lambda owner: sc.ServiceAccount(owner.namespace, owner.name))
+    scope = await cache.open(owner, sc.Need(POD, identity=None))
+    assert_type(scope.client, sc.Client)
+    assert_type(scope.client.identity, sc.As | sc.ServiceAccount | None)
+    assert_type(client.acting_as(sc.As("alice", groups=["dev"], extra={"scopes": "one"})), sc.Client)
+    sc.Need(POD, identity="alice")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+def clusters_are_had_by_name(cache: sc.ScopedCache, client: sc.Client, request: sc.Request) -> None:
+    clusters = sc.Clusters({"east": client}, secrets=sc.ClusterSecrets("fleet", "team=a"))
+    assert_type(clusters[request.cluster].cache, sc.ScopedCache)
+    sc.Manager(cache, clusters=clusters)
+    sc.Manager(cache, clusters={"east": client})

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 from pathlib import Path
@@ -33,13 +33,16 @@ from ..sharding.shard import Shard
 from ..sharding.weights import weigh
 from .bind_address import BindAddress
 from .bounded_tasks import BoundedTasks
+from .clusters import Clusters
 from .election_rules import LeaderElection
+from .engaged_clusters import EngagedClusters
 from .leader_elector import LeaderElector
 from .loop_watchdog import LoopWatchdog
 from .token_access import TokenAccess
 from .write_fence import WriteFence, unfenced
 
 if TYPE_CHECKING:
+    from ...api.client import Client
     from ...cache import ScopedCache, Snapshot
     from .health_server import HealthServer
 
@@ -88,6 +91,10 @@ class Manager:
     Args:
         cache: an open cache; it stays open afterwards.
         controllers: what to run.
+        clusters: other clusters than the cache's: a `Clusters`, or clients by name. Each has a cache of its own, and
+            runs the controllers that say so (`Controller(clusters=…)`); those of the manager's own hear of what their
+            owners opened there, and are run anew when a cluster comes or goes. One that does not answer keeps nobody
+            else waiting, and does not count for readiness.
         leader_election: None: always lead.
         sharding: let several replicas work at the same time, each on a part of the primaries. The kinds that the
             controllers are for are held in part then, by this cache too.
@@ -126,9 +133,19 @@ class Manager:
         stop_timeout: float = STOP_TIMEOUT_SECONDS,
         instrumentation: metrics.Instrumentation | None = None,
         name: str = "scopedcache",
+        clusters: Clusters | Mapping[str, Client] | None = None,
     ) -> None:
-        self.controllers = tuple(controllers)
-        _check_names(self.controllers)
+        declared = tuple(controllers)
+        _check_names(declared)
+        self.controllers = tuple(one for one in declared if one.clusters != "others")
+        if clusters is not None and not isinstance(clusters, Clusters):
+            clusters = Clusters(clusters)
+        elif clusters is None and len(self.controllers) < len(declared):
+            raise ValueError("a controller runs in other clusters, and there are none: give clusters=")
+        self.clusters = clusters
+        self._declared = declared
+        self._name = name
+        self._engaged: EngagedClusters | None = None
         self._cache = cache
         self._election = leader_election
         self._sharding = sharding
@@ -139,6 +156,8 @@ class Manager:
         self._metrics_cert_path = metrics_cert_path
         self._rights_page = rights_page
         self._runnables = tuple(run if isinstance(run, Runnable) else Runnable(run) for run in runnables)
+        if sharding is not None and clusters is not None:
+            raise ValueError("sharding= shares out the manager's own cluster: it goes without clusters=")
         if sharding is not None and (leader_election is not None or any(run.leader_only for run in self._runnables)):
             raise ValueError("with sharding= nobody leads: it goes without leader_election= and leader_only runnables")
         self._coordinator: Coordinator | None = None
@@ -177,11 +196,23 @@ class Manager:
                 )
                 stack.callback(controller.end)
                 supervisor.start_guarded(f"sources of {controller.name}", controller.watch)
+            fence: WriteFence | None = None
             if self._election is not None:
                 fence = WriteFence()
                 client.add_write_fence(fence)
                 stack.callback(client.remove_write_fence, fence)
                 self._elector = LeaderElector(client, self._election, instrumentation=self.instrumentation, fence=fence)
+            if self.clusters is not None:
+                self._engaged = EngagedClusters(
+                    self.clusters,
+                    self._declared,
+                    name=self._name,
+                    instrumentation=self.instrumentation,
+                    fence=fence,
+                )
+                with unfenced():
+                    supervisor.start_guarded("clusters", self._engaged.run)
+                supervisor.start_guarded("clusters found", partial(self.clusters.find, self._cache))
             logger.info("manager.started", extra={"controllers": [c.name for c in self.controllers]})
             try:
                 await self._run_all(stop)
@@ -219,6 +250,8 @@ class Manager:
         self._cache.report(instrumentation)
         for controller in self.controllers:
             controller.report(instrumentation)
+        if self._engaged is not None:
+            self._engaged.report()
 
     def state(self) -> dict[str, Any]:
         """Return what /readyz?verbose shows: the summary, each informer, and the first entries of all that is held."""
@@ -245,6 +278,7 @@ class Manager:
             "leader": self._elector.state() if self._elector else None,
             **({"sharding": self._coordinator.state()} if self._coordinator is not None else {}),
             "controllers": {controller.name: controller.state(limit=0) for controller in self.controllers},
+            **({} if self._engaged is None else {"clusters": self._engaged.state()}),
             "effective_bound": round(self._cache.bound, 2),
             "reviews": self._cache.monitor.load.to_dict(),
             "open_watches": snapshot.open_watches,
@@ -415,6 +449,8 @@ class Manager:
             if runnable.leader_only:
                 tasks.start(runnable.name, runnable)
         working = [tasks.start(f"work {c.name}", partial(self._work_of, c)) for c in self.controllers]
+        if self._engaged is not None:
+            working.append(tasks.start("work in clusters", self._engaged.work))
         stopped = tasks.start("stop", partial(self._wait_stop, self._stopping))
         try:
             await tasks.wait_unless_failed(stopped)
@@ -422,6 +458,8 @@ class Manager:
                 await before_end()
             for controller in self.controllers:
                 controller.drain()
+            if self._engaged is not None:
+                self._engaged.drain()
             if working and stopped.done():
                 _, late = await asyncio.wait(working, timeout=self._stop_timeout)
                 for task in late:

@@ -1,0 +1,277 @@
+"""Several clusters in one process: each by itself, coming and going, and none in the way of another."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import ExitStack, asynccontextmanager
+from typing import Any
+
+import pytest
+
+from scopedcache import Clusters, ClusterSecrets, Controller, LeaderElection, Manager, Need, Object, Request
+from scopedcache.api.identity.cluster_secret import config_of
+from scopedcache.controller.manager.cluster_secrets import CLUSTER_API
+from scopedcache.errors import ConfigurationError
+from scopedcache.metrics import BOUND, RECONCILES, Counters
+from scopedcache.testing import eventually
+from tests.unit.cluster import ALL_VERBS, CONFIG_MAP, LEASE, MEMCACHED, POD, Cluster, served
+from tests.unit.controller.world import World
+
+SECRET = served("", "secrets", "Secret")
+
+
+class Fleet:
+    """Other clusters, each with the operator's rights."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack = stack
+        self.servers: dict[str, Cluster] = {}
+
+    def start(self, name: str) -> Cluster:
+        server = self.servers[name] = self._stack.enter_context(Cluster.running())
+        for kind in (MEMCACHED, POD, CONFIG_MAP, LEASE):
+            server.grant(None, kind, verbs=ALL_VERBS)
+        return server
+
+
+@pytest.fixture
+def fleet() -> Iterator[Fleet]:
+    with ExitStack() as stack:
+        yield Fleet(stack)
+
+
+class Diary:
+    def __init__(self) -> None:
+        self.requests: list[str] = []
+
+    async def reconcile(self, request: Request) -> None:
+        self.requests.append(str(request))
+
+
+@asynccontextmanager
+async def running(manager: Manager) -> AsyncIterator[None]:
+    stop = asyncio.Event()
+    task = asyncio.create_task(manager.run(stop))
+    try:
+        yield
+    finally:
+        stop.set()
+        await task
+
+
+async def test_a_controller_runs_in_each_cluster_and_the_request_says_in_which(w: World, fleet: Fleet) -> None:
+    diary = Diary()
+    east, west = fleet.start("east"), fleet.start("west")
+    w.memcached("here")
+    east.put(MEMCACHED, "m", "a")
+    west.put(MEMCACHED, "m", "a")
+    async with east.client() as one, west.client() as two:
+        controller = Controller(for_=MEMCACHED.gvk, reconcile=diary, clusters="all")
+        manager = Manager(w.cache, controllers=[controller], clusters={"east": one, "west": two})
+        async with running(manager):
+            await eventually(lambda: sorted(diary.requests) == ["a/here", "east: a/m", "west: a/m"])
+
+
+async def test_a_controller_without_a_word_runs_at_home_alone(w: World, fleet: Fleet) -> None:
+    diary = Diary()
+    east = fleet.start("east")
+    east.put(MEMCACHED, "m", "a")
+    w.memcached("here")
+    async with east.client() as one:
+        manager = Manager(
+            w.cache, controllers=[Controller(for_=MEMCACHED.gvk, reconcile=diary)], clusters={"east": one}
+        )
+        async with running(manager):
+            await asyncio.sleep(30.0)
+    assert set(diary.requests) == {"a/here"}
+
+
+async def test_clusters_come_and_go_while_it_runs_and_leave_nothing_behind(w: World, fleet: Fleet) -> None:
+    diary, clusters = Diary(), Clusters()
+    controller = Controller(for_=MEMCACHED.gvk, reconcile=diary, clusters="others")
+    async with running(Manager(w.cache, controllers=[controller], clusters=clusters)):
+        await asyncio.sleep(5.0)
+        before = len(asyncio.all_tasks())
+        east = fleet.start("east")
+        east.put(MEMCACHED, "m", "a")
+        async with east.client() as client:
+            clusters.add("east", client)
+            await eventually(lambda: diary.requests == ["east: a/m"])
+            clusters.remove("east")
+            await eventually(lambda: east.open() == 0)
+        east.put(MEMCACHED, "late", "a")
+        await asyncio.sleep(30.0)
+        assert diary.requests == ["east: a/m"]
+        assert len(asyncio.all_tasks()) == before
+
+
+async def test_a_cluster_that_does_not_answer_delays_nobody_and_readiness_is_not_its_affair(
+    w: World, fleet: Fleet
+) -> None:
+    diary = Diary()
+    east, silent = fleet.start("east"), fleet.start("silent")
+    silent.trouble(latency=50_000.0)
+    east.put(MEMCACHED, "m", "a")
+    w.memcached("here")
+    async with east.client() as one, silent.client() as two:
+        controller = Controller(for_=MEMCACHED.gvk, reconcile=diary, clusters="all")
+        manager = Manager(w.cache, controllers=[controller], clusters={"silent": two, "east": one})
+        async with running(manager):
+            await eventually(lambda: sorted(diary.requests) == ["a/here", "east: a/m"], within=5.0)
+            assert manager.ready
+            state = manager.summary()["clusters"]
+            assert (state["east"]["ready"], state["silent"]["ready"]) == (True, False)
+
+
+async def test_the_numbers_of_a_cluster_carry_its_name(w: World, fleet: Fleet) -> None:
+    counters, diary = Counters(), Diary()
+    east = fleet.start("east")
+    east.put(MEMCACHED, "m", "a")
+    async with east.client() as one:
+        controller = Controller(for_=MEMCACHED.gvk, reconcile=diary, clusters="others")
+        manager = Manager(w.cache, controllers=[controller], clusters={"east": one}, instrumentation=counters)
+        async with running(manager):
+            await eventually(lambda: diary.requests)
+            manager.report(counters)
+            assert counters.value(RECONCILES, cluster="east") == 1
+            assert counters.value(BOUND, cluster="east") > 0
+
+
+async def test_an_owner_at_home_hears_of_what_it_opened_in_another_cluster(w: World, fleet: Fleet) -> None:
+    east, seen = fleet.start("east"), []
+    clusters = Clusters()
+
+    async def reconcile(request: Request) -> None:
+        owner = w.cache.cluster.get(MEMCACHED, request.key)
+        if owner is not None and "east" in clusters:
+            need = Need(CONFIG_MAP, route=lambda found: (found.labels or {}).get("owner"))
+            scope = await clusters["east"].cache.open(owner, need, namespace="b")
+            seen.append(sorted(found.name for found in scope.owned(CONFIG_MAP)))
+
+    owner = w.memcached()
+    async with east.client() as client:
+        manager = Manager(w.cache, controllers=[Controller(for_=MEMCACHED.gvk, reconcile=reconcile)], clusters=clusters)
+        async with running(manager):
+            clusters.add("east", client)
+            await eventually(lambda: seen == [[]])
+            east.put(CONFIG_MAP, "c", "b", labels={"owner": owner.uid})
+            await eventually(lambda: seen[-1] == ["c"])
+
+
+async def test_one_leader_writes_in_all_clusters(w: World, fleet: Fleet) -> None:
+    east, diary = fleet.start("east"), Diary()
+    east.put(MEMCACHED, "m", "a")
+    async with east.client() as one, east.client() as two:
+        managers = [
+            Manager(
+                w.cache,
+                controllers=[Controller(for_=MEMCACHED.gvk, reconcile=diary, clusters="others")],
+                clusters={"east": client},
+                leader_election=LeaderElection("lease", namespace="system", identity=name),
+            )
+            for name, client in (("one", one), ("two", two))
+        ]
+        async with running(managers[0]):
+            await eventually(lambda: diary.requests == ["east: a/m"])
+            async with running(managers[1]):
+                await asyncio.sleep(60.0)
+                assert diary.requests == ["east: a/m"]
+
+
+async def test_a_controller_for_other_clusters_needs_some(w: World) -> None:
+    controller = Controller(for_=MEMCACHED.gvk, reconcile=Diary(), clusters="others")
+    with pytest.raises(ValueError, match="give clusters="):
+        Manager(w.cache, controllers=[controller])
+
+
+# -- Secrets ---------------------------------------------------------------------------------------------------------
+
+
+def kubeconfig(server: str = "https://127.0.0.1:1", **user: Any) -> bytes:
+    return json.dumps(
+        {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "c",
+            "clusters": [{"name": "c", "cluster": {"server": server}}],
+            "users": [{"name": "u", "user": user or {"token": "t"}}],
+            "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+        }
+    ).encode()
+
+
+def data(**fields: bytes) -> Mapping[str, str]:
+    return {name: base64.b64encode(value).decode() for name, value in fields.items()}
+
+
+def test_a_secret_of_cluster_api_names_its_cluster_by_a_label() -> None:
+    name, config = config_of("east-kubeconfig", "east", data(value=kubeconfig()))
+    assert (name, config.endpoint.host) == ("east", "https://127.0.0.1:1")
+
+
+def test_a_secret_of_argo_cd_says_the_same_in_its_own_form() -> None:
+    fields = data(name=b"east", server=b"https://127.0.0.1:1", config=b'{"bearerToken": "t"}')
+    name, config = config_of("cluster-east", None, fields)
+    assert (name, config.endpoint.host, config.login is not None) == ("east", "https://127.0.0.1:1", True)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        (data(value=b"not: a: kubeconfig"), "not"),
+        (data(value=b""), "the file is empty"),
+        (data(other=b"x"), "holds none of"),
+        ({"value": "%%%"}, "data.value is not base64"),
+        (data(server=b"https://h", config=b"["), "no JSON object"),
+        (data(server=b"https://h", config=b'{"execProviderConfig": {"command": "rm"}}'), "by a program"),
+        (
+            data(
+                value=kubeconfig(
+                    exec={"apiVersion": "client.authentication.k8s.io/v1", "command": "rm", "interactiveMode": "Never"}
+                )
+            ),
+            "by a program",
+        ),
+        (data(value=kubeconfig(tokenFile="/var/run/secrets/token")), "files of another machine"),
+        (data(value=kubeconfig(**{"token": "t", "as": "root"})), "acts as somebody else"),
+    ],
+)
+def test_a_secret_that_would_get_further_than_to_another_cluster_is_refused(
+    fields: Mapping[str, str], words: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        config_of("east", None, fields)
+
+
+async def test_a_secret_brings_a_cluster_changes_it_and_takes_it_away_and_a_broken_one_is_told(
+    w: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    w.server.grant("fleet", SECRET)
+    clusters = Clusters(secrets=ClusterSecrets("fleet", CLUSTER_API))
+
+    def write(name: str, content: bytes, **labels: str) -> Object:
+        return w.server.write(
+            {
+                "apiVersion": "v1",
+                "kind": "Secret",
+                "metadata": {"name": name, "namespace": "fleet", "labels": labels},
+                "data": dict(data(value=content)),
+            }
+        )
+
+    named = {CLUSTER_API: "east"}
+    async with running(Manager(w.cache, clusters=clusters)):
+        write("east-kubeconfig", kubeconfig(), **named)
+        write("other", kubeconfig())
+        await eventually(lambda: list(clusters) == ["east"])
+        first = clusters["east"]
+        write("east-kubeconfig", b"broken: [", **named)
+        await eventually(lambda: "cluster.unusable" in caplog.text)
+        assert clusters["east"] is first
+        write("east-kubeconfig", kubeconfig("https://127.0.0.1:2"), **named)
+        await eventually(lambda: clusters.get("east") not in (first, None))
+        w.server.remove(SECRET, "east-kubeconfig", "fleet")
+        await eventually(lambda: not clusters)

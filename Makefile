@@ -14,7 +14,7 @@ WITHOUT_PROGRAMS := --ignore tests/browser --ignore tests/monitoring
 $(if $(filter-out real embedded node,$(CLUSTER)),$(error CLUSTER is $(CLUSTER); it is real, embedded or node))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-wheel test-real test-browser test-monitoring acceptance mutants simulate bench bench-embedded contract-table control-plane node-parts chart image lint types contracts changes docs docs-links dist servers setup clean
+.PHONY: help demo test test-wheel test-real test-browser test-monitoring acceptance mutants simulate soak bench bench-embedded contract-table control-plane node-parts chart image lint types contracts changes docs docs-links dist servers setup clean
 
 help:  ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,6 +68,9 @@ mutants: $(STAMP)  ## Defects put into copies of the tree: every acceptance row 
 simulate: $(STAMP)  ## COUNT lives of a cache in virtual time, from seed FIRST on (100 from 0), then RESTARTS of API servers (100)
 	@$(BIN)/python -m tests.simulation $(or $(FIRST),0) $(or $(COUNT),100)
 	@$(BIN)/python -m tests.simulation.false_denials $(or $(RESTARTS),100)
+
+soak: $(STAMP) servers  ## MINUTES (60) of an operator on the real control plane in rounds of trouble and rest, from SEED (0); PAGE=1 writes docs/soak.md
+	@$(BIN)/python -m tests.soak $(or $(MINUTES),60) --seed $(or $(SEED),0) $(if $(PAGE),--page)
 
 bench: $(STAMP)  ## Benchmarks beside other Python clients in the same run: target and value; PAGE=1 writes docs/performance.md
 	@$(BIN)/python -m tests.benchmarks $(if $(PAGE),--page)

@@ -21,6 +21,8 @@ from .denial_origin import ask_origin, is_impersonation, origin_at_a_glance
 from .discovery import Discovery
 from .permission import Permission
 from .ready_answer import ReadyAnswer, read_ready_answer
+from .recording import Recording
+from .recording_transport import RecordingTransport
 from .request_info import Observer, RequestInfo
 from .request_query import APPLY, JSON
 from .status_errors import error_from_answer, error_not_json
@@ -52,7 +54,7 @@ class Session:
     """What every request of a client goes through: discovery, the transport, and those who listen."""
 
     def __init__(self, transport: Transport) -> None:
-        self.transport = transport
+        self.transport: Transport = transport
         self.discovery = Discovery(self.fetch_document)
         self.instrumentation: Instrumentation = NULL
         self._observers: list[Observer] = []
@@ -63,6 +65,10 @@ class Session:
         """Close all connections."""
         self.discovery.end()
         await self.transport.close()
+
+    def record(self, recording: Recording) -> None:
+        """Keep what is asked and answered from here on, until the connections are closed."""
+        self.transport = RecordingTransport(self.transport, recording)
 
     # -- who listens ---------------------------------------------------------------------------------------------
 

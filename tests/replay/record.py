@@ -27,6 +27,8 @@ WIDGETS = "widgets.example.org"
 DEFINITIONS = "customresourcedefinitions.apiextensions.k8s.io"
 # Longer than the bound after trouble.
 SETTLED_SECONDS = 14.0
+# An API server remembers for so long that a token was good.
+TOKEN_CACHED_SECONDS = 11.0
 SECRET = "canary-of-a-value"
 
 
@@ -92,6 +94,7 @@ def server_frozen(stage: Stage) -> None:
 def account_deleted(stage: Stage) -> None:
     """The ServiceAccount is deleted: its token is good for nothing any more."""
     stage.plane.delete("serviceaccounts", ACCOUNT, NAMESPACE)
+    pause(TOKEN_CACHED_SECONDS)
 
 
 def kind_removed(stage: Stage) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -78,7 +79,7 @@ def plot(title: str, points: Points, *, dots: bool = False) -> str:
         drawn = "".join(f'<circle class="o" cx="{x:.1f}" cy="{y:.1f}" r="2"/>' for x, y in placed)
     else:
         drawn = f'<polyline class="l" points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in placed)}"/>'
-    name = title.lower().replace(" ", "-").replace(",", "")
+    name = "-".join(re.findall(r"[a-z]+", title.lower()))
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-labelledby="{name}">'
         f'<title id="{name}">{escape(title)}</title>'

@@ -47,7 +47,7 @@ def write_page(result: Result, docs: Path = DOCS) -> None:
         for kind in ("loss", "gain")
         if (values := [one.seconds for one in result.detections if one.kind == kind])
     ]
-    found = "\n".join(f"- {one}" for one in result.findings) or "Nothing was found: every round held, and nothing grew."
+    found = "\n".join(f"- {one}" for one in result.findings) or verdict([sample.memory for sample in rests])
     text = WORDS.read_text().format(
         minutes=result.seconds / 60,
         rounds=result.rounds,
@@ -62,6 +62,18 @@ def write_page(result: Result, docs: Path = DOCS) -> None:
         plots="\n".join(plots),
     )
     (docs / "soak.md").write_text(text)
+
+
+def verdict(memory: Sequence[float]) -> str:
+    """Return in words what memory did over the rests of a run in which nothing was found."""
+    if not memory:
+        return "No round was finished."
+    late = memory[-max(1, len(memory) // 3) :]
+    return (
+        f"Every round held, and nothing grew by more than is tolerated. Memory at rest was {memory[0]:.1f} MB after the "
+        f"first round, {late[0]:.1f} MB at the beginning of the last third and {late[-1]:.1f} MB at the end. "
+        "What grows by less than the tolerance in so many rounds is not found by such a run."
+    )
 
 
 def row(name: str, *values: float) -> str:

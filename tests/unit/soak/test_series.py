@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 import attrs
 import pytest
 
-from tests.soak.page import plot
+from tests.soak.page import plot, verdict
 from tests.soak.series import Sample, drift, quantile, rates
 
 CALM = Sample(0.0, memory=50.0, tasks=4, connections=3, descriptors=20, watches=1, objects=0, requests=0, rest=True)
@@ -59,3 +59,9 @@ def test_a_plot_is_a_picture_in_both_schemes_whatever_was_measured(points):
 
     assert ElementTree.fromstring(drawn).findtext("{http://www.w3.org/2000/svg}title") == "Open <sockets>"
     assert "prefers-color-scheme:dark" in drawn
+
+
+def test_the_page_says_how_much_memory_rose_where_that_is_tolerated():
+    said = verdict([52.0, 53.0, 54.0, 55.0, 56.0, 56.5])
+
+    assert "52.0 MB after the first round, 56.0 MB at the beginning of the last third and 56.5 MB at the end" in said

@@ -70,7 +70,8 @@ def verdict(memory: Sequence[float]) -> str:
         return "No round was finished."
     late = memory[-max(1, len(memory) // 3) :]
     return (
-        f"Every round held, and nothing grew by more than is tolerated. Memory at rest was {memory[0]:.1f} MB after the "
+        "Every round held, and nothing grew by more than is tolerated. "
+        f"Memory at rest was {memory[0]:.1f} MB after the "
         f"first round, {late[0]:.1f} MB at the beginning of the last third and {late[-1]:.1f} MB at the end. "
         "What grows by less than the tolerance in so many rounds is not found by such a run."
     )

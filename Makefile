@@ -7,14 +7,14 @@ STAMP := $(VENV)/.installed
 COVERED := 95
 # As many processes as cores, up to four; the tests of a file share what they make, and stay in one.
 BESIDE := --numprocesses logical --maxprocesses 4 --dist loadfile
-# What needs a browser, or a Prometheus, has targets of its own.
+# What needs a browser, a Prometheus, or a node, has targets of its own.
 WITHOUT_PROGRAMS := --ignore tests/browser --ignore tests/monitoring
 
 # What `demo` and `acceptance` run on; each has a default of its own.
 $(if $(filter-out real embedded node,$(CLUSTER)),$(error CLUSTER is $(CLUSTER); it is real, embedded or node))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-wheel test-real test-browser test-monitoring acceptance mutants simulate fuzz soak crashes bench bench-embedded contract-table control-plane node-parts chart image lint types contracts changes docs docs-links dist servers setup clean
+.PHONY: help demo test test-wheel test-real test-kind test-browser test-monitoring acceptance mutants simulate fuzz soak crashes bench bench-embedded contract-table control-plane node-parts chart image lint types contracts changes docs docs-links dist servers setup clean faults storms overload scale bench-peers bench-operator
 
 help:  ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,7 +46,10 @@ test-wheel:  ## The unit tests against the built wheel, in an empty environment:
 	@.ci/test-wheel $(PYTHON)
 
 test-real: $(STAMP) control-plane  ## The tests that need Kubernetes binaries: a real kube-apiserver, kubectl
-	@$(BIN)/python -m pytest -m real --timeout=180
+	@$(BIN)/python -m pytest -m real --timeout=180 --ignore tests/kind
+
+test-kind: $(STAMP) control-plane node-parts  ## The scripts of kind/, every command of them, against stand-ins for kind and docker and a real node
+	@PROGRAMS=required $(BIN)/python -m pytest tests/kind
 
 test-browser: $(STAMP)  ## The permission page in a headless Chromium, Debian's, unpacked into ~/.cache; SCREENSHOTS=1 writes docs/images
 	@command -v chromedriver >/dev/null || .ci/debian chromium-driver >/dev/null
@@ -79,11 +82,29 @@ crashes: $(STAMP) servers  ## An operator killed at COUNT (100) random instants,
 	@$(BIN)/python -m tests.soak.crashes $(or $(COUNT),100) --seed $(or $(SEED),0)
 	@$(BIN)/python -m tests.soak.crashes $$(( $(or $(COUNT),100) / 2 )) --pair --seed $(or $(SEED),0)
 
+faults: $(STAMP) $(if $(filter real,$(CLUSTER)),servers)  ## The fault matrix, in virtual time (minutes); CLUSTER=real on a real control plane; ONLY=text; PAGE=1 writes docs/faults.md
+	@CLUSTER=$(or $(CLUSTER),embedded) $(BIN)/python -m tests.faults $(if $(ONLY),--only "$(ONLY)") $(if $(PAGE),--page)
+
+storms: $(STAMP) $(if $(filter embedded,$(CLUSTER)),,servers)  ## Storms of RBAC changes on the real control plane; CLUSTER=embedded takes seconds; ONLY=text; PAGE=1 writes docs/faults.md
+	@CLUSTER=$(or $(CLUSTER),real) $(BIN)/python -m tests.faults.storms_run $(if $(ONLY),--only "$(ONLY)") $(if $(PAGE),--page)
+
+overload: $(STAMP)  ## More than an operator can take: a figure for each, in memory, steps of the loop and what is lost; PAGE=1 writes docs/faults.md
+	@$(BIN)/python -m tests.faults.overload $(if $(ONLY),--only "$(ONLY)") $(if $(PAGE),--page)
+
 bench: $(STAMP)  ## Benchmarks beside other Python clients in the same run: target and value; PAGE=1 writes docs/performance.md
 	@$(BIN)/python -m tests.benchmarks $(if $(PAGE),--page)
 
+bench-peers: $(STAMP)  ## The same with the caches of controller-runtime in the same rounds (built once with Go); PAGE=1 as above
+	@$(BIN)/python -m tests.benchmarks --peers $(if $(PAGE),--page)
+
+bench-operator: $(STAMP) servers  ## CRS Memcacheds (1000) in NAMESPACES (100) on the real control plane: ours, on controller-runtime, on kopf; RUNS=3; PAGE=1 writes docs/performance-operator.md
+	@$(BIN)/python -m tests.benchmarks.operators --crs $(or $(CRS),1000) --namespaces $(or $(NAMESPACES),100) --runs $(or $(RUNS),1) $(if $(PAGE),--page)
+
 bench-embedded: $(STAMP)  ## The embedded cluster's speed, beside a real kube-apiserver where there is one
 	@$(BIN)/python -m tests.benchmarks.embedded
+
+scale: $(STAMP) servers  ## 1, 2 and 4 replicas that share NAMESPACES (400) on a real control plane, and what each costs; WITHOUT_GATE=1; HARM=1: killed, frozen, added
+	@$(BIN)/python -m tests.scale --namespaces $(or $(NAMESPACES),400) $(if $(WITHOUT_GATE),--without-gate) $(if $(HARM),--harm)
 
 control-plane: $(STAMP)  ## Build etcd, kube-apiserver, kube-controller-manager and kubectl into ~/.cache (minutes, once)
 	@$(BIN)/python -m scopedcache.testing build
@@ -94,6 +115,7 @@ servers: $(STAMP)
 node-parts: $(STAMP)
 	@.ci/node-parts
 	@$(BIN)/python -m scopedcache.testing build kubelet
+	@$(BIN)/python -m scopedcache.testing.control_plane.node
 
 lint: $(STAMP)  ## ruff: style and format; shellcheck: the scripts
 	@$(BIN)/ruff check .

@@ -25,8 +25,11 @@ restarts() {
 }
 may() { k auth can-i "$2" "$3" -n "$1" --as "$ACCOUNT" 2>/dev/null || true; }
 
+k rollout status "deployment/$NAME" -n "$SYSTEM" --timeout=60s >/dev/null ||
+  fail "the operator does not run in $CLUSTER; deploy it: kind/redeploy.sh"
 # What an earlier run has left.
-k delete memcacheds --all -A --timeout=60s >/dev/null
+k delete memcacheds --all -A --timeout=60s >/dev/null ||
+  fail "custom resources of an earlier run do not go away; the log: kubectl logs -n $SYSTEM deployment/$NAME"
 k delete -n denied -f "$EXAMPLE/config/rbac/rolebinding.yaml" --ignore-not-found >/dev/null
 
 step 1 "The admin's view: in which namespaces may the operator create Deployments?"

@@ -10,7 +10,7 @@ SYSTEM=scoped-memcached-operator-system
 NAME=scoped-memcached-operator-controller-manager
 
 # The oldest releases that these scripts are written for.
-KIND_MIN=0.20
+KIND_MIN=0.23 # its clusters are Kubernetes 1.30, which the operator's chart asks for
 KUBECTL_MIN=1.28
 DOCKER_MIN=23.0
 PODMAN_MIN=4.0
@@ -47,20 +47,24 @@ need() {
 
 # Find the container engine: docker, or podman where there is no docker, or what CONTAINER_ENGINE names.
 choose_engine() {
+  local version
   ENGINE=${CONTAINER_ENGINE:-}
   if [ -z "$ENGINE" ]; then
     if command -v docker >/dev/null; then ENGINE=docker; else ENGINE=podman; fi
+    command -v "$ENGINE" >/dev/null ||
+      fail "neither docker nor podman is here; install one: https://docs.docker.com/get-docker or https://podman.io"
   fi
-  command -v "$ENGINE" >/dev/null ||
-    fail "neither docker nor podman is here; install one: https://docs.docker.com/get-docker or https://podman.io"
+  command -v "$ENGINE" >/dev/null || fail "CONTAINER_ENGINE names $ENGINE, which is not here"
   "$ENGINE" info >/dev/null 2>&1 ||
     fail "$ENGINE is here but its engine does not answer: start it (\`systemctl start $ENGINE\`, or its desktop), and see that you may use it (\`$ENGINE info\`)"
-  case $ENGINE in
-    *podman)
+  # Some systems have podman under the name of docker.
+  version=$("$ENGINE" --version)
+  case $version in
+    podman*)
       export KIND_EXPERIMENTAL_PROVIDER=podman
-      at_least podman "$("$ENGINE" --version | number)" "$PODMAN_MIN"
+      at_least podman "$(number <<<"$version")" "$PODMAN_MIN"
       ;;
-    *) at_least docker "$("$ENGINE" --version | number)" "$DOCKER_MIN" ;;
+    *) at_least docker "$(number <<<"$version")" "$DOCKER_MIN" ;;
   esac
 }
 
@@ -77,12 +81,11 @@ need_cluster() { has_cluster || fail "there is no cluster $CLUSTER; make one: ki
 
 # Build the operator's image and load it into the cluster. An archive works with docker and podman alike.
 build_and_load() {
-  local archive
   run "$ENGINE" build --file "$EXAMPLE/Dockerfile" --tag "$IMAGE" .
-  archive=$(mktemp -d)/operator.tar
-  run "$ENGINE" save --output "$archive" "$IMAGE"
-  run kind load image-archive "$archive" --name "$CLUSTER"
-  rm -rf "$(dirname "$archive")"
+  ARCHIVES=$(mktemp -d)
+  trap 'rm -rf "$ARCHIVES"' EXIT
+  run "$ENGINE" save --output "$ARCHIVES/operator.tar" "$IMAGE"
+  run kind load image-archive "$ARCHIVES/operator.tar" --name "$CLUSTER"
 }
 
 deploy() {

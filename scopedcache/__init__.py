@@ -9,7 +9,7 @@ from .lazy_names import lazy_names
 if TYPE_CHECKING:
     from .api import Client
     from .cache import InformerHandle, Lister, OwnerChanged, OwnerId, ResourceCache, ScopedCache, Snapshot
-    from .controller import Controller, LeaderElection, Manager, Request, Result, Watch
+    from .controller import Controller, LeaderElection, Manager, Request, Result, Sharding, Watch
     from .errors import (
         AlreadyExistsError,
         APIError,
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         UnauthorizedError,
         UnknownKindError,
     )
+    from .identity import As, ServiceAccount
     from .informer import EventHandler, Informer, InformerOptions
     from .kinds import GVK, GVR, ObjectKey, Resource
     from .needs import Need
@@ -45,13 +46,14 @@ else:
         {
             "api": "Client",
             "cache": "InformerHandle Lister OwnerChanged OwnerId ResourceCache ScopedCache Snapshot",
-            "controller": "Controller LeaderElection Manager Request Result Watch",
+            "controller": "Controller LeaderElection Manager Request Result Sharding Watch",
             "errors": (
                 "AlreadyExistsError APIError CacheError ConfigurationError ConflictError ForbiddenError GoneError "
                 "InvalidError NoSuchIndexError NotFoundError NotLeaderError NotSyncedError NotWatchedError "
                 "ProtocolError ScopeClosedError ScopedCacheError ServerError TerminalError TooManyRequestsError "
                 "TransportError UnauthorizedError UnknownKindError"
             ),
+            "identity": "As ServiceAccount",
             "informer": "EventHandler Informer InformerOptions",
             "kinds": "GVK GVR ObjectKey Resource",
             "needs": "Need",
@@ -67,6 +69,7 @@ __all__ = [
     "GVR",
     "APIError",
     "AlreadyExistsError",
+    "As",
     "CacheError",
     "Client",
     "ConfigurationError",
@@ -104,6 +107,8 @@ __all__ = [
     "ScopedCache",
     "ScopedCacheError",
     "ServerError",
+    "ServiceAccount",
+    "Sharding",
     "Snapshot",
     "TerminalError",
     "TooManyRequestsError",

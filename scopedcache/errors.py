@@ -29,6 +29,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from .clock import wall_time
+from .identity import Identity, as_whom
 
 Refuser = Literal["authorizer", "admission", "unknown"]
 
@@ -47,6 +48,7 @@ class APIError(ScopedCacheError):
         verb, resource, namespace, name: what was asked for; `resource` reads like `deployments.apps`, a subresource
             like `deployments.apps/scale`; `namespace` is None for the whole cluster.
         details: the `details` of the Status body; empty where there was none.
+        identity: as whom it was asked, where not as the program's own user.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class APIError(ScopedCacheError):
         namespace: str | None = None,
         name: str | None = None,
         details: Mapping[str, Any] | None = None,
+        identity: Identity | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -70,6 +73,7 @@ class APIError(ScopedCacheError):
         self.namespace = namespace
         self.name = name
         self.details: Mapping[str, Any] = details or {}
+        self.identity = identity
 
     @property
     def causes(self) -> tuple[Mapping[str, Any], ...]:
@@ -81,7 +85,7 @@ class APIError(ScopedCacheError):
     def subject(self) -> str:
         """Return the request in words: `watch pods in namespace denied`."""
         named = f' "{self.name}"' if self.name else ""
-        return f"{self.verb} {self.resource}{named} {where(self.namespace)}".strip()
+        return f"{self.verb} {self.resource}{named} {where(self.namespace)}{as_whom(self.identity)}".strip()
 
     def __str__(self) -> str:
         text = f"{self.status} {self.message or self.reason or 'no message'}"

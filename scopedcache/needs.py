@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import attrs
+from attrs.validators import in_
 
 from .kinds import Kind, ObjectKey, strings
 from .objects import Object
@@ -59,6 +60,8 @@ class Need:
         route: names the owner, or the owners, of an object that carries no owner reference to it.
         predicates: which changes the owner is told of; all must pass. What may be read is not theirs to say.
         told_of: a name: the owner is told of that object too, whoever's it is. For a name that may be taken.
+        identity: as whom it is seen where the cache was told of identities: as the owner's, or, None, as the program's
+            own user, whatever the owner's is.
 
     Raises:
         ValueError: a verb is mistyped.
@@ -73,6 +76,7 @@ class Need:
     route: Route | None = attrs.field(default=None, kw_only=True)
     predicates: tuple[Predicate, ...] = attrs.field(default=(), kw_only=True, converter=_predicates)
     told_of: str | None = attrs.field(default=None, kw_only=True)
+    identity: Literal["owner"] | None = attrs.field(default="owner", kw_only=True, validator=in_(("owner", None)))
 
     @property
     def all_verbs(self) -> tuple[str, ...]:
@@ -93,6 +97,7 @@ class Need:
             route=other.route or self.route,
             predicates=other.predicates or self.predicates,
             told_of=other.told_of or self.told_of,
+            identity=self.identity,
         )
 
     @classmethod

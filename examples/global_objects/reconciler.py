@@ -51,15 +51,16 @@ class GlobalObjectReconciler:
             source = shown.in_namespace(ADMIN).get(kind, spec["name"])
 
         async def copy(scope: ResourceCache) -> str:
-            change = await kit.replicate(client, source, scope, name=name, ours=ours) if source else "kept"
+            seen = (await self.setup.cache.open(wish, kind)).get(kind, (ADMIN, spec["name"]))  # or it is denied here
+            change = await kit.replicate(scope.client, seen, scope, name=name, ours=ours) if seen else "kept"
             if change in ("created", "updated"):
                 told = f"{ADMIN}/{spec['name']} is copied to {scope.namespace}/{name}"
                 self.setup.recorder.record(wish, change.title(), told)
-            await kit.prune(client, scope, kind, [name], ours=ours)  # those of another targetName
+            await kit.prune(scope.client, scope, kind, [name], ours=ours)  # those of another targetName
             return change
 
         async def remove(scope: ResourceCache) -> None:
-            await kit.prune(client, scope, kind, [], ours=ours)
+            await kit.prune(scope.client, scope, kind, [], ours=ours)
 
         need = Need(kind, verbs=("create", "update", "delete"), route=ours, told_of=name)
         placed = await kit.place_in_each(self.setup.cache, wish, [need], wanted, copy, remove, finalizer=FINALIZER,

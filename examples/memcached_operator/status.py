@@ -21,7 +21,8 @@ def success_status(memcached: Object, deployment: Object, nodes: Sequence[str]) 
     size, available = memcached.at("spec", "size", default=0), deployment.at("status", "availableReplicas", default=0)
     # Right after our own update, what the Deployment says of itself is about the one before.
     is_current = deployment.at("status", "observedGeneration", default=0) >= deployment.generation
-    done = is_current and available == size == len(nodes)
+    # It tells of servers for a moment after their Pods were told to go: the Pods say that there are not too many.
+    done = is_current and available >= size == len(nodes)
     text = f"Deployment {deployment.name} has {available} of {size} servers available"
     status, reason = (True, "ReconcileSucceeded") if done else ("Unknown", "Progressing")
     conditions = _successful(memcached, status, reason, text)

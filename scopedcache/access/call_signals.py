@@ -8,15 +8,16 @@ from ..api.denial_origin import is_impersonation
 from ..api.permission import Permission
 from ..api.request_info import RequestInfo
 from ..errors import ForbiddenError, NotFoundError, ScopedCacheError
+from ..identity import Identity
 from .verdict import Signal
 
 _REVIEWS_GROUP: Final = "authorization.k8s.io"
 
 
-def needed_permission(info: RequestInfo) -> Permission:
-    """Return the permission that a request needed."""
+def needed_permission(info: RequestInfo, identity: Identity | None = None) -> Permission:
+    """Return the permission that a request needed, sent as an identity."""
     gvr = info.resource.gvr
-    return Permission(info.verb, gvr.group, gvr.resource, info.namespace, info.subresource, info.name)
+    return Permission(info.verb, gvr.group, gvr.resource, info.namespace, info.subresource, info.name, identity)
 
 
 def is_review(info: RequestInfo) -> bool:

@@ -71,15 +71,16 @@ class ChangeNotifier:
                 self.listener.verdict_changed(verdict, before)
             except Exception as error:
                 logger.error("listener.failed", extra={"permission": str(permission)}, exc_info=error)
-        self._wake()
+        self.wake()
 
     def attempt_mode_changed(self, attempting: bool, bound: float) -> None:
         """Tell that attempt mode began, or ended; who waits for a review to speak must attempt by itself now."""
         logger.warning("attempt_mode.changed", extra={"attempting": attempting, "bound": round(bound, 1)})
         if self.listener is not None:
             self.listener.attempt_mode_changed(attempting)
-        self._wake()
+        self.wake()
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """Let everybody who waits look again."""
         change, self._next_change = self._next_change, asyncio.Event()
         change.set()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
+from math import ceil
+from typing import Any, Final
+
+import attrs
 
 from .hold_off import HOLD_OFF_SECONDS
 from .review_budget import REVIEWS_PER_SECOND
@@ -29,6 +32,38 @@ def effective_bound(
         hold_off: seconds a doubt must last.
     """
     return (1 + JITTER_FRACTION) * max(period, places / rate) + hold_off + SLACK_SECONDS
+
+
+@attrs.frozen
+class ReviewLoad:
+    """What asking about rights comes to: how many places, how many reviews a second at most, and the bound of it."""
+
+    places: int
+    rate: float
+    bound: float
+    told_by_events: bool
+
+    @property
+    def advice(self) -> str | None:
+        """Return what would make the bound shorter; None where it is as short as it was asked to be."""
+        if self.told_by_events or self.places <= self.rate * PERIOD_SECONDS:
+            return None
+        wanted = ceil(self.places / PERIOD_SECONDS)
+        return (
+            f"{self.places:,} places are reviewed at {self.rate:g} a second, so a change of rights is noticed within "
+            f"{self.bound:.0f} s. About a second: let the operator list and watch roles, rolebindings, clusterroles "
+            f"and clusterrolebindings (rbac.authorization.k8s.io). Or review_rate={wanted}, or more replicas (Sharding)"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain data."""
+        return {
+            "places": self.places,
+            "per_second": self.rate,
+            "seconds_per_round": round(self.places / self.rate, 1),
+            "told_by_events": self.told_by_events,
+            "advice": self.advice,
+        }
 
 
 def period_for(bound: float) -> float:

@@ -23,14 +23,16 @@ from ..api.request_info import RequestInfo
 from ..clock import loop_time, wall_time
 from ..errors import ForbiddenError, ScopedCacheError, TransportError, UnauthorizedError
 from ..event_logger import event_logger
+from ..identity import Identity
 from ..metrics import ACCESS_REVIEWS, DETECTION_SECONDS, FORBIDDEN, NULL, Instrumentation
 from ..supervisor import Supervisor
 from .attempt_mode import AttemptMode, permissions_to_try, seconds_until_attempt
 from .call_signals import is_doubtful, is_review, needed_permission, signal_of
-from .change_notifier import ChangeNotifier, Listener, VerdictChange
+from .change_notifier import Listener, VerdictChange
 from .credential_expiry import CredentialExpiry
-from .detection_bound import PERIOD_SECONDS, effective_bound
+from .detection_bound import PERIOD_SECONDS, ReviewLoad, effective_bound
 from .hold_off import HOLD_OFF_AFTER_TROUBLE_SECONDS, HoldOff
+from .outage import Outage
 from .probe_loop import ProbeLoop
 from .probe_schedule import EVENTS_PERIOD_FACTOR, Place, ProbeSchedule
 from .rbac_events import RBACEvents
@@ -39,8 +41,8 @@ from .refusals import REFUSALS_APART_SECONDS
 from .review_budget import REVIEWS_PER_SECOND, ReviewBudget
 from .review_timeout import ReviewTimeout
 from .reviewer import Answers, Reviewer
+from .shared_verdicts import SharedVerdicts
 from .single_flight import SingleFlight
-from .tracked_verdicts import TrackedVerdicts
 from .verdict import Signal, Verdict
 
 logger: Final = event_logger("scopedcache.access")
@@ -52,9 +54,10 @@ REVIEW_MARGIN_SECONDS: Final = 0.02
 class Monitor:
     """The verdicts about every permission that somebody tracks, for as long as somebody does.
 
-    What is believed stands in `_tracked`; what follows from an answer depends on four more machines, which hear of
-    every request (`observed`) and every review: whether the server is ready, the hold-off in force, attempt mode, and
-    the doubt about credentials.
+    What it shares with the monitors of other identities stands in `shared`: the table of verdicts, the budget, who is
+    told. What is believed stands in `_tracked`; what follows from an answer depends on four more machines, which hear
+    of every request (`observed`) and every review: whether the server is ready, the hold-off in force, attempt mode,
+    and the doubt about credentials.
     What is asked next stands in `_schedule`. A signal changes these at once; requests are tasks of the supervisor.
     """
 
@@ -68,10 +71,11 @@ class Monitor:
         timer: Callable[[], float] = loop_time,
         wall: Callable[[], datetime] = wall_time,
         chance: Callable[[], float] = random.random,
+        shared: SharedVerdicts | None = None,
     ) -> None:
         self.period = period
         self.rate = rate
-        self.reviews = 0
+        self._shared = shared = SharedVerdicts(ReviewBudget(rate)) if shared is None else shared
         self._client = client
         self._reviewer = Reviewer(client, ReviewTimeout(period), timer=timer)
         self._instrumentation = instrumentation
@@ -79,11 +83,12 @@ class Monitor:
             instrumentation.increment(ACCESS_REVIEWS, 0.0, result=result)
         self._timer = timer
         self._wall = wall
-        self._tracked = TrackedVerdicts()
-        self._schedule = ProbeSchedule(period, rate, chance)
-        self._probes = ProbeLoop(self._schedule, ReviewBudget(rate), self._review, timer=timer)
+        self._tracked = shared.tracked
+        self._schedule = ProbeSchedule(period, rate, chance, shared.load)
+        self._probes = ProbeLoop(self._schedule, shared.budget, self._review, timer=timer)
         self._readiness = Readiness()
         self._hold_off = HoldOff()
+        self._outage = Outage()
         self._attempt_mode = AttemptMode()
         self._credentials = CredentialExpiry()
         self._rbac_events = RBACEvents(self._review, timer=timer)
@@ -92,7 +97,7 @@ class Monitor:
         self._review_flights = SingleFlight("review", self._review_now)
         self._attempt_flights = SingleFlight("attempt", self._attempt_all)
         self._judge_flights = SingleFlight("judge-refusals", self._judge_refusals)
-        self._changes = ChangeNotifier()
+        self._changes = shared.changes
         self._yes_awaited: set[Permission] = set()
         self._supervisor: Supervisor | None = None
 
@@ -146,6 +151,11 @@ class Monitor:
             if pause is not None:
                 await asyncio.sleep(pause)
                 return
+            await self._changes.wait()
+
+    async def wait_recovered(self, since: int) -> None:
+        """Wait until the server has come back more often than `since` (`recoveries`)."""
+        while self._outage.ended <= since:
             await self._changes.wait()
 
     def await_yes(self, permission: Permission) -> None:
@@ -211,6 +221,15 @@ class Monitor:
         return effective_bound(self.period * self._schedule.stretch, self._schedule.load, self.rate, hold_off)
 
     @property
+    def load(self) -> ReviewLoad:
+        """Return what asking about rights comes to now."""
+        return ReviewLoad(self._schedule.load, self.rate, self.bound, self._events_tell_all)
+
+    @property
+    def _events_tell_all(self) -> bool:
+        return self._rules_complete and not self.attempting and self._events_live()
+
+    @property
     def renewal(self) -> float:
         """Return how long a watch may live in attempt mode: half of the bound there would be with reviews."""
         return effective_bound(self.period, self._schedule.load, self.rate) / 2
@@ -234,6 +253,20 @@ class Monitor:
         return self._changes.recent
 
     @property
+    def recoveries(self) -> int:
+        """Return how often the server answered again after an outage."""
+        return self._outage.ended
+
+    @property
+    def reviews(self) -> int:
+        """Return how many requests reviews have taken."""
+        return self._shared.reviews
+
+    def of(self, identity: Identity | None) -> Monitor:
+        """Return the monitor of what an identity may do; this one knows the program's own user alone."""
+        return self
+
+    @property
     def places(self) -> int:
         return len(self._schedule)
 
@@ -248,6 +281,8 @@ class Monitor:
         """Take in how one of our own requests ended."""
         now = self._timer()
         self._hold_off.observe(error, now)
+        if self._outage.observe(error, review=is_review(info)):
+            self._changes.wake()
         if error is not None or not is_review(info):
             self._attempt_mode.observe(error, now)
         if self._credentials.observe(error, now):
@@ -256,7 +291,7 @@ class Monitor:
             self._unauthorized(now)
         if isinstance(error, ForbiddenError) and not is_impersonation(error):
             self._instrumentation.increment(FORBIDDEN, verb=info.verb, resource=info.subject)
-        permission, signal = needed_permission(info), signal_of(info, error)
+        permission, signal = needed_permission(info, self._client.identity), signal_of(info, error)
         if signal is not None and permission in self._tracked:
             self.take(permission, signal, now)
         elif is_doubtful(info, error):  # a write, or what nobody tracks: a review tells what else went with it
@@ -268,7 +303,8 @@ class Monitor:
             self._probes.bring_forward(self._schedule.any_place(), now + left + REVIEW_MARGIN_SECONDS)
             return
         for permission in list(self.verdicts):
-            self.take(permission, "expired", now)
+            if permission.identity == self._client.identity:
+                self.take(permission, "expired", now)
 
     # -- reviews and attempts ------------------------------------------------------------------------------------
 
@@ -286,8 +322,11 @@ class Monitor:
         doubted = {verdict.permission for verdict in self._tracked.of(permissions) if verdict.lost}
         try:
             answers = await self._reviewer.review(place, permissions, doubted, ask_ready=self._is_worth_asking_ready)
-        except ForbiddenError:
-            await self._review_refused(place, permissions)
+        except ForbiddenError as error:
+            if self._client.identity is not None and error.identity != self._client.identity:
+                self._no_answer(permissions, "unanswered")  # we may not act so: that says nothing of what it may do
+            else:
+                await self._review_refused(place, permissions)
         except ScopedCacheError as error:
             self._no_answer(permissions, "unanswered")
             if isinstance(error, TransportError) and self._schedule.lost(place, self._timer()):
@@ -359,13 +398,12 @@ class Monitor:
             await self._reviewer.attempt(permission)
 
     def _count(self, requests: int, result: str) -> None:
-        self.reviews += requests
+        self._shared.reviews += requests
         self._instrumentation.increment(ACCESS_REVIEWS, requests, result=result)
 
     def _stretch(self, now: float) -> None:
         """Probe less often while events tell of every change, and at once as often as ever when they do not."""
-        events_tell_all = self._rules_complete and not self.attempting and self._events_live()
-        if self._schedule.set_stretch(EVENTS_PERIOD_FACTOR if events_tell_all else 1.0, now):
+        if self._schedule.set_stretch(EVENTS_PERIOD_FACTOR if self._events_tell_all else 1.0, now):
             self._probes.wake()
 
     def __repr__(self) -> str:

@@ -10,6 +10,7 @@ import attrs
 
 from ..api.permission import Permission
 from .detection_bound import JITTER_FRACTION
+from .review_budget import ReviewLoad
 
 # None: the whole cluster.
 Place = str | None
@@ -43,19 +44,24 @@ class _Entry:
 class ProbeSchedule:
     """The places in use. Each comes round after the period, or later where the budget does not allow that."""
 
-    def __init__(self, period: float, rate: float, chance: Callable[[], float]) -> None:
+    def __init__(self, period: float, rate: float, chance: Callable[[], float], load: ReviewLoad | None = None) -> None:
         self.period = period
         self.rate = rate
-        self.load = 0  # requests that one round of all places takes
+        self._load = ReviewLoad() if load is None else load
         self.stretch = 1.0
         self._chance = chance
         self._entries: dict[Place, _Entry] = {}
+
+    @property
+    def load(self) -> int:
+        """Return how many requests one round of all places takes, those of others in the same budget included."""
+        return self._load.requests
 
     def add(self, permission: Permission, now: float) -> bool:
         """Review a permission from now on; tell whether its place is a new one."""
         entry = self._entries.get(permission.namespace)
         if entry is None:
-            self.load += 1
+            self._load.requests += 1
             entry = self._entries[permission.namespace] = self._entry(now)
         entry.permissions[permission] = None
         return len(entry.permissions) == 1
@@ -65,7 +71,7 @@ class ProbeSchedule:
         entry = self._entries[permission.namespace]
         del entry.permissions[permission]
         if not entry.permissions:
-            self.load -= entry.cost
+            self._load.requests -= entry.cost
             del self._entries[permission.namespace]
         return not entry.permissions
 
@@ -113,7 +119,7 @@ class ProbeSchedule:
         """A review of a place was answered, and took so many requests."""
         entry = self._entries.get(place)
         if entry is not None:
-            self.load += cost - entry.cost
+            self._load.requests += cost - entry.cost
             entry.cost = cost
             entry.lost = False
 

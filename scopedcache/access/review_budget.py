@@ -14,6 +14,13 @@ BURST_REVIEWS_PER_SECOND: Final = 100.0
 
 
 @attrs.define
+class ReviewLoad:
+    """How many requests one round of all places takes that share a budget."""
+
+    requests: int = 0
+
+
+@attrs.define
 class ReviewBudget:
     """At most `rate` a second on average, and at most one second's worth at once."""
 

@@ -256,10 +256,12 @@ class Verdict:
             return UnauthorizedError(
                 "the credentials were refused", status=401, reason="Unauthorized",
                 verb=permission.verb, resource=permission.subject, namespace=permission.namespace, name=permission.name,
+                identity=permission.identity,
             )  # fmt: skip
         return ForbiddenError(
             since=self.refused_at, by="authorizer", cached=cached,
             verb=permission.verb, resource=permission.subject, namespace=permission.namespace, name=permission.name,
+            identity=permission.identity,
         )  # fmt: skip
 
     def __str__(self) -> str:

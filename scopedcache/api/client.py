@@ -12,6 +12,8 @@ from typing import Any, Final, Self, TypeVar, overload
 import attrs
 
 from ..clock import loop_time
+from ..errors import ConfigurationError
+from ..identity import Identity
 from ..kinds import Kind, ObjectKey
 from ..metrics import Instrumentation
 from ..objects import Object
@@ -53,10 +55,10 @@ class Client:
         namespace: the namespace of the context, None where it names none.
     """
 
-    def __init__(self, transport: Transport, *, namespace: str | None = None) -> None:
+    def __init__(self, transport: Transport, *, namespace: str | None = None, _session: Session | None = None) -> None:
         self.namespace = namespace
         self.transport: Final = transport
-        self._session: Final = Session(transport)
+        self._session: Final = Session(transport) if _session is None else _session
         self._unreadable: Final = UnreadableObjects()
         self.discovery: Final = self._session.discovery
 
@@ -86,6 +88,28 @@ class Client:
 
         transport = HTTPTransport(configuration, answer_limit_bytes=answer_limit_bytes or ANSWER_LIMIT_BYTES)
         return cls(transport, namespace=configuration.namespace)
+
+    @property
+    def identity(self) -> Identity | None:
+        """Return as whom it sends, None for the user of its configuration."""
+        return self._session.identity
+
+    def acting_as(self, identity: Identity) -> Client:
+        """Return a client of the same server that sends as somebody else; it asks for nothing yet.
+
+        It shares what is known of kinds, the connections, and the fences of writes; close it when it is not needed any
+        more. It ends with this one.
+
+            async with client.acting_as(As("alice", groups=["team-a"])) as alice: ...
+
+        Raises:
+            ConfigurationError: this client acts as somebody else itself, or its transport can send as nobody else.
+        """
+        acting_as = getattr(self.transport, "acting_as", None)
+        if self.identity is not None or acting_as is None:
+            raise ConfigurationError(f"{self.identity or self.transport!r} can act as nobody else")
+        session = self._session.acting_as(identity, acting_as)
+        return Client(session.transport, namespace=self.namespace, _session=session)
 
     # -- other libraries' clients --------------------------------------------------------------------------------
 
@@ -255,8 +279,12 @@ class Client:
         page: int | None = PAGE_OBJECTS,
         metadata_only: bool = False,
         resource_version: str | None = None,
+        shard: str | None = None,
     ) -> AsyncIterator[tuple[ListPage, RequestInfo]]:
-        """Yield the pages of a consistent list; their items are undecoded bytes. `page` None: all in one."""
+        """Yield the pages of a consistent list; their items are undecoded bytes. `page` None: all in one.
+
+        `shard` asks for a part of it (`shardSelector`); a server that does not know shards sends everything.
+        """
         info = attrs.evolve(
             await self._session.request_info("list", kind, None, namespace), name=request_query.selected_name(fields)
         )
@@ -265,7 +293,7 @@ class Client:
         while True:
             query = request_query.page_query(
                 labels, fields, page=page, resource_version=resource_version, continue_token=token
-            )
+            ) + request_query.shard_query(shard)
             answer = await self._session.send(info, "GET", query=query, accept=accept)
             list_page = await take_steps(page_steps(answer.body))
             yield list_page, info
@@ -286,15 +314,17 @@ class Client:
         timeout: float | None = None,
         idle_timeout: float = IDLE_TIMEOUT_SECONDS,
         metadata_only: bool = False,
+        shard: str | None = None,
     ) -> AsyncIterator[Stream]:
         """Open a watch and hand out its byte stream: what the informer reads.
 
-        `timeout` is what the server is asked for (`timeoutSeconds`); a stream silent for `idle_timeout` is cut.
+        `timeout` is what the server is asked for (`timeoutSeconds`); a stream silent for `idle_timeout` is cut. `shard`
+        as for `pages`.
         """
         info = await self._watch_info(kind, namespace, fields)
         query = request_query.watch_query(
             labels, fields, resource_version=resource_version, initial_events=initial_events, timeout=timeout
-        )
+        ) + request_query.shard_query(shard)
         accept = request_query.METADATA_WATCH if metadata_only else JSON
         async with self._session.open_stream(info, query, accept=accept, idle_timeout=idle_timeout) as stream:
             yield stream

@@ -32,7 +32,7 @@ from .identity.system_errors import words_of_system
 from .identity.tls import Stamps, tls_context
 from .stream_connection import SharedBuffers, StreamConnection, StreamError
 from .stream_opening import StreamRequest, open_stream
-from .transport import REQUEST_TIMEOUT_SECONDS, Lane, Query, Response, Stream
+from .transport import REQUEST_TIMEOUT_SECONDS, Acting, Lane, Query, Response, Stream
 
 logger: Final = event_logger("scopedcache.api")
 
@@ -97,19 +97,42 @@ class HTTPTransport:
     An answer longer than `answer_limit_bytes`, or compressed although nobody asked for that, is a ProtocolError.
     """
 
-    def __init__(self, configuration: Configuration, *, answer_limit_bytes: int = ANSWER_LIMIT_BYTES) -> None:
+    def __init__(
+        self,
+        configuration: Configuration,
+        *,
+        answer_limit_bytes: int = ANSWER_LIMIT_BYTES,
+        shared: HTTPTransport | None = None,
+    ) -> None:
         self.configuration = configuration
-        self._answer_limit = answer_limit_bytes
-        self._key = self._wanted = _Key(configuration.endpoint, None, configuration.stamps)
-        self._tls = tls_context(configuration.endpoint)
-        self._base = _base_url(configuration.endpoint)
         self._building = asyncio.Lock()
-        self._requests = self.session(limit=REQUEST_CONNECTIONS, headers=HEADERS, auto_decompress=False)
-        self._reviews = self.session(limit=1, headers=HEADERS, auto_decompress=False)
-        self._buffers = SharedBuffers()
         self._streams: set[StreamConnection] = set()
+        if shared is None:
+            self._answer_limit = answer_limit_bytes
+            self._key = self._wanted = _Key(configuration.endpoint, None, configuration.stamps)
+            self._tls = tls_context(configuration.endpoint)
+            self._base = _base_url(configuration.endpoint)
+            self._requests = self.session(limit=REQUEST_CONNECTIONS, headers=HEADERS, auto_decompress=False)
+            self._reviews = self.session(limit=1, headers=HEADERS, auto_decompress=False)
+            self._buffers = SharedBuffers()
+        else:
+            self._answer_limit, self._buffers = shared._answer_limit, shared._buffers
+            self._key, self._wanted, self._tls, self._base = shared._key, shared._wanted, shared._tls, shared._base
+            self._requests, self._reviews = shared._requests, shared._reviews
         self._others: tuple[_Key, ssl.SSLContext | bool] | None = None
         self._forwards: aiohttp.ClientSession | None = None
+
+    def acting_as(self, acting: Acting) -> HTTPTransport:
+        """Return a transport over the same connections that sends as somebody else; it ends with this one.
+
+        Raises:
+            ConfigurationError: the kubeconfig, or the client given, says that we act as somebody else already.
+        """
+        from .acting_http_transport import ActingHTTPTransport
+
+        if self.configuration.impersonation:
+            raise ConfigurationError("the kubeconfig impersonates somebody: nobody acts as somebody else beside that")
+        return ActingHTTPTransport(self, acting)
 
     @property
     def forwards(self) -> aiohttp.ClientSession:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import attrs
 
 from ..errors import APIError, where
+from ..identity import Identity, as_whom
 
 
 @attrs.frozen(cache_hash=True)
@@ -13,7 +14,7 @@ class Permission:
 
     `namespace` None is the whole cluster. A create and a deletecollection have no name, whatever is given: the
     authoriser sees none, for the name stands in the body or nowhere, so that no `resourceNames` gives them. A create of
-    a subresource names its object in the path.
+    a subresource names its object in the path. `identity` is whose right it is; None: the program's own user's.
     """
 
     verb: str
@@ -22,6 +23,7 @@ class Permission:
     namespace: str | None
     subresource: str | None = None
     name: str | None = None
+    identity: Identity | None = None
 
     def __attrs_post_init__(self) -> None:
         if self.verb == "deletecollection" or (self.verb == "create" and self.subresource is None):
@@ -35,7 +37,7 @@ class Permission:
 
     def __str__(self) -> str:
         named = f' "{self.name}"' if self.name else ""
-        return f"{self.verb} {self.subject}{named} {where(self.namespace)}"
+        return f"{self.verb} {self.subject}{named} {where(self.namespace)}{as_whom(self.identity)}"
 
     @property
     def rbac_resource(self) -> str:
@@ -46,4 +48,4 @@ def permission_of(error: APIError) -> Permission:
     """Return the right that a refused call was about."""
     resource, _, subresource = error.resource.partition("/")
     plural, _, group = resource.partition(".")
-    return Permission(error.verb, group, plural, error.namespace, subresource or None, error.name)
+    return Permission(error.verb, group, plural, error.namespace, subresource or None, error.name, error.identity)

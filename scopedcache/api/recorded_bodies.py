@@ -33,7 +33,7 @@ QUERY: Final = frozenset(
     {
         "allowWatchBookmarks", "continue", "dryRun", "fieldManager", "fieldSelector", "fieldValidation", "force",
         "labelSelector", "limit", "propagationPolicy", "resourceVersion", "resourceVersionMatch", "sendInitialEvents",
-        "timeoutSeconds", "watch",
+        "shardSelector", "timeoutSeconds", "watch",
     }
 )  # fmt: skip
 VERSION_KEYS: Final = ("major", "minor", "gitVersion", "platform")

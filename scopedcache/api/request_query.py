@@ -27,6 +27,13 @@ PATCH_CONTENT_TYPES: Final[dict[PatchType, str]] = {
 }
 
 
+def shard_query(shard: str | None) -> QueryList:
+    """Return the parameter of a sharded list or watch (KEP-5866). It never goes with a deletion, where a server that
+    does not know it would delete everything.
+    """
+    return [("shardSelector", shard)] if shard else []
+
+
 def selector_query(labels: Labels, fields: str | None) -> QueryList:
     """Return the parameters that select what a list, a watch or a deletion is about."""
     selector = str(LabelSelector.parse(labels))

@@ -5,13 +5,14 @@ A client *has* one session; everything that goes to the server goes through it.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any, Final, Protocol
 
 import msgspec
 
-from ..errors import ForbiddenError, ProtocolError, ScopedCacheError, TransportError
+from ..errors import APIError, ForbiddenError, ProtocolError, ScopedCacheError, TransportError
+from ..identity import As, Identity, ServiceAccount
 from ..kinds import GVK, GVR, Kind, ObjectKey, Resource
 from ..metrics import NULL, REQUESTS, Instrumentation, Span
 from ..objects import Object
@@ -19,6 +20,8 @@ from . import access_reviews
 from .codec import decode_object, decode_status
 from .denial_origin import ask_origin, is_impersonation, origin_at_a_glance
 from .discovery import Discovery
+from .identity.impersonation import headers_for
+from .identity.requested_tokens import RequestedTokens, token_request_body
 from .permission import Permission
 from .ready_answer import ReadyAnswer, read_ready_answer
 from .recording import Recording
@@ -26,7 +29,7 @@ from .recording_transport import RecordingTransport
 from .request_info import Observer, RequestInfo
 from .request_query import APPLY, JSON
 from .status_errors import error_from_answer, error_not_json
-from .transport import REQUEST_TIMEOUT_SECONDS, Lane, Query, Response, Stream, Transport
+from .transport import REQUEST_TIMEOUT_SECONDS, Acting, Lane, Query, Response, Stream, Transport
 
 # What client-go calls the code of a request that met no answer.
 NO_ANSWER: Final = "<error>"
@@ -51,20 +54,52 @@ class WriteFence(Protocol):
 
 
 class Session:
-    """What every request of a client goes through: discovery, the transport, and those who listen."""
+    """What every request of a client goes through: discovery, the transport, and those who listen.
 
-    def __init__(self, transport: Transport) -> None:
+    Args:
+        identity: as whom the transport sends, None for the program's own user.
+        principal: the session that this one acts beside as somebody else. What is served, and whether a write may be
+            sent, is the same for both; who listens to one hears nothing of the other.
+    """
+
+    def __init__(
+        self, transport: Transport, *, identity: Identity | None = None, principal: Session | None = None
+    ) -> None:
         self.transport: Transport = transport
-        self.discovery = Discovery(self.fetch_document)
-        self.instrumentation: Instrumentation = NULL
+        self.identity = identity
+        self._principal = principal
+        self._tokens: RequestedTokens | None = None
+        self.discovery: Discovery = Discovery(self.fetch_document) if principal is None else principal.discovery
+        self.instrumentation: Instrumentation = NULL if principal is None else principal.instrumentation
         self._observers: list[Observer] = []
         self._write_listeners: list[WriteListener] = []
-        self._write_fences: list[WriteFence] = []
+        self._write_fences: list[WriteFence] = [] if principal is None else principal._write_fences
 
     async def close(self) -> None:
         """Close all connections."""
-        self.discovery.end()
+        if self._principal is None:
+            self.discovery.end()
         await self.transport.close()
+        if self._tokens is not None:
+            await self._tokens.close()
+
+    def acting_as(self, identity: Identity, transport: Callable[[Acting], Transport]) -> Session:
+        """Return a session beside this one, as somebody else; `transport` makes its way to the server."""
+        if isinstance(identity, As):
+            headers = headers_for(identity.user, identity.uid, identity.groups, dict(identity.extra))
+            return Session(transport(Acting(headers)), identity=identity, principal=self)
+        tokens = RequestedTokens(identity, lambda: self._request_token(identity))
+        session = Session(transport(Acting(tokens=tokens)), identity=identity, principal=self)
+        session._tokens = tokens
+        return session
+
+    async def _request_token(self, account: ServiceAccount) -> bytes:
+        info = RequestInfo("create", _SERVICE_ACCOUNTS, account.namespace, account.name, "token")
+        try:
+            return (await self.send(info, "POST", body=token_request_body())).body
+        except ForbiddenError as error:
+            error.by = "authorizer"  # no admission plugin has a say here that a review would not know of
+            raise
 
     def record(self, recording: Recording) -> None:
         """Keep what is asked and answered from here on, until the connections are closed."""
@@ -319,6 +354,8 @@ class Session:
     def _refused(self, info: RequestInfo, error: ScopedCacheError) -> ScopedCacheError:
         if isinstance(error, ForbiddenError) and not is_impersonation(error):
             error.by = origin_at_a_glance(info)
+        if isinstance(error, APIError) and not (isinstance(error, ForbiddenError) and is_impersonation(error)):
+            error.identity = self.identity
         self._tell(info, error)
         return error
 
@@ -348,10 +385,11 @@ async def _refusal(info: RequestInfo, stream: Stream) -> ScopedCacheError | None
     return None
 
 
-def _builtin(group: str, resource: str, kind: str) -> Resource:
-    return Resource(GVR(group, "v1", resource), GVK(group, "v1", kind), namespaced=False)
+def _builtin(group: str, resource: str, kind: str, *, namespaced: bool = False) -> Resource:
+    return Resource(GVR(group, "v1", resource), GVK(group, "v1", kind), namespaced=namespaced)
 
 
+_SERVICE_ACCOUNTS: Final = _builtin("", "serviceaccounts", "ServiceAccount", namespaced=True)
 _DISCOVERY: Final = _builtin("", "discovery", "APIResourceList")
 _ACCESS_REVIEWS: Final = _builtin("authorization.k8s.io", "selfsubjectaccessreviews", "SelfSubjectAccessReview")
 _RULES_REVIEWS: Final = _builtin("authorization.k8s.io", "selfsubjectrulesreviews", "SelfSubjectRulesReview")

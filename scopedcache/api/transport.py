@@ -75,3 +75,35 @@ class Transport(Protocol):
     ) -> AbstractAsyncContextManager[Stream]: ...
 
     async def close(self) -> None: ...
+
+
+class TokenSource(Protocol):
+    """Where the bearer token of somebody else comes from."""
+
+    async def token(self, refused: str | None = None) -> str:
+        """Return it, renewed where it is due; `refused` is one that was answered 401.
+
+        Raises:
+            ForbiddenError, TransportError: it cannot be had, for want of a right or otherwise.
+        """
+
+
+@attrs.frozen
+class Acting:
+    """As whom a transport sends: by impersonation headers beside its own login, or by a token in the place of that."""
+
+    headers: Sequence[tuple[str, str]] = ()
+    tokens: TokenSource | None = None
+
+
+class ActingTransport(Transport, Protocol):
+    """A transport that can send as somebody else."""
+
+    def acting_as(self, acting: Acting) -> Transport:
+        """Return a transport to the same server that sends as somebody else. Waits for nothing, and reads no file.
+
+        To close it leaves this one open; it ends with this one.
+
+        Raises:
+            ConfigurationError: this one acts as somebody else itself.
+        """

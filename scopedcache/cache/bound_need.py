@@ -7,6 +7,7 @@ from collections.abc import Collection
 import attrs
 
 from ..api.permission import Permission
+from ..identity import Identity
 from ..kinds import Kind, Resource
 from ..needs import Need
 from .informer_plan import InformerKey, plan
@@ -33,13 +34,22 @@ class BoundNeed:
 
     @classmethod
     def of(
-        cls, resource: Resource, need: Need, namespace: str | None, cluster_wide: Collection[Kind] = ()
+        cls,
+        resource: Resource,
+        need: Need,
+        namespace: str | None,
+        cluster_wide: Collection[Kind] = (),
+        identity: Identity | None = None,
     ) -> BoundNeed:
-        """Bind a need to a namespace (None: the whole cluster)."""
+        """Bind a need to a namespace (None: the whole cluster), and to the identity of its owner."""
         gvr = resource.gvr
         place = namespace if resource.namespaced else None
-        verbs = tuple(Permission(verb, gvr.group, gvr.resource, place, name=need.name) for verb in need.all_verbs[2:])
-        return cls(resource, need, plan(resource, need, namespace, cluster_wide), verbs)
+        informer_key = plan(resource, need, namespace, cluster_wide, identity)
+        verbs = tuple(
+            Permission(verb, gvr.group, gvr.resource, place, name=need.name, identity=informer_key.identity)
+            for verb in need.all_verbs[2:]
+        )
+        return cls(resource, need, informer_key, verbs)
 
     def __repr__(self) -> str:
         return f"<BoundNeed {self.resource} in {self.informer_key.namespace or 'the cluster'}>"

@@ -27,7 +27,7 @@ class Opener(Protocol):
     """Opens scopes."""
 
     async def open(
-        self, owner: OwnerId, needs: Iterable[Kind | Need], namespace: str | None, wait: float | None
+        self, owner: Object | OwnerId, needs: Iterable[Kind | Need], namespace: str | None, wait: float | None
     ) -> ResourceCache:
         """Open what an owner needs in a namespace, None for the whole cluster."""
 
@@ -48,7 +48,7 @@ class ClusterCache(Lister):
         self, owner: Object | OwnerId, *needs: Kind | Need, sync_timeout: float | None = None
     ) -> ResourceCache:
         """Open cluster-scoped kinds, or namespaced ones over all namespaces, for an owner. See `ScopedCache.open`."""
-        return await self._opener.open(OwnerId.of(owner), needs, None, sync_timeout)
+        return await self._opener.open(owner, needs, None, sync_timeout)
 
     def in_namespace(self, namespace: str) -> Lister:
         """Return a lister of what is watched for everybody, in the whole cluster or there, that shows one namespace."""

@@ -128,6 +128,24 @@ class InformerHandle:
                 return denial
             self._denied.clear()
 
+    @property
+    def complete(self) -> bool:
+        """Tell whether all is held that is to be shown: a shard may have grown since the last list."""
+        informer = self._handlers.informer
+        return informer is not None and informer.complete
+
+    @property
+    def objects(self) -> int:
+        """Return how many objects are held."""
+        informer = self._handlers.informer
+        return 0 if informer is None else len(informer)
+
+    async def drop_outside(self) -> None:
+        """Let go of what is not in the shard of the kind any more, if it has one; no handler is told."""
+        informer = self._handlers.informer
+        if informer is not None:
+            await informer.drop_outside()
+
     # -- reads ---------------------------------------------------------------------------------------------------
 
     def get(self, key: Name) -> Object | None:

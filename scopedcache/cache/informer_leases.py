@@ -14,6 +14,7 @@ from typing import Final, Protocol
 import attrs
 
 from ..errors import ScopedCacheError
+from ..identity import Identity
 from ..informer import Informer
 from ..informer.missed_deletes import PurgedKeys
 from ..kinds import Resource
@@ -60,12 +61,12 @@ class InformerLeases:
     def __init__(self, pool: InformerPool, supervisor: Supervisor) -> None:
         self._pool = pool
         self._supervisor = supervisor
-        self._groups: dict[tuple[Resource, str | None], _Group] = {}
+        self._groups: dict[tuple[Resource, str | None, Identity | None], _Group] = {}
         self._awaited: dict[InformerKey, asyncio.Task[None]] = {}
 
     def acquire(self, informer_key: InformerKey, tenant: Tenant) -> Informer:
         """Return the informer that serves a need, started if none does; `tenant` keeps it until it releases it."""
-        group = self._groups.setdefault((informer_key.resource, informer_key.namespace), {})
+        group = self._groups.setdefault(informer_key.group, {})
         lease = group.get(informer_key)
         if lease is None:
             served_by = cover(informer_key, self._ready(group)) if tenant.may_share else informer_key
@@ -84,7 +85,7 @@ class InformerLeases:
 
         What a wider informer served as well goes on: by its own informer, at once where the wider one is lost.
         """
-        place = informer_key.resource, informer_key.namespace
+        place = informer_key.group
         group = self._groups.get(place, {})
         lease = group.get(informer_key)
         if lease is None or tenant not in lease.tenants:
@@ -125,7 +126,7 @@ class InformerLeases:
         return self._pool.started(self._serving(informer_key))
 
     def _serving(self, informer_key: InformerKey) -> InformerKey:
-        group = self._groups.get((informer_key.resource, informer_key.namespace), {})
+        group = self._groups.get(informer_key.group, {})
         lease = group.get(informer_key)
         return cover(informer_key, self._ready(group)) if lease is None else lease.served_by
 
@@ -195,7 +196,7 @@ class InformerLeases:
     async def _cover_when_synced(self, informer_key: InformerKey, informer: Informer) -> None:
         with suppress(ScopedCacheError):
             await informer.wait_synced()
-        group = self._groups.get((informer_key.resource, informer_key.namespace), {})
+        group = self._groups.get(informer_key.group, {})
         ready = self._ready(group)
         for lease in list(group.values()):
             if all(tenant.may_share for tenant in lease.tenants):
@@ -205,7 +206,7 @@ class InformerLeases:
 
     def tenants(self, informer_key: InformerKey) -> int:
         """Return how many are served by an informer."""
-        group = self._groups.get((informer_key.resource, informer_key.namespace), {})
+        group = self._groups.get(informer_key.group, {})
         return sum(len(lease.tenants) for lease in group.values() if lease.served_by == informer_key)
 
     def __len__(self) -> int:

@@ -12,17 +12,21 @@ from itertools import product
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
+import attrs
+
 from ..access import Monitor
 from ..api.client import Client
 from ..api.codec import Transform
 from ..clock import loop_time
 from ..event_logger import event_logger
+from ..identity import Identity
 from ..informer import IndexFunc, Informer, InformerOptions
 from ..informer.initial_list_limiter import InitialListLimiter
 from ..informer.list_watch import NAME_FIELD
 from ..informer.missed_deletes import PurgedKeys
-from ..informer.ownership_chain import OwnershipChain
+from ..informer.ownership_chain import Owner, OwnershipChain
 from ..informer.reflector import ServerFeatures
+from ..informer.shard_filter import ShardFilter
 from ..kinds import Kind, ObjectKey, Resource, denotes
 from ..objects import Entry, Object
 from ..selectors import LabelSelector
@@ -44,6 +48,27 @@ class _RightsGate:
     async def permitted(self) -> None:
         await self._monitor.wait_until_permitted(self._permissions)
 
+    @property
+    def recoveries(self) -> int:
+        return self._monitor.recoveries
+
+    async def recovered(self, since: int) -> None:
+        await self._monitor.wait_recovered(since)
+
+
+@attrs.frozen
+class _Writes:
+    """Hears of the writes of one identity."""
+
+    pool: InformerPool
+    identity: Identity
+
+    def written(self, resource: Resource, written: Object) -> None:
+        self.pool.written_as(self.identity, resource, written)
+
+    def deleted(self, resource: Resource, key: ObjectKey, uid: str) -> None:
+        self.pool.deleted_as(self.identity, resource, key, uid)
+
 
 class InformerPool:
     """Running informers and who holds them."""
@@ -61,9 +86,11 @@ class InformerPool:
         timer: Callable[[], float] = loop_time,
         chance: Callable[[], float] = random.random,
     ) -> None:
-        self.chain = OwnershipChain()
         self.open_watches = 0
         self._client = client
+        self._chains: dict[Identity | None, OwnershipChain] = {}
+        self._acting: dict[Identity, Client] = {}
+        self._listeners: dict[Identity, _Writes] = {}
         self._monitor = monitor
         self._supervisor = supervisor
         self._options = options
@@ -81,6 +108,39 @@ class InformerPool:
         self._closing: set[asyncio.Task[Any]] = set()
         self.ended: dict[str, tuple[int, int]] = {}  # by kind: events and relists of informers that are closed
         self._indexes: list[tuple[Kind, str, IndexFunc]] = []
+        self._shards: dict[Kind, ShardFilter] = {}
+
+    # -- as whom -------------------------------------------------------------------------------------------------
+
+    def client_of(self, identity: Identity | None) -> Client:
+        """Return the client that sends as an identity, made where there is none."""
+        if identity is None:
+            return self._client
+        client = self._acting.get(identity)
+        if client is None:
+            client = self._acting[identity] = self._client.acting_as(identity)
+            listener = self._listeners[identity] = _Writes(self, identity)
+            client.add_write_listener(listener)
+        return client
+
+    def chain_of(self, identity: Identity | None) -> OwnershipChain:
+        """Return what is known of who owns what, from what an identity was shown."""
+        return self._chains.setdefault(identity, OwnershipChain())
+
+    def drop_owner(self, owner: Owner, identity: Identity | None) -> None:
+        """Forget everything that leads to an owner which is served as an identity."""
+        for shown_to in {None, identity}:
+            if (chain := self._chains.get(shown_to)) is not None:
+                chain.drop(owner)
+
+    def identity_ended(self, identity: Identity) -> None:
+        """Forget an identity that is not in use any more; who closes its client is told of it elsewhere."""
+        client = self._acting.pop(identity, None)
+        if client is not None:
+            client.remove_write_listener(self._listeners.pop(identity))
+        self._chains.pop(identity, None)
+
+    # -- who needs which -----------------------------------------------------------------------------------------
 
     def acquire(self, informer_key: InformerKey, holder: Hashable, purged_keys: PurgedKeys | None = None) -> Informer:
         """Return the informer, started if it was not running; `holder` keeps it until it releases it.
@@ -134,9 +194,9 @@ class InformerPool:
         return self._informers.get(informer_key)
 
     def shows(self, kind: Kind, key: ObjectKey, uid: str) -> bool:
-        """Tell whether some informer holds an object now."""
+        """Tell whether some informer of the program's own user holds an object now."""
         for informer_key, informer in self._informers.items():
-            if denotes(kind, informer_key.resource) and informer.synced:
+            if informer_key.identity is None and denotes(kind, informer_key.resource) and informer.synced:
                 obj = informer.get(key)
                 if obj is not None and obj.uid == uid:
                     return True
@@ -147,6 +207,12 @@ class InformerPool:
 
     def __len__(self) -> int:
         return len(self._informers)
+
+    async def close_clients(self) -> None:
+        """Close the clients that were asked for and that nobody listens by."""
+        for identity, client in list(self._acting.items()):
+            self.identity_ended(identity)
+            await client.close()
 
     async def wait_closed(self) -> None:
         """Wait until the connections of closed informers are closed."""
@@ -164,43 +230,58 @@ class InformerPool:
             if denotes(kind, informer_key.resource):
                 informer.add_index(name, function)
 
+    def set_shard(self, kind: Kind, shard: ShardFilter | None) -> None:
+        """Let future informers of a kind hold a part of its objects; None: all of them again."""
+        if shard is None:
+            self._shards.pop(kind, None)
+        else:
+            self._shards[kind] = shard
+
     def renew(self) -> None:
         """Give every watch the life the monitor wants now, beginning with a new one."""
-        for informer in self._informers.values():
-            informer.watch_timeout = self._watch_timeout
+        for informer_key, informer in self._informers.items():
+            informer.watch_timeout = self._watch_timeout(informer_key.identity)
             informer.renew()
 
     def written(self, resource: Resource, written: Object) -> None:
         """Show the answer to our own write to the informers it belongs to."""
-        informers = list(self._informers_of(resource, written.key))
+        self.written_as(None, resource, written)
+
+    def deleted(self, resource: Resource, key: ObjectKey, uid: str) -> None:
+        """Remove what our own DELETE removed."""
+        self.deleted_as(None, resource, key, uid)
+
+    def written_as(self, identity: Identity | None, resource: Resource, written: Object) -> None:
+        """Show the answer to a write to the informers of who wrote it; others are told by their own watch."""
+        informers = list(self._informers_of(identity, resource, written.key))
         if informers:
             entry = Entry.of(written)
             for informer in informers:
                 informer.written(entry)
 
-    def deleted(self, resource: Resource, key: ObjectKey, uid: str) -> None:
-        """Remove what our own DELETE removed."""
-        for informer in self._informers_of(resource, key):
+    def deleted_as(self, identity: Identity | None, resource: Resource, key: ObjectKey, uid: str) -> None:
+        """Remove what a DELETE of an identity removed."""
+        for informer in self._informers_of(identity, resource, key):
             informer.deleted(key, uid)
 
     @property
     def handlers(self) -> int:
         return sum(informer.handlers for informer in self._informers.values())
 
-    @property
-    def _watch_timeout(self) -> float | None:
-        return self._monitor.renewal if self._monitor.attempting else None
+    def _watch_timeout(self, identity: Identity | None) -> float | None:
+        monitor = self._monitor.of(identity)
+        return monitor.renewal if monitor.attempting else None
 
-    def _informers_of(self, resource: Resource, key: ObjectKey) -> Iterable[Informer]:
+    def _informers_of(self, identity: Identity | None, resource: Resource, key: ObjectKey) -> Iterable[Informer]:
         for place in product({key.namespace or None, None}, (None, key.name), (False, True)):
-            informer = self._informers.get(InformerKey(resource, *place))
+            informer = self._informers.get(InformerKey(resource, *place, identity))
             if informer is not None:
                 yield informer
 
     def _start(self, informer_key: InformerKey, purged_keys: PurgedKeys | None) -> Informer:
         resource = informer_key.resource
         informer = Informer(
-            self._client,
+            self.client_of(informer_key.identity),
             resource,
             namespace=informer_key.namespace,
             labels=_of_kind(self._selectors, resource),
@@ -208,21 +289,25 @@ class InformerPool:
             metadata_only=informer_key.metadata_only,
             transform=_of_kind(self._transforms, resource),
             gate=_RightsGate(self._monitor, informer_key),
-            chain=self.chain,
+            chain=self.chain_of(informer_key.identity),
             initial_lists=self._initial_lists,
             server=self._server,
             purged_keys=purged_keys,
+            shard=_of_kind(self._shards, resource),
             options=self._options,
             on_stream=self._count_stream,
             timer=self._timer,
             chance=self._chance,
         )
-        informer.watch_timeout = self._watch_timeout
+        informer.watch_timeout = self._watch_timeout(informer_key.identity)
         for kind, name, function in self._indexes:
             if denotes(kind, resource):
                 informer.add_index(name, function)
         informer.start(self._supervisor)
-        logger.info("watch.started", extra={"kind": resource.gvk.kind, "namespace": informer_key.namespace})
+        about = {"kind": resource.gvk.kind, "namespace": informer_key.namespace}
+        if informer_key.identity is not None:
+            about["identity"] = str(informer_key.identity)
+        logger.info("watch.started", extra=about)
         return informer
 
     def _count_stream(self, streaming: bool) -> None:

@@ -94,6 +94,10 @@ class PendingGrants:
         """Tell whether somebody waits for a right."""
         return permission in self._by_permission
 
+    def awaits(self, uid: str, permission: Permission) -> bool:
+        """Tell whether an owner waits for a right, or for it on a name."""
+        return _unnamed(permission) in self._waits.get(uid, {})
+
     def _track(self, owner: OwnerId, permission: Permission) -> Permission:
         """Begin a wait in the place of one for another name; return what is waited for."""
         subject = _unnamed(permission)

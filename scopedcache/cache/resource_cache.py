@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from copy import copy
 from typing import Protocol
 
+from ..api.client import Client
 from ..informer import Informer
 from ..kinds import Kind
 from ..objects import Object
@@ -25,6 +26,10 @@ class Backing(Protocol):
 
     def release(self, kind: Kind) -> None:
         """Give up one kind."""
+
+    @property
+    def client(self) -> Client:
+        """Return the client that sends as the scope's identity."""
 
 
 class ResourceCache(Lister):
@@ -46,6 +51,19 @@ class ResourceCache(Lister):
     def kinds(self) -> tuple[str, ...]:
         """Return the kinds it shows."""
         return self._shown.kinds
+
+    @property
+    def client(self) -> Client:
+        """Return the client that sends as this owner's identity: the cache's own, where it was told of none.
+
+        It is good for as long as this handle shows something.
+
+        Raises:
+            ForbiddenError, UnauthorizedError, ScopeClosedError: see `get`: the handle shows nothing any more.
+        """
+        if self._shown.error is not None:
+            raise copy(self._shown.error)
+        return self._backing.client
 
     def owned(self, kind: Kind) -> Sequence[Object]:
         """Return the objects of a kind that belong to this owner: by owner reference, route, label or chain.

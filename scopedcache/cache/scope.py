@@ -14,6 +14,7 @@ import attrs
 from ..access.verdict import DENYING, Verdict, VerdictState
 from ..api.permission import Permission
 from ..errors import NotSyncedError, ScopeClosedError, UnknownKindError, where
+from ..identity import Identity
 from ..informer.delta import Delta
 from ..kinds import Kind, ObjectKey, Resource
 from ..needs import Need
@@ -54,6 +55,7 @@ class _Cause:
     resource: Resource | None = None
     late: bool = False
     news: bool = False  # it changes what is missing
+    right: Permission | None = None
 
 
 class Scope:
@@ -61,6 +63,7 @@ class Scope:
 
     Args:
         cluster_wide: kinds whose informers watch the whole cluster.
+        identity: as whom its owner's kinds are seen; None: as the program's own user.
         internal: the cache's own, which nobody is told of.
     """
 
@@ -70,9 +73,11 @@ class Scope:
         namespace: str | None,
         *,
         cluster_wide: Collection[Kind] = (),
+        identity: Identity | None = None,
         internal: bool = False,
     ) -> None:
         self.owner = owner
+        self.identity = identity
         self.namespace = namespace
         self.internal = internal
         self.generation = 0
@@ -139,7 +144,9 @@ class Scope:
         for need in self.needs.of(verdict.permission):
             if verdict.denying:
                 event = self._denial_of(need, verdict.permission)
-                effects += self._take(event, _Cause(verdicts, need, verdict.error(), news=True))
+                effects += self._take(
+                    event, _Cause(verdicts, need, verdict.error(), news=True, right=verdict.permission)
+                )
             elif verdict.granted and verdict.permission in need.informer_key.permissions:
                 refusal = self.needs.refusal(verdicts)
                 error = None if refusal is None else refusal.error
@@ -215,12 +222,13 @@ class Scope:
 
     def log_fields(self) -> dict[str, object]:
         """Return what a log line says of it."""
-        return {
+        fields: dict[str, object] = {
             "namespace": self.namespace,
             "owner": str(self.owner) if self.owner else None,
             "uid": self.uid or None,
             "kinds": list(self._kinds),
         }
+        return fields if self.identity is None else fields | {"identity": str(self.identity)}
 
     @property
     def _kinds(self) -> tuple[str, ...]:
@@ -272,6 +280,8 @@ class Scope:
                 return ()
             case "tell-denied":
                 return self._tell("denied", cause.error)
+            case "tell-verb-denied":
+                return self._tell("denied", cause.error, cause.right)
             case "tell-missing":
                 return (PublishMissing(),)
             case "tell-missing-if-news":
@@ -310,7 +320,7 @@ class Scope:
         return self._take("needed", _Cause(need=after))
 
     def _bound_need(self, resource: Resource, need: Need) -> BoundNeed:
-        return BoundNeed.of(resource, need, self.namespace, self._cluster_wide)
+        return BoundNeed.of(resource, need, self.namespace, self._cluster_wide, self.identity)
 
     def _add_need(self, cause: _Cause) -> Iterator[Effect]:
         """Add a need, perhaps in the place of one that asked for less; its informer stays where it will do."""
@@ -491,10 +501,15 @@ class Scope:
         due, self._due = self._due, None
         return self._tell(due) if due else ()
 
-    def _tell(self, cause: Literal["denied", "granted", "synced"], error: Obstacle | None = None) -> Iterator[Effect]:
+    def _tell(
+        self,
+        cause: Literal["denied", "granted", "synced"],
+        error: Obstacle | None = None,
+        right: Permission | None = None,
+    ) -> Iterator[Effect]:
         owner = self.owner
         if owner is not None:
-            yield Publish(OwnerChanged(owner.kind, owner.key, owner.uid, cause, error))
+            yield Publish(OwnerChanged(owner.kind, owner.key, owner.uid, cause, error), right)
 
     def _log_once_created(self) -> Iterable[Effect]:
         due, self._log_created = self._log_created, False

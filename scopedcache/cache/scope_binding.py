@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from ..api.client import Client
+from ..identity import Identity
 from ..informer import Informer
 from ..informer.delta import Delta
-from ..informer.ownership_chain import OwnershipChain
 from ..kinds import GVK, Kind, ObjectKey, Resource
 from ..objects import Object
 from ..predicates import Change, ContainedPredicates
@@ -52,15 +53,17 @@ class Table(Protocol):
     def missing_permissions(self, binding: ScopeBinding) -> Sequence[Denial]:
         """Return what is missing of the verbs that a scope's needs declare."""
 
+    def client_of(self, identity: Identity | None) -> Client:
+        """Return the client that sends as an identity."""
+
 
 class ScopeBinding:
     """A scope and what it has. Informers know it as the owner they route to, the pool as a holder."""
 
-    def __init__(self, scope: Scope, leases: InformerLeases, chain: OwnershipChain, table: Table) -> None:
+    def __init__(self, scope: Scope, leases: InformerLeases, table: Table) -> None:
         self.scope = scope
         self.listener: BindingListener | None = None
         self._leases = leases
-        self._chain = chain
         self._table = table
         self._informers: dict[Resource, Informer] = {}
         self._predicates: dict[GVK, ContainedPredicates] = {}  # of the needs that have some
@@ -106,8 +109,7 @@ class ScopeBinding:
         self.handle = ResourceCache(self.scope.owner, generation, self._views, self)
 
     def end(self) -> None:
-        """The scope is closed: nothing leads here any more."""
-        self._chain.drop(self)
+        """The scope is closed."""
         if self.listener is not None:
             self.listener.end()
 
@@ -184,6 +186,10 @@ class ScopeBinding:
 
     def release(self, kind: Kind) -> None:
         self._table.release(self, kind)
+
+    @property
+    def client(self) -> Client:
+        return self._table.client_of(self.scope.identity)
 
     def _is_named(self, gvk: GVK, delta: Delta) -> bool:
         """Tell whether a change is of the object that a need is about: a wider informer tells of others too."""

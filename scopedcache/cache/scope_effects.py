@@ -6,6 +6,7 @@ from typing import Literal
 
 import attrs
 
+from ..api.permission import Permission
 from ..kinds import Kind
 from .bound_need import BoundNeed
 from .owner import Obstacle, OwnerChanged
@@ -100,9 +101,10 @@ class Renew:
 
 @attrs.frozen
 class Publish:
-    """Tell the owner."""
+    """Tell the owner; unless it knows: its own call was refused for want of this `right`, and it waits for it."""
 
     change: OwnerChanged
+    right: Permission | None = None
 
 
 @attrs.frozen

@@ -15,11 +15,13 @@ from typing import Final, assert_never
 
 from ..access import Monitor, Verdict
 from ..access.verdict import VerdictState
+from ..api.client import Client
 from ..api.discovery import Discovery
 from ..api.permission import Permission
 from ..clock import loop_time
 from ..errors import APIError, UnknownKindError
 from ..event_logger import event_logger
+from ..identity import Identity
 from ..kinds import GVK, Kind, Resource
 from ..needs import Need
 from ..supervisor import Supervisor
@@ -97,17 +99,23 @@ class ScopeTable:
 
     # -- opening -------------------------------------------------------------------------------------------------
 
-    def of(self, owner: OwnerId, namespace: str | None) -> ScopeBinding:
+    def of(self, owner: OwnerId, namespace: str | None, identity: Identity | None = None) -> ScopeBinding:
         """Return the scope of an owner in a namespace, made if it is not there.
+
+        One that was opened as another identity is closed: the owner begins anew.
 
         Raises:
             ScopeClosedError: the owner was deleted.
         """
         self.deleted_owners.check(owner)
-        bindings = self._by_namespace.setdefault(namespace, {})
-        binding = bindings.get(owner.uid)
+        binding = self._by_namespace.get(namespace, {}).get(owner.uid)
+        if binding is not None and binding.scope.identity != identity:
+            logger.info("scope.identity_changed", extra=binding.scope.log_fields() | {"becomes": str(identity)})
+            self.close(binding)
+            binding = None
         if binding is None:
-            binding = bindings[owner.uid] = self._new(Scope(owner, namespace, cluster_wide=self._cluster_wide))
+            scope = Scope(owner, namespace, cluster_wide=self._cluster_wide, identity=identity)
+            binding = self._by_namespace.setdefault(namespace, {})[owner.uid] = self._new(scope)
             self._by_uid.setdefault(owner.uid, {})[binding] = None
         return binding
 
@@ -247,6 +255,18 @@ class ScopeTable:
         """Give up one kind of a scope."""
         self.carry_out(binding, binding.scope.on_release(kind, self._monitor.verdicts))
 
+    def client_of(self, identity: Identity | None) -> Client:
+        """Return the client that sends as an identity."""
+        return self._pool.client_of(identity)
+
+    def identity_of(self, uid: str) -> Identity | None:
+        """Return as whom an owner opened what it has; None: as the program's own user, or it has nothing."""
+        return next((binding.scope.identity for binding in self._by_uid.get(uid, ())), None)
+
+    def has_scopes(self, uid: str) -> bool:
+        """Tell whether an owner has a scope, open or not."""
+        return uid in self._by_uid
+
     def missing_permissions(self, binding: ScopeBinding) -> Sequence[Denial]:
         """Return what is missing for certain of the verbs that a scope's needs declare."""
         return binding.scope.needs.missing_permissions(self._monitor.verdicts)
@@ -310,14 +330,17 @@ class ScopeTable:
         owned = sum(len(bindings) for bindings in self._by_namespace.values())
         return owned + sum(len(bindings) for bindings in self._of_nobody.values())
 
-    def owners(self, kind: GVK, namespace: str) -> list[OwnerId]:
-        """Return the owners of a kind, of whatever version, in a namespace that have a scope or wait for a right."""
+    def owners(self, kind: GVK, namespace: str | None) -> list[OwnerId]:
+        """Return the owners of a kind, of whatever version, in a namespace (None: all) that have a scope or wait for a
+        right.
+        """
         owners = [binding.scope.owner for bindings in self._by_uid.values() for binding in bindings]
         return [
             owner
             for owner in dict.fromkeys([*owners, *(wait.owner for wait in self.pending_grants)])
             if owner is not None
-            and (owner.kind.group, owner.kind.kind, owner.key.namespace) == (kind.group, kind.kind, namespace)
+            and (owner.kind.group, owner.kind.kind) == (kind.group, kind.kind)
+            and namespace in (None, owner.key.namespace)
         ]
 
     @property
@@ -344,7 +367,8 @@ class ScopeTable:
         for binding, effects in effects_of:
             for effect in effects:
                 if isinstance(effect, Publish):
-                    changes.append((binding, effect.change))
+                    if not self._knows(effect):
+                        changes.append((binding, effect.change))
                 else:
                     self._carry_out(binding, effect)
             if binding.scope.is_waiting:
@@ -355,6 +379,10 @@ class ScopeTable:
             self.publish(change)
             if change.cause == "denied":
                 self._missing_news.told(binding)
+
+    def _knows(self, effect: Publish) -> bool:
+        """Tell whether an owner was refused already what it is to hear: a reconcile more would send the write again."""
+        return effect.right is not None and self.pending_grants.awaits(effect.change.uid, effect.right)
 
     def _carry_out(self, binding: ScopeBinding, effect: Effect) -> None:
         match effect:
@@ -406,11 +434,12 @@ class ScopeTable:
         logger.log(level, effect.event, extra=scope.log_fields() | {"kinds": list(effect.kinds)} | about)
 
     def _new(self, scope: Scope) -> ScopeBinding:
-        return ScopeBinding(scope, self.leases, self._pool.chain, self)
+        return ScopeBinding(scope, self.leases, self)
 
     def _forget(self, binding: ScopeBinding) -> None:
         self._openings.cancel(binding)
         binding.end()
+        self._pool.drop_owner(binding, binding.scope.identity)
         self.internal.pop(binding, None)
         scope = binding.scope
         of_nobody = self._of_nobody.get(scope.namespace, {})

@@ -16,7 +16,7 @@ from contextlib import asynccontextmanager
 from types import MappingProxyType
 from typing import Any, Final
 
-from ..access import Monitor
+from ..access import IdentityMonitors, Monitor
 from ..access.detection_bound import PERIOD_SECONDS, period_for
 from ..access.review_budget import REVIEWS_PER_SECOND
 from ..api.client import Client, load_http
@@ -25,6 +25,7 @@ from ..api.permission import permission_of
 from ..clock import loop_time
 from ..errors import ForbiddenError, ScopedCacheError
 from ..informer import EventHandler, IndexFunc, InformerOptions
+from ..informer.shard_filter import ShardFilter
 from ..kinds import GVK, Kind, Resource
 from ..metrics import Counters, Instrumentation
 from ..needs import Need
@@ -41,7 +42,7 @@ from .live_view import LiveView
 from .owner import Denial, OwnerChanged, OwnerId
 from .rbac_watch import RBAC_RESOURCES, RBACWatch, hinting_handler
 from .resource_cache import ResourceCache
-from .scope_opener import ScopeOpener
+from .scope_opener import IdentityOf, ScopeOpener
 from .scope_table import ScopeTable
 from .snapshot import Snapshot, take_snapshot
 from .subscribers import Subscribers
@@ -67,6 +68,10 @@ class ScopedCache:
             select by. The same holds for what does not match, and what we write is seen when its event is.
         transforms: per kind, a function that changes objects before they are kept. They cannot be updated as a whole.
         rbac_watch: watch RBAC objects where we may: changes are then noticed in about a second.
+        identity: says of an owner's object as whom it is served (`As`, `ServiceAccount`; None: the client's own user):
+            as whom what it opens is listed and watched, its rights are reviewed, and its `scope.client` writes. Owners
+            share informers and verdicts with owners of the same identity only. Asked at each `open`; where the answer
+            is another one, the owner's scope begins anew. What it raises, `open` raises.
         instrumentation: where numbers are reported to; Counters of its own, unless told otherwise.
         options: time-outs and limits of the informers.
         sync_timeout: seconds that `open` waits for what it asked for, where it is not told otherwise. A reconciler that
@@ -88,6 +93,7 @@ class ScopedCache:
         field_selectors: Mapping[Kind, str] = MappingProxyType({}),
         transforms: Mapping[Kind, Transform] = MappingProxyType({}),
         rbac_watch: bool = True,
+        identity: IdentityOf | None = None,
         instrumentation: Instrumentation | None = None,
         options: InformerOptions | None = None,
         sync_timeout: float = SYNC_TIMEOUT_SECONDS,
@@ -98,9 +104,23 @@ class ScopedCache:
         period = PERIOD_SECONDS if detection_bound is None else period_for(detection_bound)
         self.client = client
         self.instrumentation: Instrumentation = Counters() if instrumentation is None else instrumentation
-        self.monitor = Monitor(
-            client, period=period, rate=review_rate, instrumentation=self.instrumentation, timer=timer, chance=chance
-        )
+        about_rights: dict[str, Any] = {
+            "period": period,
+            "rate": review_rate,
+            "instrumentation": self.instrumentation,
+            "timer": timer,
+            "chance": chance,
+        }
+        self._identities: IdentityMonitors | None = None
+        if identity is None:
+            self.monitor = Monitor(client, **about_rights)
+        else:
+            self.monitor = self._identities = IdentityMonitors(
+                client,
+                client_of=lambda whom: self._pool.client_of(whom),
+                ended=lambda whom: self._pool.identity_ended(whom),
+                **about_rights,
+            )
         self._supervisor = Supervisor("scoped-cache")
         self._subscribers = Subscribers()
         self._pool = InformerPool(
@@ -127,7 +147,7 @@ class ScopedCache:
         self._report = CacheReport(self._table, self._pool, self.monitor)
         self._timer = timer
         self._home = HomeLoop()
-        self._opener = ScopeOpener(self._table, self._home, sync_timeout)
+        self._opener = ScopeOpener(self._table, self._home, sync_timeout, identity)
         self.cluster = ClusterCache(self._opener, self._table)
         self._rbac_watch = rbac_watch
         self._record = record
@@ -147,6 +167,7 @@ class ScopedCache:
         field_selectors: Mapping[Kind, str] = MappingProxyType({}),
         transforms: Mapping[Kind, Transform] = MappingProxyType({}),
         rbac_watch: bool = True,
+        identity: IdentityOf | None = None,
         instrumentation: Instrumentation | None = None,
         options: InformerOptions | None = None,
         sync_timeout: float = SYNC_TIMEOUT_SECONDS,
@@ -174,6 +195,7 @@ class ScopedCache:
                 field_selectors=field_selectors,
                 transforms=transforms,
                 rbac_watch=rbac_watch,
+                identity=identity,
                 instrumentation=instrumentation,
                 options=options,
                 sync_timeout=sync_timeout,
@@ -202,6 +224,9 @@ class ScopedCache:
         self._table.close_all()
         self.monitor.stop()
         await self._supervisor.close()
+        if self._identities is not None:
+            await self._identities.close()
+            await self._pool.close_clients()
 
     # -- scopes --------------------------------------------------------------------------------------------------
 
@@ -231,7 +256,7 @@ class ScopedCache:
         place = namespace or who.key.namespace
         if not place:
             raise ValueError(f"{who} lies in no namespace: name one with namespace=, or use cache.cluster.open")
-        return await self._opener.open(who, needs, place, sync_timeout)
+        return await self._opener.open(owner, needs, place, sync_timeout)
 
     async def open_all(
         self,
@@ -284,8 +309,9 @@ class ScopedCache:
         """Wait until the connections of what was closed are closed."""
         await self._pool.wait_closed()
 
-    def owners(self, kind: GVK, namespace: str) -> Sequence[OwnerId]:
-        """Return the owners of a kind, of whatever version, in a namespace that opened something and did not close it.
+    def owners(self, kind: GVK, namespace: str | None) -> Sequence[OwnerId]:
+        """Return the owners of a kind, of whatever version, in a namespace (None: all) that opened something and did
+        not close it.
 
         Those count too that wait, and those that lie where their own kind may not be seen.
         """
@@ -334,6 +360,13 @@ class ScopedCache:
         if self._home.loop is not None:
             self._home.check()
         self._pool.add_index(kind, name, function)
+
+    def set_shard(self, kind: Kind, shard: ShardFilter | None) -> None:
+        """Hold a part of a kind's objects, for other replicas hold the rest; None ends that. For the controllers.
+
+        What lies outside does not exist for this cache. Informers that run already go on as they are.
+        """
+        self._pool.set_shard(kind, shard)
 
     def subscribe(self, subscriber: Callable[[OwnerChanged], None]) -> Callable[[], None]:
         """Call `subscriber` for every change an owner should be reconciled for; returns the way to end it.

@@ -40,6 +40,7 @@ class Facts:
         rules: whether reviews of rules are answered, and say all there is; None: they are refused.
         watches_rbac: whether RBAC objects may be watched.
         streaming: how a streaming list went: True it works, False it is not offered, None: nothing could be tried.
+        filters_shards: whether lists and watches can be asked for a shard; None: nothing could be tried.
         files: the hard limit of open files.
     """
 
@@ -56,6 +57,7 @@ class Facts:
     lists_namespaces: bool | None
     streaming: bool | None
     streaming_tried: str
+    filters_shards: bool | None
     files: int | None
     python: str
     library: str
@@ -72,6 +74,7 @@ def checks(facts: Facts) -> list[Check]:
         _reviews(facts),
         _rbac_watch(facts),
         _streaming(facts),
+        _sharding(facts),
         _namespaces(facts),
         _files(facts),
     ]
@@ -122,6 +125,17 @@ def _streaming(facts: Facts) -> Check:
             return Check("streaming lists", "note", words)
         case None:
             return Check("streaming lists", "note", "not tried: no kind could be found that may be listed and watched")
+
+
+def _sharding(facts: Facts) -> Check:
+    match facts.filters_shards:
+        case True:
+            return Check("sharded watches", "ok", "offered: replicas that share the work receive their part each")
+        case False:
+            words = "not offered: replicas that share the work (Sharding) receive every event of their kind each"
+            return Check("sharded watches", "note", words)
+        case None:
+            return Check("sharded watches", "note", "not tried: no kind could be found that may be listed")
 
 
 def _namespaces(facts: Facts) -> Check:

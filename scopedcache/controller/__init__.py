@@ -10,6 +10,7 @@ from .reporting.event_recorder import EventRecorder
 from .reporting.forbidden_reporter import OnForbidden
 from .request import Request, Result
 from .retry_limits import FailureBackoff
+from .sharding.settings import Sharding
 from .work_queue import WorkQueue
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Request",
     "Result",
     "Runnable",
+    "Sharding",
     "Watch",
     "WorkQueue",
     "by_annotation",

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .. import metrics
 from ..event_logger import event_logger
+from ..hash_ranges import HashRange
 from ..kinds import GVK, GVR, Kind, ObjectKey, Resource
 from ..needs import Need
 from ..predicates import Predicate
@@ -33,6 +34,7 @@ from .request import Request
 from .retry_limits import RETRIES_PER_SECOND, FailureBackoff, RetryBudget
 from .self_waking import SelfWaking
 from .settling import Settling
+from .sharding.shard import Shard
 from .work_queue import WorkQueue
 from .workers import Workers
 
@@ -125,6 +127,7 @@ class Controller:
         self._instrumentation: metrics.Instrumentation = metrics.NULL
         self._write_counter = WriteCounter(self.name)
         self._client: Client | None = None
+        self._sharded: ScopedCache | None = None
         self._queue: WorkQueue[ObjectKey] | None = None
         self._sources: EventSources | None = None
         self._workers: Workers | None = None
@@ -151,8 +154,9 @@ class Controller:
         *,
         recorder: EventRecorder,
         instrumentation: metrics.Instrumentation = metrics.NULL,
+        shard: Shard | None = None,
     ) -> None:
-        """Get ready to watch and to work, on the running loop.
+        """Get ready to watch and to work, on the running loop; with a `shard`, on that part of the primaries.
 
         Raises:
             RuntimeError: the controller runs already.
@@ -174,7 +178,11 @@ class Controller:
             reports=reports,
             is_report=recorder.is_own,
             on_wake=self_waking.woken,
+            shard=shard,
         )
+        if shard is not None:
+            cache.set_shard(self.for_, shard.filter)
+            self._sharded = cache
         reporter = ForbiddenReporter(
             cache.client, recorder, self._on_forbidden, reports=reports, on_news=sources.enqueue
         )
@@ -219,7 +227,9 @@ class Controller:
             self._queue.shutdown()
         if self._client is not None:
             self._client.remove_write_listener(self._write_counter)
-        self._client = None
+        if self._sharded is not None:
+            self._sharded.set_shard(self.for_, None)
+        self._client = self._sharded = None
         self._queue = self._sources = self._workers = None
 
     def enqueue(self, key: ObjectKey | Request) -> None:
@@ -243,6 +253,25 @@ class Controller:
     def busy(self) -> int:
         """Return how many reconciles are under way."""
         return self._workers.busy if self._workers is not None else 0
+
+    @property
+    def complete(self) -> bool:
+        """Tell whether all primaries of the shard are held, wherever they may be seen."""
+        return self._sources is not None and self._sources.primaries.complete
+
+    @property
+    def objects(self) -> int:
+        """Return how many primaries are held."""
+        return 0 if self._sources is None else self._sources.primaries.count
+
+    @property
+    def namespaces(self) -> WatchedNamespaces:
+        """Return where it works."""
+        return self._source_options.namespaces
+
+    def is_idle(self, range_: HashRange) -> bool:
+        """Tell whether no key that lies in a range of the ring is running."""
+        return self._workers is None or self._workers.is_idle(range_)
 
     @property
     def reasons(self) -> list[str]:

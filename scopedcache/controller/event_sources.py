@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from heapq import nsmallest
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
@@ -16,6 +17,7 @@ import attrs
 
 from ..errors import APIError, CacheError, ForbiddenError
 from ..event_logger import event_logger
+from ..hash_ranges import HashRanges, ring_hash
 from ..informer import EventHandler
 from ..kinds import Kind, ObjectKey, Resource
 from ..needs import Need
@@ -28,6 +30,7 @@ from .primary_objects import PrimaryObjects
 from .reporting.own_reports import OwnReports
 from .selecting import SelectingMapper
 from .settling import Settling
+from .sharding.shard import Shard
 from .wait_until_served import wait_until_served
 from .work_queue import Priority, WorkQueue
 
@@ -40,6 +43,8 @@ logger: Final = event_logger("scopedcache.controller")
 LOOK_EVERY_SECONDS: Final = 0.02
 # Keys enqueued in one step of the loop, where all of them are: about a millisecond.
 KEYS_PER_STEP: Final = 500
+# Owners looked at in one step, each of which may have to be closed.
+OWNERS_PER_STEP: Final = 100
 EVERYWHERE: Final = ""
 REASONS_AT_MOST: Final = 20
 
@@ -75,6 +80,7 @@ class EventSources:
         reports: which changes of a primary are reports of ours: they wake nobody.
         is_report: tells the Events that we have posted: neither do they.
         on_wake: told of each key that something has happened for.
+        shard: which part of the primaries is this process's; None: all of them.
     """
 
     def __init__(
@@ -86,6 +92,7 @@ class EventSources:
         reports: OwnReports | None = None,
         is_report: Callable[[Object], bool] = lambda obj: False,
         on_wake: Callable[[ObjectKey], None] = lambda key: None,
+        shard: Shard | None = None,
     ) -> None:
         self.primaries = PrimaryObjects(on_parked=self._on_parked, always=options.always)
         self.not_served: set[str] = set()  # kinds that the server was found not to serve
@@ -95,6 +102,9 @@ class EventSources:
         self._reports = OwnReports() if reports is None else reports
         self._is_report = is_report
         self._on_wake = on_wake
+        self._shard = shard
+        self._shard_changed = asyncio.Event()
+        self._aside: dict[ObjectKey, Priority] = {}  # shown, and not ours to work on yet, or for now
         self._resource: Resource | None = None
         self._predicates = self._contained_predicates(str(options.kind))
         self._handles: dict[tuple[str, str], InformerHandle | None] = {}  # by kind and place; None: not open yet
@@ -119,9 +129,14 @@ class EventSources:
         ]
         in_each_place = [one for one in declared if await self._follows_namespaces(one.watch)]
         supervisor = Supervisor(f"controller {self._options.controller}")
-        unsubscribe = self._cache.subscribe(self._on_owner_changed)
+        stack = ExitStack()
+        stack.callback(self._cache.subscribe(self._on_owner_changed))
         try:
             supervisor.start_guarded("concerned", self._requeue_concerned)
+            if self._shard is not None:
+                await self._shard.known.wait()
+                stack.callback(self._shard.subscribe(self._shard_changed.set))
+                supervisor.start_guarded("shard", self._follow_shard)
             for one in declared:
                 if one not in in_each_place:
                     self._start_watch(supervisor, one, one.watch.namespace, EVERYWHERE)
@@ -129,8 +144,56 @@ class EventSources:
                 self._cache, lambda place: self._hold_place(place, in_each_place), self._leave
             )
         finally:
-            unsubscribe()
+            stack.close()
             await supervisor.close()
+
+    # -- the shard -----------------------------------------------------------------------------------------------
+
+    def point(self, key: ObjectKey) -> int | None:
+        """Return where a key lies on the ring; None where nobody shares the work, or nothing is known of its object."""
+        if self._shard is None:
+            return None
+        uid = None if key.namespace else self.primaries.uid(key)
+        return ring_hash(key.namespace or uid) if key.namespace or uid else None
+
+    def is_ours(self, key: ObjectKey) -> bool:
+        """Tell whether a run of the key may begin here now."""
+        return self._shard is None or self._lies_in(key, self._shard.worked_on)
+
+    def put_aside(self, key: ObjectKey, priority: Priority) -> None:
+        """Keep a key that is shown until it is ours to work on; any other is another replica's, and forgotten."""
+        assert self._shard is not None
+        if self._lies_in(key, self._shard.shown):
+            self._aside[key] = "high" if "high" in (priority, self._aside.get(key)) else "low"
+
+    def _lies_in(self, key: ObjectKey, ranges: HashRanges) -> bool:
+        point = self.point(key)
+        return point is not None and point in ranges
+
+    async def _follow_shard(self) -> None:
+        """Begin with what has become ours, and let go of what is another's; until cancelled."""
+        assert self._shard is not None
+        while True:
+            await self._shard_changed.wait()
+            self._shard_changed.clear()
+            aside, self._aside = self._aside, {}
+            for number, (key, priority) in enumerate(aside.items(), 1):
+                self._queue.add(key, priority=priority, at_once=True)
+                if number % KEYS_PER_STEP == 0:
+                    await asyncio.sleep(0)
+            await self._let_go(self._shard)
+
+    async def _let_go(self, shard: Shard) -> None:
+        """Close what the owners have open that are another replica's now, and forget them: nothing was deleted."""
+        assert self._resource is not None
+        for number, owner in enumerate(self._cache.owners(self._resource.gvk, None), 1):
+            if ring_hash(owner.key.namespace or owner.uid) not in shard.shown:
+                self._queue.discard(owner.key)
+                self._cache.close(owner)
+            if number % OWNERS_PER_STEP == 0:
+                await asyncio.sleep(0)
+        self.primaries.drop_news(lambda obj: ring_hash(obj.namespace or obj.uid) in shard.shown)
+        await self.primaries.drop_outside()
 
     def enqueue(self, key: ObjectKey) -> None:
         """Have a key reconciled because somebody asks for it."""
@@ -430,7 +493,7 @@ class EventSources:
         if self.primaries.denied_everywhere:  # every key will be told when they can be seen again
             return
         for key in watch.keys(change):
-            if self.primaries.covers(key):
+            if self.primaries.covers(key) and (self._shard is None or self._lies_in(key, self._shard.shown)):
                 self._wake(key, priority)
 
     def _wake(self, key: ObjectKey, priority: Priority = "high", *, at_once: bool = False, settle: bool = True) -> None:

@@ -1,7 +1,7 @@
 """The primary objects of one controller: which object a key stands for, whether that can be told now, and which ones
 were deleted but not yet reconciled as gone. Keys whose object cannot be told are parked here.
 
-Plain and synchronous; `EventSources` fills it, `Workers` ask it.
+Plain and synchronous but for `drop_outside`; `EventSources` fills it, `Workers` ask it.
 """
 
 from __future__ import annotations
@@ -64,6 +64,22 @@ class PrimaryObjects:
             if namespace in ("", name):
                 yield from starmap(ObjectKey, _keys_in(place))
 
+    @property
+    def complete(self) -> bool:
+        """Tell whether all of the shard is held, wherever it may be seen."""
+        places = self._places.values()
+        return bool(places) and all(place.handle.complete or place.handle.denied is not None for place in places)
+
+    @property
+    def count(self) -> int:
+        """Return how many objects are held."""
+        return sum(place.handle.objects for place in self._places.values())
+
+    async def drop_outside(self) -> None:
+        """Let go of what is not in the shard any more."""
+        for place in list(self._places.values()):
+            await place.handle.drop_outside()
+
     # -- objects -------------------------------------------------------------------------------------------------
 
     def is_visible(self, key: ObjectKey) -> bool:
@@ -113,6 +129,20 @@ class PrimaryObjects:
             self._deleted[key] = later
         else:
             self._deleted.pop(key, None)
+
+    def uid(self, key: ObjectKey) -> str | None:
+        """Return the UID of a key's object, or of the one that was deleted last; None where there is neither."""
+        obj = self.get(key) or next(reversed(self._deleted.get(key, [])), None)
+        return None if obj is None else obj.uid
+
+    def drop_news(self, is_ours: Callable[[Object], bool]) -> None:
+        """Forget the deletions that are another replica's to deal with."""
+        for key, objects in list(self._deleted.items()):
+            kept = [obj for obj in objects if is_ours(obj)]
+            if kept:
+                self._deleted[key] = kept
+            else:
+                del self._deleted[key]
 
     # -- parked keys ---------------------------------------------------------------------------------------------
 

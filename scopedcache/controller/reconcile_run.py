@@ -21,6 +21,7 @@ class ReconcileRun:
 
     Attributes:
         id: tells its log lines from those of others.
+        point: where its key lies on the ring, where replicas share the work.
         writes: how many objects it has written, or deleted, through our client.
     """
 
@@ -28,6 +29,7 @@ class ReconcileRun:
     key: ObjectKey
     id: str = attrs.field(factory=lambda: secrets.token_hex(4))
     writes: int = 0
+    point: int | None = None
 
 
 CURRENT_RUN: Final[ContextVar[ReconcileRun | None]] = ContextVar("scopedcache_reconcile_run", default=None)

@@ -11,6 +11,7 @@ from typing import Any, Final
 from .. import metrics
 from ..errors import ForbiddenError
 from ..event_logger import event_logger
+from ..hash_ranges import HashRange
 from ..kinds import ObjectKey
 from ..supervisor import Supervisor
 from .event_sources import EventSources
@@ -67,6 +68,7 @@ class Workers:
         self._left_behind: set[ObjectKey] = set()
         self._paused = paused
         self._paused_keys: set[ObjectKey] = set()
+        self._points: dict[ObjectKey, int] = {}  # of running keys, where replicas share the work
         self._draining = False
         self.busy = 0
 
@@ -108,9 +110,14 @@ class Workers:
         named = {"name": self._name, "controller": self._name}
         self._instrumentation.observe(metrics.QUEUE_SECONDS, self._queue.waited(key), **named)
         started = asyncio.get_running_loop().time()
+        point = self._sources.point(key)
+        if point is not None:
+            self._points[key] = point
         try:
             if not self._primaries.is_visible(key):
                 self._primaries.park(key, priority)
+            elif not self._sources.is_ours(key):
+                self._sources.put_aside(key, priority)
             elif not self._primaries.needs_reconcile(key):
                 self._forget(key)
             elif (pause := self._sources.settle_pause(key)) > 0:
@@ -125,9 +132,17 @@ class Workers:
             raise
         finally:
             if key not in self._left_behind:
-                self._queue.done(key)
+                self._end_run(key)
             took = asyncio.get_running_loop().time() - started
             self._instrumentation.observe(metrics.WORK_SECONDS, took, **named)
+
+    def _end_run(self, key: ObjectKey) -> None:
+        self._points.pop(key, None)
+        self._queue.done(key)
+
+    def is_idle(self, range_: HashRange) -> bool:
+        """Tell whether no key that lies in a range of the ring is running."""
+        return not any(point in range_ for point in self._points.values())
 
     def _is_paused(self, key: ObjectKey) -> bool:
         """Tell whether the key's object asks to be let alone; it runs again for the change that ends that."""
@@ -150,7 +165,7 @@ class Workers:
         loop = asyncio.get_running_loop()
         started = loop.time()
         deleted = self._primaries.deleted(key)  # what this run can see; later ones are for the next
-        run = ReconcileRun(self._name, key)
+        run = ReconcileRun(self._name, key, point=self._points.get(key))
         token = CURRENT_RUN.set(run)
         self._self_waking.begin(key)
         self.busy += 1
@@ -178,7 +193,7 @@ class Workers:
 
         def release(_: object) -> None:
             self._left_behind.discard(key)
-            self._queue.done(key)
+            self._end_run(key)
 
         self._left_behind.add(key)
         running.add_done_callback(release)

@@ -6,7 +6,7 @@ sees half of it. Whether reads are answered is the informer's to say: `allow_rea
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from itertools import islice
 from typing import Final, Protocol
@@ -294,6 +294,15 @@ class IndexedStore:
                 self._pass_on(delta, initial)
             yield
         yield from self._mend_indexes()
+
+    def drop(self, belongs: Callable[[Metadata], bool]) -> Iterator[None]:
+        """Let go of what does not belong here any more, a step at a time. It was not deleted: nobody is told."""
+        outside = [entry for entry in self._store.entries.values() if not belongs(entry.metadata)]
+        for number, entry in enumerate(outside):
+            if self._store.drop(entry):
+                self._indexer.update(Delta(entry, None))
+            if number % OBJECTS_PER_STEP == OBJECTS_PER_STEP - 1:
+                yield
 
     def _pass_on(self, delta: Delta, initial: bool) -> None:
         if self.closed:

@@ -34,6 +34,7 @@ from .owner_router import OwnerRouter
 from .ownership_chain import Owner, OwnershipChain
 from .reflector import Reflector, ServerFeatures
 from .reflector_loop import Gate, ReflectorLoop
+from .shard_filter import ShardFilter
 from .silence_watchdog import SilenceWatchdog
 
 logger: Final = event_logger("scopedcache.informer")
@@ -57,6 +58,7 @@ class Informer:
         initial_lists: InitialListLimiter | None = None,
         server: ServerFeatures | None = None,
         purged_keys: PurgedKeys | None = None,
+        shard: ShardFilter | None = None,
         options: InformerOptions | None = None,
         on_stream: Callable[[bool], None] | None = None,
         timer: Callable[[], float] = loop_time,
@@ -88,7 +90,9 @@ class Informer:
             fields=fields,
             options=options,
             chance=chance,
+            shard=shard,
         )
+        self._shard: Final = shard
         self._reflector: Final = Reflector(server, group=resource.gvr.group, metadata_only=metadata_only, chance=chance)
         self._watchdog: Final = SilenceWatchdog(timer, idle_timeout=options.idle_timeout)
         self._loop: Final = ReflectorLoop(
@@ -109,6 +113,8 @@ class Informer:
     def start(self, supervisor: Supervisor) -> None:
         """Begin to list and watch, as a task of `supervisor`."""
         self._supervisor = supervisor
+        if self._shard is not None:
+            self._shard.on_wider(self._loop.list_again)
         self._objects.backlog.on_work = self._work_off
         self.task = supervisor.start_guarded(repr(self), self._loop.run, on_failure=self._loop.fail)
 
@@ -117,10 +123,24 @@ class Informer:
 
         The connection closes right after. Returns what was held, by key and UID.
         """
+        if self._shard is not None:
+            self._shard.forget(self._loop.list_again)
         purged_keys = self._life.close(error or CacheError(f"{self} is closed"))
         if self.task is not None:
             self.task.cancel()
         return purged_keys
+
+    async def drop_outside(self) -> None:
+        """Let go, in slices, of what is not in the shard any more. It was not deleted: no handler is told."""
+        if self._shard is not None:
+            pace = Pace()
+            for _ in self._objects.drop(self._shard.admits):
+                await pace.checkpoint()
+
+    @property
+    def complete(self) -> bool:
+        """Tell whether all of the shard is held, which may have grown since the last list."""
+        return self.synced and not self._loop.lacking
 
     def _work_off(self) -> None:
         """There is work over many objects: do it in slices. It may outlast us, for our own burial is such work."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Final, NamedTuple
 
@@ -10,14 +10,18 @@ from ..api.client import Client
 from ..api.codec import Unreadable, decode_items
 from ..api.request_info import RequestInfo
 from ..api.request_query import PAGE_OBJECTS, selected_name
-from ..api.watch.event_decoder import EventDecoder
+from ..api.watch.event_decoder import EventDecoder, WatchEvent
 from ..api.watch.watch_stream import WatchStream
 from ..kinds import Resource
 from ..objects import Entry
 from ..selectors import Labels, LabelSelector
 from .informer_options import InformerOptions
+from .shard_filter import ShardFilter
 
 NAME_FIELD: Final = "metadata.name="
+_ABOUT_OBJECTS: Final = frozenset({"ADDED", "MODIFIED", "DELETED"})
+
+WatchEvents = AsyncIterable[Sequence[WatchEvent]]
 
 
 class Page(NamedTuple):
@@ -46,6 +50,7 @@ class ListWatch:
         fields: str | None,
         options: InformerOptions,
         chance: Callable[[], float],
+        shard: ShardFilter | None = None,
     ) -> None:
         self.resource = resource
         self.namespace = namespace
@@ -60,14 +65,19 @@ class ListWatch:
         self._by_fields = len(terms) > len(names)
         self._options = options
         self._chance = chance
+        self._shard = shard
         self._decoder = EventDecoder()
         self._info = RequestInfo("watch", resource, namespace, selected_name(fields))
 
     def selects(self, entry: Entry) -> bool | None:
-        """Tell whether an object is among those that are asked for; None where only the server can tell, by fields."""
+        """Tell whether an object is among those that are asked for; None where only the server can tell, by fields, and
+        where it is another replica's.
+        """
         metadata = entry.metadata
         here = self.namespace is None or metadata.namespace == self.namespace
         named = self._name is None or metadata.name == self._name
+        if here and self._shard is not None and not self._shard.admits(metadata):
+            return None
         if not (here and named and self._labels.matches(metadata.labels or {})):
             return False
         return None if self._by_fields else True
@@ -84,12 +94,15 @@ class ListWatch:
             fields=self._fields,
             page=None if whole else PAGE_OBJECTS,
             metadata_only=metadata_only,
+            shard=self._shard_selector,
         ):
             entries, unreadable = decode_items(page)
+            if self._shard is not None:
+                entries = [entry for entry in entries if self._shard.admits(entry.metadata)]
             yield Page(entries, unreadable, page.metadata.resource_version)
 
     @asynccontextmanager
-    async def watch(self, version: str, *, initial_events: bool, metadata_only: bool) -> AsyncIterator[WatchStream]:
+    async def watch(self, version: str, *, initial_events: bool, metadata_only: bool) -> AsyncIterator[WatchEvents]:
         """Open a watch at a version; with `initial_events` it begins with the whole list, and lasts long enough for it.
 
         Raises:
@@ -106,7 +119,18 @@ class ListWatch:
             timeout=max(self.asked_timeout, self._options.list_deadline) if initial_events else self.asked_timeout,
             idle_timeout=self._options.idle_timeout,
             metadata_only=metadata_only,
+            shard=self._shard_selector,
         )
         async with opened as stream:
             async with WatchStream(stream, self._info, self._decoder, line_limit=self._options.line_limit) as batches:
-                yield batches
+                yield batches if self._shard is None else _ours(batches, self._shard)
+
+    @property
+    def _shard_selector(self) -> str | None:
+        return None if self._shard is None else self._shard.selector(namespaced=self.resource.namespaced)
+
+
+async def _ours(batches: WatchStream, shard: ShardFilter) -> AsyncIterator[Sequence[WatchEvent]]:
+    """Yield the events that concern our part, and marks: what another replica works on never enters the store."""
+    async for events in batches:
+        yield [event for event in events if event[0] not in _ABOUT_OBJECTS or shard.admits(event[1].metadata)]

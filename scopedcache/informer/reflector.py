@@ -21,6 +21,10 @@ the same version, by the trouble it met; then the version is given up for a list
     busy         -      429: the server says when
     unreachable  -      nobody answered, so nobody refused the version
 
+Pauses grow, and end sooner when the server answers again after it was away to everybody: the back-off is for a server
+that is there. How much sooner differs from informer to informer, and comes to nothing where that does not help: each
+time that a watch was not healthy after it, the moment is put off twice as far.
+
 client-go gives a version up after every error but the last two, and, for some time, internal errors.
 """
 
@@ -56,6 +60,9 @@ HEALTHY_SECONDS: Final = 5.0
 RECONNECT_SPREAD_SECONDS: Final = 1.0
 # No pause that a server asks for is longer: a date far away, or a slip of its clock, must not end a view for good.
 LONGEST_PAUSE_SECONDS: Final = 300.0
+
+# The moment after a server is back is put off so often at most, twice as far each time.
+WAKES: Final = 5
 
 # Lists in pages that outlived the token of their next page, before the list is asked for in one page.
 EXPIRED_PAGES: Final = 1
@@ -120,12 +127,16 @@ class Next:
     """What to do: wait `pause` seconds, then `ask`, for metadata alone where `metadata_only` says so.
 
     `gated`: first wait until the verdict lets us ask again.
+    `spread`: where the server is back from an outage, the pause ends so many seconds after that, and not before `least`
+    seconds have passed, which it asked for; None: the pause is as long as it is.
     """
 
     ask: Ask
     pause: float = 0.0
     gated: bool = False
     metadata_only: bool = False
+    spread: float | None = None
+    least: float = 0.0
 
 
 ReflectorState = Literal["listing", "watching"]
@@ -164,13 +175,23 @@ class Reflector:
         self._open = False  # a stream was accepted for what was asked last
         self._pause = 0.0
         self._gated = False
+        self._spread: float | None = None
+        self._least = 0.0
+        self._wakes = 0  # pauses that ended sooner since a watch was healthy
         self.relists = 0
 
     def next(self) -> Next:
         """Return what to do now."""
-        pause, gated = self._pause, self._gated
+        step = Next(self._ask, self._pause, self._gated, self._asks_for_metadata, self._spread, self._least)
         self._pause, self._gated, self._open = 0.0, False, False
-        return Next(self._ask, pause, gated, self._asks_for_metadata)
+        self._spread, self._least = None, 0.0
+        return step
+
+    def woken(self) -> None:
+        """A pause ended sooner, for the server is back. What it was like before says nothing of how it is now."""
+        if not self._wakes:
+            self._backoff.reset()
+        self._wakes = min(self._wakes + 1, WAKES)
 
     def opened(self) -> None:
         """A stream was accepted."""
@@ -197,12 +218,14 @@ class Reflector:
         """
         if self.state == "listing":  # before the end mark: what came is no list
             self._pause = self._backoff.next()
+            self._spread = self._next_spread()
         elif lasted >= min(HEALTHY_SECONDS, asked / 2):
-            self._backoff.reset()
+            self._healthy()
             self._tries.clear()
             self._pause = self._chance() * RECONNECT_SPREAD_SECONDS
         else:
             self._pause = self._backoff.next()
+            self._spread = self._next_spread()
             self._count("failing")
 
     def overdue(self) -> None:
@@ -217,7 +240,7 @@ class Reflector:
     def failed(self, error: ScopedCacheError, lasted: float) -> None:
         """Asking, or the stream, failed with this."""
         if lasted >= HEALTHY_SECONDS:
-            self._backoff.reset()
+            self._healthy()
         if self._asks_for_metadata and isinstance(error, APIError) and error.status in (406, 415):
             self._server.whole_objects_only.add(self._group)
             return
@@ -236,7 +259,18 @@ class Reflector:
                 # State and version stay: a false alarm resumes where it was. The pause is for callers without a gate.
                 self._gated = True
         self._pause = self._pause_after(error, trouble)
+        if trouble not in ("gone", "busy", "future"):
+            self._spread = self._next_spread()
+            if isinstance(error, ServerError) and error.retry_after is not None:
+                self._least = min(error.retry_after, LONGEST_PAUSE_SECONDS)
         self._count(trouble)
+
+    def _healthy(self) -> None:
+        self._backoff.reset()
+        self._wakes = 0
+
+    def _next_spread(self) -> float:
+        return self._chance() * RECONNECT_SPREAD_SECONDS * (1 << self._wakes)
 
     def _trouble(self, error: ScopedCacheError, lasted: float) -> Trouble:
         match error:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext, suppress
 from typing import Final, Literal, Protocol
 
 from ..api.watch.event_decoder import UNREADABLE_OBJECT, WatchEvent
 from ..api.watch.pace import Pace
-from ..api.watch.watch_stream import INITIAL_EVENTS_END, WatchStream
+from ..api.watch.watch_stream import INITIAL_EVENTS_END
 from ..errors import ProtocolError, ScopedCacheError, where
 from ..event_logger import event_logger
 from ..objects import Entry, Metadata
@@ -22,7 +22,7 @@ from .delta import Key
 from .indexed_store import IndexedStore
 from .informer_life import InformerLife
 from .initial_list_limiter import InitialListLimiter
-from .list_watch import ListWatch
+from .list_watch import ListWatch, WatchEvents
 from .reflector import Next, PagedList, Reflector, StreamingList, Watch
 from .silence_watchdog import SilenceWatchdog
 
@@ -42,6 +42,13 @@ class Gate(Protocol):
     async def permitted(self) -> None:
         """Wait until list and watch are not known to be refused."""
 
+    @property
+    def recoveries(self) -> int:
+        """Return how often the server answered again after it had been away."""
+
+    async def recovered(self, since: int) -> None:
+        """Wait until it has done so more often than `since`."""
+
 
 class ReflectorLoop:
     """Lists and watches for one indexed store until that is closed.
@@ -50,6 +57,7 @@ class ReflectorLoop:
         streaming: whether a watch is open.
         events: how many events were taken.
         error: the last trouble, None once it is over.
+        lacking: more is to be shown since the last list.
     """
 
     def __init__(
@@ -80,17 +88,24 @@ class ReflectorLoop:
         self._on_stream = on_stream
         self._timer = timer
         self._renewal: asyncio.Timeout | None = None
+        self._must_list = False  # more is to be shown than was asked for
+        self.lacking = False  # and it was not listed yet
 
     async def run(self) -> None:
         """List and watch until closed. What is not an error of ours or the server's leaves, and may be run again."""
+        recoveries = 0
         while not self._objects.closed:
+            if self._must_list:
+                self._must_list = False
+                self._reflector.broken()
             step = self._reflector.next()
             self._life.take("ask")
             if step.pause:
                 self._life.take("pause")
-                await asyncio.sleep(step.pause)
+                await self._pause(step, recoveries)
             if self._gate is not None:
                 await self._gate.permitted()
+                recoveries = self._gate.recoveries
             started = self._timer()
             try:
                 outcome = await self._ask(step)
@@ -112,11 +127,31 @@ class ReflectorLoop:
         if self._renewal is not None and not self._renewal.expired():
             self._renewal.reschedule(asyncio.get_running_loop().time())
 
+    def list_again(self) -> None:
+        """List anew at once, for more is to be shown. What is held can be read meanwhile."""
+        self._must_list = self.lacking = True
+        self.renew()
+
     def fail(self, error: Exception) -> None:
         """Take note that our own side failed: reads raise `error`, and the next thing to ask for is a list."""
         self.error = error
         self._reflector.broken()
         self._life.take("defect", error)
+
+    async def _pause(self, step: Next, recoveries: int) -> None:
+        """Wait as long as the step says, or until the server is back; `recoveries`: when it was asked last."""
+        if self._gate is None or step.spread is None:
+            await asyncio.sleep(step.pause)
+            return
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        end = began + step.pause
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(end):
+                await self._gate.recovered(recoveries)
+                self._reflector.woken()
+                end = min(end, max(began + step.least, clock() + step.spread))
+        await asyncio.sleep(end - clock())
 
     async def _ask(self, step: Next) -> Outcome:
         match step.ask:
@@ -129,6 +164,8 @@ class ReflectorLoop:
                     await self._list(whole=whole, metadata_only=step.metadata_only)
                 if self._objects.closed:  # by a handler of ours
                     return "ended"
+                if self._must_list:
+                    return "renewed"
                 return await self._watch(self._reflector.version, initial=False, metadata_only=step.metadata_only)
 
     def _list_slot(self) -> AbstractAsyncContextManager[None]:
@@ -152,7 +189,7 @@ class ReflectorLoop:
             await asyncio.sleep(0)
         await self._replace(snapshot, first_version)
 
-    async def _list_from(self, stream: WatchStream) -> None:
+    async def _list_from(self, stream: WatchEvents) -> None:
         """Take over the list that a watch begins with."""
         snapshot: dict[Key, Entry] = {}
         kept = self._objects.kept
@@ -188,6 +225,7 @@ class ReflectorLoop:
             if number % CHANGES_PER_CHECKPOINT == CHANGES_PER_CHECKPOINT - 1:
                 await pace.checkpoint()
         self.error = None
+        self.lacking = self._must_list
         self._reflector.listed(version)
         self._life.take("listed")
         self._objects.backlog.add(free(snapshot), len(snapshot))
@@ -212,6 +250,8 @@ class ReflectorLoop:
                             await slot.aclose()
                             # The stream was asked to last long enough for the list; now it lasts as long as others.
                             deadline.reschedule(self._end_of_watch())
+                        if self._must_list:
+                            return "renewed"
                         if self._reflector.state == "listing":  # a defect of ours came in between
                             return "renewed"
                         self._life.take("streaming")
@@ -232,7 +272,7 @@ class ReflectorLoop:
         seconds = self._list_watch.watch_timeout
         return None if seconds is None else asyncio.get_running_loop().time() + seconds
 
-    async def _read_events(self, stream: WatchStream) -> None:
+    async def _read_events(self, stream: WatchEvents) -> None:
         async for events in stream:
             self._watchdog.heard()
             self._apply(events)

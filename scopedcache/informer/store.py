@@ -8,13 +8,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from ..objects import Entry, is_newer
+import msgspec
+
+from ..objects import Entry, Metadata, is_newer
 from .delta import Delta, Key
 from .missed_deletes import MissedDeletes, PurgedKeys, PurgedObjects
 from .own_writes import OwnWrites
 
 # Objects of a list that are compared between two steps, where nothing changes.
 COMPARED_PER_STEP: Final = 256
+
+_set = msgspec.structs.force_setattr
 
 
 class Store:
@@ -47,8 +51,12 @@ class Store:
         old = self.entries.get(key)
         # The same version changes nothing, an older one never does. Resource versions of one kind compare across
         # objects too, a recreated object's included (KEP-5504); where they are opaque, all there is is their order.
-        if old is not None and is_newer(metadata.resource_version, old.metadata.resource_version) is False:
-            return None
+        if old is not None:
+            before = old.metadata
+            if is_newer(metadata.resource_version, before.resource_version) is False:
+                return None
+            if metadata.labels is not before.labels or metadata.owner_references is not before.owner_references:
+                _share(before, metadata)
         self.entries[key] = entry
         return Delta(old, entry)
 
@@ -140,6 +148,14 @@ class Store:
             self.entries[key] = entry
             yield Delta(old, entry)
 
+    def drop(self, entry: Entry) -> bool:
+        """Forget an entry that is still held as it is here; tell whether it was."""
+        key = (entry.metadata.namespace, entry.metadata.name)
+        if self.entries.get(key) is not entry:
+            return False
+        del self.entries[key]
+        return True
+
     def revert(self, delta: Delta) -> None:
         """Undo a change that could not be passed on: the next list brings it again."""
         subject = delta.new or delta.old
@@ -155,3 +171,15 @@ class Store:
         entries, self.entries = self.entries, {}
         self.own_writes.clear()
         return self._missed_deletes.take_purged(entries)
+
+
+def _share(before: Metadata, after: Metadata) -> None:
+    """Let a record have the labels and owner references of the one before it where they are equal.
+
+    The decoder shares what it remembers, which is less than what ten thousand owners have. What is the same one needs
+    no second look: not by indexes, not by routes.
+    """
+    if after.labels == before.labels:
+        _set(after, "labels", before.labels)
+    if after.owner_references == before.owner_references:
+        _set(after, "owner_references", before.owner_references)

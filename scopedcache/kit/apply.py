@@ -12,7 +12,6 @@ cannot be seen from that, and are remembered:
 from __future__ import annotations
 
 import base64
-import copy
 import hashlib
 import re
 from collections.abc import Iterable, Mapping, MutableMapping
@@ -27,6 +26,7 @@ from ..api.request_query import FIELD_MANAGER
 from ..kinds import strings
 from ..objects import Object
 from .create_or_update import Change, Read, look, make_room
+from .json_copy import json_copy
 from .semantic import contains
 
 # The annotation is this and the field manager.
@@ -86,7 +86,7 @@ async def apply(
 def _wish(obj: Object | Mapping[str, Any], field_manager: str) -> tuple[Object, str]:
     """Return what is wanted, annotated with its own hash, and the hash."""
     given = obj.to_dict() if isinstance(obj, Object) else obj
-    body: dict[str, Any] = copy.deepcopy({name: value for name, value in given.items() if name != "status"})
+    body: dict[str, Any] = json_copy({name: value for name, value in given.items() if name != "status"})
     if isinstance(obj, Object):
         body |= {"apiVersion": obj.api_version, "kind": obj.kind}
     texts = body.pop("stringData", None) if (body.get("apiVersion"), body.get("kind")) == ("v1", "Secret") else None

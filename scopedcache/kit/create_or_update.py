@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, Protocol
 
@@ -10,6 +9,7 @@ from ..api import Client
 from ..errors import ConflictError, NotFoundError
 from ..kinds import Kind, ObjectKey, strings
 from ..objects import Object
+from .json_copy import json_copy
 from .semantic import equal
 
 Change = Literal["created", "updated", "unchanged", "recreated"]
@@ -51,7 +51,7 @@ async def create_or_update(
     current = await look(client, draft, read)
     if current is None:
         return await client.create(_fresh(draft, mutate)), "created"
-    before = Object.from_dict(copy.deepcopy(current.to_dict()))
+    before = Object.from_dict(json_copy(current.to_dict()))
     _mutate(current, mutate)
     if equal(_without_status(before.to_dict()), _without_status(current.to_dict())):
         return current, "unchanged"
@@ -102,7 +102,7 @@ async def make_room(client: Client, obj: Object) -> None:
 
 
 def _fresh(draft: Object, mutate: Callable[[Object], None]) -> Object:
-    fresh = Object.from_dict(copy.deepcopy(draft.to_dict()))
+    fresh = Object.from_dict(json_copy(draft.to_dict()))
     _mutate(fresh, mutate)
     return Object.from_dict(fresh.to_dict())
 

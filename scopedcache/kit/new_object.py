@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..kinds import GVK
 from ..objects import Object
+from .json_copy import json_copy
 from .owners import set_controller_reference
 
 
@@ -40,7 +40,7 @@ def new_object(
     if finalizers := list(finalizers):
         metadata["finalizers"] = finalizers
     head = {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": metadata}
-    result = Object.from_dict({**head, **copy.deepcopy(content)})
+    result = Object.from_dict({**head, **json_copy(content)})
     if owner is not None:
         set_controller_reference(owner, result)
     return result

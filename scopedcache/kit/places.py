@@ -19,6 +19,7 @@ from ..controller.outcome import leaves_of
 from ..controller.reporting.conditions import Condition, set_condition
 from ..controller.reporting.event_recorder import EventRecorder
 from ..errors import ForbiddenError
+from ..identity import as_whom
 from ..kinds import Kind
 from ..needs import Need
 from ..objects import Object
@@ -57,7 +58,7 @@ class Places(Generic[T]):
     @property
     def message(self) -> str:
         """Return what is missing where, in words: `app: may not list secrets`; nothing where nothing is missing."""
-        return "; ".join(f"{name}: {_words(error)}" for name, error in sorted(self.denied.items()))
+        return "; ".join(f"{name}: {_words(name, error)}" for name, error in sorted(self.denied.items()))
 
     @property
     def failures(self) -> str:
@@ -219,7 +220,8 @@ def _noted(error: Exception, namespace: str) -> Exception:
     return error
 
 
-def _words(error: ForbiddenError) -> str:
-    """Return `may not list secrets, watch secrets`: the place is said already, unless it is another one."""
-    suffix = f" in namespace {error.namespace}"
-    return "may not " + ", ".join(subject.removesuffix(suffix) for subject in error.subjects)
+def _words(namespace: str, error: ForbiddenError) -> str:
+    """Return `may not list secrets, watch secrets as alice`: the place is said already, unless it is another one."""
+    whom = as_whom(error.identity)
+    subjects = [subject.removesuffix(whom).removesuffix(f" in namespace {namespace}") for subject in error.subjects]
+    return "may not " + ", ".join(subjects) + whom

@@ -49,6 +49,7 @@ from ..errors import (
     TransportError,
     UnauthorizedError,
 )
+from ..identity import SERVICE_ACCOUNT_PREFIX, As
 from ..kinds import Kind
 from ..objects import Object
 from .logs import configure_logging
@@ -64,7 +65,8 @@ ADVICE: Final[dict[type[ScopedCacheError], str]] = {
     TransportError: "check that the server runs, and its address and CA in the kubeconfig",
     ProtocolError: "this is no Kubernetes API server: check the address in the kubeconfig",
 }
-SERVICE_ACCOUNT_PREFIX: Final = "system:serviceaccount:"
+# As whom an owner is served that names no creator.
+NOBODY: Final = "system:anonymous"
 
 Manifest = dict[str, Any]
 # What a program is made of.
@@ -129,6 +131,8 @@ class Program:
         namespace: where its own objects are; the kubeconfig's, else that of its ServiceAccount, unless told otherwise.
         options: adds options of its own to the command line.
         priority: whether there is an option `--priority`: of several replicas the one with the lowest leads.
+        creator: an annotation that names who made an owner: adds an option `--as-creator`, with which the cache serves
+            each owner as that one (`ScopedCache(identity=…)`), and one that names nobody as nobody.
         crds: manifests that the argument `crd` prints.
         rights: what its account needs; the argument `rbac` prints it as manifests.
     """
@@ -139,6 +143,7 @@ class Program:
     namespace: str | None = attrs.field(default=None, kw_only=True)
     options: AddOptions | None = attrs.field(default=None, kw_only=True)
     priority: bool = attrs.field(default=False, kw_only=True)
+    creator: str | None = attrs.field(default=None, kw_only=True)
     crds: tuple[Manifest, ...] = attrs.field(default=(), kw_only=True, converter=tuple[Manifest, ...])
     rights: Rights | None = attrs.field(default=None, kw_only=True)
 
@@ -182,7 +187,8 @@ class Program:
         namespace = namespace or self.namespace or client.namespace
         if namespace is None:
             raise ConfigurationError("the kubeconfig's context names no namespace")
-        cache = ScopedCache(client, detection_bound=options.detection_bound)
+        identity = self._creator_of if getattr(options, "as_creator", False) else None
+        cache = ScopedCache(client, detection_bound=options.detection_bound, identity=identity)
         setup = Setup(cache, options, namespace)
         parts = list(self.assemble(setup))
         manager = Manager(
@@ -199,6 +205,9 @@ class Program:
         )
         setup.is_put_together(manager)
         return cache, manager
+
+    def _creator_of(self, owner: Object) -> As:
+        return As((owner.annotations or {}).get(self.creator or "") or NOBODY)
 
     def _election(self, options: argparse.Namespace, namespace: str) -> LeaderElection:
         return LeaderElection(self.lease, namespace=namespace, priority=options.priority if self.priority else None)
@@ -248,6 +257,9 @@ class Program:
         result.add_argument("--workers", type=int, default=4, help="custom resources reconciled at the same time")
         result.add_argument("--log-format", choices=("text", "json"), default="text")
         result.add_argument("-v", "--verbose", action="store_true", help="more lines, and tracebacks")
+        if self.creator is not None:
+            words = f"serve each object as whom its annotation {self.creator} names, by impersonation"
+            result.add_argument("--as-creator", action="store_true", help=words)
         if self.options is not None:
             self.options(result)
         return result

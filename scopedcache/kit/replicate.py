@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any, Final, Literal, Protocol
 
 from ..api import Client
 from ..cache import ResourceCache
 from ..objects import Object
 from .create_or_update import create_or_update
+from .json_copy import json_copy
 
 Copied = Literal["created", "updated", "unchanged", "foreign"]
 
@@ -62,7 +62,7 @@ async def replicate(
         body = target.to_dict()
         kept = {field: value for field, value in body.items() if field in ("metadata", "status")}
         body.clear()
-        body.update(copy.deepcopy(whole), **kept)
+        body.update(json_copy(whole), **kept)
         for field in ("labels", "annotations"):
             if metadata.get(field):
                 body["metadata"][field] = {**(body["metadata"].get(field) or {}), **metadata[field]}
@@ -74,7 +74,7 @@ async def replicate(
 
 
 def _draft(source: Object, namespace: str, name: str) -> Object:
-    body: dict[str, Any] = copy.deepcopy(source.to_dict())
+    body: dict[str, Any] = json_copy(source.to_dict())
     body.pop("status", None)
     given = body.get("metadata") or {}
     annotations = {

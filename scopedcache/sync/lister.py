@@ -11,6 +11,7 @@ from ..cache.owner import Denial
 from ..kinds import Kind
 from ..objects import Object
 from ..selectors import Labels
+from .client import Client
 from .portal import Portal
 
 T = TypeVar("T")
@@ -92,6 +93,11 @@ class ResourceCache(Lister):
     def missing_permissions(self) -> Sequence[Denial]:
         """Return what is missing of the declared verbs beyond list and watch."""
         return self._portal.call(lambda: self._cache.missing_permissions)
+
+    @property
+    def client(self) -> Client:
+        """Return the client that sends as this owner's identity; see `scopedcache.ResourceCache.client`."""
+        return Client(self._portal.call(lambda: self._cache.client), self._portal)
 
     def owned(self, kind: Kind) -> Sequence[Object]:
         """Return the objects of a kind that belong to this owner."""

@@ -16,6 +16,7 @@ from ..api.codec import Transform
 from ..cache import OwnerChanged, OwnerId, Snapshot
 from ..cache.cluster_cache import ClusterCache as AsyncClusterCache
 from ..cache.owner import Denial
+from ..cache.scope_opener import IdentityOf
 from ..cache.scoped_cache import SYNC_TIMEOUT_SECONDS
 from ..clock import loop_time
 from ..errors import CacheError, ScopedCacheError
@@ -77,6 +78,7 @@ class ScopedCache:
         field_selectors: Mapping[Kind, str] = MappingProxyType({}),
         transforms: Mapping[Kind, Transform] = MappingProxyType({}),
         rbac_watch: bool = True,
+        identity: IdentityOf | None = None,
         instrumentation: Instrumentation | None = None,
         options: InformerOptions | None = None,
         sync_timeout: float = SYNC_TIMEOUT_SECONDS,
@@ -107,6 +109,7 @@ class ScopedCache:
                 field_selectors=field_selectors,
                 transforms=transforms,
                 rbac_watch=rbac_watch,
+                identity=identity,
                 instrumentation=instrumentation,
                 options=options,
                 sync_timeout=sync_timeout,

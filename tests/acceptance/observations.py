@@ -138,6 +138,15 @@ def unscaled(replicasets: Iterable[Manifest]) -> str | None:
     return first(*map(_behind, replicasets))
 
 
+def moving(replicasets: Iterable[Manifest], pods: int, wanted: int) -> str | None:
+    """Tell that Pods are still to come or to go.
+
+    Right after two edits of a Deployment its figures fit and are true of neither: they are its ReplicaSet's, whose own
+    controller has yet to see the first.
+    """
+    return first(unscaled(replicasets), differs("the number of Pods", pods, wanted))
+
+
 def _behind(replicaset: Manifest) -> str | None:
     meta, status = replicaset["metadata"], replicaset.get("status", {})
     seen = (status.get("observedGeneration"), status.get("replicas", 0))

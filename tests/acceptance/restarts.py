@@ -19,7 +19,7 @@ from scopedcache.testing.identities import kubeconfig, write_private
 from .balancer import balanced
 from .clock import now, pause
 from .extras import replicas
-from .observations import REPLICASETS, kinds_in, unscaled
+from .observations import kinds_in
 from .program import period
 from .rows import Outcome, Row
 from .starting import started, wanted_cluster
@@ -147,16 +147,8 @@ def rolled_out(world: World) -> None:
     since = now()
     for namespace in NAMESPACES:
         world.await_rollout(namespace, NAME, 1, within=2 * ROLLED_OUT, since=since)
-        eventually("its Pods are those wanted", partial(moving, world, namespace), within=2 * ROLLED_OUT, since=since)
+        eventually("its Pods are those wanted", partial(world.moving, namespace, 1), within=2 * ROLLED_OUT, since=since)
         world.await_success(namespace, NAME, 1, within=2 * ROLLED_OUT, since=since)
-
-
-def moving(world: World, namespace: str) -> str | None:
-    """Tell that Pods are still to come or to go."""
-    return first(
-        unscaled(world.plane.list(REPLICASETS, namespace)),
-        differs("the number of Pods", len(world.pods(namespace)), 1),
-    )
 
 
 def torn_down(world: World, before: Before) -> str | None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import attrs
 
@@ -22,7 +22,7 @@ from .clock import now
 from .commands import EXAMPLE, Command
 from .in_pod import OperatorPod
 from .in_process import Inside
-from .observations import DEPLOYMENTS, MEMCACHEDS, PODS, SECONDARY, Manifest, Memcached, rollout
+from .observations import DEPLOYMENTS, MEMCACHEDS, PODS, REPLICASETS, SECONDARY, Manifest, Memcached, moving, rollout
 from .program import ROOT, Operator, OperatorProcess, Program
 from .waiting import Failed, differs, eventually, require
 
@@ -41,6 +41,13 @@ AT_ONCE = 8
 Cluster = ControlPlane | EmbeddedCluster
 T = TypeVar("T")
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
+
+
+class Memory(dict[str, Any]):
+    """What rows leave for later ones of their story. What a row that failed did not leave is named."""
+
+    def __missing__(self, name: str) -> NoReturn:
+        raise Failed(f"an earlier row that failed, or was not run, would have left: {name}")
 
 
 @attrs.define(eq=False)
@@ -63,7 +70,7 @@ class World:
     command: Command = EXAMPLE
     in_pod: bool = False
     baseline: int | None = None
-    memory: dict[str, Any] = attrs.field(factory=dict)
+    memory: Memory = attrs.field(factory=Memory)
     _operator: Operator | None = None
     _started: int = 0
 
@@ -140,6 +147,10 @@ class World:
     def pods(self, namespace: str) -> list[str]:
         """Return the names of the Pods in a namespace, sorted."""
         return sorted(pod["metadata"]["name"] for pod in self.plane.list(PODS, namespace))
+
+    def moving(self, namespace: str, wanted: int) -> str | None:
+        """Tell that Pods of a namespace are still to come or to go."""
+        return moving(self.plane.list(REPLICASETS, namespace), len(self.pods(namespace)), wanted)
 
     def today(self) -> datetime:
         """Return the date by the clock of the server."""

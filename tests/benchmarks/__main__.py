@@ -11,7 +11,11 @@ from pathlib import Path
 
 import attrs
 
+from scopedcache.errors import ScopedCacheError
 from tests.benchmarks.figures import (
+    GO,
+    GO_METADATA,
+    GO_TYPED,
     LIGHTKUBE,
     MICRO,
     OURS,
@@ -25,16 +29,24 @@ from tests.benchmarks.figures import (
     table,
 )
 from tests.benchmarks.page import write_page
-from tests.benchmarks.processes import DriverError, run_driver, run_module
+from tests.benchmarks.peers.go_programs import PeerError, go_programs
+from tests.benchmarks.processes import DriverError, run_driver, run_module, run_peer
 
 
 @attrs.frozen
 class Plan:
-    """One client, and how much it is asked to do."""
+    """One client, and how much it is asked to do; `program` where it is none of Python."""
 
     name: str
     driver: str
     arguments: tuple[str, ...]
+    program: Path | None = None
+
+    def run(self, pods: int) -> dict[str, float]:
+        """Return its figures. Raise DriverError."""
+        if self.program is not None:
+            return run_peer(self.program, pods, *self.arguments)
+        return run_driver(self.driver, pods, *self.arguments)
 
 
 def plans(*, quick: bool, uvloop: bool) -> list[Plan]:
@@ -50,6 +62,14 @@ def plans(*, quick: bool, uvloop: bool) -> list[Plan]:
     return [*found, Plan(UVLOOP, "scopedcache_informer", (*ours, "--uvloop"))] if uvloop else found
 
 
+def peer_plans(*, quick: bool) -> list[Plan]:
+    """Return what is run in each round besides, built where it is not there yet. Raise PeerError or BuildError."""
+    program = go_programs() / "podcache"
+    few = "2000" if quick else "10000"
+    kinds = {GO: "unstructured", GO_TYPED: "typed", GO_METADATA: "metadata"}
+    return [Plan(name, "", ("--objects", objects, "--events", few), program) for name, objects in kinds.items()]
+
+
 def main() -> int:
     """Run everything and return the exit status."""
     options = _parse()
@@ -63,10 +83,16 @@ def main() -> int:
     def say(text: str) -> None:
         print(f"[{time.monotonic() - began:4.0f} s] {text}", flush=True)
 
+    planned = plans(quick=options.quick, uvloop=options.uvloop)
+    if options.peers:
+        try:
+            planned += peer_plans(quick=options.quick)
+        except (PeerError, ScopedCacheError) as error:
+            failures.append(str(error))
     for number in range(runs):
-        for plan in plans(quick=options.quick, uvloop=options.uvloop):
+        for plan in planned if number % 2 == 0 else planned[::-1]:
             try:
-                figures = run_driver(plan.driver, pods, *plan.arguments)
+                figures = plan.run(pods)
             except DriverError as error:
                 failures.append(f"{plan.name}: {error}")
                 say(f"{plan.name}, run {number + 1} of {runs}: FAILED")
@@ -110,6 +136,7 @@ def _parse() -> argparse.Namespace:
     )
     parser.add_argument("--runs", type=int, help="rounds to take the medians of (3)")
     parser.add_argument("--quick", action="store_true", help="one round with fewer objects: to see that it works")
+    parser.add_argument("--peers", action="store_true", help="measure caches of other languages in the same rounds")
     parser.add_argument("--uvloop", action="store_true", help="measure ours on uvloop as well")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
     parser.add_argument("--page", action="store_true", help="write docs/performance.md and its plots from this run")

@@ -12,6 +12,8 @@ Results = Mapping[str, Figures]
 Row = tuple[str, str, str, str, str]
 
 OURS, SHARED, LIGHTKUBE, UVLOOP, MICRO = "scopedcache", "SharedInformer", "lightkube", "scopedcache on uvloop", "micro"
+GO, GO_TYPED, GO_METADATA = "Go unstructured", "Go typed, JSON", "Go metadata"
+PEERS = (GO, GO_TYPED, GO_METADATA)
 PATH, WATCHES, WATCHES_UVLOOP = "event path", "watches", "watches on uvloop"
 
 
@@ -62,20 +64,27 @@ def _targets(ours: str) -> list[Target]:
     def beside(peer: str, name: str, key: str, unit: str, bound: float | None) -> Target:
         return Target(name, key, unit, bound, "more" if unit.endswith("/s") else "less", peer, source=ours)
 
+    def beside_go(name: str, key: str, unit: str, bound: float | None) -> list[Target]:
+        return [beside(peer, name, key, unit, bound if peer == GO else None) for peer in PEERS]
+
     return [
         row("first sync", "sync_objects_per_s", "objects/s", 40_000),
         beside(SHARED, "first sync", "sync_objects_per_s", "objects/s", 15),
         beside(LIGHTKUBE, "first sync", "sync_objects_per_s", "objects/s", None),
+        *beside_go("first sync", "sync_objects_per_s", "objects/s", 20),
         row("events", "events_per_s", "events/s", 35_000),
         beside(SHARED, "events", "events_per_s", "events/s", 12),
         beside(LIGHTKUBE, "events", "events_per_s", "events/s", 1.7),
+        *beside_go("events", "events_per_s", "events/s", 30),
         row("events, each decoded in full", "full_events_per_s", "events/s", 20_000),
         beside(LIGHTKUBE, "events, each decoded in full", "full_events_per_s", "events/s", None),
         row("CPU of an event", "cpu_us_per_event", "µs", None, "less"),
+        *beside_go("CPU of an event", "cpu_us_per_event", "µs", None),
         row("CPU of an event that comes alone (1,000/s)", "lone_cpu_us_per_event", "µs", 60, "less"),
         row("memory kept", "kept_kb_per_object", "KB/Pod", 4.5, "less"),
         beside(SHARED, "memory kept", "kept_kb_per_object", "KB/Pod", None),
         beside(LIGHTKUBE, "memory kept", "kept_kb_per_object", "KB/Pod", None),
+        *beside_go("memory kept", "kept_kb_per_object", "KB/Pod", None),
         row("peak growth while syncing", "peak_growth_mb", "MB", 60, "less"),
         row("whole process, peak after the first sync", "peak_mb", "MB", 75, "less"),
         row("longest stall, syncing", "sync_stall_ms", "ms", 5, "less"),

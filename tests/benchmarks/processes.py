@@ -69,10 +69,19 @@ def run_driver(name: str, pods: int, *arguments: str) -> dict[str, float]:
         return run_module(f"tests.benchmarks.drivers.{name}", "--url", server.url, "--ca", server.ca, *arguments)
 
 
+def run_peer(program: Path, pods: int, *arguments: str) -> dict[str, float]:
+    """Run a program of another language against a fresh server and return its figures. Raise DriverError as above."""
+    with load_server(pods) as server:
+        return _run([str(program), "--url", server.url, "--ca", server.ca, *arguments], program.name)
+
+
 def run_module(module: str, *arguments: str) -> dict[str, float]:
     """Run a module that prints one line of JSON, and return that."""
+    return _run([sys.executable, "-m", module, *arguments], module)
+
+
+def _run(command: list[str], module: str) -> dict[str, float]:
     environment = os.environ | {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
-    command = [sys.executable, "-m", module, *arguments]
     try:
         done = subprocess.run(
             command, cwd=_ROOT, env=environment, capture_output=True, text=True, timeout=_DRIVER_TIMEOUT

@@ -1,7 +1,8 @@
-"""Stands in for kind, docker and, in one point, kubectl: `python -m tests.deployment.stand_in kind get clusters`.
+"""Stands in for kind, docker, podman and, in two points, kubectl: `python -m tests.deployment.stand_in kind version`.
 
 They hand out a control plane with a node that runs already (the environment says where), so that every line of the
 scripts in `kind/` runs but the making of a cluster. What they do not know, they refuse.
+A kubectl command that begins with the words of FAILS fails.
 
 `kubectl logs` reads the node's files: no API server reaches a kubelet that listens on loopback.
 """
@@ -15,14 +16,19 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
-from scopedcache.testing.control_plane.node import Images, find_parts
+if TYPE_CHECKING:
+    from scopedcache.testing.control_plane.node import Images
 
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
-VERSIONS: Final = {"kind": "kind v0.31.0 go1.25.5 linux/amd64", "docker": "Docker version 29.1.3, build stand-in"}
+VERSIONS: Final = {
+    "kind": "kind v0.31.0 go1.25.5 linux/amd64",
+    "docker": "Docker version 29.1.3, build stand-in",
+    "podman": "podman version 5.6.0",
+}
 # What a new cluster does not have.
 NAMESPACES: Final = ("allowed-one", "allowed-two", "denied", "scoped-memcached-operator-system")
 KNOWN_SECONDS: Final = 60.0
@@ -33,7 +39,7 @@ def main(arguments: Sequence[str]) -> int:
     """Do what the program would do; return its exit status."""
     program, *words = arguments
     match program, words:
-        case ("kind", ["version"]) | ("docker", ["--version"]):
+        case ("kind", ["version"]) | ("docker" | "podman", ["--version"]):
             print(VERSIONS[program])
         case "kind", ["get", "clusters"]:
             print("\n".join(clusters()))
@@ -43,12 +49,15 @@ def main(arguments: Sequence[str]) -> int:
             delete(name)
         case "kind", ["load", "image-archive", archive, "--name", name]:
             load(Path(archive), name)
-        case "docker", ["info"]:
+        case "docker" | "podman", ["info"]:
             print("a stand-in")
-        case "docker", ["build", "--file", dockerfile, "--tag", image, context]:
+        case "docker" | "podman", ["build", "--file", dockerfile, "--tag", image, context]:
             print(images().build(Path(dockerfile), Path(context), image))
-        case "docker", ["save", "--output", archive, image]:
+        case "docker" | "podman", ["save", "--output", archive, image]:
             images().save(image, Path(archive))
+        case "kubectl", ["--context", _, *rest] if fails(rest):
+            print("the stand-in for kubectl was told to fail here", file=sys.stderr)
+            return 1
         case "kubectl", ["--context", context, "logs", pod, "-n", namespace, *options]:
             logs(context, namespace, pod, options)
         case "kubectl", _:
@@ -63,6 +72,12 @@ def given(name: str) -> str:
     """Return what the test says about the cluster that runs."""
     found: dict[str, str] = json.loads(os.environ["STAND_IN"])
     return found[name]
+
+
+def fails(words: Sequence[str]) -> bool:
+    """Tell whether the test wants this command to fail."""
+    wanted = os.environ.get("FAILS", "").split()
+    return bool(wanted) and list(words[: len(wanted)]) == wanted
 
 
 def config() -> dict[str, Any]:
@@ -117,6 +132,9 @@ def load(archive: Path, name: str) -> None:
 
 def images() -> Images:
     """Return what builds images here."""
+    # Most calls are for kubectl, and need nothing of this.
+    from scopedcache.testing.control_plane.node import Images, find_parts
+
     return Images(find_parts())
 
 

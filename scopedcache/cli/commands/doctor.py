@@ -18,9 +18,10 @@ from ...api.client import Client
 from ...api.identity.in_cluster import is_in_cluster
 from ...api.identity.redaction import without_password
 from ...api.permission import Permission
+from ...api.shard_support import filters_shards
 from ...cache.rbac_watch import RBAC_RESOURCES
 from ...clock import loop_time, wall_time
-from ...errors import ForbiddenError, ScopedCacheError, TransportError
+from ...errors import APIError, CacheError, ForbiddenError, ScopedCacheError, TransportError
 from ...kinds import GVK, GVR, Resource
 from .. import diagnosis, options
 from ..asking import finish
@@ -91,6 +92,7 @@ async def _gather(client: Client, login: Login) -> Facts:
         lists_namespaces=all(answers.get(permission) for permission in namespaces),
         streaming=streaming,
         streaming_tried=tried,
+        filters_shards=await _filters_shards(client, namespace),
         files=_file_limit(),
         python=platform.python_version(),
         library=version("scopedcache"),
@@ -130,6 +132,13 @@ async def _streaming(client: Client, namespace: str) -> tuple[bool | None, str]:
             if len(answers) == len(CACHE_VERBS) and all(answers.values()):
                 return await _try_streaming(client, kind, place), f"tried with {subject}"
     return None, ""
+
+
+async def _filters_shards(client: Client, namespace: str) -> bool | None:
+    for kind in _TRIED:
+        with suppress(APIError, CacheError):
+            return await filters_shards(client, kind, namespace=namespace if kind.namespaced else None)
+    return None
 
 
 async def _try_streaming(client: Client, kind: Resource, place: str | None) -> bool:

@@ -14,8 +14,9 @@ import os
 import random
 import secrets
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from ... import metrics
@@ -47,6 +48,8 @@ class LeaderElector:
 
     Args:
         fence: opened with each renewal, closed when leading ends.
+        labels: what its Lease is labelled with.
+        annotations: what its Lease is to tell, with each renewal.
     """
 
     def __init__(
@@ -59,6 +62,8 @@ class LeaderElector:
         wall: Callable[[], datetime] = wall_time,
         timer: Callable[[], float] = boot_time,
         fence: WriteFence | None = None,
+        labels: Mapping[str, str] = MappingProxyType({}),
+        annotations: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         self._client = client
         self._election = election
@@ -66,8 +71,10 @@ class LeaderElector:
         self._chance = chance
         self._wall = wall
         self._now = timer
+        self._labels = dict(labels)
+        self._annotations = annotations
         self._fence = fence or WriteFence(timer=timer)
-        self._candidate = Candidate(election.identity or _default_identity(), election)
+        self._candidate = Candidate(election.identity or default_identity(), election)
         self._error: BaseException | None = None  # of the last attempt
         self._failures = 0
         self._seen: Object | None = None  # the Lease, as looked at last
@@ -243,7 +250,9 @@ class LeaderElector:
         metadata: dict[str, Any] = {"name": self._election.name, "namespace": self._election.namespace}
         if record is not None:
             metadata["resourceVersion"] = record.version
-        annotations = self._candidate.annotations(self._now())
+        if self._labels:
+            metadata["labels"] = self._labels
+        annotations = {**self._candidate.annotations(self._now()), **self._annotations()}
         if annotations:
             metadata["annotations"] = {name: text for name, text in annotations.items() if text is not None}
         return {"apiVersion": LEASE.api_version, "kind": LEASE.kind, "metadata": metadata, "spec": spec}
@@ -282,7 +291,8 @@ class LeaderElector:
         return {"lease": self._election.name, "namespace": self._election.namespace, "identity": self.identity}
 
 
-def _default_identity() -> str:
+def default_identity() -> str:
+    """Return a name for this process."""
     return f"{socket.gethostname()}_{os.getpid()}_{secrets.token_hex(4)}"
 
 

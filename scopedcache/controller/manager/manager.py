@@ -27,6 +27,10 @@ from ...event_logger import event_logger
 from ...supervisor import Supervisor
 from ..controller import Controller
 from ..reporting.event_recorder import EventRecorder
+from ..sharding.coordinator import Coordinator
+from ..sharding.settings import Sharding
+from ..sharding.shard import Shard
+from ..sharding.weights import weigh
 from .bind_address import BindAddress
 from .bounded_tasks import BoundedTasks
 from .election_rules import LeaderElection
@@ -85,6 +89,8 @@ class Manager:
         cache: an open cache; it stays open afterwards.
         controllers: what to run.
         leader_election: None: always lead.
+        sharding: let several replicas work at the same time, each on a part of the primaries. The kinds that the
+            controllers are for are held in part then, by this cache too.
         health_address, metrics_address: where to answer probes and scrapes (`:8081` is every interface); None:
             nowhere. They may be the same.
         metrics_cert_path: a folder with `tls.crt` and `tls.key`: /metrics is served over TLS then, and to bearer tokens
@@ -101,7 +107,8 @@ class Manager:
         recorder: takes Events of the operator's own; they are posted while the manager runs.
 
     Raises:
-        ValueError: two controllers have one name, or /metrics over TLS shares the probes' address.
+        ValueError: two controllers have one name, /metrics over TLS shares the probes' address, or sharding goes with
+            what only one of the replicas is to do.
     """
 
     def __init__(
@@ -110,6 +117,7 @@ class Manager:
         *,
         controllers: Iterable[Controller] = (),
         leader_election: LeaderElection | None = None,
+        sharding: Sharding | None = None,
         health_address: str | int | None = None,
         metrics_address: str | int | None = None,
         metrics_cert_path: str | os.PathLike[str] | None = None,
@@ -123,6 +131,7 @@ class Manager:
         _check_names(self.controllers)
         self._cache = cache
         self._election = leader_election
+        self._sharding = sharding
         self._health = None if health_address is None else BindAddress.parse(health_address)
         self._metrics = None if metrics_address is None else BindAddress.parse(metrics_address)
         if metrics_cert_path is not None and metrics_address == health_address:
@@ -130,6 +139,9 @@ class Manager:
         self._metrics_cert_path = metrics_cert_path
         self._rights_page = rights_page
         self._runnables = tuple(run if isinstance(run, Runnable) else Runnable(run) for run in runnables)
+        if sharding is not None and (leader_election is not None or any(run.leader_only for run in self._runnables)):
+            raise ValueError("with sharding= nobody leads: it goes without leader_election= and leader_only runnables")
+        self._coordinator: Coordinator | None = None
         self._stop_timeout = stop_timeout
         self.instrumentation = cache.instrumentation if instrumentation is None else instrumentation
         self._elector: LeaderElector | None = None
@@ -155,8 +167,14 @@ class Manager:
             supervisor = Supervisor("manager")
             stack.push_async_callback(supervisor.close)
             supervisor.start_guarded("events", self.recorder.run)
+            shard = None
+            if self._sharding is not None:
+                shard = Shard()
+                self._coordinator = self._coordinate(self._sharding, shard, stack)
             for controller in self.controllers:
-                controller.prepare(self._cache, recorder=self.recorder, instrumentation=self.instrumentation)
+                controller.prepare(
+                    self._cache, recorder=self.recorder, instrumentation=self.instrumentation, shard=shard
+                )
                 stack.callback(controller.end)
                 supervisor.start_guarded(f"sources of {controller.name}", controller.watch)
             if self._election is not None:
@@ -176,12 +194,19 @@ class Manager:
 
         Not so where nobody can lead: the Lease cannot be read or written.
         """
-        can_lead = self._elector is None or self._elector.reason is None
+        can_lead = self._work_refused is None
         return can_lead and all(controller.ready for controller in self.controllers)
 
     @property
+    def _work_refused(self) -> str | None:
+        part = self._elector or self._coordinator
+        return None if part is None else part.reason
+
+    @property
     def leading(self) -> bool:
-        """Tell whether this process leads now; without leader election it does."""
+        """Tell whether this process leads now; without leader election it does. With sharding: it has a part."""
+        if self._coordinator is not None:
+            return self._coordinator.active
         return self._elector is None or self._elector.leading
 
     @property
@@ -210,16 +235,18 @@ class Manager:
 
     def _summary(self, snapshot: Snapshot) -> dict[str, Any]:
         reasons = {reason for controller in self.controllers for reason in controller.reasons}
-        if self._elector is not None and self._elector.reason is not None:
-            reasons.add(self._elector.reason)
+        if self._work_refused is not None:
+            reasons.add(self._work_refused)
         reasons |= {str(scope.error) for scope in snapshot.waiting if scope.error is not None}
         named = tuple(reasons)  # with the date since when
         missing = (f"may not {permission}" for permission in snapshot.missing)
         reasons.update(reason for reason in missing if not any(other.startswith(reason) for other in named))
         return {
             "leader": self._elector.state() if self._elector else None,
+            **({"sharding": self._coordinator.state()} if self._coordinator is not None else {}),
             "controllers": {controller.name: controller.state(limit=0) for controller in self.controllers},
             "effective_bound": round(self._cache.bound, 2),
+            "reviews": self._cache.monitor.load.to_dict(),
             "open_watches": snapshot.open_watches,
             "degraded": bool(snapshot.degraded or reasons),
             "reasons": sorted(reasons),
@@ -306,6 +333,9 @@ class Manager:
 
     async def _lead(self) -> None:
         """Work while we lead, until stopped."""
+        if self._coordinator is not None:
+            await self._work_on_a_part(self._coordinator)
+            return
         await self._unless_stopped(self._wait_warm())
         elector = self._elector
         if elector is None:
@@ -319,6 +349,35 @@ class Manager:
                     await self._work_while_leading(elector)
         finally:
             await elector.release()
+
+    def _coordinate(self, sharding: Sharding, shard: Shard, stack: AsyncExitStack) -> Coordinator:
+        controllers, client = self.controllers, self._cache.client
+        coordinator = Coordinator(
+            client,
+            sharding,
+            shard,
+            count=lambda: sum(controller.objects for controller in controllers),
+            weigh=partial(weigh, client, controllers),
+            is_idle=lambda range_: all(controller.is_idle(range_) for controller in controllers),
+            complete=lambda: all(controller.complete for controller in controllers),
+            instrumentation=self.instrumentation,
+        )
+        for fence in coordinator.fences:
+            client.add_write_fence(fence)
+            stack.callback(client.remove_write_fence, fence)
+        return coordinator
+
+    async def _work_on_a_part(self, coordinator: Coordinator) -> None:
+        """Work on what is ours until stopped; others are let to get ready for it before it ends."""
+        sharing = asyncio.create_task(coordinator.run(), name="sharding")
+        try:
+            await self._unless_stopped(self._wait_warm())
+            if not self._stopping.is_set():
+                await self._work(before_end=coordinator.leave)
+        finally:
+            sharing.cancel()
+            await asyncio.wait({sharing})
+            await coordinator.release()
 
     async def _wait_warm(self) -> None:
         """Wait until one controller could work: the others' trouble is no reason to wait."""
@@ -346,8 +405,11 @@ class Manager:
         if not working.cancelled():
             working.result()  # what a runnable raised
 
-    async def _work(self) -> None:
-        """Run workers and leader-only runnables; when stopped, let what is under way end."""
+    async def _work(self, *, before_end: Callable[[], Awaitable[None]] | None = None) -> None:
+        """Run workers and leader-only runnables; when stopped, let what is under way end.
+
+        `before_end` is awaited while they still run.
+        """
         tasks = BoundedTasks(grace=GRACE_SECONDS)
         for runnable in self._runnables:
             if runnable.leader_only:
@@ -356,6 +418,8 @@ class Manager:
         stopped = tasks.start("stop", partial(self._wait_stop, self._stopping))
         try:
             await tasks.wait_unless_failed(stopped)
+            if before_end is not None and stopped.done():
+                await before_end()
             for controller in self.controllers:
                 controller.drain()
             if working and stopped.done():

@@ -8,8 +8,9 @@ from typing import Any
 import attrs
 
 from examples.global_objects.__main__ import PROGRAM
-from scopedcache.errors import InvalidError
-from scopedcache.testing import FrontEnd, Process
+from scopedcache.errors import ForbiddenError, InvalidError
+from scopedcache.testing import ControlPlane, FrontEnd, Process
+from scopedcache.testing.resources import load_manifests
 
 from ..clock import now, pause
 from ..observations import Manifest
@@ -33,6 +34,10 @@ NAMED, LABELLED = ("proxy", "app", "database"), ("logging", "metrics")
 ALL = (*NAMED, *LABELLED)
 VALUE = "d29ybGQ="
 MANY, MANY_DENIED = 1000, 10
+POLICIES = {
+    "ValidatingAdmissionPolicy": "validatingadmissionpolicies.admissionregistration.k8s.io",
+    "ValidatingAdmissionPolicyBinding": "validatingadmissionpolicybindings.admissionregistration.k8s.io",
+}
 LEASE_SECONDS = 15.0
 # A candidate looks every two seconds, or up to 4.4; two of them may lead in turn before the best does.
 ELECTED = LEASE_SECONDS + 15.0
@@ -204,6 +209,67 @@ def deleted_while_denied(world: ExampleWorld) -> Outcome:
         present(world, GLOBAL_OBJECTS, WISH, ADMIN)(), present(world, SECRETS, COPY, "database")()),
         within=BOUND, since=since)  # fmt: skip
     return Outcome(took, {"copies gone after": copies})
+
+
+def as_its_creator(world: ExampleWorld) -> Outcome:
+    """With `--as-creator` a GlobalObject copies only what its creator may read, and where its creator may write."""
+    world.operator.process.stop(grace=6.0)
+    for name in ("hers", "his"):
+        world.namespace(name, labels={"app": name})
+    writer = world.plane.service_account("hers", "writer")
+    reads = world.plane.grant(writer, ("list", "watch"), [SECRETS], namespace=ADMIN)
+    world.plane.bind(writer, world.example.role_in_namespace, namespace="hers")
+    world.plane.grant(writer, ("create", "delete"), [GLOBAL_OBJECTS], namespace=ADMIN)
+    world.apply(world.example.folder / "as-creator.yaml")
+    if isinstance(world.plane, ControlPlane):  # the embedded cluster runs no policies
+        world.apply(world.example.folder / "creator-policy.yaml")
+    world.start_operator("--as-creator")
+    mark = world.plane.audit.mark()
+    theirs = wish("theirs", "secret-oct-01-2020", targetName="theirs", targetNamespaces=["hers", "his"], matchLabels=[])
+    theirs["metadata"]["annotations"] = {PROGRAM.creator: writer.username}
+    path = f"{world.plane.path(GLOBAL_OBJECTS, '', ADMIN).rstrip('/')}"
+    if isinstance(world.plane, ControlPlane):
+        eventually("nobody makes one in the name of another", lambda: forged(world, theirs), within=CONVERGED)
+    since = now()
+    world.plane.request("POST", path, theirs, user=writer)
+    took = world.see("a copy where its creator may write", missing(world, SECRETS, "theirs", "hers"), since=since)
+    world.see("where not, it says so in its creator's name",
+              unlike(world, GLOBAL_OBJECTS, "theirs", ADMIN, "Permitted", "False", "his: may not list secrets",
+                     "secrets as " + writer.username))  # fmt: skip
+    writers = {one.user for one in world.plane.audit.requests(mark, resource=SECRETS, verb="create", namespace="hers")}
+    require(differs("who wrote the copy", writers, {writer.username}), "the copy is its creator's")
+    require(present(world, SECRETS, "theirs", "his")(), "no copy where its creator may not write")
+    reads.revoke()
+    since = now()
+    told = world.see("a creator who may not read the parent any more is told so", unlike(
+        world, GLOBAL_OBJECTS, "theirs", ADMIN, "Permitted", "False",
+        "hers: may not list secrets in namespace admin", writer.username), within=BOUND, since=since)  # fmt: skip
+    reads.restore()
+    world.patch(SECRETS, "secret-oct-01-2020", {"data": {"late": VALUE}}, ADMIN)
+    world.see("and goes on with the grant", lambda: differs(
+        "the data", "late" in world.find(SECRETS, "theirs", "hers")["data"], True), within=BOUND)  # fmt: skip
+    world.patch(SECRETS, "secret-oct-01-2020", {"data": {"late": None}}, ADMIN)
+    world.plane.bind(writer, world.example.role_in_namespace, namespace="his")
+    world.see("and writes where that is granted", missing(world, SECRETS, "theirs", "his"), within=BOUND)
+    world.remove(GLOBAL_OBJECTS, "theirs", ADMIN)
+    world.see("all copies go with it", lambda: first(present(world, GLOBAL_OBJECTS, "theirs", ADMIN)(), differs(
+        "copies", where(world, SECRETS, "theirs"), [])))  # fmt: skip
+    if isinstance(world.plane, ControlPlane):
+        for one in load_manifests(world.example.folder / "creator-policy.yaml"):
+            world.plane.delete(POLICIES[one["kind"]], one["metadata"]["name"])
+    world.operator.process.stop(grace=6.0)
+    world.start_operator()
+    return Outcome(took, {"told after": told})
+
+
+def forged(world: ExampleWorld, theirs: Manifest) -> str | None:
+    """Tell that somebody could make a GlobalObject in another's name."""
+    try:
+        world.plane.create({**theirs, "metadata": {**theirs["metadata"], "name": "forged"}}, ADMIN)
+    except (InvalidError, ForbiddenError):
+        return None
+    world.plane.delete(GLOBAL_OBJECTS, "forged", ADMIN)
+    return "it was accepted"
 
 
 def the_lowest_leads(world: ExampleWorld) -> Outcome:
@@ -393,6 +459,7 @@ ROWS = (
     Row("A.denied", "one namespace revoked: named, the rest goes on, heals", BOUND, one_namespace_denied),
     Row("A.quiet", "nothing to do: nothing is written", None, quiet),
     Row("A.delete", "deleted while denied: waits, says where, and ends with the grant", BOUND, deleted_while_denied),
+    Row("A.creator", "as its creator: what that one may read, to where that one may write", CONVERGED, as_its_creator),
     Row("A5", "the lowest priority leads; the next one, when it is gone; and it again", ELECTED, the_lowest_leads),
     Row("A6", f"{MANY} namespaces, {MANY_DENIED} of them denied", None, a_thousand),
 )  # fmt: skip

@@ -16,6 +16,7 @@ from tests.acceptance.observations import (
     is_waiting,
     is_work,
     kinds_in,
+    moving,
     rollout,
     slope,
     timeout_of,
@@ -100,6 +101,17 @@ def test_a_replicaset_is_behind_until_its_controller_has_seen_the_latest_spec():
     assert "(3, 1), expected (4, 1)" in (unscaled([{**seen, "status": {"observedGeneration": 3, "replicas": 1}}]) or "")
     assert "(4, 2), expected (4, 1)" in (unscaled([{**seen, "status": {"observedGeneration": 4, "replicas": 2}}]) or "")
     assert unscaled([]) is None
+
+
+def test_a_child_scaled_by_hand_and_back_moves_still_where_its_figures_fit_already():
+    # As seen on a real cluster: 2, then 4, then 2 again, before the ReplicaSet's controller had seen the 4.
+    behind = {"observedGeneration": 1, "replicas": 2, "availableReplicas": 2}
+    replicaset = {"metadata": {"name": "web", "generation": 3}, "spec": {"replicas": 2}, "status": behind}
+    assert rollout(deployment(), 2) is None
+    assert "is (1, 2), expected (3, 2)" in (moving([replicaset], 2, 2) or "")
+    replicaset["status"] = {**behind, "observedGeneration": 3}
+    assert "the number of Pods is 4, expected 2" in (moving([replicaset], 4, 2) or "")
+    assert moving([replicaset], 2, 2) is None
 
 
 def test_reviews_and_lease_renewals_are_no_work():

@@ -15,6 +15,7 @@ from tests.acceptance.rows import Group, Outcome, Result, Row, judged, select
 from tests.acceptance.runner import Runner, run_row
 from tests.acceptance.story_printer import grid
 from tests.acceptance.waiting import Failed, NotRun, eventually, first, never
+from tests.acceptance.world import Memory
 
 WORLD: Any = None  # no row here looks at its world
 
@@ -29,6 +30,17 @@ def group(name: str, *ids: str, **options) -> Group:
 
 def ids(chosen: list[Group]) -> list[str]:
     return [row.id for group in chosen for row in group.rows]
+
+
+def test_a_row_that_needs_what_a_failed_one_would_have_left_fails_in_words():
+    def later(world):
+        return Outcome(1.0, {"idle": world["idle"]})
+
+    result = run_row(row("10", later), Memory(pid=1))  # type: ignore[arg-type]  # all that this row looks at
+    assert (result.verdict, result.reason) == (
+        "FAIL",
+        "an earlier row that failed, or was not run, would have left: idle",
+    )
 
 
 def test_without_a_selection_all_rows_run():

@@ -32,6 +32,25 @@ def waited_for(w: World) -> list[str]:
     return [wait.permission for wait in w.cache.snapshot().pending]
 
 
+async def test_who_was_refused_a_declared_verb_is_not_told_of_it_again_and_everybody_else_is() -> None:
+    async with world() as w:
+        w.server.grant("a", POD)
+        given = w.server.grant("a", POD, verbs=DELETE)
+        refused_one, other = w.owner("m"), w.owner("n")
+        for owner in (refused_one, other):
+            await w.cache.open(owner, Need(POD, verbs=("delete",)))
+        start = now()
+        w.server.revoke(given)
+        await refused(w, refused_one, "delete")
+        await after(30)
+        told = w.causes(refused_one, start), w.causes(other, start)
+        given.restore()
+        await after(30)
+
+        assert told == ([], ["denied"])
+        assert "granted" in w.causes(refused_one, start)
+
+
 # -- how much --------------------------------------------------------------------------------------------------------
 
 

@@ -51,7 +51,7 @@ def run(tmp_path: Path) -> Run:
         ({"kind": None}, "kind is not here; install it: https://"),
         ({"kubectl": None}, "kubectl is not here; install it: https://"),
         ({"docker": None}, "neither docker nor podman is here; install one: https://"),
-        ({"kind": "echo 'kind v0.11.1 go1.16.4 linux/amd64'"}, "kind 0.11.1 is too old; these scripts need kind 0.20"),
+        ({"kind": "echo 'kind v0.11.1 go1.16.4 linux/amd64'"}, "kind 0.11.1 is too old; these scripts need kind 0.23"),
         ({"kubectl": "echo 'Client Version: v1.21.0'"}, "kubectl 1.21.0 is too old; these scripts need kubectl 1.28"),
         ({"docker": "[ $1 = info ] || echo 'Docker version 20.10.7'"}, "docker 20.10.7 is too old"),
         ({"docker": "[ $1 != info ]"}, "docker is here but its engine does not answer: start it"),

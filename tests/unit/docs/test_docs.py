@@ -61,7 +61,7 @@ def test_a_link_on_a_page_leads_somewhere(page, link):
 # Files as text are searched for names; pages are not among them, or every name would vouch for itself.
 SOURCES = [
     path
-    for folder in ("scopedcache", "tests", "examples", ".ci", ".github")
+    for folder in ("scopedcache", "tests", "examples", "kind", ".ci", ".github")
     for path in sorted((ROOT / folder).rglob("*"))
     if path.suffix in {".py", ".yaml", ".yml", ".mod", ""} and path.is_file() and "__pycache__" not in path.parts
 ]
@@ -70,12 +70,13 @@ WORDS = set(
 )
 FILES = [
     path.relative_to(ROOT).as_posix()
-    for folder in ("scopedcache", "tests", "examples", "docs", ".ci", ".github")
+    for folder in ("scopedcache", "tests", "examples", "kind", "docs", ".ci", ".github")
     for path in (ROOT / folder).rglob("*")
     if "__pycache__" not in path.parts
 ] + [path.name for path in ROOT.iterdir()]
 # The files that a reader makes.
-FILES += [name for block in BLOCKS.values() for name in re.findall(r"\A# ([\w-]+\.py)$", block, re.M)] + ["hello.yaml"]
+FILES += [name for block in BLOCKS.values() for name in re.findall(r"\A# ([\w-]+\.py)$", block, re.M)]
+FILES += ["hello.yaml", "kustomization.yaml"]
 
 
 def prose(page):

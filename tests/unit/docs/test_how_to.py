@@ -189,6 +189,27 @@ def test_readyz_names_who_waits(cluster):
     read(cluster, story, alice)
 
 
+def test_a_manager_with_sharding_has_a_part_and_says_which(cluster):
+    page, replica = load("how-to/replicas.md"), cluster.user("replica")
+    cluster.create(crd("cache.example.com", "v1", "Memcached", PageSpec, required=False))
+    cluster.create_namespace("operators")
+    cluster.grant(replica, ["list", "watch"], ["memcacheds.cache.example.com"])
+    cluster.grant(
+        replica, ["get", "list", "create", "update", "delete"], ["leases.coordination.k8s.io"], namespace="operators"
+    )
+
+    async def story(cache):
+        manager, stop = page.manager(cache), asyncio.Event()
+        running = asyncio.create_task(manager.run(stop))
+        await eventually(lambda: manager.leading, within=10)
+        sharding = manager.summary()["sharding"]
+        assert ([part["state"] for part in sharding["parts"]], sharding["server_filters"]) == (["held"], False)
+        stop.set()
+        await running
+
+    read(cluster, story, replica)
+
+
 def shown(scope, kind, name):
     """Tell whether a scope shows an object; what is optional may not be there yet."""
     try:

@@ -58,10 +58,35 @@ def test_a_size_of_zero_is_reached_without_any_server():
     assert condition(after(owner, success_status(owner, deployment(owner), []))) == ("True", "ReconcileSucceeded")
 
 
+def test_a_Deployment_that_still_tells_of_servers_whose_pods_go_takes_no_success_back():
+    # As seen on a real cluster after a scaling by hand to 4 was undone: 2 of 2, and later 4 of 2, and 2 of 2 again.
+    owner = memcached(size=2)
+    reasons = []
+    for available in (2, 4, 2):
+        owner = after(owner, success_status(owner, deployment(owner, available=available), ["p0", "p1"]))
+        reasons.append(condition(owner))
+
+    assert reasons == [("True", "ReconcileSucceeded")] * 3
+
+
 @pytest.mark.parametrize(
     ("available", "nodes", "seen"),
-    [(1, ["p", "q"], 1), (2, ["p"], 1), (2, ["p", "q", "old"], 1), (2, ["p", "q"], 0), (None, [], 1)],
-    ids=["not available", "a pod is missing", "an old pod is there", "not seen by its controller", "nothing yet"],
+    [
+        (1, ["p", "q"], 1),
+        (2, ["p"], 1),
+        (2, ["p", "q", "old"], 1),
+        (2, ["p", "q"], 0),
+        (4, ["p", "q", "r", "s"], 1),
+        (None, [], 1),
+    ],
+    ids=[
+        "not available",
+        "a pod is missing",
+        "an old pod is there",
+        "not seen by its controller",
+        "too many, and none of them goes",
+        "nothing yet",
+    ],
 )
 def test_a_Deployment_that_is_on_its_way_is_no_success_yet(available, nodes, seen):
     owner = memcached(size=2)

@@ -147,3 +147,22 @@ def test_one_owner_in_many_namespaces_is_told_with_two_calls_for_each():
 
     assert sum(owner.changes for owner in owners) == len(owners)
     assert python.total() <= 2 * len(owners) + 20, python
+
+
+def test_an_event_whose_labels_and_owners_are_not_remembered_costs_no_index_and_shares_what_was_held(path):
+    def entries(version):
+        reader = EventDecoder()  # another one each time, which remembers nothing
+        return [reader.read((line, 0, len(line)))[1] for line in lines(version).splitlines()]
+
+    first, then = entries(300_000), entries(400_000)
+    for entry in first:
+        path.store.put(entry)
+
+    python, _ = calls_of(lambda: [path.store.put(entry) for entry in then])
+
+    assert not [name for name in python if name.startswith(("_Index.", "_owner_uids"))]
+    held = [(entry.metadata.labels, entry.metadata.owner_references) for entry in first]
+    assert all(
+        entry.metadata.labels is labels and entry.metadata.owner_references is owners
+        for entry, (labels, owners) in zip(then, held, strict=True)
+    )

@@ -72,6 +72,43 @@ def test_events_and_bookmarks_move_the_version(version, expected):
     assert made.next().ask == Watch(expected)
 
 
+# -- a server that comes back -----------------------------------------------------------------------------------------
+
+
+def failing(made, times):
+    for _ in range(times):
+        made.failed(TransportError("refused"), 0.0)
+        step = made.next()
+    return step
+
+
+def test_a_server_that_comes_back_begins_with_small_pauses():
+    made = watching()
+    long = failing(made, 10)
+    made.woken()
+    assert (long.pause, failing(made, 1).pause) == (37.5, 1.0)
+
+
+def test_coming_back_that_does_not_help_is_heeded_later_and_ends_no_back_off():
+    made = watching()
+    spreads, pauses = [], []
+    for _ in range(8):
+        step = failing(made, 1)
+        spreads.append(step.spread)
+        pauses.append(step.pause)
+        made.woken()
+    assert (spreads, pauses[-1]) == ([0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 16.0, 16.0], 37.5)
+
+
+def test_a_healthy_watch_forgets_that_coming_back_did_not_help():
+    made = watching()
+    failing(made, 1)
+    made.woken()
+    made.woken()
+    made.failed(TransportError("cut"), HEALTHY_SECONDS)
+    assert made.next().spread == 0.5
+
+
 # -- ends ------------------------------------------------------------------------------------------------------------
 
 
@@ -111,7 +148,7 @@ def test_a_healthy_end_makes_the_next_pause_small_again():
 def test_an_end_before_the_list_is_complete_begins_anew():
     made = reflector()
     made.ended(20.0, 300.0)
-    assert made.next() == Next(StreamingList(), pause=1.0)
+    assert made.next() == Next(StreamingList(), pause=1.0, spread=0.5)
 
 
 def test_a_list_that_does_not_end_is_asked_for_in_pages_from_then_on():
@@ -132,17 +169,17 @@ def test_a_list_that_does_not_end_is_asked_for_in_pages_from_then_on():
         (GONE_REMEMBERED, Next(StreamingList(), pause=0.5 * RECONNECT_SPREAD_SECONDS)),
         (GoneError("gone", status=410, reason="Gone"), Next(StreamingList(), pause=0.5 * RECONNECT_SPREAD_SECONDS)),
         (BUSY, Next(Watch("10"), pause=7.5)),
-        (ForbiddenError("no"), Next(Watch("10"), pause=1.0, gated=True)),
-        (UnauthorizedError("who", status=401), Next(Watch("10"), pause=1.0, gated=True)),
-        (NotFoundError("no such kind", status=404), Next(StreamingList(), pause=1.0)),
-        (TransportError("lost"), Next(Watch("10"), pause=1.0)),
-        (ProtocolError("odd"), Next(Watch("10"), pause=1.0)),
-        (ConfigurationError("no token"), Next(Watch("10"), pause=1.0)),
-        (InvalidError("bad selector", status=400), Next(Watch("10"), pause=1.0)),
-        (APIError("no watch", status=405), Next(Watch("10"), pause=1.0)),
-        (ServerError("down", status=500), Next(Watch("10"), pause=1.0)),
-        (ServerError("starting", status=503, retry_after=5.0), Next(Watch("10"), pause=5.0)),
-        (ServerError("starting", status=503, retry_after=0.1), Next(Watch("10"), pause=1.0)),
+        (ForbiddenError("no"), Next(Watch("10"), pause=1.0, gated=True, spread=0.5)),
+        (UnauthorizedError("who", status=401), Next(Watch("10"), pause=1.0, gated=True, spread=0.5)),
+        (NotFoundError("no such kind", status=404), Next(StreamingList(), pause=1.0, spread=0.5)),
+        (TransportError("lost"), Next(Watch("10"), pause=1.0, spread=0.5)),
+        (ProtocolError("odd"), Next(Watch("10"), pause=1.0, spread=0.5)),
+        (ConfigurationError("no token"), Next(Watch("10"), pause=1.0, spread=0.5)),
+        (InvalidError("bad selector", status=400), Next(Watch("10"), pause=1.0, spread=0.5)),
+        (APIError("no watch", status=405), Next(Watch("10"), pause=1.0, spread=0.5)),
+        (ServerError("down", status=500), Next(Watch("10"), pause=1.0, spread=0.5)),
+        (ServerError("starting", status=503, retry_after=5.0), Next(Watch("10"), pause=5.0, spread=0.5, least=5.0)),
+        (ServerError("starting", status=503, retry_after=0.1), Next(Watch("10"), pause=1.0, spread=0.5, least=0.1)),
         (TOO_NEW, Next(Watch("10"), pause=1.0)),
     ],
 )

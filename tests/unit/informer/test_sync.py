@@ -329,10 +329,16 @@ class Gate:
     def __init__(self):
         self.open = asyncio.Event()
         self.asked = 0
+        self.recoveries = 0
+        self.back = asyncio.Event()
 
     async def permitted(self):
         self.asked += 1
         await self.open.wait()
+
+    async def recovered(self, since):
+        while self.recoveries <= since:
+            await self.back.wait()
 
 
 async def test_nothing_is_asked_while_the_gate_is_shut():
@@ -367,6 +373,60 @@ async def test_a_refusal_asks_the_gate_before_the_server():
     )
     gate.open.set()
     assert (await world.server.watched()).query["resourceVersion"] == "10"
+    await world.end()
+
+
+async def away(world, times):
+    """Let nobody answer so often; return when the last one was asked."""
+    for _ in range(times):
+        (await world.server.watched()).unreachable()
+        await idle()
+    return now()
+
+
+async def test_a_pause_ends_when_the_server_is_back():
+    gate = Gate()
+    gate.open.set()
+    world = World(gate=gate)
+    watch = await world.begin(added("x", 1))
+    watch.cut()
+    failed = await away(world, 6)
+    await after(3)
+    gate.recoveries += 1
+    gate.back.set()
+    resumed = await world.server.watched()
+    assert (now() - failed, resumed.query["resourceVersion"]) == (3.0, "10")
+    await world.end()
+
+
+async def test_a_server_that_came_back_before_the_last_failure_ends_no_pause():
+    gate = Gate()
+    gate.open.set()
+    gate.recoveries = 7
+    world = World(gate=gate)
+    watch = await world.begin(added("x", 1))
+    watch.cut()
+    failed = await away(world, 6)
+    await world.server.watched()
+    assert now() - failed > 25
+    await world.end()
+
+
+async def test_a_pause_that_the_server_asked_for_lasts_though_it_is_back():
+    gate = Gate()
+    gate.open.set()
+    world = World(gate=gate)
+    watch = await world.begin(added("x", 1))
+    watch.cut()
+    failed = await away(world, 5)
+    busy = await world.server.watched()
+    failed = now()
+    busy.refuse(429, "TooManyRequests", pause=20)
+    await after(1)
+    gate.recoveries += 1
+    gate.back.set()
+    await world.server.watched()
+    assert now() - failed >= 20
     await world.end()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -60,21 +60,31 @@ def find_parts(environ: Mapping[str, str] | None = None) -> Parts:
         MissingPartsError: this is no Linux, we are not root, or a program is missing; says all of it at once.
     """
     environ = os.environ if environ is None else environ
-    if sys.platform != "linux":
-        raise MissingPartsError(f"a node needs Linux; this is {sys.platform}")
     programs = {name: shutil.which(name, path=search_path(environ)) for name in PROGRAMS}
+    found = {name: Path(path) for name, path in programs.items() if path}
     cni = next((f for f in CNI_FOLDERS if all((f / plugin).exists() for plugin in CNI_PLUGINS)), None)
-    packages = {PROGRAMS[name] for name, path in programs.items() if path is None}
-    packages |= set() if cni else {CNI_PACKAGE}
-    missing = ["root's rights"] if os.geteuid() else []
-    if packages:
-        names = " ".join(sorted(packages))
-        missing.append(f"the Debian packages {names}: `apt-get install --no-install-recommends {names}`")
     try:
         (kubelet,) = find(("kubelet",), environ)
     except MissingBinariesError:
-        missing.append("kubelet: `python -m scopedcache.testing build kubelet` (it needs Go)")
-    if missing:
-        raise MissingPartsError("a node cannot run here. Missing: " + "; ".join(missing))
-    assert cni is not None
-    return Parts({name: Path(path) for name, path in programs.items() if path}, cni, kubelet)
+        kubelet = None
+    lacking = missing(found, cni=cni, kubelet=kubelet, platform=sys.platform, root=os.geteuid() == 0)
+    if lacking or cni is None or kubelet is None:
+        raise MissingPartsError(f"a node cannot run here. Missing: {'; '.join(lacking)}")
+    return Parts(found, cni, kubelet)
+
+
+def missing(
+    programs: Container[str], *, cni: Path | None, kubelet: Path | None, platform: str, root: bool
+) -> list[str]:
+    """Return in words what a node needs and is not here; what no installation mends comes alone."""
+    if platform != "linux":
+        return [f"Linux; this is {platform}"]
+    lacking = [] if root else ["root's rights"]
+    packages = {package for name, package in PROGRAMS.items() if name not in programs}
+    packages |= set() if cni else {CNI_PACKAGE}
+    if packages:
+        names = " ".join(sorted(packages))
+        lacking.append(f"the Debian packages {names}: `apt-get install --no-install-recommends {names}`")
+    if kubelet is None:
+        lacking.append("kubelet: `python -m scopedcache.testing build kubelet` (it needs Go)")
+    return lacking

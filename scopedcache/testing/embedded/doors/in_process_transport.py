@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from typing import Final, Protocol
 
-from ....api.transport import REQUEST_TIMEOUT_SECONDS, Lane, Query, Response
-from ....errors import TransportError
+from ....api.transport import REQUEST_TIMEOUT_SECONDS, Acting, Lane, Query, Response
+from ....errors import ConfigurationError, TransportError
 from ..faults import Fault, Lost
 from ..server.watches import Watch
 from ..wire.messages import JSON, Answer, Request
@@ -31,12 +31,27 @@ class EmbeddedTransport:
     The reviews go to one front end for as long as it answers, as over a connection of their own.
     """
 
-    def __init__(self, cluster: Cluster, token: Callable[[], str], servers: Sequence[int] = (0,)) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        token: Callable[[], str],
+        servers: Sequence[int] = (0,),
+        acting: Acting | None = None,
+    ) -> None:
         self._cluster = cluster
+        self._acting = acting
+        self._server_numbers = tuple(servers)
         self._token = token
         self._servers = itertools.cycle(servers)
         self._reviews_server: int | None = None
+        self._acting_token: str | None = None
         self._closed = False
+
+    def acting_as(self, acting: Acting) -> EmbeddedTransport:
+        """Return a way to the same cluster as somebody else."""
+        if self._acting is not None:
+            raise ConfigurationError("this client acts as somebody else already: act from the program's own")
+        return EmbeddedTransport(self._cluster, self._token, self._server_numbers, acting)
 
     async def request(
         self,
@@ -52,7 +67,31 @@ class EmbeddedTransport:
     ) -> Response:
         """Send one request. It is answered in another turn of the loop, as over a network."""
         headers = {"content-type": content_type} if body is not None else {}
-        request = self._request(method, path, query, headers | {"accept": accept}, body or b"", lane)
+        headers |= {"accept": accept}
+        response = await self._send(method, path, query, body or b"", headers | await self._as_whom(), timeout, lane)
+        if response.status == 401 and self._acting is not None and self._acting.tokens is not None:
+            renewed = await self._as_whom(refused=True)
+            response = await self._send(method, path, query, body or b"", headers | renewed, timeout, lane)
+        return response
+
+    async def _as_whom(self, *, refused: bool = False) -> dict[str, str]:
+        """Return the headers that say as whom a request is sent, in the form in which the cluster reads them."""
+        acting = self._acting
+        if acting is None:
+            return {}
+        if acting.tokens is not None:
+            self._acting_token = await acting.tokens.token(self._acting_token if refused else None)
+            return {"authorization": f"Bearer {self._acting_token}"}
+        found: dict[str, str] = {}
+        for name, value in acting.headers:
+            name = name.lower()
+            found[name] = f"{found[name]},{value}" if name in found else value
+        return found
+
+    async def _send(
+        self, method: str, path: str, query: Query, body: bytes, headers: dict[str, str], timeout: float, lane: Lane
+    ) -> Response:
+        request = self._request(method, path, query, headers, body, lane)
         try:
             await asyncio.sleep(0)
             reply, _ = await run_request(self._cluster, request, timeout)
@@ -71,7 +110,7 @@ class EmbeddedTransport:
         self, path: str, query: Query = (), *, accept: str = JSON, idle_timeout: float
     ) -> AsyncIterator[EmbeddedStream]:
         """Open a stream. Leaving the block closes it at once."""
-        request = self._request("GET", path, query, {"accept": accept}, b"")
+        request = self._request("GET", path, query, {"accept": accept} | await self._as_whom(), b"")
         try:
             await asyncio.sleep(0)
             reply, fault = await run_request(self._cluster, request, idle_timeout)
@@ -95,7 +134,7 @@ class EmbeddedTransport:
         if self._closed:
             raise TransportError("this client is closed")
         self._cluster.go_by(asyncio.get_running_loop())
-        headers |= {"authorization": f"Bearer {self._token()}", "user-agent": AGENT}
+        headers = {"authorization": f"Bearer {self._token()}", "user-agent": AGENT} | headers
         return Request(method, path, tuple(query), headers, body, self._server(lane))
 
     def _server(self, lane: Lane) -> int:

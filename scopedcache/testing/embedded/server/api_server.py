@@ -22,7 +22,14 @@ from ..patching.scale_subresource import scale_of
 from ..storage.history import History
 from ..storage.storage import Storage
 from ..wire.messages import JSON, Answer, Request, of_json, of_status_error
-from ..wire.request_attributes import Attributes, User, attributes_of, impersonated
+from ..wire.request_attributes import (
+    Attributes,
+    User,
+    attributes_of,
+    impersonated,
+    impersonated_extras,
+    impersonated_groups,
+)
 from ..wire.status_errors import StatusError, forbidden, method_not_allowed, no_such_path, not_acceptable
 from .custom_resource_definitions import Definitions, rebuilding
 from .discovery_documents import VERSION, document, served
@@ -129,10 +136,13 @@ class Server:
         namespace = ""
         if wanted.name.startswith("system:serviceaccount:"):
             _, _, namespace, name = [*wanted.name.split(":"), "", "", ""][:4]
-            places = [("", "serviceaccounts", name)]
-        for group, resource, name in places:
+            places[0] = ("", "serviceaccounts", name)
+        asked_groups = impersonated_groups(request)
+        places = [one for one in places if one[1] != "groups" or one[2] in asked_groups]
+        for group, resource, name in [*places, *impersonated_extras(request)]:
             place = namespace if resource == "serviceaccounts" else ""
-            asked = Attributes("impersonate", request.path, True, group, "", resource, "", place, name)
+            resource, _, subresource = resource.partition("/")
+            asked = Attributes("impersonate", request.path, True, group, "", resource, subresource, place, name)
             if not self.authorizer.decide(user, asked).allowed:
                 self._authorize(user, _constrained(attributes_of(request), resource))
         return attrs.evolve(wanted, groups=(*wanted.groups, AUTHENTICATED))

@@ -12,6 +12,8 @@ from .status_errors import StatusError
 
 _VERBS: Final = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 _IMPERSONATED: Final = "impersonate-"
+_EXTRA: Final = "impersonate-extra-"
+_AUTHENTICATION: Final = "authentication.k8s.io"
 
 
 @attrs.frozen
@@ -94,8 +96,24 @@ def impersonated(request: Request) -> User | None:
     if not name:
         words = f"requested {sorted(headers)} without impersonating a user"
         raise StatusError(500, "InternalError", f"Internal error occurred: {words}", {"causes": [{"message": words}]})
-    groups = tuple(part.strip() for part in headers.pop("impersonate-group", "").split(",") if part.strip())
-    return User(name, groups or account_groups(name), headers.get("impersonate-uid", ""))
+    return User(name, impersonated_groups(request) or account_groups(name), headers.get("impersonate-uid", ""))
+
+
+def impersonated_groups(request: Request) -> tuple[str, ...]:
+    """Return the groups that a request names itself; those that follow from a ServiceAccount's name need no right."""
+    named = request.headers.get("impersonate-group", "").split(",")
+    return tuple(part.strip() for part in named if part.strip())
+
+
+def impersonated_extras(request: Request) -> list[tuple[str, str, str]]:
+    """Return group, resource and name of what else a request pretends: its UID, and what is said of its user."""
+    uid = request.headers.get("impersonate-uid", "")
+    found = [(_AUTHENTICATION, "uids", uid)] if uid else []
+    for header, value in request.headers.items():
+        if header.startswith(_EXTRA):
+            key = unquote(header.removeprefix(_EXTRA))
+            found += [(_AUTHENTICATION, f"userextras/{key}", part.strip()) for part in value.split(",")]
+    return found
 
 
 def account_groups(name: str) -> tuple[str, ...]:

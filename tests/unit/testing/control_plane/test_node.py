@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import tomllib
+from collections.abc import Container
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -21,7 +25,7 @@ from scopedcache.testing.control_plane.node.files import (
 from scopedcache.testing.control_plane.node.forwarder import parse
 from scopedcache.testing.control_plane.node.images import full_name
 from scopedcache.testing.control_plane.node.node import ready
-from scopedcache.testing.control_plane.node.parts import PROGRAMS
+from scopedcache.testing.control_plane.node.parts import PROGRAMS, missing
 
 PARTS = Parts({name: Path("/programs") / name for name in PROGRAMS}, Path("/cni"), Path("/kubelet"))
 
@@ -62,6 +66,37 @@ def test_what_is_missing_is_named_with_the_packages_that_bring_it(tmp_path):
     with pytest.raises(MissingPartsError) as refusal:
         find_parts({"PATH": "", "XDG_CACHE_HOME": str(tmp_path)})
     assert "scopedcache.testing build kubelet" in str(refusal.value)
+
+
+def test_the_command_that_makes_a_node_ready_says_what_is_missing_and_fails(tmp_path):
+    command = [sys.executable, "-m", "scopedcache.testing.control_plane.node"]
+    environ = {"PATH": "", "XDG_CACHE_HOME": str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[4])}
+    ended = subprocess.run(command, env=environ, capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr.startswith("node: a node cannot run here. Missing: ")) == (2, True)
+
+
+def lacking(programs: Container[str] = tuple(PROGRAMS), **what: Any) -> list[str]:
+    given = {"cni": Path("/cni"), "kubelet": Path("/kubelet"), "platform": "linux", "root": True, **what}
+    return missing(programs, **given)
+
+
+def test_nothing_is_missing_where_everything_is_there():
+    assert lacking() == []
+
+
+def test_all_packages_that_are_missing_are_named_in_one_command():
+    (words,) = lacking(set(PROGRAMS) - {"runc", "containerd", "ctr"}, cni=None)
+    wanted = "apt-get install --no-install-recommends containerd containernetworking-plugins runc"
+    assert wanted in words
+
+
+def test_who_is_not_root_is_told_so_beside_all_else_that_is_missing():
+    words = lacking((), root=False, kubelet=None)
+    assert (len(words), words[0]) == (3, "root's rights")
+
+
+def test_on_another_system_nothing_is_said_to_be_installed():
+    assert lacking((), platform="darwin", root=False) == ["Linux; this is darwin"]
 
 
 def test_every_program_comes_from_a_package_that_is_asked_for():

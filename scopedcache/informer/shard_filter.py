@@ -1,0 +1,55 @@
+"""Which objects of a kind an informer holds where several replicas share them: those whose hash lies in some ranges.
+
+Each object is looked at here, always. What the server leaves out saves traffic and no more: one that does not know
+shards takes no notice of the parameter, and of two API servers behind one address one may know it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from ..hash_ranges import BY_NAMESPACE, BY_UID, HashRange, HashRanges, ring_hash
+from ..objects import Metadata
+
+# Where nothing is shown, nothing is to be asked for: a range has at least one hash, and no object lies at this one.
+_EMPTY: Final = HashRanges((HashRange(0, 1),))
+
+
+class ShardFilter:
+    """The ranges that are shown now; they change while informers run.
+
+    Attributes:
+        ranges: what is shown.
+        asks_server: whether the server is asked to leave the rest out: it was seen to know how.
+    """
+
+    def __init__(self, ranges: HashRanges | None = None) -> None:
+        self.ranges = ranges or HashRanges()
+        self.asks_server = False
+        self._on_wider: list[Callable[[], None]] = []
+
+    def set_ranges(self, ranges: HashRanges) -> None:
+        """Show other ranges. What is shown too much from now on is for `Informer.drop_outside` to let go."""
+        wider = not self.ranges.covers(ranges)
+        self.ranges = ranges
+        if wider:
+            for tell in list(self._on_wider):
+                tell()
+
+    def on_wider(self, tell: Callable[[], None]) -> None:
+        """Call `tell` when more is to be shown: it has to be listed."""
+        self._on_wider.append(tell)
+
+    def forget(self, tell: Callable[[], None]) -> None:
+        """Call it no more."""
+        if tell in self._on_wider:
+            self._on_wider.remove(tell)
+
+    def admits(self, metadata: Metadata) -> bool:
+        """Tell whether an object belongs to what is shown; those of cluster-scoped kinds by their UID."""
+        return ring_hash(metadata.namespace or metadata.uid) in self.ranges
+
+    def selector(self, *, namespaced: bool) -> str | None:
+        """Return what the server is asked for; None where it is not asked."""
+        return (self.ranges or _EMPTY).selector(BY_NAMESPACE if namespaced else BY_UID) if self.asks_server else None

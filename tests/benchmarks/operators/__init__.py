@@ -1,0 +1,1 @@
+"""What an operator feels: the same operator on scopedcache, kopf and controller-runtime, on a real control plane."""

@@ -1,0 +1,1 @@
+"""How far replicas that share their work go, on a real control plane: `make scale`."""

@@ -14,7 +14,7 @@ WITHOUT_PROGRAMS := --ignore tests/browser --ignore tests/monitoring
 $(if $(filter-out real embedded node,$(CLUSTER)),$(error CLUSTER is $(CLUSTER); it is real, embedded or node))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-wheel test-real test-kind test-browser test-monitoring acceptance mutants simulate bench bench-embedded contract-table control-plane node-parts chart image lint types contracts changes docs docs-links dist servers setup clean faults storms overload scale bench-peers bench-operator
+.PHONY: help demo test test-wheel test-real test-kind test-browser test-monitoring acceptance mutants simulate fuzz soak crashes bench bench-embedded contract-table control-plane node-parts chart image lint types contracts changes docs docs-links dist servers setup clean faults storms overload scale bench-peers bench-operator
 
 help:  ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,6 +71,16 @@ mutants: $(STAMP)  ## Defects put into copies of the tree: every acceptance row 
 simulate: $(STAMP)  ## COUNT lives of a cache in virtual time, from seed FIRST on (100 from 0), then RESTARTS of API servers (100)
 	@$(BIN)/python -m tests.simulation $(or $(FIRST),0) $(or $(COUNT),100)
 	@$(BIN)/python -m tests.simulation.false_denials $(or $(RESTARTS),100)
+
+soak: $(STAMP) servers  ## MINUTES (60) of an operator on the real control plane in rounds of trouble and rest, from SEED (0); PAGE=1 writes docs/soak.md
+	@$(BIN)/python -m tests.soak $(or $(MINUTES),60) --seed $(or $(SEED),0) $(if $(PAGE),--page)
+
+fuzz: $(STAMP)  ## SECONDS (60) of any bytes for each TARGET that reads bytes of others (all): tests/fuzz
+	@$(BIN)/python -m tests.fuzz $(or $(SECONDS),60) $(TARGET)
+
+crashes: $(STAMP) servers  ## An operator killed at COUNT (100) random instants, then one of two replicas at half as many; real control plane
+	@$(BIN)/python -m tests.soak.crashes $(or $(COUNT),100) --seed $(or $(SEED),0)
+	@$(BIN)/python -m tests.soak.crashes $$(( $(or $(COUNT),100) / 2 )) --pair --seed $(or $(SEED),0)
 
 faults: $(STAMP) $(if $(filter real,$(CLUSTER)),servers)  ## The fault matrix, in virtual time (minutes); CLUSTER=real on a real control plane; ONLY=text; PAGE=1 writes docs/faults.md
 	@CLUSTER=$(or $(CLUSTER),embedded) $(BIN)/python -m tests.faults $(if $(ONLY),--only "$(ONLY)") $(if $(PAGE),--page)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from importlib import import_module
 from typing import Any, Final, Self, TypeVar, overload
 
 import attrs
 
+from ..clock import loop_time
 from ..errors import ConfigurationError
 from ..identity import Identity
 from ..kinds import Kind, ObjectKey
@@ -24,6 +25,7 @@ from .configuration import Configuration, load, of_client
 from .object_list import ObjectList
 from .permission import Permission
 from .ready_answer import ReadyAnswer
+from .recording import Recording
 from .request_info import Observer, RequestInfo
 from .request_query import FIELD_MANAGER, JSON, PAGE_OBJECTS, PatchType, Propagation
 from .session import Session, WriteFence, WriteListener, object_from
@@ -155,6 +157,19 @@ class Client:
     def report_to(self, instrumentation: Instrumentation) -> None:
         """Report requests, as numbers and spans, from here on."""
         self._session.instrumentation = instrumentation
+
+    def record(
+        self, path: str | os.PathLike[str], *, bodies: bool = False, timer: Callable[[], float] = loop_time
+    ) -> None:
+        """Keep what is asked and answered from here on in a new file, for `python -m scopedcache.testing replay`.
+
+        Objects are reduced to metadata without annotations unless `bodies`; Secrets always, and tokens and headers are
+        never kept. It ends with the client, at 64 MiB, or when the disk is full, which is logged.
+
+        Raises:
+            ConfigurationError: the file is there already, or cannot be made.
+        """
+        self._session.record(Recording(path, timer=timer, bodies=bodies))
 
     def add_observer(self, observer: Observer) -> None:
         """Let `observer` hear how every request ends."""

@@ -24,6 +24,8 @@ from .identity.impersonation import headers_for
 from .identity.requested_tokens import RequestedTokens, token_request_body
 from .permission import Permission
 from .ready_answer import ReadyAnswer, read_ready_answer
+from .recording import Recording
+from .recording_transport import RecordingTransport
 from .request_info import Observer, RequestInfo
 from .request_query import APPLY, JSON
 from .status_errors import error_from_answer, error_not_json
@@ -63,7 +65,7 @@ class Session:
     def __init__(
         self, transport: Transport, *, identity: Identity | None = None, principal: Session | None = None
     ) -> None:
-        self.transport = transport
+        self.transport: Transport = transport
         self.identity = identity
         self._principal = principal
         self._tokens: RequestedTokens | None = None
@@ -98,6 +100,10 @@ class Session:
         except ForbiddenError as error:
             error.by = "authorizer"  # no admission plugin has a say here that a review would not know of
             raise
+
+    def record(self, recording: Recording) -> None:
+        """Keep what is asked and answered from here on, until the connections are closed."""
+        self.transport = RecordingTransport(self.transport, recording)
 
     # -- who listens ---------------------------------------------------------------------------------------------
 

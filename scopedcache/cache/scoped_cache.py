@@ -76,6 +76,8 @@ class ScopedCache:
         options: time-outs and limits of the informers.
         sync_timeout: seconds that `open` waits for what it asked for, where it is not told otherwise. A reconciler that
             waits holds a worker; who does not wait is told.
+        record: keep what is asked and answered in this new file, for a report that can be played again
+            (`python -m scopedcache.testing replay`). Objects are reduced to metadata, secrets are never kept.
         timer: tells the time in seconds; for tests in virtual time, the loop's.
         chance: a number from 0 to 1, for what is spread at random.
     """
@@ -95,6 +97,7 @@ class ScopedCache:
         instrumentation: Instrumentation | None = None,
         options: InformerOptions | None = None,
         sync_timeout: float = SYNC_TIMEOUT_SECONDS,
+        record: str | os.PathLike[str] | None = None,
         timer: Callable[[], float] = loop_time,
         chance: Callable[[], float] = random.random,
     ) -> None:
@@ -147,6 +150,7 @@ class ScopedCache:
         self._opener = ScopeOpener(self._table, self._home, sync_timeout, identity)
         self.cluster = ClusterCache(self._opener, self._table)
         self._rbac_watch = rbac_watch
+        self._record = record
 
     @classmethod
     @asynccontextmanager
@@ -167,6 +171,7 @@ class ScopedCache:
         instrumentation: Instrumentation | None = None,
         options: InformerOptions | None = None,
         sync_timeout: float = SYNC_TIMEOUT_SECONDS,
+        record: str | os.PathLike[str] | None = None,
         timer: Callable[[], float] = loop_time,
         chance: Callable[[], float] = random.random,
     ) -> AsyncIterator[ScopedCache]:
@@ -194,6 +199,7 @@ class ScopedCache:
                 instrumentation=instrumentation,
                 options=options,
                 sync_timeout=sync_timeout,
+                record=record,
                 timer=timer,
                 chance=chance,
             ) as cache,
@@ -201,6 +207,8 @@ class ScopedCache:
             yield cache
 
     async def __aenter__(self) -> ScopedCache:
+        if self._record is not None:
+            self.client.record(self._record, timer=self._timer)
         self._home.begin()
         raise_descriptor_limit()
         self.monitor.start(self._supervisor, self._table)

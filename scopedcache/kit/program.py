@@ -248,6 +248,12 @@ class Program:
             metavar="SECONDS",
             help="notice a change of rights within so many seconds; without it 7.5, as the cache does",
         )
+        result.add_argument(
+            "--record", metavar="FILE", help="keep what is asked and answered in this new file; secrets are left out"
+        )
+        result.add_argument(
+            "--record-bodies", action="store_true", help="keep whole objects there, too, but those of Secrets"
+        )
         result.add_argument("--workers", type=int, default=4, help="custom resources reconciled at the same time")
         result.add_argument("--log-format", choices=("text", "json"), default="text")
         result.add_argument("-v", "--verbose", action="store_true", help="more lines, and tracebacks")
@@ -277,6 +283,8 @@ class Program:
 
     async def _run(self, options: argparse.Namespace) -> None:
         async with Client.connect(kubeconfig=options.kubeconfig, context=options.context) as client:
+            if options.record:
+                client.record(options.record, bodies=options.record_bodies)
             # Options that make no sense are told before anything is asked, where that can be.
             operator = self._checked(client, options) if self.namespace or client.namespace else None
             with stop_signals() as stop:

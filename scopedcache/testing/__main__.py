@@ -1,4 +1,4 @@
-"""`python -m scopedcache.testing`: a cluster in the foreground, to try things, and the build of the real one."""
+"""`python -m scopedcache.testing`: a cluster in the foreground, recordings played, and the build of the real one."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from ..errors import ScopedCacheError
 from .control_plane import ControlPlane, builder
 from .control_plane.build_targets import TARGETS
 from .embedded import EmbeddedCluster
+from .replay_command import replay
 
 PEOPLE: Final = ("alice", "bob")
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
@@ -39,6 +40,10 @@ def main(arguments: list[str] | None = None) -> int:
     if options.command == "build":
         return builder.main(names=options.names)
     try:
+        if options.command == "replay":
+            for line in replay(options.file, options.program, options.arguments):
+                print(line, flush=True)
+            return 0
         if options.command == "cluster":
             embedded(options)
         else:
@@ -86,6 +91,10 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     build.add_argument(
         "names", nargs="*", metavar="BINARY", type=binary, help=f"only these, of {BINARIES}; by default all but kubelet"
     )
+    again = commands.add_parser("replay", help="tell what a recording holds, or play it to a program in virtual time")
+    again.add_argument("file", metavar="FILE", help="what --record, or ScopedCache(record=…), wrote")
+    again.add_argument("--program", metavar="MODULE", help="a module that holds a Program, as in python -m")
+    again.add_argument("arguments", nargs="*", metavar="ARGUMENT", help="of the program; put -- before them")
     return parser.parse_args(arguments)
 
 

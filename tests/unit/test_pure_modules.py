@@ -46,6 +46,7 @@ PURE = [
     "api/object_list.py",
     "api/odd_objects.py",
     "api/permission.py",
+    "api/recorded_bodies.py",
     "api/request_info.py",
     "api/request_query.py",
     "api/status_errors.py",

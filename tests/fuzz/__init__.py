@@ -1,0 +1,1 @@
+"""Bytes of any kind for whatever reads bytes of others: `make fuzz`."""

@@ -56,7 +56,7 @@ KEPT_DURATIONS: Final = 10
 # How long a replica that ends waits for others to be ready to take its part.
 HANDOVER_SECONDS: Final = 8.0
 FAILURES_AT_MOST: Final = 1
-SHOWN_PARTS: Final = 20
+SHOWN_PARTS: Final = 64
 
 
 class Coordinator:

@@ -40,7 +40,7 @@ async def test_replicas_that_start_together_share_the_objects(f, count, most):
 
     assert [len(owners) for owners in f.owners().values()] == [1] * len(NAMES)
     assert max(sizes(f)) <= most
-    assert max(len(one.namespaces) for one in replicas) <= most
+    assert max(one.objects for one in replicas) <= most
 
 
 async def test_a_change_is_reconciled_by_the_one_that_holds_it(f):

@@ -94,8 +94,12 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     again = commands.add_parser("replay", help="tell what a recording holds, or play it to a program in virtual time")
     again.add_argument("file", metavar="FILE", help="what --record, or ScopedCache(record=…), wrote")
     again.add_argument("--program", metavar="MODULE", help="a module that holds a Program, as in python -m")
-    again.add_argument("arguments", nargs="*", metavar="ARGUMENT", help="of the program; put -- before them")
-    return parser.parse_args(arguments)
+    again.epilog = "What stands behind -- is the command line of the program."
+    given = sys.argv[1:] if arguments is None else arguments
+    end = given.index("--") if "--" in given else len(given)
+    options = parser.parse_args(given[:end])
+    options.arguments = given[end + 1 :]
+    return options
 
 
 def binary(name: str) -> str:

@@ -1,19 +1,23 @@
 """What was recorded is played: the same rights are lost and gained, the same objects seen, at the same time."""
 
+import asyncio
 import json
 import subprocess
 import sys
 
 import pytest
 
+from examples.memcached_operator.__main__ import PROGRAM
 from scopedcache import GVK, Client, ForbiddenError, ScopedCache
 from scopedcache.cache.owner import OwnerId
 from scopedcache.errors import ConfigurationError, TransportError
 from scopedcache.kinds import ObjectKey
 from scopedcache.testing import EmbeddedCluster, virtual_time
+from scopedcache.testing.embedded import Fault
 from scopedcache.testing.recorded import read_recording
 from scopedcache.testing.replay import ReplayTransport
 
+NO_PORTS = ("--health-probe-bind-address=0", "--metrics-bind-address=0")
 CONFIG_MAP = GVK("", "v1", "ConfigMap")
 OWNER = OwnerId(GVK("example.org", "v1", "Owner"), ObjectKey("team", "owner"), "a-uid")
 
@@ -153,3 +157,34 @@ def test_lines_of_a_recording_are_json_objects_with_a_version_first(recorded):
 
     assert first == {"recording": "scopedcache", "version": 1, "bodies": False}
     assert {type(line) for line in others} == {dict}
+
+
+def test_the_command_plays_a_recording_to_a_program(tmp_path):
+    path = tmp_path / "recording.jsonl"
+
+    async def make():
+        with EmbeddedCluster.start() as cluster:
+            cluster.faults.add(Fault(latency=0.005))  # where all happens in one instant, nothing comes after its cause
+            cluster.apply("examples/memcached_operator/config/crd.yaml")
+            cluster.create_namespace("team")
+            memcached = {"apiVersion": "cache.example.com/v1alpha1", "kind": "Memcached", "metadata": {"name": "m"}}
+            cluster.create({**memcached, "spec": {"size": 1}}, "team")
+            async with cluster.client() as client:
+                client.record(path, bodies=True)
+                options = PROGRAM.parser().parse_args([*NO_PORTS, "--no-leader-elect"])
+                cache, manager = PROGRAM.put_together(client, options)
+                async with cache:
+                    stop = asyncio.Event()
+                    running = asyncio.create_task(manager.run(stop))
+                    await virtual_time.after(20.0)
+                    stop.set()
+                    await running
+
+    virtual_time.run(make())
+    program = ["--program", "examples.memcached_operator", "--", "--log-format=json"]
+    command = [sys.executable, "-m", "scopedcache.testing", "replay", str(path), *program]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+    assert done.returncode == 0, done.stderr
+    assert '"event": "child.create", "namespace": "team", "name": "m"' in done.stderr
+    assert "not in the recording" not in done.stdout

@@ -189,7 +189,7 @@ class Monitor:
             self._hold_off.doubt(place, now)
         step = verdict.take(signal, now, self._wall(), hold_off=self._hold_off.seconds(now), attempting=self.attempting)
         if step.confirm_at is not None:
-            self._probes.bring_forward(place, max(now, step.confirm_at) + REVIEW_MARGIN_SECONDS)
+            self._probes.confirm(place, max(now, step.confirm_at) + REVIEW_MARGIN_SECONDS)
         if self._supervisor is not None:
             if step.ask_ready:
                 self._judge_flights.start(place, self._supervisor)

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from ..supervisor import Supervisor
 from .probe_schedule import Place, ProbeSchedule
-from .review_budget import ReviewBudget
+from .review_budget import BURST_REVIEWS_PER_SECOND, ReviewBudget
 
 
 class ProbeLoop:
@@ -26,6 +26,9 @@ class ProbeLoop:
         self._review = review
         self._timer = timer
         self._due_earlier = asyncio.Event()
+        # Places in doubt. What confirms a denial is rare, and does not queue behind the probes of all other places.
+        self._doubted: set[Place] = set()
+        self._confirmations = ReviewBudget(BURST_REVIEWS_PER_SECOND)
 
     def wake(self) -> None:
         """Look at the schedule again: a place is due earlier than it was."""
@@ -35,6 +38,11 @@ class ProbeLoop:
         """Bring the next probe of a place forward."""
         if self._schedule.bring_forward(place, at):
             self.wake()
+
+    def confirm(self, place: Place, at: float) -> None:
+        """Bring the next probe of a place forward, that confirms a denial or clears it: it has a budget of its own."""
+        self._doubted.add(place)
+        self.bring_forward(place, at)
 
     async def run(self, supervisor: Supervisor) -> None:
         """Probe for ever; each probe is a task of `supervisor`."""
@@ -50,9 +58,18 @@ class ProbeLoop:
                 await self._sleep(due - now)
                 continue
             self._schedule.begin_probe(place, now)
+            if place in self._doubted:
+                self._doubted.discard(place)
+                supervisor.start(f"confirm/{place}", self._confirm(place, self._confirmations.take(now)))
+                continue
             await asyncio.sleep(self._budget.take(now))
             if place in self._schedule:
                 supervisor.start(f"probe/{place}", self._probe(place))
+
+    async def _confirm(self, place: Place, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        if place in self._schedule:
+            await self._probe(place)
 
     async def _probe(self, place: Place) -> None:
         await self._review(place)

@@ -31,6 +31,8 @@ BEAN: Final = "beans.storm.example.org"
 RBAC: Final = "rbac.authorization.k8s.io"
 LOOK_SECONDS: Final = 0.05
 PLACES: Final = 300
+# Places that were opened together are reviewed together at first, and spread over the period in some rounds.
+SPREAD_SECONDS: Final = 60.0
 # What a busy machine adds to every bound.
 SLACK_SECONDS: Final = 3.0
 RULE: Final = {"apiGroups": [""], "resources": [CONFIG_MAP], "verbs": list(READ)}
@@ -276,6 +278,7 @@ async def many(storm: Storm) -> None:
     await storm.server.act(furnish)
     places = await storm.open(*names, allowed=True)
     await storm.calm()
+    await asyncio.sleep(SPREAD_SECONDS)
     await storm.turn(False, lambda: admin.patch(ROLES, "storm-many", {"rules": []}), *places)
     await storm.calm()
     await storm.turn(True, lambda: admin.patch(ROLES, "storm-many", {"rules": [RULE]}), *places)

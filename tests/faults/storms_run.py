@@ -16,7 +16,7 @@ from .servers import Embedded, Real, Server
 from .storms import STORMS, Weather, weather
 
 # More places than this take minutes in virtual time, on one core.
-EMBEDDED_PLACES: Final = 60
+EMBEDDED_PLACES: Final = 100
 
 
 def main() -> int:

@@ -13,6 +13,6 @@ from .storms import STORMS, weather
 @pytest.mark.parametrize("name", STORMS)
 def test_what_is_believed_was_true_within_the_bound(name: str) -> None:
     with Embedded.running() as server:
-        passed = virtual_time.run(weather(server, name, count=10))
+        passed = virtual_time.run(weather(server, name, count=100))
 
     assert passed.wrong == []

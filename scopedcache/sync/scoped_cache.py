@@ -82,6 +82,7 @@ class ScopedCache:
         instrumentation: Instrumentation | None = None,
         options: InformerOptions | None = None,
         sync_timeout: float = SYNC_TIMEOUT_SECONDS,
+        record: str | os.PathLike[str] | None = None,
         timer: Callable[[], float] = loop_time,
         chance: Callable[[], float] = random.random,
     ) -> Iterator[ScopedCache]:
@@ -113,6 +114,7 @@ class ScopedCache:
                 instrumentation=instrumentation,
                 options=options,
                 sync_timeout=sync_timeout,
+                record=record,
                 timer=timer,
                 chance=chance,
             )

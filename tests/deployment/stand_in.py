@@ -123,7 +123,8 @@ def load(archive: Path, name: str) -> None:
     deadline = time.monotonic() + KNOWN_SECONDS
     while time.monotonic() < deadline:
         node = subprocess.run([*admin, "get", "node", given("node"), "-o", "json"], check=True, capture_output=True)
-        told = [name for image in json.loads(node.stdout)["status"].get("images", []) for name in image["names"]]
+        known = json.loads(node.stdout)["status"].get("images", [])
+        told = [name for image in known for name in image.get("names") or ()]  # its name may have gone to a newer one
         if any("scoped-memcached-operator" in one for one in told):
             return
         time.sleep(LOOK_SECONDS)

@@ -521,8 +521,8 @@ class Scope:
         due, self._log_created = self._log_created, False
         return self._log("cache.created") if due and self.owner else ()
 
-    def _log(self, event: LogEvent, error: Obstacle | None = None) -> Iterator[Effect]:
-        yield Log(event, self._kinds, error)
+    def _log(self, event: LogEvent, error: Obstacle | None = None) -> Iterable[Effect]:
+        return (Log(event, self._kinds, error),)
 
     def _log_lost(self, event: LogEvent, error: Obstacle | None) -> Iterable[Effect]:
         said = event == "access.denied" and isinstance(error, UnknownKindError)  # once, by who asked discovery

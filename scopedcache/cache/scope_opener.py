@@ -32,7 +32,8 @@ class ScopeOpener:
         """Open what an owner needs in a namespace, None for the whole cluster; raises what `ScopedCache.open` does."""
         self._home.check_running()
         identity = None if self._identity is None else self._identity_of(owner, self._identity)
-        binding = self._table.of(OwnerId.of(owner), namespace, identity)
+        who = owner if isinstance(owner, OwnerId) else OwnerId.of(owner)
+        binding = self._table.of(who, namespace, identity)
         wanted = [Need.of(need) for need in needs]
         return await self._table.open(binding, wanted, wait=self._wait if wait is None else wait)
 

@@ -120,7 +120,8 @@ def test_the_roles_that_every_cluster_has_can_be_tried_without(
 def test_a_healthy_server_has_nothing_in_the_way(command: Callable[..., tuple[int, Any]]) -> None:
     status, data = command("doctor")
 
-    assert (status, {check["state"] for check in data["checks"]}) == (0, {"ok"})
+    notes = {check["name"] for check in data["checks"] if check["state"] != "ok"}
+    assert (status, notes) == (0, {"sharded watches"})  # a gate that is off by default
 
 
 def test_a_shell_with_kubectl_grants_what_is_missing_by_the_commands_that_are_printed(

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import signal
 import threading
 
@@ -64,7 +65,7 @@ def test_an_interrupted_call_cancels_its_work(portal):
     ended = []
 
     async def slow():
-        asyncio.get_running_loop().call_soon(signal.raise_signal, signal.SIGINT)
+        asyncio.get_running_loop().call_soon(os.kill, os.getpid(), signal.SIGINT)
         try:
             await forever()
         finally:

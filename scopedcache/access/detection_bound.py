@@ -36,19 +36,23 @@ def effective_bound(
 
 @attrs.frozen
 class ReviewLoad:
-    """What asking about rights comes to: how many places, how many reviews a second at most, and the bound of it."""
+    """What asking about rights comes to: how many places, how many reviews a second at most, and the bound of it.
+
+    `period`: how often each place is to be reviewed, as the bound that was asked for wants it.
+    """
 
     places: int
     rate: float
+    period: float
     bound: float
     told_by_events: bool
 
     @property
     def advice(self) -> str | None:
         """Return what would make the bound shorter; None where it is as short as it was asked to be."""
-        if self.told_by_events or self.places <= self.rate * PERIOD_SECONDS:
+        if self.told_by_events or self.places <= self.rate * self.period:
             return None
-        wanted = ceil(self.places / PERIOD_SECONDS)
+        wanted = ceil(self.places / self.period)
         return (
             f"{self.places:,} places are reviewed at {self.rate:g} a second, so a change of rights is noticed within "
             f"{self.bound:.0f} s. About a second: let the operator list and watch roles, rolebindings, clusterroles "

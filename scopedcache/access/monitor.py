@@ -84,7 +84,7 @@ class Monitor:
         self._timer = timer
         self._wall = wall
         self._tracked = shared.tracked
-        self._schedule = ProbeSchedule(period, rate, chance, shared.load)
+        self._schedule = ProbeSchedule(period, rate, chance, shared.round)
         self._probes = ProbeLoop(self._schedule, shared.budget, self._review, timer=timer)
         self._readiness = Readiness()
         self._hold_off = HoldOff()
@@ -223,7 +223,7 @@ class Monitor:
     @property
     def load(self) -> ReviewLoad:
         """Return what asking about rights comes to now."""
-        return ReviewLoad(self._schedule.load, self.rate, self.bound, self._events_tell_all)
+        return ReviewLoad(self._schedule.load, self.rate, self.period, self.bound, self._events_tell_all)
 
     @property
     def _events_tell_all(self) -> bool:

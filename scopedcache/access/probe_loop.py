@@ -26,8 +26,7 @@ class ProbeLoop:
         self._review = review
         self._timer = timer
         self._due_earlier = asyncio.Event()
-        # Places in doubt. What confirms a denial is rare, and does not queue behind the probes of all other places.
-        self._doubted: set[Place] = set()
+        # What confirms a denial is rare, and does not queue behind the probes of all other places.
         self._confirmations = ReviewBudget(BURST_REVIEWS_PER_SECOND)
 
     def wake(self) -> None:
@@ -41,8 +40,8 @@ class ProbeLoop:
 
     def confirm(self, place: Place, at: float) -> None:
         """Bring the next probe of a place forward, that confirms a denial or clears it: it has a budget of its own."""
-        self._doubted.add(place)
-        self.bring_forward(place, at)
+        if self._schedule.confirm(place, at):
+            self.wake()
 
     async def run(self, supervisor: Supervisor) -> None:
         """Probe for ever; each probe is a task of `supervisor`."""
@@ -57,9 +56,7 @@ class ProbeLoop:
             if due > now:
                 await self._sleep(due - now)
                 continue
-            self._schedule.begin_probe(place, now)
-            if place in self._doubted:
-                self._doubted.discard(place)
+            if self._schedule.begin_probe(place, now):
                 supervisor.start(f"confirm/{place}", self._confirm(place, self._confirmations.take(now)))
                 continue
             await asyncio.sleep(self._budget.take(now))

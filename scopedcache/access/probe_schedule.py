@@ -10,7 +10,7 @@ import attrs
 
 from ..api.permission import Permission
 from .detection_bound import JITTER_FRACTION
-from .review_budget import ReviewLoad
+from .review_budget import SharedRound
 
 # None: the whole cluster.
 Place = str | None
@@ -28,6 +28,7 @@ class _Entry:
     there are fewer places by then, the period is shorter than it was to be, down to `shortest`.
 
     `reviewed_at` is when its last review was sent, `cost` the number of requests it took, `lost`: it had no answer.
+    `doubted`: its next probe confirms a denial, or clears it.
     """
 
     begun: float
@@ -39,15 +40,18 @@ class _Entry:
     reviewed_at: float = -inf
     cost: int = 1
     lost: bool = False
+    doubted: bool = False
 
 
 class ProbeSchedule:
     """The places in use. Each comes round after the period, or later where the budget does not allow that."""
 
-    def __init__(self, period: float, rate: float, chance: Callable[[], float], load: ReviewLoad | None = None) -> None:
+    def __init__(
+        self, period: float, rate: float, chance: Callable[[], float], shared: SharedRound | None = None
+    ) -> None:
         self.period = period
         self.rate = rate
-        self._load = ReviewLoad() if load is None else load
+        self._round = SharedRound() if shared is None else shared
         self.stretch = 1.0
         self._chance = chance
         self._entries: dict[Place, _Entry] = {}
@@ -55,13 +59,13 @@ class ProbeSchedule:
     @property
     def load(self) -> int:
         """Return how many requests one round of all places takes, those of others in the same budget included."""
-        return self._load.requests
+        return self._round.requests
 
     def add(self, permission: Permission, now: float) -> bool:
         """Review a permission from now on; tell whether its place is a new one."""
         entry = self._entries.get(permission.namespace)
         if entry is None:
-            self._load.requests += 1
+            self._round.requests += 1
             entry = self._entries[permission.namespace] = self._entry(now)
         entry.permissions[permission] = None
         return len(entry.permissions) == 1
@@ -71,7 +75,7 @@ class ProbeSchedule:
         entry = self._entries[permission.namespace]
         del entry.permissions[permission]
         if not entry.permissions:
-            self._load.requests -= entry.cost
+            self._round.requests -= entry.cost
             del self._entries[permission.namespace]
         return not entry.permissions
 
@@ -82,11 +86,13 @@ class ProbeSchedule:
         place = min(self._entries, key=lambda name: self._due(self._entries[name]))
         return place, self._due(self._entries[place])
 
-    def begin_probe(self, place: Place, now: float) -> None:
-        """The probe of a place begins: set its next one."""
+    def begin_probe(self, place: Place, now: float) -> bool:
+        """The probe of a place begins: set its next one. Tell whether this one confirms a denial, or clears it."""
         entry, fresh = self._entries[place], self._entry(now)
         entry.begun, entry.period, entry.shortest = fresh.begun, fresh.period, fresh.shortest
         entry.spread, entry.wanted = fresh.spread, inf
+        doubted, entry.doubted = entry.doubted, False
+        return doubted
 
     def set_stretch(self, stretch: float, now: float) -> bool:
         """Make the period longer, or as it was; then no place comes later than that. Tell whether some come earlier."""
@@ -107,6 +113,12 @@ class ProbeSchedule:
         entry.wanted = min(entry.wanted, wanted)
         return earlier
 
+    def confirm(self, place: Place, at: float) -> bool:
+        """Bring the next probe of a place forward, which confirms a denial or clears it; tell whether it was later."""
+        if (entry := self._entries.get(place)) is not None:
+            entry.doubted = True
+        return self.bring_forward(place, at)
+
     def begin_review(self, place: Place, now: float) -> tuple[Permission, ...]:
         """A review of a place is sent; return the permissions it is about."""
         entry = self._entries.get(place)
@@ -119,7 +131,7 @@ class ProbeSchedule:
         """A review of a place was answered, and took so many requests."""
         entry = self._entries.get(place)
         if entry is not None:
-            self._load.requests += cost - entry.cost
+            self._round.requests += cost - entry.cost
             entry.cost = cost
             entry.lost = False
 

@@ -14,7 +14,7 @@ BURST_REVIEWS_PER_SECOND: Final = 100.0
 
 
 @attrs.define
-class ReviewLoad:
+class SharedRound:
     """How many requests one round of all places takes that share a budget."""
 
     requests: int = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 
 from .change_notifier import ChangeNotifier
-from .review_budget import ReviewBudget, ReviewLoad
+from .review_budget import ReviewBudget, SharedRound
 from .tracked_verdicts import TrackedVerdicts
 
 
@@ -17,12 +17,12 @@ class SharedVerdicts:
         budget: how many reviews may be sent, for all places of all identities together.
         tracked: the verdicts, by permission; a permission says whose it is.
         changes: who hears of a changed one.
-        load: the requests that one round of all places takes.
+        round: the requests that one round of all places takes.
         reviews: the requests that reviews have taken.
     """
 
     budget: ReviewBudget
     tracked: TrackedVerdicts = attrs.field(factory=TrackedVerdicts)
     changes: ChangeNotifier = attrs.field(factory=ChangeNotifier)
-    load: ReviewLoad = attrs.field(factory=ReviewLoad)
+    round: SharedRound = attrs.field(factory=SharedRound)
     reviews: int = 0

@@ -38,15 +38,19 @@ def test_the_shortest_bound_that_is_named_is_accepted() -> None:
 
 
 def test_few_places_need_no_advice() -> None:
-    assert ReviewLoad(places=100, rate=20.0, bound=7.5, told_by_events=False).advice is None
+    assert ReviewLoad(places=100, rate=20.0, period=5.0, bound=7.5, told_by_events=False).advice is None
+
+
+def test_where_a_longer_bound_was_asked_for_and_holds_no_advice_is_given() -> None:
+    assert ReviewLoad(places=300, rate=20.0, period=25.0, bound=29.5, told_by_events=False).advice is None
 
 
 def test_where_events_tell_of_changes_no_advice_is_given() -> None:
-    assert ReviewLoad(places=1000, rate=20.0, bound=57.0, told_by_events=True).advice is None
+    assert ReviewLoad(places=1000, rate=20.0, period=5.0, bound=57.0, told_by_events=True).advice is None
 
 
 def test_a_thousand_places_are_told_what_the_bound_is_and_what_to_grant() -> None:
-    load = ReviewLoad(places=1000, rate=20.0, bound=57.0, told_by_events=False)
+    load = ReviewLoad(places=1000, rate=20.0, period=5.0, bound=57.0, told_by_events=False)
 
     assert load.to_dict()["seconds_per_round"] == 50.0
     assert all(words in (load.advice or "") for words in ("within 57 s", "clusterrolebindings", "review_rate=200"))

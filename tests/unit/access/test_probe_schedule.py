@@ -48,3 +48,18 @@ def test_what_was_brought_forward_comes_then_and_after_that_a_period_later() -> 
     schedule.begin_probe("a", 2.0)
 
     assert (brought, schedule.first()) == (("a", 2.0), ("a", 7.0))
+
+
+def test_a_denial_is_confirmed_once_and_a_place_that_is_forgotten_is_in_no_doubt() -> None:
+    schedule = ProbeSchedule(5.0, 20.0, lambda: 0.0)
+    schedule.add(right("a"), 0.0)
+    schedule.confirm("a", 2.0)
+    confirming = schedule.begin_probe("a", 2.0)
+    assert (confirming, schedule.begin_probe("a", 7.0)) == (True, False)
+
+    schedule.confirm("a", 8.0)
+    schedule.drop(right("a"))
+    schedule.confirm("a", 8.0)
+    schedule.add(right("a"), 9.0)
+
+    assert not schedule.begin_probe("a", 14.0)

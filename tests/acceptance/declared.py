@@ -26,7 +26,7 @@ from .restarts import TORN_DOWN, kill, phases
 from .rows import Outcome, Row
 from .seed import looks_fine
 from .starting import started
-from .steps import difference
+from .steps import at_rest, difference
 from .waiting import Failed, differs, eventually, first, require
 from .world import BOUND, CLUSTER_BINDING, CONFIG, CONVERGED, ROLLED_OUT, World
 
@@ -179,7 +179,7 @@ def flap(world: World) -> Outcome:
     """Row 9a.4: toggles end in the right state, and leave nothing behind."""
     scene = scene_of(world)
     pause(2.0)
-    before = world.operator.metrics()
+    before = at_rest(world)
     for number, seconds in enumerate(PAUSES):
         since = take(world, scene) if number % 2 == 0 else give(world, scene)
         pause(seconds)

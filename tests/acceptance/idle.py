@@ -19,7 +19,7 @@ from .observations import SECONDARY, is_review, is_work, told
 from .program import period
 from .rows import Outcome, Row
 from .starting import started
-from .steps import difference
+from .steps import at_rest, difference
 from .waiting import differs, eventually, first, never, require, sleep_until
 from .world import BOUND, CONVERGED, World
 
@@ -47,7 +47,7 @@ def idle_world(logs: Path | None) -> Iterator[World]:
         world.memory |= {
             "since": now(),
             "mark": world.plane.audit.mark(),
-            "metrics": world.operator.metrics(),
+            "metrics": at_rest(world),
             "memory": world.operator.memory(),
             "watches": watches(world),
         }

@@ -16,7 +16,7 @@ from .denial import lost_badly
 from .observations import DEPLOYMENTS, PODS, SECONDARY, Memcached, kinds_in, told
 from .program import Program
 from .rows import Outcome, Row
-from .steps import difference
+from .steps import at_rest, difference
 from .waiting import Failed, differs, eventually, first, never, require, sleep_until
 from .world import BOUND, CONVERGED, ROLLED_OUT, World
 
@@ -120,7 +120,7 @@ def heal_and_flap(world: World) -> Outcome:
     good, bad = "flaps-to-good", "flaps-to-bad"
     world.settled(good, bad)
     pause(1.0)  # the last events of the rollout
-    idle = world.operator.metrics()
+    idle = at_rest(world)
     version = world.memcached(good, NAME).generation
     since = world.revoke(good)
     world.await_failure(good, NAME, "PermissionRevoked", within=BOUND, since=since)

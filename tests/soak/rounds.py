@@ -231,18 +231,11 @@ class Soak:
             eventually(what, problem, within=SETTLED_SECONDS, interval=1.0)
 
     def _orphans(self) -> list[str]:
-        """Return the ReplicaSets and Pods whose owner is not there."""
-        found = [o["metadata"] for kind in (DEPLOYMENTS, "replicasets.apps", "pods") for o in self.plane.list(kind)]
+        """Return what has an owner that is not there."""
+        kinds = (MEMCACHEDS, DEPLOYMENTS, "replicasets.apps", "pods")
+        found = [o["metadata"] for kind in kinds for o in self.plane.list(kind)]
         there = {one["uid"] for one in found}
-        return [
-            one["name"]
-            for one in found
-            if any(
-                owner["uid"] not in there
-                for owner in one.get("ownerReferences", ())
-                if owner["kind"] in ("Deployment", "ReplicaSet")
-            )
-        ]
+        return [one["name"] for one in found if any(o["uid"] not in there for o in one.get("ownerReferences", ()))]
 
     def _unsettled(self) -> str | None:
         self._watch(0.0)

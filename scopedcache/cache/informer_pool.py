@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
 from itertools import product
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
@@ -84,6 +84,7 @@ class InformerPool:
         selectors: Mapping[Kind, LabelSelector],
         field_selectors: Mapping[Kind, str] = MappingProxyType({}),
         transforms: Mapping[Kind, Transform],
+        compress: bool | Collection[Kind] = False,
         timer: Callable[[], float] = loop_time,
         chance: Callable[[], float] = random.random,
     ) -> None:
@@ -98,6 +99,7 @@ class InformerPool:
         self._selectors = selectors
         self._field_selectors = field_selectors
         self._transforms = transforms
+        self._compress = compress
         self._timer = timer
         self._chance = chance
         self._server = ServerFeatures()
@@ -291,6 +293,7 @@ class InformerPool:
             fields=_fields(informer_key.name, _of_kind(self._field_selectors, resource)),
             metadata_only=informer_key.metadata_only,
             transform=_of_kind(self._transforms, resource),
+            compress=self._is_compressed(resource),
             gate=_RightsGate(self._monitor, informer_key),
             chain=self.chain_of(informer_key.identity),
             initial_lists=self._initial_lists,
@@ -312,6 +315,11 @@ class InformerPool:
             about["identity"] = str(informer_key.identity)
         logger.info("watch.started", extra=about)
         return informer
+
+    def _is_compressed(self, resource: Resource) -> bool:
+        if isinstance(self._compress, bool):
+            return self._compress
+        return any(denotes(kind, resource) for kind in self._compress)
 
     def _count_stream(self, streaming: bool) -> None:
         self.open_watches += 1 if streaming else -1

@@ -55,6 +55,7 @@ class IndexedStore:
         namespace: str | None,
         metadata_only: bool = False,
         transform: Transform | None = None,
+        compress: bool = False,
         chain: OwnershipChain | None = None,
         purged_keys: PurgedKeys | None = None,
     ) -> None:
@@ -64,9 +65,13 @@ class IndexedStore:
         self.router = OwnerRouter(resource.gvk, chain)
         self._unreadable = UnreadableObjects()
         self._form: KeptForm | None = None
-        if self.partial:
+        if self.partial or compress:
             self._form = KeptForm(
-                resource, metadata_only=metadata_only, transform=transform, unreadable=self._unreadable
+                resource,
+                metadata_only=metadata_only,
+                transform=transform,
+                compress=compress,
+                unreadable=self._unreadable,
             )
         self._store = Store(purged_keys)
         self.backlog = Backlog()
@@ -240,7 +245,7 @@ class IndexedStore:
     # -- changes -------------------------------------------------------------------------------------------------
 
     def kept(self, entry: Entry) -> Entry:
-        """Return an entry in the form in which it is kept: cut to its metadata, or changed by the user's transform."""
+        """Return an entry in the form in which it is kept: cut to its metadata, transformed, compressed."""
         return entry if self._form is None else self._form.of(entry)
 
     def passed_by(self, identity: Metadata | None, why: str) -> Entry | None:

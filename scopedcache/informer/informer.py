@@ -53,6 +53,7 @@ class Informer:
         fields: str | None = None,
         metadata_only: bool = False,
         transform: Transform | None = None,
+        compress: bool = False,
         gate: Gate | None = None,
         chain: OwnershipChain | None = None,
         initial_lists: InitialListLimiter | None = None,
@@ -76,6 +77,7 @@ class Informer:
             namespace=namespace,
             metadata_only=metadata_only,
             transform=transform,
+            compress=compress,
             chain=chain,
             purged_keys=purged_keys,
         )

@@ -202,7 +202,7 @@ class ReflectorLoop:
                 elif type_ == "DELETED":
                     snapshot.pop((metadata.namespace, metadata.name), None)
                 elif type_ == UNREADABLE_OBJECT:
-                    self._pass_by(metadata, entry.raw.decode(), snapshot)
+                    self._pass_by(metadata, entry.body.decode(), snapshot)
                 elif type_ == INITIAL_EVENTS_END:
                     return await self._replace(snapshot, metadata.resource_version)
         list_watch = self._list_watch
@@ -289,7 +289,7 @@ class ReflectorLoop:
                 elif type_ == "DELETED":
                     objects.remove(entry)
                 elif type_ == UNREADABLE_OBJECT:
-                    objects.passed_by(entry.metadata, entry.raw.decode())
+                    objects.passed_by(entry.metadata, entry.body.decode())
                 version = entry.metadata.resource_version
                 if objects.closed:  # by a handler of ours
                     return

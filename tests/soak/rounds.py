@@ -182,7 +182,7 @@ class Soak:
             self.done["scaled"] += 1
 
     def _unanswered(self) -> str | None:
-        self.plane.get("namespaces", "default")  # a request that fails is a problem, too
+        self.plane.list(MEMCACHEDS)  # a request that fails is a problem, too
         return None if self.plane.apiserver.running else "the API server does not run"
 
     def _some(self) -> tuple[str, str] | None:
@@ -208,10 +208,13 @@ class Soak:
 
     def _converge(self) -> None:
         """Give every right: each custom resource gets what it asks for, and nothing stands that nobody asked for."""
+        eventually("every right is given", self._give_all, within=SERVER_SECONDS, interval=0.5)
+        self._settle("everything is as it was asked for", self._unsettled)
+
+    def _give_all(self) -> None:
         for name in NAMESPACES:
             if name not in self._allowed:
                 self._give(name)
-        self._settle("everything is as it was asked for", self._unsettled)
 
     def _settle(self, what: str, problem: Callable[[], str | None]) -> None:
         """Wait until there is no problem.

@@ -1,0 +1,319 @@
+"""Shards of a ring of kubernetes-controller-sharding in virtual time: an object is its shard's, by its label alone."""
+
+import asyncio
+
+import pytest
+
+from scopedcache import ControllerRing, EventHandler, Manager
+from scopedcache.controller.controller import Controller
+from tests.unit.cluster import ALL_VERBS, CONFIG_MAP, LEASE, MEMCACHED, Cluster
+from tests.unit.controller.sharding.rings import RING, SYSTEM, ring_on
+from tests.unit.controller.sharding.sharder import LEASES, RING_LABEL, SHARDER, STATE_LABEL
+
+NAMES = [f"ns-{number:02}" for number in range(12)]
+SHARD = f"shard.alpha.sharding.timebertt.dev/{RING}"
+DRAIN = f"drain.alpha.sharding.timebertt.dev/{RING}"
+
+
+@pytest.fixture
+def server():
+    with Cluster.running() as running:
+        yield running
+
+
+@pytest.fixture
+async def r(server):
+    embedded = server.embedded
+
+    def client_of(name):
+        user = embedded.user(name)
+        embedded.grant(user, ("get", "create", "update"), [str(LEASE)], namespace=SYSTEM)
+        embedded.grant(user, ALL_VERBS, [str(MEMCACHED), f"{MEMCACHED}/status", str(CONFIG_MAP)])
+        embedded.grant(user, ALL_VERBS, ["events.events.k8s.io"])
+        return embedded.client(user)
+
+    async with ring_on(embedded, client_of) as running:
+        yield running
+
+
+async def shared_out(r, *names, **options):
+    """Start shards and the sharder, and wait until each object has been reconciled by its own."""
+    for name in NAMES:
+        r.put(name)
+    shards = [await r.start(name, **options) for name in names]
+    r.share_out()
+    await asyncio.sleep(30)
+    return shards
+
+
+def lease_of(r, name):
+    return r.cluster.get(LEASES, name, SYSTEM)
+
+
+async def test_an_object_is_reconciled_by_the_shard_that_its_label_names(r):
+    a, b = await shared_out(r, "a", "b")
+
+    assert {name: r.runs_of(name) for name in NAMES} == {name: [owner] for name, owner in r.owners().items()}
+    assert a.objects + b.objects == len(NAMES)
+    assert min(a.objects, b.objects) > 0
+
+
+async def test_the_lease_is_what_the_sharder_asks_for_and_keeps_what_it_writes_there(r):
+    await shared_out(r, "a")
+    lease = lease_of(r, "a")
+
+    assert (lease["metadata"]["name"], lease["spec"]["holderIdentity"]) == ("a", "a")
+    assert lease["metadata"]["labels"] == {RING_LABEL: RING, STATE_LABEL: "ready"}
+
+
+async def test_an_object_without_a_shard_is_nobodys(r):
+    await r.start("a")
+    r.put("ns")
+    await asyncio.sleep(30)
+
+    assert r.runs == []
+
+
+async def test_one_shard_more_gets_its_objects_by_draining_and_no_two_work_on_one(r):
+    (a,) = await shared_out(r, "a", takes=2.0)
+    for name in NAMES:
+        r.touch(name, size="2")
+    b = await r.start("b", takes=2.0)
+    await asyncio.sleep(60)
+
+    assert {name: r.runs_of(name)[-1] for name in NAMES} == r.owners()
+    assert set(r.owners().values()) == {"a", "b"}
+    assert (a.refused, b.refused, r.two_at_once()) == ([], [], [])
+    assert not any(DRAIN in labels for labels in r.labels().values())
+
+
+async def test_an_object_is_handed_over_when_its_run_has_ended(r):
+    await shared_out(r, "a", takes=10.0)
+    r.touch("ns-01", size="2")
+    await asyncio.sleep(1)
+    r.label("ns-01", "m", {DRAIN: "true"})
+    await asyncio.sleep(5)
+    during = r.labels()["ns-01"]
+    await asyncio.sleep(10)
+
+    assert (during[SHARD], DRAIN in during) == ("a", True)
+    assert DRAIN not in r.labels()["ns-01"]
+
+
+async def test_an_object_is_handed_over_when_the_runs_of_all_controllers_have_ended(r):
+    await shared_out(r, "a", takes=10.0, controllers=2)
+    await asyncio.sleep(60)
+    r.touch("ns-01", size="2")
+    await asyncio.sleep(5)
+    r.label("ns-01", "m", {DRAIN: "true"})
+    await asyncio.sleep(30)
+
+    assert DRAIN not in r.labels()["ns-01"]
+    assert r.shards["a"].refused == []
+
+
+@pytest.mark.parametrize("options", [{"predicates": [lambda change: False]}, {"paused": "paused"}, {"settle": 3600.0}])
+async def test_what_is_asked_for_is_handed_over_whatever_lets_other_changes_wait(r, options):
+    r.put("ns", **{SHARD: "a"})
+    await r.start("a", **options)
+    r.touch("ns", paused="true")
+    await asyncio.sleep(5)
+    r.label("ns", "m", {DRAIN: "anything"})
+    await asyncio.sleep(5)
+
+    assert r.labels() == {"ns": {}}
+    assert not any(run.found for run in r.runs if run.begun > 10)
+
+
+async def test_what_is_handed_over_is_not_reconciled_as_deleted_and_its_children_stay(r, server):
+    server.put(CONFIG_MAP, "child", "ns-01")
+    (a,) = await shared_out(r, "a", opens=True)
+    opened = a.scopes
+    await r.start("b")
+    await asyncio.sleep(60)
+
+    assert all(run.found for run in r.runs)
+    assert (opened, a.scopes) == (len(NAMES), list(r.owners().values()).count("a"))
+    assert server.find(CONFIG_MAP, "child", "ns-01") is not None
+
+
+async def test_nobody_is_told_that_what_is_another_shards_was_deleted(r):
+    r.put("moved", **{SHARD: "a"})
+    r.put("gone", **{SHARD: "a"})
+    a = await r.start("a")
+    told = []
+    async with a.cache.informer(MEMCACHED) as informer:
+        informer.add_handler(EventHandler(on_delete=lambda obj, unknown: told.append(obj.namespace)))
+        await informer.wait_synced()
+        r.label("moved", "m", {SHARD: "b"})
+        r.cluster.delete(str(MEMCACHED), "m", "gone")
+        await asyncio.sleep(5)
+
+    assert told == ["gone"]
+    assert [run.key[0] for run in r.runs if not run.found] == ["gone"]
+
+
+async def test_what_moved_or_was_deleted_while_the_watch_was_away_is_told_apart(r, server):
+    for name in ("moved", "gone", "stays"):
+        r.put(name, **{SHARD: "a"})
+    a = await r.start("a")
+    await asyncio.sleep(5)
+    silence = server.faults
+    outage = server.trouble(MEMCACHED, verb="watch", status=503)
+    server.cut()
+    await asyncio.sleep(1)
+    r.label("moved", "m", {SHARD: "b"})
+    r.cluster.delete(str(MEMCACHED), "m", "gone")
+    with server.embedded.lock:
+        server.embedded.storage.compact()
+    outage.over()
+    await asyncio.sleep(120)
+
+    assert silence is server.faults
+    assert a.objects == 1
+    assert [run.key[0] for run in r.runs if not run.found] == ["gone"]
+
+
+async def test_what_moved_while_the_right_was_taken_away_is_not_deleted(r, server):
+    for name in ("moved", "gone"):
+        r.put(name, **{SHARD: "a"})
+    a = await r.start("a")
+    await asyncio.sleep(5)
+    r.label("moved", "m", {SHARD: "b"})
+    await asyncio.sleep(5)
+
+    assert (a.objects, all(run.found for run in r.runs)) == (1, True)
+
+
+async def test_the_objects_of_a_killed_shard_go_to_the_others(r):
+    a, _ = await shared_out(r, "a", "b")
+    theirs = [name for name, owner in r.owners().items() if owner == "a"]
+    await a.kill()
+    await asyncio.sleep(40)
+    r.touch(theirs[0], size="2")
+    await asyncio.sleep(5)
+
+    assert set(r.owners().values()) == {"b"}
+    assert lease_of(r, "a")["spec"]["holderIdentity"] == SHARDER
+    assert {r.runs_of(name)[-1] for name in theirs} == {"b"}
+
+
+async def test_a_shard_that_stops_lets_its_lease_go_and_its_objects_are_others_at_once(r):
+    a, _ = await shared_out(r, "a", "b", takes=1.0)
+    await a.end()
+    await asyncio.sleep(3)
+
+    assert lease_of(r, "a")["spec"]["holderIdentity"] == ""
+    assert (set(r.owners().values()), r.two_at_once()) == ({"b"}, [])
+
+
+async def test_a_shard_that_cannot_renew_its_lease_stops_before_its_objects_are_anothers(r):
+    a, _ = await shared_out(r, "a", "b", takes=3.0)
+    theirs = [name for name, owner in r.owners().items() if owner == "a"]
+    a.link.freeze()
+    await asyncio.sleep(60)
+    for name in theirs:
+        r.touch(name, size="2")
+    await asyncio.sleep(1)
+    a.link.thaw()
+    await asyncio.sleep(60)
+
+    assert r.two_at_once() == []
+    assert {name: r.runs_of(name)[-1] for name in NAMES} == r.owners()
+
+
+async def test_a_shard_whose_lease_the_sharder_has_taken_works_on_nothing_and_says_why(r):
+    (a,) = await shared_out(r, "a")
+    lease = lease_of(r, "a")
+    spec = {**lease["spec"], "holderIdentity": SHARDER, "leaseDurationSeconds": 30}
+    r.cluster.patch(LEASES, "a", {"spec": spec}, SYSTEM)
+    await asyncio.sleep(6)
+    since = asyncio.get_running_loop().time()
+    r.touch("ns-01", size="2")
+    await asyncio.sleep(10)
+    worked, reasons, ready = r.runs_of("ns-01", since), a.reasons, a.manager.ready
+    await asyncio.sleep(40)
+
+    assert (worked, ready) == ([], False)
+    assert f"Lease system/a is held by {SHARDER}" in reasons
+    assert (r.runs_of("ns-01", since), a.manager.ready) == (["a"], True)
+
+
+async def test_a_lease_of_another_ring_is_left_alone_and_named(r):
+    await r.start("a", ring=ControllerRing("other", namespace=SYSTEM, shard="a"))
+    await asyncio.sleep(5)
+    twin = await r.start("a", ring=ControllerRing(RING, namespace=SYSTEM, shard="a"))
+    await asyncio.sleep(20)
+
+    assert lease_of(r, "a")["metadata"]["labels"] == {RING_LABEL: "other"}
+    assert "is that of a shard of the ring other, not memcached-operator" in twin.reasons
+
+
+async def test_an_object_that_is_given_away_by_hand_is_written_no_more_by_the_run_under_way(r):
+    (a,) = await shared_out(r, "a", takes=5.0, deadline=None)
+    await asyncio.sleep(60)
+    r.touch("ns-01", size="2")
+    await asyncio.sleep(1)
+    r.label("ns-01", "m", {SHARD: "b"})
+    await asyncio.sleep(10)
+
+    assert a.refused == [("ns-01", "m")]
+
+
+async def test_a_right_to_patch_that_is_missing_is_told_and_the_object_stays(r, server):
+    embedded = server.embedded
+    r.put("ns", **{SHARD: "c"})
+    user = embedded.user("c")
+    embedded.grant(user, ("get", "create", "update"), [str(LEASE)], namespace=SYSTEM)
+    embedded.grant(user, ("get", "list", "watch"), [str(MEMCACHED)])
+    shard = await r.start("c")
+    r.label("ns", "m", {DRAIN: "true"})
+    await asyncio.sleep(5)
+
+    assert (r.labels()["ns"], shard.state["error"] is None) == ({SHARD: "c", DRAIN: "true"}, False)
+    assert "cannot hand over objects of memcacheds.cache.example.com: " in shard.state["error"]
+
+
+async def test_the_webhook_of_the_sharder_may_assign_in_the_request_that_hands_over(r, server):
+    with server.embedded.admission(str(MEMCACHED), r.sharder.webhook, operations=("CREATE", "UPDATE")):
+        await shared_out(r, "a", takes=1.0)
+        b = await r.start("b", takes=1.0)
+        await asyncio.sleep(60)
+
+        assert {name: r.runs_of(name)[-1] for name in NAMES} == r.owners()
+        assert (r.two_at_once(), b.objects) == ([], list(r.owners().values()).count("b"))
+        assert all(run.found for run in r.runs)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"name": "x" * 64}, "63 characters are the limit"),
+        ({"name": "a/b"}, "is not a label key"),
+        ({"name": ""}, "is not a label key"),
+        ({"name": "Ring"}, "small letters"),
+        ({"name": "ring", "shard": "x" * 64}, "give shard= another name"),
+        ({"name": "ring", "shard": "host_1"}, "give shard= another name"),
+        ({"name": "ring", "lease_duration": 5.0}, "lease_duration"),
+    ],
+)
+def test_names_that_no_label_or_lease_can_have_are_refused(options, words):
+    with pytest.raises(ValueError, match=words):
+        ControllerRing(**{"namespace": SYSTEM, "shard": "a", **options})
+
+
+def test_a_ring_may_have_a_name_of_63_characters():
+    ring = ControllerRing("r" * 63, namespace=SYSTEM, shard="a")
+
+    assert ring.drain_label == "drain.alpha.sharding.timebertt.dev/" + "r" * 63
+
+
+async def test_it_does_not_go_with_leader_only_work(r):
+    a = await r.start("a")
+    with pytest.raises(ValueError, match="nobody leads"):
+        Manager(
+            a.cache,
+            controllers=[Controller(for_=MEMCACHED.gvk, reconcile=lambda request: None)],
+            sharding=ControllerRing(RING, namespace=SYSTEM, shard="a"),
+            leader_election=__import__("scopedcache").LeaderElection("x", namespace=SYSTEM),
+        )

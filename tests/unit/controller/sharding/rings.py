@@ -13,6 +13,7 @@ from scopedcache import Client, ControllerRing, Manager, Request, ScopedCache
 from scopedcache.clock import loop_time
 from scopedcache.controller.controller import Controller
 from scopedcache.errors import NotLeaderError
+from scopedcache.testing import Grant
 from scopedcache.testing.resources import Resources
 from tests.unit.cluster import CONFIG_MAP, MEMCACHED, Manifest, manifest
 from tests.unit.controller.sharding.replicas import Link
@@ -63,8 +64,9 @@ class RunningShard:
         return sum(informer.objects for informer in informers if informer.kind == str(MEMCACHED))
 
     @property
-    def scopes(self) -> int:
-        return len(self.cache.snapshot().scopes)
+    def opened(self) -> int:
+        """Return in how many namespaces its objects have ConfigMaps open."""
+        return sum(informer.kind == str(CONFIG_MAP) for informer in self.cache.snapshot().informers)
 
     @property
     def state(self) -> dict[str, Any]:
@@ -84,6 +86,7 @@ class Ring:
         self.sharder = Sharder(cluster, RING, MEMCACHED, SYSTEM)
         self.runs: list[Run] = []
         self.shards: dict[str, RunningShard] = {}
+        self.rights: dict[str, Grant] = {}  # to the primary kind
         self._client_of = client_of
         self._clients: list[Client] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -181,7 +184,7 @@ class Ring:
     async def until(self, check: Callable[[], Any], seconds: float = 60.0) -> None:
         """Wait until something holds."""
         async with asyncio.timeout(seconds):
-            while not check():
+            while not check():  # noqa: ASYNC110 - a real server tells nobody
                 await asyncio.sleep(0.05)
 
     async def close(self) -> None:

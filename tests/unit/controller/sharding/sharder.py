@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, Literal
 
@@ -51,10 +52,8 @@ class Sharder:
         states = self._look_at_leases()
         self._available = {name for name, state in states.items() if state != "dead"}
         for obj in self._cluster.list(str(self._kind)):
-            try:
+            with suppress(ConflictError, NotFoundError):  # again in the next pass
                 self._sync_object(obj)
-            except (ConflictError, NotFoundError):
-                pass  # again in the next pass
 
     # -- shards --------------------------------------------------------------------------------------------------
 
@@ -84,9 +83,7 @@ class Sharder:
             "renewTime": stamp,
         }
         version = lease["metadata"]["resourceVersion"]
-        self._cluster.patch(
-            LEASES, name, {"metadata": {"resourceVersion": version}, "spec": taken}, self._namespace
-        )
+        self._cluster.patch(LEASES, name, {"metadata": {"resourceVersion": version}, "spec": taken}, self._namespace)
         return "dead"
 
     # -- objects -------------------------------------------------------------------------------------------------

@@ -509,14 +509,12 @@ class EventSources:
 
     def _on_add(self, obj: Object, initial: bool) -> None:
         self.primaries.unpark(obj.key)  # a kind that can be seen again tells of everything: no second run for that
-        if self._is_asked_for(obj) or self._predicates.passes(Change.added(obj)):
+        asked_for = self._ring is not None and self._ring.is_asked_for(obj)
+        if asked_for or self._predicates.passes(Change.added(obj)):
             self._wake(obj.key, _priority(initial), at_once=True)
 
-    def _is_asked_for(self, obj: Object) -> bool:
-        return self._ring is not None and self._ring.is_asked_for(obj)
-
     def _on_update(self, old: Object, new: Object) -> None:
-        if self._is_asked_for(new):  # whatever else has changed, it is to be handed over
+        if self._ring is not None and self._ring.is_asked_for(new):  # whatever else has changed
             self._wake(new.key, at_once=True, settle=False)
         elif not self._reports.is_own(old, new) and self._predicates.passes(Change.updated(old, new)):
             self._wake(new.key)

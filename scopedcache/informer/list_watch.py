@@ -10,8 +10,10 @@ from ..api.client import Client
 from ..api.codec import Unreadable, decode_items
 from ..api.request_info import RequestInfo
 from ..api.request_query import PAGE_OBJECTS, selected_name
+from ..api.shard_support import refuses_selector
 from ..api.watch.event_decoder import EventDecoder, WatchEvent
 from ..api.watch.watch_stream import WatchStream
+from ..errors import ScopedCacheError
 from ..kinds import Resource
 from ..objects import Entry, Metadata
 from ..selectors import Labels, LabelSelector
@@ -156,6 +158,11 @@ class ListWatch:
         async with opened as stream:
             async with WatchStream(stream, self._info, self._decoder, line_limit=self._options.line_limit) as batches:
                 yield batches if self._shard is None else _ours(batches, self._shard)
+
+    def failed(self, error: ScopedCacheError) -> None:
+        """Take note of why a list or a watch failed: a shard that the server cannot read is not asked for again."""
+        if self._shard is not None and refuses_selector(error):
+            self._shard.refuse(error)
 
     @property
     def _shard_selector(self) -> str | None:

@@ -111,6 +111,7 @@ class ReflectorLoop:
             try:
                 outcome = await self._ask(step)
             except ScopedCacheError as error:
+                self._list_watch.failed(error)
                 self._reflector.failed(error, self._timer() - started)
                 self._note(error)
                 continue

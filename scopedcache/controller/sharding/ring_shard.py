@@ -3,7 +3,8 @@
 As kubernetes-controller-sharding asks of a shard (docs/implement-sharding.md there):
 
 - It keeps a Lease that is labelled with its ring, has its name, and is held under that name. It works for as long as it
-  holds that, and stops at the renew deadline. The elector of leader election does all of this.
+  holds that, and stops at the renew deadline. The elector of leader election does all of this. An annotation of our own
+  says which process it is: of two that were given one name, one waits.
 - It watches what carries its label. What stops doing so arrives as DELETED and was not deleted (`label_shard.py`).
 - An object that carries the drain label is let go by a patch that takes away both labels, once no run for it is under
   way: from then on it is another's. The patch names the version it was decided at, so that nothing newer is undone.
@@ -28,7 +29,7 @@ from ...kinds import ObjectKey, Resource
 from ...objects import Object
 from ..log_words import without_numbers
 from ..manager.election_rules import LeaseRecord
-from ..manager.leader_elector import LeaderElector
+from ..manager.leader_elector import LeaderElector, default_identity
 from ..manager.leader_fence import is_fenced
 from ..manager.write_fence import WriteFence
 from ..reconcile_run import CURRENT_RUN
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 
 logger: Final = event_logger("scopedcache.controller")
 
+# Which process keeps a Lease: its name and its holder are those of the shard, and two may have been given one name.
+PROCESS_ANNOTATION: Final = "sharding.scopedcache.dev/process"
 # How soon to look again whether another controller has ended its run for an object that is to be handed over.
 BUSY_SECONDS: Final = 1.0
 
@@ -60,6 +63,8 @@ class RingShard:
         instrumentation: metrics.Instrumentation = metrics.NULL,
         timer: Callable[[], float] = boot_time,
     ) -> None:
+        self._process: Final = default_identity()
+        self._now: Final = timer
         self.filter: Final = LabelShard(ring.shard_label, ring.shard)
         fence = WriteFence(timer=timer)
         self.fences: Final = (fence, self)
@@ -70,23 +75,35 @@ class RingShard:
             timer=timer,
             fence=fence,
             labels={RING_LABEL: ring.name},
+            annotations=lambda: {PROCESS_ANNOTATION: self._process},
             check=self._check,
         )
         self._client = client
         self._ring = ring
         self._runs: dict[tuple[str, ObjectKey], set[str]] = {}  # which controllers run what
         self._moved: set[tuple[str, ObjectKey]] = set()  # by controller: runs under way for what is another's now
+        self._twin: tuple[LeaseRecord, float] | None = None  # the Lease as another process of our name keeps it
         self._refused: str | None = None  # why objects cannot be handed over
 
     # -- the Lease -----------------------------------------------------------------------------------------------
 
     def _check(self, lease: Object) -> None:
-        """Refuse a Lease that another ring's shard holds under our name."""
-        ring = lease.labels.get(RING_LABEL)
-        if ring not in (None, self._ring.name) and LeaseRecord.of(lease).holder:
+        """Refuse a Lease that another ring's shard holds under our name, or another process of our ring."""
+        record, ring = LeaseRecord.of(lease), lease.labels.get(RING_LABEL)
+        named = f"Lease {self._ring.namespace}/{self._ring.shard}"
+        if ring not in (None, self._ring.name) and record.holder:
             raise ConfigurationError(
-                f"Lease {self._ring.namespace}/{self._ring.shard} is that of a shard of the ring {ring}, "
-                f"not {self._ring.name}: give shard= a name that nobody else has there"
+                f"{named} is that of a shard of the ring {ring}, not {self._ring.name}: "
+                "give shard= a name that nobody else has there"
+            )
+        if record.holder != self._ring.shard or lease.annotations.get(PROCESS_ANNOTATION) in (None, self._process):
+            return
+        if self._twin is None or self._twin[0] != record:
+            self._twin = record, self._now()
+        if self._now() < self._twin[1] + record.duration:
+            raise ConfigurationError(
+                f"{named} is kept by another process, or was until a moment ago: this one takes it once it has not "
+                f"been renewed for {record.duration:g} s; if two replicas have this name, give shard= another one"
             )
 
     @property

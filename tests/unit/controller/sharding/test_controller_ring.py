@@ -271,6 +271,26 @@ async def test_a_lease_of_another_ring_is_left_alone_and_named(r):
     assert "is that of a shard of the ring other, not memcached-operator" in twin.reasons
 
 
+async def test_of_two_processes_with_one_name_one_works(r):
+    await shared_out(r, "a")
+    twin = await r.start("a")
+    await asyncio.sleep(60)
+
+    assert (twin.manager.leading, twin.manager.ready, r.two_at_once()) == (False, False, [])
+    assert "if two replicas have this name, give shard= another one" in twin.reasons
+
+
+async def test_a_shard_that_was_killed_and_comes_back_under_its_name_has_its_objects_still(r):
+    a, _ = await shared_out(r, "a", "b")
+    before = r.owners()
+    await a.kill()
+    again = await r.start("a")
+    await asyncio.sleep(15 + 4.4 + 1)
+
+    assert again.manager.leading
+    assert r.owners() == before
+
+
 async def test_an_object_that_is_given_away_by_hand_is_written_no_more_by_the_run_under_way(r):
     (a,) = await shared_out(r, "a", takes=5.0, deadline=None)
     await asyncio.sleep(60)

@@ -22,6 +22,7 @@ from ..event_logger import event_logger
 from ..identity import Identity
 from ..informer import IndexFunc, Informer, InformerOptions
 from ..informer.initial_list_limiter import InitialListLimiter
+from ..informer.label_shard import LabelShard
 from ..informer.list_watch import NAME_FIELD
 from ..informer.missed_deletes import PurgedKeys
 from ..informer.ownership_chain import Owner, OwnershipChain
@@ -112,7 +113,7 @@ class InformerPool:
         self._memory = MemoryReturn()
         self.ended: dict[str, tuple[int, int]] = {}  # by kind: events and relists of informers that are closed
         self._indexes: list[tuple[Kind, str, IndexFunc]] = []
-        self._shards: dict[Kind, ShardFilter] = {}
+        self._shards: dict[Kind, ShardFilter | LabelShard] = {}
 
     # -- as whom -------------------------------------------------------------------------------------------------
 
@@ -235,7 +236,7 @@ class InformerPool:
             if denotes(kind, informer_key.resource):
                 informer.add_index(name, function)
 
-    def set_shard(self, kind: Kind, shard: ShardFilter | None) -> None:
+    def set_shard(self, kind: Kind, shard: ShardFilter | LabelShard | None) -> None:
         """Let future informers of a kind hold a part of its objects; None: all of them again."""
         if shard is None:
             self._shards.pop(kind, None)

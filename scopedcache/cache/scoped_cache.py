@@ -25,6 +25,7 @@ from ..api.permission import permission_of
 from ..clock import loop_time
 from ..errors import ForbiddenError, ScopedCacheError
 from ..informer import EventHandler, IndexFunc, InformerOptions
+from ..informer.label_shard import LabelShard
 from ..informer.shard_filter import ShardFilter
 from ..kinds import GVK, Kind, Resource
 from ..metrics import Counters, Instrumentation
@@ -368,7 +369,7 @@ class ScopedCache:
             self._home.check()
         self._pool.add_index(kind, name, function)
 
-    def set_shard(self, kind: Kind, shard: ShardFilter | None) -> None:
+    def set_shard(self, kind: Kind, shard: ShardFilter | LabelShard | None) -> None:
         """Hold a part of a kind's objects, for other replicas hold the rest; None ends that. For the controllers.
 
         What lies outside does not exist for this cache. Informers that run already go on as they are.

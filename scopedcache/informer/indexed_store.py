@@ -309,6 +309,20 @@ class IndexedStore:
             if number % OBJECTS_PER_STEP == OBJECTS_PER_STEP - 1:
                 yield
 
+    def missing(self, snapshot: Mapping[Key, Entry]) -> dict[Key, str]:
+        """Return key and UID of what is held, or was when the place went dark, and is not in a list."""
+        return {key: uid for key, uid in self._store.uids() if key not in snapshot}
+
+    def let_go(self, key: Key) -> Entry | None:
+        """Forget an object that was not deleted, and tell nobody; return it, with its identity alone if it was purged.
+
+        None where it is not known.
+        """
+        entry = self._store.entries.get(key)
+        if entry is not None and self._store.drop(entry):
+            self._indexer.update(Delta(entry, None))
+        return self._store.forget_purged(key) or entry
+
     def _pass_on(self, delta: Delta, initial: bool) -> None:
         if self.closed:
             return

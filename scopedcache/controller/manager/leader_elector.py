@@ -50,6 +50,7 @@ class LeaderElector:
         fence: opened with each renewal, closed when leading ends.
         labels: what its Lease is labelled with.
         annotations: what its Lease is to tell, with each renewal.
+        check: raises where a Lease of this name is not for us to take.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class LeaderElector:
         fence: WriteFence | None = None,
         labels: Mapping[str, str] = MappingProxyType({}),
         annotations: Callable[[], Mapping[str, str]] = dict,
+        check: Callable[[Object], None] = lambda lease: None,
     ) -> None:
         self._client = client
         self._election = election
@@ -73,6 +75,8 @@ class LeaderElector:
         self._now = timer
         self._labels = dict(labels)
         self._annotations = annotations
+        self._check = check
+        self._other_labels: dict[str, str] = {}  # that others have given the Lease
         self._fence = fence or WriteFence(timer=timer)
         self._candidate = Candidate(election.identity or default_identity(), election)
         self._error: BaseException | None = None  # of the last attempt
@@ -95,6 +99,10 @@ class LeaderElector:
         if self._failures <= FAILURES_AT_MOST and not isinstance(error, ForbiddenError | NotFoundError):
             return None
         return f"cannot take part in the election by Lease {self._election.namespace}/{self._election.name}: {error}"
+
+    @property
+    def name(self) -> str:
+        return self._election.name
 
     @property
     def identity(self) -> str:
@@ -217,7 +225,8 @@ class LeaderElector:
             self._seen = None
             self._candidate.observe(None, self._now())
         else:
-            self._seen = lease
+            self._check(lease)
+            self._seen, self._other_labels = lease, dict(lease.labels)
             self._candidate.observe(LeaseRecord.of(lease), self._now())
 
     async def _write(self) -> None:
@@ -250,8 +259,8 @@ class LeaderElector:
         metadata: dict[str, Any] = {"name": self._election.name, "namespace": self._election.namespace}
         if record is not None:
             metadata["resourceVersion"] = record.version
-        if self._labels:
-            metadata["labels"] = self._labels
+        if labels := {**(self._other_labels if record is not None else {}), **self._labels}:
+            metadata["labels"] = labels
         annotations = {**self._candidate.annotations(self._now()), **self._annotations()}
         if annotations:
             metadata["annotations"] = {name: text for name, text in annotations.items() if text is not None}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any
 
 import attrs
@@ -140,25 +141,27 @@ class Ring:
         self,
         name: str,
         *,
-        takes: float = 0.0,
+        takes: float | Sequence[float] = 0.0,
         opens: bool = False,
-        controllers: int = 1,
         ring: ControllerRing | None = None,
         **options: Any,
     ) -> RunningShard:
-        """Start a shard; a reconcile lasts so long, and `opens` the ConfigMaps of its object's namespace."""
+        """Start a shard; a reconcile lasts so long, in one controller or in several.
+
+        `opens`: it has the ConfigMaps of its object's namespace open.
+        """
         link = Link(self._client_of(name).transport)
         client = await Client(link).__aenter__()
         self._clients.append(client)
         cache = await ScopedCache(client, rbac_watch=False, chance=lambda: 0.5).__aenter__()
         refused: list[Key] = []
 
-        async def reconcile(request: Request) -> None:
+        async def reconcile(request: Request, seconds: float) -> None:
             begun, key = loop_time(), (request.namespace, request.name)
             found = cache.cluster.get(MEMCACHED, request.key)
             if opens and found is not None:
                 await cache.open(found, CONFIG_MAP)
-            await asyncio.sleep(takes)
+            await asyncio.sleep(seconds)
             if found is not None:
                 try:
                     patch = {"metadata": {"annotations": {"writer": name}}}
@@ -172,8 +175,13 @@ class Ring:
         manager = Manager(
             cache,
             controllers=[
-                Controller(for_=MEMCACHED.gvk, reconcile=reconcile, name=f"m{n}", **{"workers": 4, **options})
-                for n in range(controllers)
+                Controller(
+                    for_=MEMCACHED.gvk,
+                    reconcile=partial(reconcile, seconds=seconds),
+                    name=f"m{number}",
+                    **{"workers": 4, **options},
+                )
+                for number, seconds in enumerate([takes] if isinstance(takes, float) else takes)
             ],
             sharding=ring or ControllerRing(RING, namespace=SYSTEM, shard=name),
         )

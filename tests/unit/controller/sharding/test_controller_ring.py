@@ -67,6 +67,17 @@ async def test_the_lease_is_what_the_sharder_asks_for_and_keeps_what_it_writes_t
     assert lease["metadata"]["labels"] == {RING_LABEL: RING, STATE_LABEL: "ready"}
 
 
+async def test_what_others_have_labelled_the_lease_with_stays(r):
+    await r.start("a")
+    await asyncio.sleep(5)
+    r.cluster.patch(LEASES, "a", {"metadata": {"labels": {STATE_LABEL: "ready"}}}, SYSTEM)
+    before = lease_of(r, "a")["spec"]["renewTime"]
+    await asyncio.sleep(10)
+
+    assert lease_of(r, "a")["metadata"]["labels"] == {RING_LABEL: RING, STATE_LABEL: "ready"}
+    assert lease_of(r, "a")["spec"]["renewTime"] > before
+
+
 async def test_an_object_without_a_shard_is_nobodys(r):
     await r.start("a")
     r.put("ns")
@@ -103,15 +114,31 @@ async def test_an_object_is_handed_over_when_its_run_has_ended(r):
 
 
 async def test_an_object_is_handed_over_when_the_runs_of_all_controllers_have_ended(r):
-    await shared_out(r, "a", takes=10.0, controllers=2)
+    await shared_out(r, "a", takes=(1.0, 20.0), workers=12)
     await asyncio.sleep(60)
     r.touch("ns-01", size="2")
-    await asyncio.sleep(5)
+    await asyncio.sleep(2)
     r.label("ns-01", "m", {DRAIN: "true"})
-    await asyncio.sleep(30)
+    await asyncio.sleep(10)
+    during = DRAIN in r.labels()["ns-01"]
+    await asyncio.sleep(20)
 
-    assert DRAIN not in r.labels()["ns-01"]
+    assert (during, DRAIN in r.labels()["ns-01"]) == (True, False)
     assert r.shards["a"].refused == []
+
+
+async def test_handing_over_undoes_nothing_that_is_newer_than_what_was_seen(r):
+    r.put("ns", **{SHARD: "a"})
+    a = await r.start("a")
+    await asyncio.sleep(5)
+    a.link.freeze()
+    r.label("ns", "m", {DRAIN: "true"})
+    await asyncio.sleep(1)
+    r.label("ns", "m", {SHARD: "b", DRAIN: None})
+    a.link.thaw()
+    await asyncio.sleep(5)
+
+    assert r.labels() == {"ns": {SHARD: "b"}}
 
 
 @pytest.mark.parametrize("options", [{"predicates": [lambda change: False]}, {"paused": "paused"}, {"settle": 3600.0}])
@@ -203,8 +230,21 @@ async def test_more_objects_than_are_asked_for_by_name_move_at_once(r):
     a.link.thaw()
     await asyncio.sleep(5)
 
-    assert a.objects == 0
+    asked = [one.uri for one in r.cluster.audit.requests(user="a", verb="list") if "metadata.name" in one.uri]
+    assert (a.objects, asked) == (0, [])
     assert [run.key[1] for run in r.runs if not run.found] == [names[0]]
+
+
+async def test_what_is_there_anew_and_another_shards_is_none_of_our_business(r):
+    r.put("ns", **{SHARD: "a"})
+    a = await r.start("a")
+    await asyncio.sleep(5)
+    since = asyncio.get_running_loop().time()
+    r.cluster.delete(str(MEMCACHED), "m", "ns")
+    r.put("ns", **{SHARD: "b"})
+    await asyncio.sleep(5)
+
+    assert (a.objects, r.runs_of("ns", since)) == (0, [])
 
 
 async def test_the_objects_of_a_killed_shard_go_to_the_others(r):

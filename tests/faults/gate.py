@@ -37,20 +37,23 @@ class Gate:
     _turns: int = 0
     _pipes: set[asyncio.Task[None]] = attrs.field(factory=set)
 
-    @classmethod
     @asynccontextmanager
-    async def open(cls, urls: Sequence[str]) -> AsyncIterator[Gate]:
+    async def open(self) -> AsyncIterator[Gate]:
         """Listen on a free port for the length of a block."""
-        gate = cls([(parts.hostname or "", parts.port or 443) for parts in map(urlsplit, urls)])
-        listening = await asyncio.start_server(gate._take, "127.0.0.1", 0)
-        gate.port = listening.sockets[0].getsockname()[1]
+        listening = await asyncio.start_server(self._take, "127.0.0.1", 0)
+        self.port = listening.sockets[0].getsockname()[1]
         try:
-            yield gate
+            yield self
         finally:
             listening.close()
-            for pipe in gate._pipes:
+            for pipe in self._pipes:
                 pipe.cancel()
-            await asyncio.gather(*gate._pipes, return_exceptions=True)
+            await asyncio.gather(*self._pipes, return_exceptions=True)
+
+    @classmethod
+    def to(cls, urls: Sequence[str]) -> Gate:
+        """Return one that leads to these servers."""
+        return cls([(parts.hostname or "", parts.port or 443) for parts in map(urlsplit, urls)])
 
     @property
     def url(self) -> str:

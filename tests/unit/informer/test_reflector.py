@@ -515,7 +515,7 @@ def test_a_version_that_the_server_knows_is_watched_on_and_not_asked_about_again
 def test_a_version_from_the_future_is_given_up_for_a_list():
     made = resumed()
     silent(made)
-    for _ in range(TRIES["future"] + 1):
+    for _ in range(int(TRIES["future"]) + 1):
         assert made.next().ask == VersionCheck("10")
         made.failed(TOO_NEW, 3.0)
     assert made.next().ask == StreamingList()

@@ -20,7 +20,7 @@ from scopedcache.testing.embedded import Fault
 
 from .credentials import expired_token
 from .gate import Cut
-from .servers import Embedded, Real
+from .servers import OPERATOR, Embedded, Real
 from .stage import KINDS, Stage
 from .wire import JSON, Bend, Chunks, status_body
 
@@ -296,6 +296,17 @@ async def token_expired(stage: Stage, seconds: float) -> None:
     await server.act(server.operator.refresh)
 
 
+async def account_goes(stage: Stage) -> None:
+    """Delete the operator's ServiceAccount, and make it again: the bindings name it still, its tokens are void."""
+    server = stage.server
+    assert isinstance(server, Real)
+    await server.act(lambda: server.plane.delete("serviceaccounts", OPERATOR, OPERATOR))
+    stage.wire.hang_up()
+    await stage.change()
+    await stage.pause(20.0)
+    await server.act(server.operator_again)
+
+
 async def certificate_renewed(stage: Stage, expired_seconds: float = 0.0) -> None:
     """Replace the client certificate; where told so, by one that has run out, first."""
     server = stage.server
@@ -535,6 +546,14 @@ ROWS: Final[Sequence[Row]] = (
     Row(
         "token expired for 20 s",
         partial(token_expired, seconds=20.0),
+        on=("real",),
+        reads=("UnauthorizedError", "served", "closed"),
+        denies=True,
+        recovery=BACKOFF_SECONDS,
+    ),
+    Row(
+        "the operator's ServiceAccount deleted and made again",
+        account_goes,
         on=("real",),
         reads=("UnauthorizedError", "served", "closed"),
         denies=True,

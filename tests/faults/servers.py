@@ -203,6 +203,11 @@ class Real:
                 process.start(timeout=60.0)
             self.comes_up()
 
+    def operator_again(self) -> None:
+        """Make the operator's ServiceAccount again, and put a token of it into the old place."""
+        self.plane.service_account(OPERATOR, OPERATOR)
+        self.operator.refresh()
+
     def back_up(self) -> None:
         """Keep what etcd has now."""
         with self.stopped():

@@ -63,7 +63,7 @@ contract-table: $(STAMP) servers  ## The contract suite on both servers, and its
 	@$(BIN)/python -m pytest tests/contract --contract-table=docs/embedded.md
 
 acceptance: $(STAMP) $(if $(filter embedded,$(CLUSTER)),,servers) $(if $(filter node,$(CLUSTER)),node-parts)  ## Every row of the acceptance table, on the real control plane; CLUSTER=embedded takes seconds; CLUSTER=node: the ten steps in a Pod; EXAMPLE=users (or all) instead
-	@CLUSTER=$(or $(CLUSTER),real) $(BIN)/python -m tests.acceptance$(if $(EXAMPLE),.examples $(EXAMPLE) $(if $(RIGHTS),--rights=$(RIGHTS)) $(if $(FIRST),--first),$(if $(ONLY), --only $(ONLY)))
+	@CLUSTER=$(or $(CLUSTER),real) $(BIN)/python -m tests.acceptance$(if $(EXAMPLE),.examples $(EXAMPLE) $(if $(RIGHTS),--rights=$(RIGHTS)) $(if $(FIRST),--first),$(if $(RIGHTS), --rights=$(RIGHTS))$(if $(ONLY), --only $(ONLY)))
 
 mutants: $(STAMP)  ## Defects put into copies of the tree: every acceptance row must turn red under one of them
 	@$(BIN)/python -m tests.acceptance.mutants

@@ -280,7 +280,7 @@ class Client:
         metadata_only: bool = False,
         resource_version: str | None = None,
         shard: str | None = None,
-    ) -> AsyncIterator[tuple[ListPage, RequestInfo]]:
+    ) -> AsyncGenerator[tuple[ListPage, RequestInfo], None]:
         """Yield the pages of a consistent list; their items are undecoded bytes. `page` None: all in one.
 
         `shard` asks for a part of it (`shardSelector`); a server that does not know shards sends everything.

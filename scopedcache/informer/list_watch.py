@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import Final, NamedTuple
 
 from ..api.client import Client
@@ -134,6 +134,25 @@ class ListWatch:
         async for page, _ in self._client.pages(self.resource, namespace=namespace, fields=fields, metadata_only=True):
             for entry in decode_items(page)[0]:
                 found[(entry.metadata.namespace, entry.metadata.name)] = entry.metadata
+
+    async def check(self, version: str, *, metadata_only: bool) -> None:
+        """See that the server has come to a version: list one object of a state that is not older.
+
+        Raises:
+            ServerError: it has not: 504, with the cause `ResourceVersionTooLarge`.
+        """
+        pages = self._client.pages(
+            self.resource,
+            namespace=self.namespace,
+            labels=self._labels,
+            fields=self._fields,
+            page=1,
+            metadata_only=metadata_only,
+            resource_version=version,
+            shard=self._shard_selector,
+        )
+        async with aclosing(pages):
+            await anext(pages)
 
     @asynccontextmanager
     async def watch(self, version: str, *, initial_events: bool, metadata_only: bool) -> AsyncIterator[WatchEvents]:

@@ -24,7 +24,7 @@ from .informer_life import InformerLife
 from .initial_list_limiter import InitialListLimiter
 from .label_shard import LabelShard
 from .list_watch import ListWatch, WatchEvents
-from .reflector import Next, PagedList, Reflector, StreamingList, Watch
+from .reflector import Next, PagedList, Reflector, StreamingList, VersionCheck, Watch
 from .silence_watchdog import SilenceWatchdog
 
 logger: Final = event_logger("scopedcache.informer")
@@ -161,6 +161,10 @@ class ReflectorLoop:
                 return await self._watch("", initial=True, metadata_only=step.metadata_only)
             case Watch(version):
                 return await self._watch(version, initial=False, metadata_only=step.metadata_only)
+            case VersionCheck(version):
+                await self._list_watch.check(version, metadata_only=step.metadata_only)
+                self._reflector.confirmed()
+                return "renewed"
             case PagedList(whole):
                 async with self._list_slot():
                     await self._list(whole=whole, metadata_only=step.metadata_only)

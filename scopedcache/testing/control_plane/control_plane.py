@@ -245,6 +245,11 @@ class ControlPlane(Resources, Rights):
         write_private(path, kubeconfig(self.urls[server], self.ca_file, identity.username, identity.token))
         return path
 
+    def trust_anew(self) -> None:
+        """Read the CA file again: after the API servers got another certificate."""
+        for rest in self._rests:
+            rest.forget()
+
     def stop(self) -> None:
         """End every process (SIGTERM, after a second SIGKILL) and remove the files. May be called again."""
         atexit.unregister(self.stop)

@@ -63,7 +63,7 @@ contract-table: $(STAMP) servers  ## The contract suite on both servers, and its
 	@$(BIN)/python -m pytest tests/contract --contract-table=docs/embedded.md
 
 acceptance: $(STAMP) $(if $(filter embedded,$(CLUSTER)),,servers) $(if $(filter node,$(CLUSTER)),node-parts)  ## Every row of the acceptance table, on the real control plane; CLUSTER=embedded takes seconds; CLUSTER=node: the ten steps in a Pod; EXAMPLE=users (or all) instead
-	@CLUSTER=$(or $(CLUSTER),real) $(BIN)/python -m tests.acceptance$(if $(EXAMPLE),.examples $(EXAMPLE) $(if $(RIGHTS),--rights=$(RIGHTS)) $(if $(FIRST),--first),$(if $(ONLY), --only $(ONLY)))
+	@CLUSTER=$(or $(CLUSTER),real) $(BIN)/python -m tests.acceptance$(if $(EXAMPLE),.examples $(EXAMPLE) $(if $(RIGHTS),--rights=$(RIGHTS)) $(if $(FIRST),--first),$(if $(RIGHTS), --rights=$(RIGHTS))$(if $(ONLY), --only $(ONLY)))
 
 mutants: $(STAMP)  ## Defects put into copies of the tree: every acceptance row must turn red under one of them
 	@$(BIN)/python -m tests.acceptance.mutants
@@ -91,11 +91,11 @@ storms: $(STAMP) $(if $(filter embedded,$(CLUSTER)),,servers)  ## Storms of RBAC
 overload: $(STAMP)  ## More than an operator can take: a figure for each, in memory, steps of the loop and what is lost; PAGE=1 writes docs/faults.md
 	@$(BIN)/python -m tests.faults.overload $(if $(ONLY),--only "$(ONLY)") $(if $(PAGE),--page)
 
-bench: $(STAMP)  ## Benchmarks beside other Python clients in the same run: target and value; PAGE=1 writes docs/performance.md
-	@$(BIN)/python -m tests.benchmarks $(if $(PAGE),--page)
+bench: $(STAMP)  ## Benchmarks beside other Python clients in the same run: target and value; PAGE=1 writes docs/performance.md, FULL=1 draws longer curves
+	@$(BIN)/python -m tests.benchmarks $(if $(PAGE),--page) $(if $(FULL),--full)
 
-bench-peers: $(STAMP)  ## The same with the caches of controller-runtime in the same rounds (built once with Go); PAGE=1 as above
-	@$(BIN)/python -m tests.benchmarks --peers $(if $(PAGE),--page)
+bench-peers: $(STAMP)  ## The same with the caches of controller-runtime and kube-rs in the same rounds (built once by Go and cargo); PAGE=1, FULL=1 as above
+	@$(BIN)/python -m tests.benchmarks --peers $(if $(PAGE),--page) $(if $(FULL),--full)
 
 bench-operator: $(STAMP) servers  ## CRS Memcacheds (1000) in NAMESPACES (100) on the real control plane: ours, on controller-runtime, on kopf; RUNS=3; PAGE=1 writes docs/performance-operator.md
 	@$(BIN)/python -m tests.benchmarks.operators --crs $(or $(CRS),1000) --namespaces $(or $(NAMESPACES),100) --runs $(or $(RUNS),1) $(if $(PAGE),--page)

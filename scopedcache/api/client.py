@@ -280,7 +280,7 @@ class Client:
         metadata_only: bool = False,
         resource_version: str | None = None,
         shard: str | None = None,
-    ) -> AsyncIterator[tuple[ListPage, RequestInfo]]:
+    ) -> AsyncGenerator[tuple[ListPage, RequestInfo], None]:
         """Yield the pages of a consistent list; their items are undecoded bytes. `page` None: all in one.
 
         `shard` asks for a part of it (`shardSelector`); a server that does not know shards sends everything.
@@ -359,7 +359,7 @@ class Client:
             async for events in batches:
                 for type_, entry in events:
                     if type_ == UNREADABLE_OBJECT:
-                        self._unreadable.name(info.resource, entry.metadata, entry.raw.decode())
+                        self._unreadable.name(info.resource, entry.metadata, entry.body.decode())
                     elif type_ not in ("BOOKMARK", INITIAL_EVENTS_END):
                         yield type_, Object(entry.metadata, entry.raw, info.resource.gvk)
 

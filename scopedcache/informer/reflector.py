@@ -21,6 +21,10 @@ the same version, by the trouble it met; then the version is given up for a list
     busy         -      429: the server says when
     unreachable  -      nobody answered, so nobody refused the version
 
+A server that was restored from an older state takes a watch at a version of its future, and says nothing on it until it
+has come that far: what changes meanwhile is never told. So where a stream lasted a minute without a single word and was
+cut, it is asked whether it knows the version at all, by a list of one object, once until there is other trouble.
+
 Pauses grow, and end sooner when the server answers again after it was away to everybody: the back-off is for a server
 that is there. How much sooner differs from informer to informer, and comes to nothing where that does not help: each
 time that a watch was not healthy after it, the moment is put off twice as far.
@@ -56,6 +60,8 @@ from ..errors import (
 LIST_DEADLINE_SECONDS: Final = 60.0
 # A watch that lasted this long was healthy: the next failure starts with the smallest pause again.
 HEALTHY_SECONDS: Final = 5.0
+# A server says something on every watch about once a minute; one that did not is asked whether it knows the version.
+WORDLESS_SECONDS: Final = 60.0
 # Watches of one kind end together (a CRD edit closes them all); reconnects spread over this many seconds.
 RECONNECT_SPREAD_SECONDS: Final = 1.0
 # No pause that a server asks for is longer: a date far away, or a slip of its clock, must not end a view for good.
@@ -119,7 +125,14 @@ class Watch:
     version: str
 
 
-Ask = StreamingList | PagedList | Watch
+@attrs.frozen
+class VersionCheck:
+    """Ask for one object of a state that is not older than a version: `future` where the server has not come there."""
+
+    version: str
+
+
+Ask = StreamingList | PagedList | Watch | VersionCheck
 
 
 @attrs.frozen
@@ -173,6 +186,9 @@ class Reflector:
         self._expired_pages = 0
         self._tries: Counter[Trouble] = Counter()  # what watches at this version met
         self._open = False  # a stream was accepted for what was asked last
+        self._spoke = False  # and told a version
+        self._doubted = False  # whether the server knows this version is to be asked
+        self._checked = False  # and was
         self._pause = 0.0
         self._gated = False
         self._spread: float | None = None
@@ -196,20 +212,28 @@ class Reflector:
     def opened(self) -> None:
         """A stream was accepted."""
         self._open = True
+        self._spoke = False
+
+    def confirmed(self) -> None:
+        """The server knows the version."""
+        self._doubted, self._checked = False, True
 
     def listed(self, version: str) -> None:
         """A list is complete, as of `version`."""
         self.state = "watching"
         self.version = self.seen = version
         self._tries.clear()
+        self._spoke, self._doubted, self._checked = True, False, False
         self._expired_pages = 0
         self._paged_once = False
 
     def progressed(self, version: str) -> None:
         """An event or a bookmark told a version."""
+        self._spoke = self._spoke or bool(version)
         if version and version != self.version:
             self.version = self.seen = version
             self._tries.clear()
+            self._checked = False
 
     def ended(self, lasted: float, asked: float) -> None:
         """The server ended the stream, `lasted` seconds after it began. It says nothing about rights.
@@ -236,6 +260,7 @@ class Reflector:
     def broken(self) -> None:
         """Our own side failed in the middle of something: begin with a list."""
         self.state = "listing"
+        self._doubted = False
 
     def failed(self, error: ScopedCacheError, lasted: float) -> None:
         """Asking, or the stream, failed with this."""
@@ -252,6 +277,10 @@ class Reflector:
             if isinstance(error, InvalidError):
                 return  # at once: nothing is wrong with the server
         trouble = self._trouble(error, lasted)
+        if trouble != "silent":
+            self._checked = False
+        elif self.state == "watching" and lasted >= WORDLESS_SECONDS and not self._spoke and not self._checked:
+            self._doubted = True
         match trouble:
             case "gone":
                 self._expired_pages += self.state == "listing" and not streamed
@@ -315,12 +344,13 @@ class Reflector:
         if trouble == "gone" or self.state == "watching":
             self.relists += trouble != "absent"
             self.state, self.version = "listing", ""
+            self._doubted = False
             self._tries.clear()
 
     @property
     def _ask(self) -> Ask:
         if self.state == "watching":
-            return Watch(self.version)
+            return VersionCheck(self.version) if self._doubted else Watch(self.version)
         return StreamingList() if self._streams else PagedList(whole=self._expired_pages > EXPIRED_PAGES)
 
     @property

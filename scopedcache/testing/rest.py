@@ -89,6 +89,11 @@ class Rest:
         if self._pool is not None:
             self._pool.clear()
 
+    def forget(self) -> None:
+        """Close the idle connections; the next request reads the CA file again."""
+        self.close()
+        self._pool = None
+
     def __repr__(self) -> str:
         return f"<Rest {self.url}>"
 

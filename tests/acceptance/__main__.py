@@ -14,7 +14,7 @@ from typing import NoReturn
 
 from scopedcache.errors import ScopedCacheError
 
-from . import report
+from . import least_privilege, report
 from .catalogue import groups
 from .in_process import LOGGERS
 from .rows import select
@@ -28,7 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, interrupt)
     began = time.monotonic()
     try:
-        chosen = select(groups(options.keep_logs), options.only)
+        wanted = [least_privilege.group()] if options.rights else groups(options.keep_logs)
+        chosen = select(wanted, options.only)
         check_cluster(containers=True)
         if wanted_cluster() == "embedded":
             for name in LOGGERS:  # as the operator's command does it for its process
@@ -50,6 +51,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Return the options of the command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.acceptance", description=__doc__)
     parser.add_argument("--only", type=lambda text: text.split(","), default=[], metavar="ID,ID", help="run these rows")
+    parser.add_argument(
+        "--rights", choices=("rules",), help="take each rule of config/rbac away: the operator must fail without it"
+    )
     parser.add_argument("--keep-logs", type=Path, metavar="DIR", help="keep the logs of all processes here")
     parser.add_argument("--json", type=Path, default=Path(".out/acceptance.json"), metavar="FILE")
     return parser.parse_args(arguments)

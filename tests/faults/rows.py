@@ -18,8 +18,10 @@ from scopedcache.errors import TransportError
 from scopedcache.testing import virtual_time
 from scopedcache.testing.embedded import Fault
 
-from .servers import Embedded, Real
-from .stage import Stage
+from .credentials import expired_token
+from .gate import Cut
+from .servers import OPERATOR, Embedded, Real
+from .stage import KINDS, Stage
 from .wire import JSON, Bend, Chunks, status_body
 
 Act = Callable[[Stage], Awaitable[None]]
@@ -29,6 +31,9 @@ AFTER_OUTAGE_SECONDS: Final = 8.0
 # The longest pause of the back-off, and a second to spare: where the server answers everybody else, it is hammered
 # by nobody.
 BACKOFF_SECONDS: Final = 46.0
+# A watch from the future is silent for 75 s; then the server says four times that it does not know the version, each
+# time after 3 s and with a second to wait; and a list. Slack for a busy machine.
+AFTER_RESTORE_SECONDS: Final = 75.0 + 4 * 4.0 + 21.0
 
 
 @attrs.frozen
@@ -44,6 +49,8 @@ class Row:
         members: API servers behind a balancer.
         places: namespaces that the operator works in.
         denies: rights are lost by it, and that is right.
+        by_certificate: on the real server, the operator shows a client certificate instead of a token.
+        through_gate: there, it connects through what can cut its connections.
     """
 
     name: str
@@ -55,7 +62,8 @@ class Row:
     members: int = 1
     places: int = 1
     denies: bool = False
-    relists: int | None = None
+    by_certificate: bool = False
+    through_gate: bool = False
 
 
 # -- what happens on the wire ----------------------------------------------------------------------------------------
@@ -238,14 +246,92 @@ async def frozen(stage: Stage, seconds: float) -> None:
         await stage.pause(seconds / 2)
 
 
-async def stopped(stage: Stage) -> None:
-    """Suspend the API server."""
+async def stopped(stage: Stage, seconds: float, member: int = 0) -> None:
+    """Suspend an API server."""
     assert isinstance(stage.server, Real)
-    process = stage.server.plane.apiserver
+    process = stage.server.plane.apiservers[member]
     await stage.change()
     process.pause()
-    await stage.pause(15.0)
+    if member:
+        await stage.change()
+    await stage.pause(seconds)
     process.resume()
+
+
+async def restored(stage: Stage) -> None:
+    """Put an old state of etcd back: what was created, changed and deleted since has never been, versions included."""
+    assert isinstance(stage.server, Real)
+    await stage.server.act(stage.server.back_up)
+    await stage.settled()
+    for _ in range(5):
+        await stage.change()
+    await stage.settled()
+    await stage.server.act(stage.server.restore)
+
+
+async def trusted_anew(stage: Stage) -> None:
+    """Give the API server another certificate and CA."""
+    assert isinstance(stage.server, Real)
+    await stage.change()
+    await stage.server.act(stage.server.new_certificate)
+
+
+async def token_renewed(stage: Stage) -> None:
+    assert isinstance(stage.server, Real)
+    await stage.server.act(stage.server.operator.refresh)
+    stage.wire.hang_up()
+    await stage.change()
+    await stage.pause(10.0)
+
+
+async def token_expired(stage: Stage, seconds: float) -> None:
+    """Let the token run out, a new one come late, and watches end in between."""
+    server = stage.server
+    assert isinstance(server, Real)
+    good = server.operator.token
+    server.operator.token_file.write_text(expired_token(good, server.plane.layout.key_file), encoding="utf-8")
+    stage.wire.hang_up()
+    await stage.change()
+    await stage.pause(seconds)
+    await server.act(server.operator.refresh)
+
+
+async def account_goes(stage: Stage) -> None:
+    """Delete the operator's ServiceAccount, and make it again: the bindings name it still, its tokens are void."""
+    server = stage.server
+    assert isinstance(server, Real)
+    await server.act(lambda: server.plane.delete("serviceaccounts", OPERATOR, OPERATOR))
+    stage.wire.hang_up()
+    await stage.change()
+    await stage.pause(20.0)
+    await server.act(server.operator_again)
+
+
+async def certificate_renewed(stage: Stage, expired_seconds: float = 0.0) -> None:
+    """Replace the client certificate; where told so, by one that has run out, first."""
+    server = stage.server
+    assert isinstance(server, Real)
+    if expired_seconds:
+        server.authority.issue(server.operator.username, expired=True)
+        stage.wire.hang_up()
+        await stage.pause(expired_seconds)
+    server.authority.issue(server.operator.username)
+    stage.wire.hang_up()
+    await stage.change()
+    await stage.pause(5.0 if not expired_seconds else 0.0)
+
+
+async def cut_on_tcp(stage: Stage, how: Cut) -> None:
+    """Cut every connection in the middle of what the server sends, for some seconds."""
+    assert isinstance(stage.server, Real)
+    gate = stage.server.gate
+    assert gate is not None
+    gate.cut = how
+    for _ in range(4):
+        await stage.change()
+        await stage.pause(5.0)
+    gate.cut = None
+    assert gate.cuts >= len(KINDS)
 
 
 async def without_etcd(stage: Stage) -> None:
@@ -267,6 +353,17 @@ async def suspended(stage: Stage) -> None:
     virtual_time.suspend(3600.0)
     await stage.change()
     await stage.pause(20.0)
+
+
+async def member_flaps(stage: Stage) -> None:
+    """Kill one of two API servers and start it, over and over."""
+    assert isinstance(stage.server, Real)
+    for _ in range(3):
+        async with stage.server.without(stage.server.plane.apiservers[1]):
+            await stage.change()
+            await stage.pause(3.0)
+        await stage.change()
+        await stage.pause(5.0)
 
 
 async def lagging(stage: Stage) -> None:
@@ -413,7 +510,7 @@ ROWS: Final[Sequence[Row]] = (
     ),
     Row("server gone for 3 s", partial(away, seconds=3.0), on=BOTH),
     Row("server gone for 20 s", partial(away, seconds=20.0), on=BOTH),
-    Row("server gone for 60 s", partial(away, seconds=60.0)),
+    Row("server gone for 60 s", partial(away, seconds=60.0), on=BOTH),
     Row("server gone for 600 s", partial(away, seconds=600.0)),
     Row("connections reset, 60 s", partial(bent, make=raising(RESET), seconds=60.0)),
     Row("DNS fails, 60 s", partial(bent, make=raising(NO_NAME), seconds=60.0), on=BOTH),
@@ -422,8 +519,56 @@ ROWS: Final[Sequence[Row]] = (
         partial(bent, make=raising(NO_FILES, everything=False), seconds=60.0),
         recovery=BACKOFF_SECONDS,
     ),
-    Row("API server frozen for 15 s (SIGSTOP)", stopped, on=("real",)),
+    Row("API server frozen for 3 s (SIGSTOP)", partial(stopped, seconds=3.0), on=("real",)),
+    Row("API server frozen for 30 s (SIGSTOP)", partial(stopped, seconds=30.0), on=("real",)),
     Row("etcd gone for 10 s", without_etcd, on=("real",), recovery=30.0),
+    Row(
+        "etcd restored from an older state: versions go backward",
+        restored,
+        on=("real",),
+        recovery=AFTER_RESTORE_SECONDS,
+    ),
+    Row(
+        "connections cut by RST in the middle of a record, 20 s",
+        partial(cut_on_tcp, how="RST"),
+        on=("real",),
+        through_gate=True,
+    ),
+    Row(
+        "connections cut by FIN in the middle of a record, 20 s",
+        partial(cut_on_tcp, how="FIN"),
+        on=("real",),
+        through_gate=True,
+    ),
+    Row("server certificate and CA replaced", trusted_anew, on=("real",)),
+    Row("token replaced in its file", token_renewed, on=("real",)),
+    Row("token expired for 3 s", partial(token_expired, seconds=3.0), on=("real",)),
+    Row(
+        "token expired for 20 s",
+        partial(token_expired, seconds=20.0),
+        on=("real",),
+        reads=("UnauthorizedError", "served", "closed"),
+        denies=True,
+        recovery=BACKOFF_SECONDS,
+    ),
+    Row(
+        "the operator's ServiceAccount deleted and made again",
+        account_goes,
+        on=("real",),
+        reads=("UnauthorizedError", "served", "closed"),
+        denies=True,
+        recovery=BACKOFF_SECONDS,
+    ),
+    Row("client certificate replaced", certificate_renewed, on=("real",), by_certificate=True),
+    Row(
+        "client certificate expired for 20 s",
+        partial(certificate_renewed, expired_seconds=20.0),
+        on=("real",),
+        by_certificate=True,
+        reads=("UnauthorizedError", "served", "closed"),
+        denies=True,
+        recovery=BACKOFF_SECONDS,
+    ),
     Row("401 for 3 s", partial(struck, seconds=3.0, code=401)),
     Row(
         "401 for 60 s: credentials expired",
@@ -437,5 +582,13 @@ ROWS: Final[Sequence[Row]] = (
     Row("our machine is suspended for an hour", suspended),
     Row("HA: a member that lags by 2 s", lagging, members=2, recovery=10.0),
     Row("HA: a member that flaps", flapping, members=2),
+    Row("HA: a member killed and started three times", member_flaps, on=("real",), members=2, recovery=10.0),
+    Row(
+        "HA: a member frozen for 20 s (SIGSTOP)",
+        partial(stopped, seconds=20.0, member=1),
+        on=("real",),
+        members=2,
+        recovery=BACKOFF_SECONDS,
+    ),
     Row("no disk for logs", full_disk, recovery=2.0),
 )

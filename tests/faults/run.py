@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from scopedcache.testing import virtual_time
 
+from .gate import Gate
 from .rows import Row
 from .servers import Embedded, Real
 from .stage import Outcome, perform
@@ -20,8 +21,14 @@ def run_embedded(row: Row, seed: int = 0) -> Outcome:
 
 def run_real(row: Row, seed: int = 0) -> Outcome:
     """Run a row on a real control plane of its own."""
-    with Real.running() as server:
-        return asyncio.run(perform(server, row.fault, name=row.name, places=row.places, seed=seed))
+    with Real.running(members=row.members, by_certificate=row.by_certificate) as server:
+        return asyncio.run(_perform_real(server, row, seed))
+
+
+async def _perform_real(server: Real, row: Row, seed: int) -> Outcome:
+    async with Gate.to(server.plane.urls).open() as gate:
+        server.gate = gate if row.members > 1 or row.through_gate else None
+        return await perform(server, row.fault, name=row.name, places=row.places, seed=seed)
 
 
 def complaints(row: Row, came: Outcome) -> Sequence[str]:

@@ -83,12 +83,7 @@ class Example:
 
     def rights(self, *, by_verb: bool = False) -> list[Right]:
         """Return what each rule of `rbac.yaml` gives; verb by verb, if told so."""
-        found = []
-        for number, manifest in enumerate(self.rbac):
-            for index, rule in enumerate(manifest.get("rules", ())):
-                for verb in rule["verbs"] if by_verb else (None,):
-                    found.append(Right(number, index, verb, _words(manifest, rule, verb)))
-        return found
+        return rights_in(self.rbac, by_verb=by_verb)
 
 
 @attrs.frozen
@@ -109,6 +104,16 @@ class Right:
         else:
             del rules[self.rule]
         return kept
+
+
+def rights_in(manifests: list[Manifest], *, by_verb: bool = False) -> list[Right]:
+    """Return what each rule in manifests gives; verb by verb, if told so."""
+    return [
+        Right(number, index, verb, _words(manifest, rule, verb))
+        for number, manifest in enumerate(manifests)
+        for index, rule in enumerate(manifest.get("rules", ()))
+        for verb in (rule["verbs"] if by_verb else (None,))
+    ]
 
 
 def _words(manifest: Manifest, rule: Manifest, verb: str | None) -> str:

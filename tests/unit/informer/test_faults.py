@@ -115,6 +115,19 @@ async def test_an_idle_stream_with_bookmarks_is_left_alone(world):
     assert (watch.closed.is_set(), world.informer.resource_version, world.heard.take()) == (False, "20", [])
 
 
+async def test_a_server_restored_from_an_older_state_is_listed_anew(world):
+    """It takes a watch at a version of its future, and tells nothing until it has come that far."""
+    watch = await begin(world)
+    watch.cut()
+    await resumed(world, "10")
+    for _ in range(4):
+        asked = await world.server.asked()
+        assert (asked.query["resourceVersion"], asked.query["limit"]) == ("10", "1")
+        asked.refuse(504, "Timeout", pause=1, causes=[{"reason": "ResourceVersionTooLarge"}])
+    await relisted(world, added("x", 3), version=5)
+    assert (world.held, world.heard.take()) == ({"x": "3"}, ["-y@2?", "x@1→3"])
+
+
 # -- too old ---------------------------------------------------------------------------------------------------------
 
 
@@ -247,6 +260,8 @@ async def test_a_watch_that_can_never_be_resumed_is_met_with_a_list(world, troub
     while "sendInitialEvents" not in (watch := await world.server.watched()).query:
         tries += 1
         TROUBLES[trouble](watch)
+        if trouble == "silence" and tries == 1:  # the server is asked whether it knows the version, and does
+            (await world.server.asked()).answer({"kind": "PodList", "metadata": {"resourceVersion": "10"}, "items": []})
     watch.accept(added("x", 1), added("z", 90), bookmark(99, end=True))
     await idle()
     assert (world.held, tries <= (9 if trouble == "silence" else 4)) == ({"x": "1", "z": "90"}, True)

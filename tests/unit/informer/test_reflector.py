@@ -31,6 +31,7 @@ from scopedcache.informer.reflector import (
     Reflector,
     ServerFeatures,
     StreamingList,
+    VersionCheck,
     Watch,
     draw_tries,
 )
@@ -244,7 +245,10 @@ FORMS = {
 def test_a_watch_that_can_never_be_resumed_is_met_with_a_list_after_some_tries(form):
     made = watching()
     tries = 0
-    while isinstance(made.next().ask, Watch):
+    while not isinstance(asked := made.next().ask, StreamingList):
+        if isinstance(asked, VersionCheck):
+            made.confirmed()
+            continue
         tries += 1
         FORMS[form](made)
         assert tries < 10
@@ -471,3 +475,66 @@ def test_a_watch_never_asks_for_a_version_that_was_too_old(happenings):
             assert not isinstance(step.ask, Watch)
         if isinstance(step.ask, Watch):
             assert step.ask.version == "10"
+
+
+# -- a server from the past --------------------------------------------------------------------------------------------
+
+CUT = TransportError("no byte in time", connected=True)
+
+
+def silent(made):
+    """Let a watch be accepted, last, and be cut without a word."""
+    assert made.next().ask == Watch("10")
+    made.opened()
+    made.failed(CUT, 75.0)
+
+
+def resumed(version="10"):
+    made = watching(version)
+    made.opened()
+    made.progressed(version)
+    made.failed(TransportError("refused"), 0.0)
+    return made
+
+
+def test_after_a_watch_without_a_word_the_server_is_asked_whether_it_knows_the_version():
+    made = resumed()
+    silent(made)
+    assert made.next().ask == VersionCheck("10")
+
+
+def test_a_version_that_the_server_knows_is_watched_on_and_not_asked_about_again():
+    made = resumed()
+    silent(made)
+    made.next()
+    made.confirmed()
+    silent(made)
+    assert made.next().ask == Watch("10")
+
+
+def test_a_version_from_the_future_is_given_up_for_a_list():
+    made = resumed()
+    silent(made)
+    for _ in range(int(TRIES["future"]) + 1):
+        assert made.next().ask == VersionCheck("10")
+        made.failed(TOO_NEW, 3.0)
+    assert made.next().ask == StreamingList()
+
+
+def test_after_other_trouble_it_is_asked_again():
+    made = resumed()
+    silent(made)
+    made.next()
+    made.confirmed()
+    made.next()
+    made.failed(TransportError("refused"), 0.0)
+    silent(made)
+    assert made.next().ask == VersionCheck("10")
+
+
+def test_a_watch_that_said_something_is_resumed_without_asking():
+    made = watching("10")
+    made.opened()
+    made.progressed("12")
+    made.failed(CUT, 80.0)
+    assert made.next().ask == Watch("12")

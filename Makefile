@@ -68,8 +68,8 @@ acceptance: $(STAMP) $(if $(filter embedded,$(CLUSTER)),,servers) $(if $(filter 
 mutants: $(STAMP)  ## Defects put into copies of the tree: every acceptance row must turn red under one of them
 	@$(BIN)/python -m tests.acceptance.mutants
 
-simulate: $(STAMP)  ## COUNT lives of a cache in virtual time, from seed FIRST on (100 from 0), then RESTARTS of API servers (100)
-	@$(BIN)/python -m tests.simulation $(or $(FIRST),0) $(or $(COUNT),100)
+simulate: $(STAMP)  ## COUNT lives of a cache in virtual time, from seed FIRST on (100 from 0; RESUME=1 goes on), then RESTARTS of API servers (100)
+	@$(BIN)/python -m tests.simulation $(if $(RESUME),--resume,$(or $(FIRST),0) $(or $(COUNT),100) $(if $(SETTING),"$(SETTING)"))
 	@$(BIN)/python -m tests.simulation.false_denials $(or $(RESTARTS),100)
 
 soak: $(STAMP) servers  ## MINUTES (60) of an operator on the real control plane in rounds of trouble and rest, from SEED (0); PAGE=1 writes docs/soak.md

@@ -34,7 +34,7 @@ BACKOFF_SECONDS: Final = 46.0
 # A watch from the future is silent for 75 s; then the server says four times that it does not know the version, each
 # time after 3 s and with a second to wait; and a list. Slack for a busy machine.
 AFTER_RESTORE_SECONDS: Final = 75.0 + 4 * 4.0 + 21.0
-# More than a cluster at rest writes by itself in that time. One that has come past our version when it is asked knows it.
+# More than a cluster at rest writes by itself meanwhile: one that has come past our version when it is asked knows it.
 VERSIONS_BACK: Final = 300
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -50,7 +51,7 @@ async def test_each_of_twenty_refused_writes_is_sent_once_and_asked_about_once(
         stop.set()
         await running
 
-    about = {"user": robot.username, "since": mark}
+    about: dict[str, Any] = {"user": robot.username, "since": mark}
     updates = control_plane.audit.requests(verb="update", resource=CONFIG_MAP, **about)
     reviews = control_plane.audit.requests(verb="create", resource=REVIEWS, **about)
     assert sorted(one.name or "" for one in updates) == sorted(met)

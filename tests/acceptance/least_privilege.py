@@ -14,10 +14,11 @@ from scopedcache.testing.resources import load_manifests
 
 from .clock import now
 from .examples.example import Manifest, Right, rights_in
+from .observations import MEMCACHEDS
 from .rows import Group, Outcome, Row
 from .starting import started, wanted_cluster
 from .waiting import Failed, NotRun, differs, eventually
-from .world import CONFIG, CONVERGED, MEMCACHEDS, World
+from .world import CONFIG, CONVERGED, World
 
 NEEDS: Final = "scoped-operator-needs"
 NAMESPACE, NAME = "allowed", "memcached"

@@ -14,7 +14,7 @@ WITHOUT_PROGRAMS := --ignore tests/browser --ignore tests/monitoring
 $(if $(filter-out real embedded node,$(CLUSTER)),$(error CLUSTER is $(CLUSTER); it is real, embedded or node))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-wheel test-real test-kind test-browser test-monitoring acceptance mutants simulate fuzz soak crashes bench bench-embedded contract-table control-plane node-parts chart image lint types contracts changes docs docs-links dist servers setup clean faults storms overload scale bench-peers bench-operator
+.PHONY: help demo test test-wheel test-real test-kind test-browser test-monitoring acceptance mutants simulate fuzz soak crashes bench bench-embedded contract-table control-plane node-parts chart image lint types contracts changes docs docs-links dist servers setup clean faults storms overload scale scale-bound bench-peers bench-operator
 
 help:  ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,8 +68,8 @@ acceptance: $(STAMP) $(if $(filter embedded,$(CLUSTER)),,servers) $(if $(filter 
 mutants: $(STAMP)  ## Defects put into copies of the tree: every acceptance row must turn red under one of them
 	@$(BIN)/python -m tests.acceptance.mutants
 
-simulate: $(STAMP)  ## COUNT lives of a cache in virtual time, from seed FIRST on (100 from 0), then RESTARTS of API servers (100)
-	@$(BIN)/python -m tests.simulation $(or $(FIRST),0) $(or $(COUNT),100)
+simulate: $(STAMP)  ## COUNT lives of a cache in virtual time, from seed FIRST on (100 from 0; RESUME=1 goes on), then RESTARTS of API servers (100)
+	@$(BIN)/python -m tests.simulation $(if $(RESUME),--resume,$(or $(FIRST),0) $(or $(COUNT),100) $(if $(SETTING),"$(SETTING)"))
 	@$(BIN)/python -m tests.simulation.false_denials $(or $(RESTARTS),100)
 
 soak: $(STAMP) servers  ## MINUTES (60) of an operator on the real control plane in rounds of trouble and rest, from SEED (0); PAGE=1 writes docs/soak.md
@@ -91,11 +91,11 @@ storms: $(STAMP) $(if $(filter embedded,$(CLUSTER)),,servers)  ## Storms of RBAC
 overload: $(STAMP)  ## More than an operator can take: a figure for each, in memory, steps of the loop and what is lost; PAGE=1 writes docs/faults.md
 	@$(BIN)/python -m tests.faults.overload $(if $(ONLY),--only "$(ONLY)") $(if $(PAGE),--page)
 
-bench: $(STAMP)  ## Benchmarks beside other Python clients in the same run: target and value; PAGE=1 writes docs/performance.md
-	@$(BIN)/python -m tests.benchmarks $(if $(PAGE),--page)
+bench: $(STAMP)  ## Benchmarks beside other Python clients in the same run: target and value; PAGE=1 writes docs/performance.md, FULL=1 draws longer curves
+	@$(BIN)/python -m tests.benchmarks $(if $(PAGE),--page) $(if $(FULL),--full)
 
-bench-peers: $(STAMP)  ## The same with the caches of controller-runtime in the same rounds (built once with Go); PAGE=1 as above
-	@$(BIN)/python -m tests.benchmarks --peers $(if $(PAGE),--page)
+bench-peers: $(STAMP)  ## The same with the caches of controller-runtime and kube-rs in the same rounds (built once by Go and cargo); PAGE=1, FULL=1 as above
+	@$(BIN)/python -m tests.benchmarks --peers $(if $(PAGE),--page) $(if $(FULL),--full)
 
 bench-operator: $(STAMP) servers  ## CRS Memcacheds (1000) in NAMESPACES (100) on the real control plane: ours, on controller-runtime, on kopf; RUNS=3; PAGE=1 writes docs/performance-operator.md
 	@$(BIN)/python -m tests.benchmarks.operators --crs $(or $(CRS),1000) --namespaces $(or $(NAMESPACES),100) --runs $(or $(RUNS),1) $(if $(PAGE),--page)
@@ -105,6 +105,9 @@ bench-embedded: $(STAMP)  ## The embedded cluster's speed, beside a real kube-ap
 
 scale: $(STAMP) servers  ## 1, 2 and 4 replicas that share NAMESPACES (400) on a real control plane, and what each costs; WITHOUT_GATE=1; HARM=1: killed, frozen, added
 	@$(BIN)/python -m tests.scale --namespaces $(or $(NAMESPACES),400) $(if $(WITHOUT_GATE),--without-gate) $(if $(HARM),--harm)
+
+scale-bound: $(STAMP) servers  ## The bound on detection, promised and held, at NAMESPACES (100,1000,5000: half an hour) on a real control plane; PAGE=1 writes docs/scale.md
+	@$(BIN)/python -m tests.scale.bound --namespaces $(or $(NAMESPACES),100,1000,5000) $(if $(PAGE),--page)
 
 control-plane: $(STAMP)  ## Build etcd, kube-apiserver, kube-controller-manager and kubectl into ~/.cache (minutes, once)
 	@$(BIN)/python -m scopedcache.testing build

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         Clusters,
         ClusterSecrets,
         Controller,
+        ControllerRing,
         LeaderElection,
         Manager,
         Request,
@@ -58,7 +59,8 @@ else:
             "api": "Client",
             "cache": "InformerHandle Lister OwnerChanged OwnerId ResourceCache ScopedCache Snapshot",
             "controller": (
-                "Cluster ClusterSecrets Clusters Controller LeaderElection Manager Request Result Sharding Watch"
+                "Cluster ClusterSecrets Clusters Controller ControllerRing LeaderElection Manager Request Result "
+                "Sharding Watch"
             ),
             "errors": (
                 "AlreadyExistsError APIError CacheError ConfigurationError ConflictError ForbiddenError GoneError "
@@ -91,6 +93,7 @@ __all__ = [
     "ConfigurationError",
     "ConflictError",
     "Controller",
+    "ControllerRing",
     "EventHandler",
     "ForbiddenError",
     "GoneError",

@@ -20,6 +20,7 @@ from .deep_json import members
 from .errors import ProtocolError
 from .kinds import GVK, ObjectKey
 from .openapi_models import is_openapi_model, to_openapi_model
+from .packed_bytes import PackedBytes, unpacked
 
 T = TypeVar("T")
 
@@ -68,7 +69,12 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     """What the store keeps of an object: its record and its bytes, managedFields cut. Never handed out."""
 
     metadata: Metadata
-    raw: bytes
+    raw: bytes | PackedBytes
+
+    @property
+    def body(self) -> bytes:
+        """Return its bytes, unpacked."""
+        return unpacked(self.raw)
 
     @classmethod
     def of(cls, obj: Object) -> Entry:
@@ -109,7 +115,7 @@ class Object(msgspec.Struct, eq=False, repr_omit_defaults=True):
     # A Struct because one is made for every read and every event that somebody hears of: a third of the time of a
     # class with __slots__.
     _metadata: Metadata
-    _raw: bytes
+    _raw: bytes | PackedBytes
     _gvk: GVK
     partial: bool = False
     _data: dict[str, Any] | None = None
@@ -200,7 +206,7 @@ class Object(msgspec.Struct, eq=False, repr_omit_defaults=True):
         if self._data is not None:
             return MappingProxyType((self._data.get("metadata") or {}).get("annotations") or {})
         try:
-            return MappingProxyType(_annotated.decode(self._raw).metadata.annotations or {})
+            return MappingProxyType(_annotated.decode(unpacked(self._raw)).metadata.annotations or {})
         except _UNREADABLE:
             return MappingProxyType(self._odd_annotations())
 
@@ -273,13 +279,14 @@ class Object(msgspec.Struct, eq=False, repr_omit_defaults=True):
 
     def _read(self, decode: Callable[[bytes], T]) -> T:
         """Decode the bytes, repaired where they are no text; a ValidationError passes, for it is about a model."""
+        raw = unpacked(self._raw)
         try:
             try:
-                return decode(self._raw)
+                return decode(raw)
             except msgspec.ValidationError:
                 raise
             except (msgspec.DecodeError, UnicodeDecodeError):
-                return decode(repair_text(self._raw))
+                return decode(repair_text(raw))
         except msgspec.ValidationError:
             raise
         except _UNREADABLE as error:
@@ -288,7 +295,7 @@ class Object(msgspec.Struct, eq=False, repr_omit_defaults=True):
     def _odd_annotations(self) -> dict[str, str]:
         """Read the annotations of an object whose other content may be beyond reading."""
         try:
-            metadata = members(members(repair_text(self._raw)).get("metadata", b""))
+            metadata = members(members(repair_text(unpacked(self._raw))).get("metadata", b""))
             annotations = _texts(metadata.get("annotations", b"null")) or {}
         except _UNREADABLE as error:
             raise self._unreadable(error) from error

@@ -359,7 +359,7 @@ class Client:
             async for events in batches:
                 for type_, entry in events:
                     if type_ == UNREADABLE_OBJECT:
-                        self._unreadable.name(info.resource, entry.metadata, entry.raw.decode())
+                        self._unreadable.name(info.resource, entry.metadata, entry.body.decode())
                     elif type_ not in ("BOOKMARK", INITIAL_EVENTS_END):
                         yield type_, Object(entry.metadata, entry.raw, info.resource.gvk)
 

@@ -1,10 +1,10 @@
-"""Whether an API server leaves out of lists and watches what lies outside a shard (KEP-5866)."""
+"""Whether an API server leaves out of lists and watches what lies outside a shard (KEP-5866), and takes ours."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from ..errors import ServerError
+from ..errors import ScopedCacheError, ServerError
 from ..hash_ranges import MALFORMED_SELECTOR
 from ..kinds import Kind
 
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 # What the server answers to a selector that it tries to read, and cannot.
 _UNREADABLE: Final = 500
+# Its Status has no reason, so only the words tell it from any other trouble of the server.
+_REFUSAL: Final = "invalid shard selector"
 
 
 async def filters_shards(client: Client, kind: Kind, *, namespace: str | None = None) -> bool:
@@ -31,3 +33,8 @@ async def filters_shards(client: Client, kind: Kind, *, namespace: str | None = 
             return True
         raise
     return False
+
+
+def refuses_selector(error: ScopedCacheError) -> bool:
+    """Tell whether an answer says that the shard selector which it was asked with is none."""
+    return isinstance(error, ServerError) and error.status == _UNREADABLE and error.message.startswith(_REFUSAL)

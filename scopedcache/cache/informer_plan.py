@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator
 from functools import cached_property, lru_cache
 from typing import Final
 
-import attrs
+import msgspec
 
 from ..api.acting_rights import rights_to_act_as
 from ..api.permission import Permission
@@ -23,8 +23,7 @@ KEYS_REMEMBERED: Final = 4096
 Place = tuple[str, str | None, str | None, bool, Identity | None]
 
 
-@attrs.frozen(cache_hash=True)
-class InformerKey:
+class InformerKey(msgspec.Struct, frozen=True, cache_hash=True, dict=True):
     """Which list and watch: a kind, a place (None: the whole cluster), perhaps one name, perhaps metadata alone.
 
     `identity` is as whom, None for the program's own user: nothing is shared between two of them.
@@ -52,7 +51,7 @@ class InformerKey:
         for name in dict.fromkeys((None, self.name)):
             for metadata_only in dict.fromkeys((False, self.metadata_only)):
                 if (name, metadata_only) != (self.name, self.metadata_only):
-                    yield attrs.evolve(self, name=name, metadata_only=metadata_only)
+                    yield msgspec.structs.replace(self, name=name, metadata_only=metadata_only)
 
     @cached_property
     def permissions(self) -> tuple[Permission, ...]:

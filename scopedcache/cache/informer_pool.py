@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
 from itertools import product
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
@@ -22,6 +22,7 @@ from ..event_logger import event_logger
 from ..identity import Identity
 from ..informer import IndexFunc, Informer, InformerOptions
 from ..informer.initial_list_limiter import InitialListLimiter
+from ..informer.label_shard import LabelShard
 from ..informer.list_watch import NAME_FIELD
 from ..informer.missed_deletes import PurgedKeys
 from ..informer.ownership_chain import Owner, OwnershipChain
@@ -84,6 +85,7 @@ class InformerPool:
         selectors: Mapping[Kind, LabelSelector],
         field_selectors: Mapping[Kind, str] = MappingProxyType({}),
         transforms: Mapping[Kind, Transform],
+        compress: bool | Collection[Kind] = False,
         timer: Callable[[], float] = loop_time,
         chance: Callable[[], float] = random.random,
     ) -> None:
@@ -98,6 +100,7 @@ class InformerPool:
         self._selectors = selectors
         self._field_selectors = field_selectors
         self._transforms = transforms
+        self._compress = compress
         self._timer = timer
         self._chance = chance
         self._server = ServerFeatures()
@@ -110,7 +113,7 @@ class InformerPool:
         self._memory = MemoryReturn()
         self.ended: dict[str, tuple[int, int]] = {}  # by kind: events and relists of informers that are closed
         self._indexes: list[tuple[Kind, str, IndexFunc]] = []
-        self._shards: dict[Kind, ShardFilter] = {}
+        self._shards: dict[Kind, ShardFilter | LabelShard] = {}
 
     # -- as whom -------------------------------------------------------------------------------------------------
 
@@ -233,7 +236,7 @@ class InformerPool:
             if denotes(kind, informer_key.resource):
                 informer.add_index(name, function)
 
-    def set_shard(self, kind: Kind, shard: ShardFilter | None) -> None:
+    def set_shard(self, kind: Kind, shard: ShardFilter | LabelShard | None) -> None:
         """Let future informers of a kind hold a part of its objects; None: all of them again."""
         if shard is None:
             self._shards.pop(kind, None)
@@ -291,6 +294,7 @@ class InformerPool:
             fields=_fields(informer_key.name, _of_kind(self._field_selectors, resource)),
             metadata_only=informer_key.metadata_only,
             transform=_of_kind(self._transforms, resource),
+            compress=self._is_compressed(resource),
             gate=_RightsGate(self._monitor, informer_key),
             chain=self.chain_of(informer_key.identity),
             initial_lists=self._initial_lists,
@@ -312,6 +316,11 @@ class InformerPool:
             about["identity"] = str(informer_key.identity)
         logger.info("watch.started", extra=about)
         return informer
+
+    def _is_compressed(self, resource: Resource) -> bool:
+        if isinstance(self._compress, bool):
+            return self._compress
+        return any(denotes(kind, resource) for kind in self._compress)
 
     def _count_stream(self, streaming: bool) -> None:
         self.open_watches += 1 if streaming else -1

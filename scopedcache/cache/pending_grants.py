@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 import attrs
+import msgspec
 
 from ..access import Monitor
 from ..access.refusals import is_tried
@@ -142,4 +143,4 @@ class PendingGrants:
 
 
 def _unnamed(permission: Permission) -> Permission:
-    return attrs.evolve(permission, name=None)
+    return msgspec.structs.replace(permission, name=None)

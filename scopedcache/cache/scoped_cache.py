@@ -25,6 +25,7 @@ from ..api.permission import permission_of
 from ..clock import loop_time
 from ..errors import ForbiddenError, ScopedCacheError
 from ..informer import EventHandler, IndexFunc, InformerOptions
+from ..informer.label_shard import LabelShard
 from ..informer.shard_filter import ShardFilter
 from ..kinds import GVK, Kind, Resource
 from ..metrics import Counters, Instrumentation
@@ -67,6 +68,9 @@ class ScopedCache:
         field_selectors: per kind, a field selector for the server (`status.phase=Running`), which says what it can
             select by. The same holds for what does not match, and what we write is seen when its event is.
         transforms: per kind, a function that changes objects before they are kept. They cannot be updated as a whole.
+        compress: keep objects compressed: all, or those of these kinds. They take a fifth of the memory (a Pod of
+            4.8 KB about 1 KB with its metadata), some 30 µs more at each change, and 10 µs at the first read that
+            is not of metadata.
         rbac_watch: watch RBAC objects where we may: changes are then noticed in about a second.
         identity: says of an owner's object as whom it is served (`As`, `ServiceAccount`; None: the client's own user):
             as whom what it opens is listed and watched, its rights are reviewed, and its `scope.client` writes. Owners
@@ -92,6 +96,7 @@ class ScopedCache:
         selectors: Mapping[Kind, Labels] = MappingProxyType({}),
         field_selectors: Mapping[Kind, str] = MappingProxyType({}),
         transforms: Mapping[Kind, Transform] = MappingProxyType({}),
+        compress: bool | Collection[Kind] = False,
         rbac_watch: bool = True,
         identity: IdentityOf | None = None,
         instrumentation: Instrumentation | None = None,
@@ -131,6 +136,7 @@ class ScopedCache:
             selectors={kind: LabelSelector.parse(labels) for kind, labels in selectors.items()},
             field_selectors=field_selectors,
             transforms=transforms,
+            compress=compress,
             timer=timer,
             chance=chance,
         )
@@ -166,6 +172,7 @@ class ScopedCache:
         selectors: Mapping[Kind, Labels] = MappingProxyType({}),
         field_selectors: Mapping[Kind, str] = MappingProxyType({}),
         transforms: Mapping[Kind, Transform] = MappingProxyType({}),
+        compress: bool | Collection[Kind] = False,
         rbac_watch: bool = True,
         identity: IdentityOf | None = None,
         instrumentation: Instrumentation | None = None,
@@ -194,6 +201,7 @@ class ScopedCache:
                 selectors=selectors,
                 field_selectors=field_selectors,
                 transforms=transforms,
+                compress=compress,
                 rbac_watch=rbac_watch,
                 identity=identity,
                 instrumentation=instrumentation,
@@ -361,7 +369,7 @@ class ScopedCache:
             self._home.check()
         self._pool.add_index(kind, name, function)
 
-    def set_shard(self, kind: Kind, shard: ShardFilter | None) -> None:
+    def set_shard(self, kind: Kind, shard: ShardFilter | LabelShard | None) -> None:
         """Hold a part of a kind's objects, for other replicas hold the rest; None ends that. For the controllers.
 
         What lies outside does not exist for this cache. Informers that run already go on as they are.

@@ -12,6 +12,7 @@ from .reporting.event_recorder import EventRecorder
 from .reporting.forbidden_reporter import OnForbidden
 from .request import Request, Result
 from .retry_limits import FailureBackoff
+from .sharding.controller_ring import ControllerRing
 from .sharding.settings import Sharding
 from .work_queue import WorkQueue
 
@@ -21,6 +22,7 @@ __all__ = [
     "ClusterSecrets",
     "Clusters",
     "Controller",
+    "ControllerRing",
     "EventRecorder",
     "FailureBackoff",
     "LeaderElection",

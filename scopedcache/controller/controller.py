@@ -37,6 +37,7 @@ from .request import HOME, Request
 from .retry_limits import RETRIES_PER_SECOND, FailureBackoff, RetryBudget
 from .self_waking import SelfWaking
 from .settling import Settling
+from .sharding.ring_shard import RingShard
 from .sharding.shard import Shard
 from .work_queue import WorkQueue
 from .workers import Workers
@@ -165,7 +166,7 @@ class Controller:
         *,
         recorder: EventRecorder,
         instrumentation: metrics.Instrumentation = metrics.NULL,
-        shard: Shard | None = None,
+        shard: Shard | RingShard | None = None,
     ) -> None:
         """Get ready to watch and to work, on the running loop; with a `shard`, on that part of the primaries.
 

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from ..errors import APIError, CacheError, ForbiddenError
+from ..errors import APIError, CacheError, ForbiddenError, ScopedCacheError
 from ..event_logger import event_logger
 from ..hash_ranges import HashRanges, ring_hash
 from ..informer import EventHandler
 from ..kinds import Kind, ObjectKey, Resource
 from ..needs import Need
-from ..objects import Object
+from ..objects import Metadata, Object
 from ..predicates import Change, ContainedPredicates, Predicate
 from ..supervisor import Supervisor
 from .mapping import ContainedWatch, Mapper, Watch, owner_mapper
@@ -30,6 +30,7 @@ from .primary_objects import PrimaryObjects
 from .reporting.own_reports import OwnReports
 from .selecting import SelectingMapper
 from .settling import Settling
+from .sharding.ring_shard import RingShard
 from .sharding.shard import Shard
 from .wait_until_served import wait_until_served
 from .work_queue import Priority, WorkQueue
@@ -80,7 +81,7 @@ class EventSources:
         reports: which changes of a primary are reports of ours: they wake nobody.
         is_report: tells the Events that we have posted: neither do they.
         on_wake: told of each key that something has happened for.
-        shard: which part of the primaries is this process's; None: all of them.
+        shard: which part of the primaries is this process's, as replicas agree or as a sharder says; None: all of them.
     """
 
     def __init__(
@@ -92,7 +93,7 @@ class EventSources:
         reports: OwnReports | None = None,
         is_report: Callable[[Object], bool] = lambda obj: False,
         on_wake: Callable[[ObjectKey], None] = lambda key: None,
-        shard: Shard | None = None,
+        shard: Shard | RingShard | None = None,
     ) -> None:
         self.primaries = PrimaryObjects(on_parked=self._on_parked, always=options.always)
         self.not_served: set[str] = set()  # kinds that the server was found not to serve
@@ -102,7 +103,8 @@ class EventSources:
         self._reports = OwnReports() if reports is None else reports
         self._is_report = is_report
         self._on_wake = on_wake
-        self._shard = shard
+        self._shard = shard if isinstance(shard, Shard) else None
+        self._ring = shard if isinstance(shard, RingShard) else None
         self._shard_changed = asyncio.Event()
         self._aside: dict[ObjectKey, Priority] = {}  # shown, and not ours to work on yet, or for now
         self._resource: Resource | None = None
@@ -137,6 +139,8 @@ class EventSources:
                 await self._shard.known.wait()
                 stack.callback(self._shard.subscribe(self._shard_changed.set))
                 supervisor.start_guarded("shard", self._follow_shard)
+            if self._ring is not None:
+                stack.callback(self._ring.filter.on_left(self._on_left))
             for one in declared:
                 if one not in in_each_place:
                     self._start_watch(supervisor, one, one.watch.namespace, EVERYWHERE)
@@ -158,10 +162,19 @@ class EventSources:
 
     def is_ours(self, key: ObjectKey) -> bool:
         """Tell whether a run of the key may begin here now."""
+        if self._ring is not None:
+            obj = self.primaries.get(key)
+            return obj is None or not self._ring.is_asked_for(obj)
         return self._shard is None or self._lies_in(key, self._shard.worked_on)
 
-    def put_aside(self, key: ObjectKey, priority: Priority) -> None:
-        """Keep a key that is shown until it is ours to work on; any other is another replica's, and forgotten."""
+    async def put_aside(self, key: ObjectKey, priority: Priority) -> None:
+        """Keep a key that is shown until it is ours to work on; any other is another replica's, and forgotten.
+
+        What a sharder asks for is handed over.
+        """
+        if self._ring is not None:
+            await self._hand_over(self._ring, key, priority)
+            return
         assert self._shard is not None
         if self._lies_in(key, self._shard.shown):
             self._aside[key] = "high" if "high" in (priority, self._aside.get(key)) else "low"
@@ -194,6 +207,40 @@ class EventSources:
                 await asyncio.sleep(0)
         self.primaries.drop_news(lambda obj: ring_hash(obj.namespace or obj.uid) in shard.shown)
         await self.primaries.drop_outside()
+
+    async def _hand_over(self, ring: RingShard, key: ObjectKey, priority: Priority) -> None:
+        obj = self.primaries.get(key)
+        if obj is None or self._resource is None:
+            return
+        try:
+            after = await ring.hand_over(self._resource, obj)
+        except ScopedCacheError:
+            self._queue.add_rate_limited(key, priority=priority)
+        else:
+            self._queue.forget(key)
+            if after is not None:
+                self._queue.add(key, after=after, priority=priority)
+
+    def _on_left(self, metadata: Metadata) -> None:
+        """Forget an object that is another shard's now: nothing was deleted."""
+        from ..cache import OwnerId
+
+        if self._resource is None or self._ring is None:
+            return
+        key = ObjectKey(metadata.namespace, metadata.name)
+        self._ring.moved(self._resource, key)
+        self._queue.discard(key)
+        self._cache.close(OwnerId(self._resource.gvk, key, metadata.uid))
+
+    def run_begun(self, key: ObjectKey) -> None:
+        """A run of the key begins."""
+        if self._ring is not None and self._resource is not None:
+            self._ring.run_begun(self._options.controller, self._resource, key)
+
+    def run_ended(self, key: ObjectKey) -> None:
+        """It has ended, and nothing of it is left."""
+        if self._ring is not None and self._resource is not None:
+            self._ring.run_ended(self._options.controller, self._resource, key)
 
     def enqueue(self, key: ObjectKey) -> None:
         """Have a key reconciled because somebody asks for it."""
@@ -462,11 +509,14 @@ class EventSources:
 
     def _on_add(self, obj: Object, initial: bool) -> None:
         self.primaries.unpark(obj.key)  # a kind that can be seen again tells of everything: no second run for that
-        if self._predicates.passes(Change.added(obj)):
+        asked_for = self._ring is not None and self._ring.is_asked_for(obj)
+        if asked_for or self._predicates.passes(Change.added(obj)):
             self._wake(obj.key, _priority(initial), at_once=True)
 
     def _on_update(self, old: Object, new: Object) -> None:
-        if not self._reports.is_own(old, new) and self._predicates.passes(Change.updated(old, new)):
+        if self._ring is not None and self._ring.is_asked_for(new):  # whatever else has changed
+            self._wake(new.key, at_once=True, settle=False)
+        elif not self._reports.is_own(old, new) and self._predicates.passes(Change.updated(old, new)):
             self._wake(new.key)
 
     def _on_delete(self, obj: Object, unknown: bool) -> None:

@@ -146,6 +146,7 @@ class WorkQueue(Generic[K]):
         while the key ran, except for what was asked for `at_once`.
         """
         if drop_again and key not in self._hurried:
+            self._wake_due()  # what became due meanwhile was asked for meanwhile
             self._again.pop(key, None)
         now = self._timer()
         pause = self._retry_due.get(key, now) - now
@@ -167,8 +168,8 @@ class WorkQueue(Generic[K]):
         now, times = self._timer(), self.refusals(key) + 1
         self._start_anew(key)
         self._refused[key] = _Refused(times, now, now + REFUSED_BACKOFF.delay(times))
-        if key in self._again and key not in self._hurried:
-            self._delay(key, self._refused[key].until, self._again.pop(key))
+        if key not in self._hurried:
+            self._put_off(key, self._refused[key].until)
         self.add(key, after=after, priority=priority)
 
     def forget(self, key: K) -> None:
@@ -329,6 +330,14 @@ class WorkQueue(Generic[K]):
         if len(self._heap) > 2 * len(self._delayed) + 64:
             self._heap = [item for item in self._heap if self._is_current(item)]
             heapq.heapify(self._heap)
+
+    def _put_off(self, key: K, until: float) -> None:
+        """Let what was asked for while the key ran wait until then, whether it is due by now or later."""
+        waiting = self._delayed.get(key)
+        if key in self._again:
+            self._delay(key, until, self._again.pop(key))
+        elif waiting is not None and waiting.due < until:
+            self._delay(key, until, waiting.priority)
 
     def _is_current(self, item: tuple[float, int, K]) -> bool:
         waiting = self._delayed.get(item[2])

@@ -119,7 +119,7 @@ class Workers:
             if not self._primaries.is_visible(key):
                 self._primaries.park(key, priority)
             elif not self._sources.is_ours(key):
-                self._sources.put_aside(key, priority)
+                await self._sources.put_aside(key, priority)
             elif not self._primaries.needs_reconcile(key):
                 self._forget(key)
             elif (pause := self._sources.settle_pause(key)) > 0:
@@ -139,6 +139,7 @@ class Workers:
             self._instrumentation.observe(metrics.WORK_SECONDS, took, **named)
 
     def _end_run(self, key: ObjectKey) -> None:
+        self._sources.run_ended(key)
         self._points.pop(key, None)
         self._queue.done(key)
 
@@ -169,6 +170,7 @@ class Workers:
         deleted = self._primaries.deleted(key)  # what this run can see; later ones are for the next
         run = ReconcileRun(self._name, key, point=self._points.get(key))
         token = CURRENT_RUN.set(run)
+        self._sources.run_begun(key)
         self._self_waking.begin(key)
         self.busy += 1
         about = {"controller": self._name, "k8s.namespace.name": key.namespace, "k8s.object.name": key.name}

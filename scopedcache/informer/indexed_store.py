@@ -55,6 +55,7 @@ class IndexedStore:
         namespace: str | None,
         metadata_only: bool = False,
         transform: Transform | None = None,
+        compress: bool = False,
         chain: OwnershipChain | None = None,
         purged_keys: PurgedKeys | None = None,
     ) -> None:
@@ -64,9 +65,13 @@ class IndexedStore:
         self.router = OwnerRouter(resource.gvk, chain)
         self._unreadable = UnreadableObjects()
         self._form: KeptForm | None = None
-        if self.partial:
+        if self.partial or compress:
             self._form = KeptForm(
-                resource, metadata_only=metadata_only, transform=transform, unreadable=self._unreadable
+                resource,
+                metadata_only=metadata_only,
+                transform=transform,
+                compress=compress,
+                unreadable=self._unreadable,
             )
         self._store = Store(purged_keys)
         self.backlog = Backlog()
@@ -240,7 +245,7 @@ class IndexedStore:
     # -- changes -------------------------------------------------------------------------------------------------
 
     def kept(self, entry: Entry) -> Entry:
-        """Return an entry in the form in which it is kept: cut to its metadata, or changed by the user's transform."""
+        """Return an entry in the form in which it is kept: cut to its metadata, transformed, compressed."""
         return entry if self._form is None else self._form.of(entry)
 
     def passed_by(self, identity: Metadata | None, why: str) -> Entry | None:
@@ -303,6 +308,20 @@ class IndexedStore:
                 self._indexer.update(Delta(entry, None))
             if number % OBJECTS_PER_STEP == OBJECTS_PER_STEP - 1:
                 yield
+
+    def missing(self, snapshot: Mapping[Key, Entry]) -> dict[Key, str]:
+        """Return key and UID of what is held, or was when the place went dark, and is not in a list."""
+        return {key: uid for key, uid in self._store.uids() if key not in snapshot}
+
+    def let_go(self, key: Key) -> Entry | None:
+        """Forget an object that was not deleted, and tell nobody; return it, with its identity alone if it was purged.
+
+        None where it is not known.
+        """
+        entry = self._store.entries.get(key)
+        if entry is not None and self._store.drop(entry):
+            self._indexer.update(Delta(entry, None))
+        return self._store.forget_purged(key) or entry
 
     def _pass_on(self, delta: Delta, initial: bool) -> None:
         if self.closed:

@@ -28,6 +28,7 @@ from .informer_life import InformerLife
 from .informer_options import InformerOptions
 from .informer_state import InformerState
 from .initial_list_limiter import InitialListLimiter
+from .label_shard import LabelShard
 from .list_watch import ListWatch
 from .missed_deletes import PurgedKeys
 from .owner_router import OwnerRouter
@@ -53,12 +54,13 @@ class Informer:
         fields: str | None = None,
         metadata_only: bool = False,
         transform: Transform | None = None,
+        compress: bool = False,
         gate: Gate | None = None,
         chain: OwnershipChain | None = None,
         initial_lists: InitialListLimiter | None = None,
         server: ServerFeatures | None = None,
         purged_keys: PurgedKeys | None = None,
-        shard: ShardFilter | None = None,
+        shard: ShardFilter | LabelShard | None = None,
         options: InformerOptions | None = None,
         on_stream: Callable[[bool], None] | None = None,
         timer: Callable[[], float] = loop_time,
@@ -76,6 +78,7 @@ class Informer:
             namespace=namespace,
             metadata_only=metadata_only,
             transform=transform,
+            compress=compress,
             chain=chain,
             purged_keys=purged_keys,
         )
@@ -92,7 +95,7 @@ class Informer:
             chance=chance,
             shard=shard,
         )
-        self._shard: Final = shard
+        self._shard: Final = shard if isinstance(shard, ShardFilter) else None
         self._reflector: Final = Reflector(server, group=resource.gvr.group, metadata_only=metadata_only, chance=chance)
         self._watchdog: Final = SilenceWatchdog(timer, idle_timeout=options.idle_timeout)
         self._loop: Final = ReflectorLoop(

@@ -1,4 +1,5 @@
-"""The form in which objects are kept that are not kept whole: their metadata alone, or changed by the user's transform.
+"""The form in which objects are kept that are not kept as they came: their metadata alone, changed by the user's
+transform, or compressed.
 
 Where an object cannot be brought into that form, it is kept with the little that is known for certain: its record. It
 would be wrong to show it as it was before, as if it were gone, or with what the transform was to take away.
@@ -16,6 +17,7 @@ from ..containment import UserFunction
 from ..errors import ProtocolError
 from ..kinds import Resource
 from ..objects import Entry, Object
+from ..packed_bytes import Packer
 
 # How every API server begins an object of which it sends the metadata alone.
 _METADATA_ALONE: Final = b'{"kind":"PartialObjectMetadata",'
@@ -30,9 +32,11 @@ class KeptForm:
         *,
         metadata_only: bool,
         transform: Transform | None,
+        compress: bool,
         unreadable: UnreadableObjects,
     ) -> None:
         self._resource = resource
+        self._packer = Packer() if compress else None
         self._metadata_only = metadata_only
         self._unreadable = unreadable
         self._transform: UserFunction[bytes] | None = None
@@ -51,9 +55,15 @@ class KeptForm:
 
     def of(self, entry: Entry) -> Entry:
         """Return the entry as it is kept; its metadata record stays the server's."""
+        entry = self._cut(entry)
+        if self._packer is None or not isinstance(entry.raw, bytes):
+            return entry
+        return Entry(entry.metadata, self._packer.pack(entry.raw))
+
+    def _cut(self, entry: Entry) -> Entry:
         try:
-            if self._metadata_only and not entry.raw.startswith(_METADATA_ALONE):
-                entry = Entry(entry.metadata, metadata_bytes(entry.raw))
+            if self._metadata_only and not entry.body.startswith(_METADATA_ALONE):
+                entry = Entry(entry.metadata, metadata_bytes(entry.body))
             if self._transform is None:
                 return entry
             body = Object(entry.metadata, entry.raw, self._resource.gvk).to_dict()

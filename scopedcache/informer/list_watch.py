@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from typing import Final, NamedTuple
 
@@ -10,16 +10,22 @@ from ..api.client import Client
 from ..api.codec import Unreadable, decode_items
 from ..api.request_info import RequestInfo
 from ..api.request_query import PAGE_OBJECTS, selected_name
+from ..api.shard_support import refuses_selector
 from ..api.watch.event_decoder import EventDecoder, WatchEvent
 from ..api.watch.watch_stream import WatchStream
+from ..errors import ScopedCacheError
 from ..kinds import Resource
-from ..objects import Entry
+from ..objects import Entry, Metadata
 from ..selectors import Labels, LabelSelector
+from .delta import Key
 from .informer_options import InformerOptions
+from .label_shard import LabelShard
 from .shard_filter import ShardFilter
 
 NAME_FIELD: Final = "metadata.name="
 _ABOUT_OBJECTS: Final = frozenset({"ADDED", "MODIFIED", "DELETED"})
+# More objects than these are asked for by one list of all: it is metadata, and no more than as many requests.
+ASKED_BY_NAME: Final = 20
 
 WatchEvents = AsyncIterable[Sequence[WatchEvent]]
 
@@ -38,6 +44,7 @@ class ListWatch:
     Attributes:
         watch_timeout: seconds a watch may last before we end it by ourselves; None leaves that to the server.
         asked_timeout: seconds the last watch was asked to last.
+        label_shard: others say by a label which objects are ours: what leaves the selection may go on elsewhere.
     """
 
     def __init__(
@@ -50,7 +57,7 @@ class ListWatch:
         fields: str | None,
         options: InformerOptions,
         chance: Callable[[], float],
-        shard: ShardFilter | None = None,
+        shard: ShardFilter | LabelShard | None = None,
     ) -> None:
         self.resource = resource
         self.namespace = namespace
@@ -65,7 +72,10 @@ class ListWatch:
         self._by_fields = len(terms) > len(names)
         self._options = options
         self._chance = chance
-        self._shard = shard
+        self.label_shard = shard if isinstance(shard, LabelShard) else None
+        if self.label_shard is not None:
+            self._labels = LabelSelector(self._labels.requirements + self.label_shard.labels.requirements)
+        self._shard = shard if isinstance(shard, ShardFilter) else None
         self._decoder = EventDecoder()
         self._info = RequestInfo("watch", resource, namespace, selected_name(fields))
 
@@ -76,7 +86,8 @@ class ListWatch:
         metadata = entry.metadata
         here = self.namespace is None or metadata.namespace == self.namespace
         named = self._name is None or metadata.name == self._name
-        if here and self._shard is not None and not self._shard.admits(metadata):
+        shard = self._shard or self.label_shard
+        if here and shard is not None and not shard.admits(metadata):
             return None
         if not (here and named and self._labels.matches(metadata.labels or {})):
             return False
@@ -100,6 +111,29 @@ class ListWatch:
             if self._shard is not None:
                 entries = [entry for entry in entries if self._shard.admits(entry.metadata)]
             yield Page(entries, unreadable, page.metadata.resource_version)
+
+    async def elsewhere(self, uids: Mapping[Key, str]) -> set[Key]:
+        """Return which of these objects, that we see no more, are another's now, by the labels that they have.
+
+        One that is gone is not among them, unless there is another one of its name, and that is not ours.
+
+        Raises:
+            ScopedCacheError: a list was refused, or nobody answered.
+        """
+        assert self.label_shard is not None
+        found: dict[Key, Metadata] = {}
+        if len(uids) > ASKED_BY_NAME:
+            await self._find(self.namespace, None, found)
+        else:
+            for namespace, name in uids:
+                await self._find(namespace or None, NAME_FIELD + name, found)
+        ours = self.label_shard.admits
+        return {key for key in uids.keys() & found.keys() if found[key].uid == uids[key] or not ours(found[key])}
+
+    async def _find(self, namespace: str | None, fields: str | None, found: dict[Key, Metadata]) -> None:
+        async for page, _ in self._client.pages(self.resource, namespace=namespace, fields=fields, metadata_only=True):
+            for entry in decode_items(page)[0]:
+                found[(entry.metadata.namespace, entry.metadata.name)] = entry.metadata
 
     async def check(self, version: str, *, metadata_only: bool) -> None:
         """See that the server has come to a version: list one object of a state that is not older.
@@ -143,6 +177,11 @@ class ListWatch:
         async with opened as stream:
             async with WatchStream(stream, self._info, self._decoder, line_limit=self._options.line_limit) as batches:
                 yield batches if self._shard is None else _ours(batches, self._shard)
+
+    def failed(self, error: ScopedCacheError) -> None:
+        """Take note of why a list or a watch failed: a shard that the server cannot read is not asked for again."""
+        if self._shard is not None and refuses_selector(error):
+            self._shard.refuse(error)
 
     @property
     def _shard_selector(self) -> str | None:

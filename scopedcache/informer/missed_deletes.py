@@ -69,13 +69,25 @@ class MissedDeletes:
             key, uid = self._purged_keys.popitem()
             entry = listed.get(key)
             if entry is None or entry.metadata.uid != uid:
-                metadata = Metadata(namespace=key[0], name=key[1], uid=uid)
-                yield Entry(metadata, msgspec.json.encode({"metadata": metadata}))
+                yield _identity(key, uid)
             number += 1
             if number % OBJECTS_PER_STEP == 0:
                 yield None
+
+    def __iter__(self) -> Iterator[tuple[Key, str]]:
+        return iter(self._purged_keys.items())
+
+    def forget(self, key: Key) -> Entry | None:
+        """Ask no more what became of an object; return its name, namespace and UID. None where it is not known."""
+        uid = self._purged_keys.pop(key, None)
+        return None if uid is None else _identity(key, uid)
 
     def take_purged(self, entries: dict[Key, Entry]) -> PurgedObjects:
         """Return whom a later store has to ask about: who is held now, and who was still missing from before."""
         purged_keys, self._purged_keys = self._purged_keys, {}
         return PurgedObjects(entries, purged_keys)
+
+
+def _identity(key: Key, uid: str) -> Entry:
+    metadata = Metadata(namespace=key[0], name=key[1], uid=uid)
+    return Entry(metadata, msgspec.json.encode({"metadata": metadata}))

@@ -7,7 +7,7 @@ The loop is given back every few milliseconds, whatever the server sends. What h
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext, suppress
 from typing import Final, Literal, Protocol
 
@@ -22,6 +22,7 @@ from .delta import Key
 from .indexed_store import IndexedStore
 from .informer_life import InformerLife
 from .initial_list_limiter import InitialListLimiter
+from .label_shard import LabelShard
 from .list_watch import ListWatch, WatchEvents
 from .reflector import Next, PagedList, Reflector, StreamingList, VersionCheck, Watch
 from .silence_watchdog import SilenceWatchdog
@@ -110,6 +111,7 @@ class ReflectorLoop:
             try:
                 outcome = await self._ask(step)
             except ScopedCacheError as error:
+                self._list_watch.failed(error)
                 self._reflector.failed(error, self._timer() - started)
                 self._note(error)
                 continue
@@ -206,7 +208,7 @@ class ReflectorLoop:
                 elif type_ == "DELETED":
                     snapshot.pop((metadata.namespace, metadata.name), None)
                 elif type_ == UNREADABLE_OBJECT:
-                    self._pass_by(metadata, entry.raw.decode(), snapshot)
+                    self._pass_by(metadata, entry.body.decode(), snapshot)
                 elif type_ == INITIAL_EVENTS_END:
                     return await self._replace(snapshot, metadata.resource_version)
         list_watch = self._list_watch
@@ -222,6 +224,8 @@ class ReflectorLoop:
 
     async def _replace(self, snapshot: dict[Key, Entry], version: str) -> None:
         """Bring the store to a complete list, in slices; only then it is synced."""
+        if self._list_watch.label_shard is not None:
+            await self._let_go_unlisted(snapshot, self._list_watch.label_shard)
         pace = Pace()
         for number, _ in enumerate(self._objects.replace(snapshot, version, self._reflector.seen)):
             if self._objects.closed:  # by a handler of ours
@@ -277,11 +281,38 @@ class ReflectorLoop:
         return None if seconds is None else asyncio.get_running_loop().time() + seconds
 
     async def _read_events(self, stream: WatchEvents) -> None:
+        label_shard = self._list_watch.label_shard
         async for events in stream:
             self._watchdog.heard()
-            self._apply(events)
+            if label_shard is None:
+                self._apply(events)
+            else:
+                await self._apply_moves(events, label_shard)
             if self._objects.closed:
                 return
+
+    async def _apply_moves(self, events: Sequence[WatchEvent], shard: LabelShard) -> None:
+        """Apply events where DELETED may mean that an object is another's now: it goes then, and nobody is told."""
+        deleted = {_key(entry): entry.metadata.uid for type_, entry in events if type_ == "DELETED"}
+        elsewhere = await self._list_watch.elsewhere(deleted) if deleted else set()
+        begin = 0
+        for number, (type_, entry) in enumerate(events):
+            if type_ == "DELETED" and _key(entry) in elsewhere:
+                self._apply(events[begin:number])
+                begin = number + 1
+                self._let_go(_key(entry), shard)
+        self._apply(events[begin:])
+
+    async def _let_go_unlisted(self, snapshot: Mapping[Key, Entry], shard: LabelShard) -> None:
+        """Let go of what a list does not show and what goes on elsewhere."""
+        missing = self._objects.missing(snapshot)
+        for key in await self._list_watch.elsewhere(missing) if missing else ():
+            self._let_go(key, shard)
+
+    def _let_go(self, key: Key, shard: LabelShard) -> None:
+        entry = self._objects.let_go(key)
+        if entry is not None:
+            shard.left(entry.metadata)
 
     def _apply(self, events: Sequence[WatchEvent]) -> None:
         """Apply events, each of them through store, indexes, routes and handlers, before the next."""
@@ -293,7 +324,7 @@ class ReflectorLoop:
                 elif type_ == "DELETED":
                     objects.remove(entry)
                 elif type_ == UNREADABLE_OBJECT:
-                    objects.passed_by(entry.metadata, entry.raw.decode())
+                    objects.passed_by(entry.metadata, entry.body.decode())
                 version = entry.metadata.resource_version
                 if objects.closed:  # by a handler of ours
                     return
@@ -311,6 +342,10 @@ class ReflectorLoop:
             self.streaming = streaming
             if self._on_stream is not None:
                 self._on_stream(streaming)
+
+
+def _key(entry: Entry) -> Key:
+    return entry.metadata.namespace, entry.metadata.name
 
 
 def _news(error: Exception | None) -> tuple[str, str]:

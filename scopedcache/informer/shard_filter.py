@@ -9,8 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from ..errors import ScopedCacheError
+from ..event_logger import event_logger
 from ..hash_ranges import BY_NAMESPACE, BY_UID, HashRange, HashRanges, ring_hash
 from ..objects import Metadata
+
+logger: Final = event_logger("scopedcache.informer")
 
 # Where nothing is shown, nothing is to be asked for: a range has at least one hash, and no object lies at this one.
 _EMPTY: Final = HashRanges((HashRange(0, 1),))
@@ -22,11 +26,13 @@ class ShardFilter:
     Attributes:
         ranges: what is shown.
         asks_server: whether the server is asked to leave the rest out: it was seen to know how.
+        refused: what a server said that could not read what we asked for: a fault of ours, and nobody is asked again.
     """
 
     def __init__(self, ranges: HashRanges | None = None) -> None:
         self.ranges = ranges or HashRanges()
         self.asks_server = False
+        self.refused: str | None = None
         self._on_wider: list[Callable[[], None]] = []
 
     def set_ranges(self, ranges: HashRanges) -> None:
@@ -52,4 +58,12 @@ class ShardFilter:
 
     def selector(self, *, namespaced: bool) -> str | None:
         """Return what the server is asked for; None where it is not asked."""
-        return (self.ranges or _EMPTY).selector(BY_NAMESPACE if namespaced else BY_UID) if self.asks_server else None
+        if not self.asks_server or self.refused is not None:
+            return None
+        return (self.ranges or _EMPTY).selector(BY_NAMESPACE if namespaced else BY_UID)
+
+    def refuse(self, error: ScopedCacheError) -> None:
+        """Ask no server any more: one could not read what we asked for. Each object is looked at here from now on."""
+        if self.refused is None:
+            self.refused = str(error)
+            logger.error("shard.selector_refused", extra={"ranges": len(self.ranges.ranges), "error": str(error)})

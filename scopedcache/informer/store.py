@@ -156,6 +156,16 @@ class Store:
         del self.entries[key]
         return True
 
+    def uids(self) -> Iterator[tuple[Key, str]]:
+        """Return key and UID of whom an earlier store held and nothing is known since, and of whom it holds."""
+        yield from self._missed_deletes
+        for key, entry in self.entries.items():
+            yield key, entry.metadata.uid
+
+    def forget_purged(self, key: Key) -> Entry | None:
+        """Ask no more what became of an object that an earlier store held; return what was kept of it."""
+        return self._missed_deletes.forget(key)
+
     def revert(self, delta: Delta) -> None:
         """Undo a change that could not be passed on: the next list brings it again."""
         subject = delta.new or delta.old

@@ -12,14 +12,20 @@ from pathlib import Path
 import attrs
 
 from scopedcache.errors import ScopedCacheError
+from tests.benchmarks.curves import Curve
 from tests.benchmarks.figures import (
+    ASYNCIO,
+    COMPRESSED,
     GO,
     GO_METADATA,
     GO_TYPED,
+    KOPF,
+    KR8S,
     LIGHTKUBE,
     MICRO,
     OURS,
     PATH,
+    RUST,
     SHARED,
     UVLOOP,
     WATCHES,
@@ -29,21 +35,29 @@ from tests.benchmarks.figures import (
     table,
 )
 from tests.benchmarks.page import write_page
-from tests.benchmarks.peers.go_programs import PeerError, go_programs
+from tests.benchmarks.peers.built_once import PeerError, go_programs, rust_programs
 from tests.benchmarks.processes import DriverError, run_driver, run_module, run_peer
+
+SLOW_DRIVERS = {ASYNCIO: "kubernetes_asyncio_watch", KR8S: "kr8s_watch", KOPF: "kopf_index"}
 
 
 @attrs.frozen
 class Plan:
-    """One client, and how much it is asked to do; `program` where it is none of Python."""
+    """One client, and how much it is asked to do; `program` where it is none of Python.
+
+    Attributes:
+        most: Pods that it is given at most, where it would take minutes for all of them.
+    """
 
     name: str
     driver: str
     arguments: tuple[str, ...]
     program: Path | None = None
+    most: int | None = None
 
     def run(self, pods: int) -> dict[str, float]:
         """Return its figures. Raise DriverError."""
+        pods = min(pods, self.most or pods)
         if self.program is not None:
             return run_peer(self.program, pods, *self.arguments)
         return run_driver(self.driver, pods, *self.arguments)
@@ -58,16 +72,19 @@ def plans(*, quick: bool, uvloop: bool) -> list[Plan]:
         Plan(SHARED, "shared_informer", ("--events", few)),
         Plan(LIGHTKUBE, "lightkube_watch", ("--events", many, "--full-events", few)),
         Plan(OURS, "scopedcache_informer", ours),
+        Plan(COMPRESSED, "scopedcache_informer", ("--events", few, "--compress")),
+        *[Plan(name, driver, ("--events", "1000"), most=1_000) for name, driver in SLOW_DRIVERS.items()],
     ]
     return [*found, Plan(UVLOOP, "scopedcache_informer", (*ours, "--uvloop"))] if uvloop else found
 
 
 def peer_plans(*, quick: bool) -> list[Plan]:
     """Return what is run in each round besides, built where it is not there yet. Raise PeerError or BuildError."""
-    program = go_programs() / "podcache"
-    few = "2000" if quick else "10000"
+    go, rust = go_programs() / "podcache", rust_programs() / "podcache"
+    few, many = ("2000", "10000") if quick else ("10000", "50000")
     kinds = {GO: "unstructured", GO_TYPED: "typed", GO_METADATA: "metadata"}
-    return [Plan(name, "", ("--objects", objects, "--events", few), program) for name, objects in kinds.items()]
+    found = [Plan(name, "", ("--objects", objects, "--events", few), go) for name, objects in kinds.items()]
+    return [*found, Plan(RUST, "", ("--events", many), rust)]
 
 
 def main() -> int:
@@ -112,11 +129,18 @@ def main() -> int:
             results[name] = run_module(f"tests.benchmarks.{module}", *arguments)
         except DriverError as error:
             failures.append(str(error))
+    say("curves")
+    curves: dict[str, Curve] = {}
+    try:
+        curves = run_module("tests.benchmarks.curves", *(["--full"] if options.full else []))
+    except DriverError as error:
+        failures.append(str(error))
     print(f"\n{pods:,} Pods of 4.7 KB over TLS on loopback, {scopes:,} scopes; medians of {runs}\n\n{table(results)}\n")
     if options.json:
-        options.json.write_text(json.dumps({"runs": runs, "pods": pods, "medians": results, "all": measured}, indent=1))
+        found = {"runs": runs, "pods": pods, "medians": results, "all": measured, "curves": curves}
+        options.json.write_text(json.dumps(found, indent=1))
     if options.page and not failures:
-        write_page(results, pods=pods, scopes=scopes, runs=runs)
+        write_page(results, curves, pods=pods, scopes=scopes, runs=runs)
     for failure in failures:
         print(failure, file=sys.stderr)
     print(f"{'FAILED' if failures else 'Every cache equalled the server.'} {time.monotonic() - began:.0f} s")
@@ -138,6 +162,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="one round with fewer objects: to see that it works")
     parser.add_argument("--peers", action="store_true", help="measure caches of other languages in the same rounds")
     parser.add_argument("--uvloop", action="store_true", help="measure ours on uvloop as well")
+    parser.add_argument("--full", action="store_true", help="curves up to 1,000 namespaces and 100,000 objects")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
     parser.add_argument("--page", action="store_true", help="write docs/performance.md and its plots from this run")
     return parser.parse_args()

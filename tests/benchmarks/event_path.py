@@ -30,7 +30,7 @@ from scopedcache.informer.event_handlers import EventHandler, change_handler
 from scopedcache.informer.indexed_store import IndexedStore
 from scopedcache.kinds import GVK, GVR, Resource
 from scopedcache.objects import Object
-from tests.benchmarks.certificate import write_certificate
+from tests.benchmarks.certificate import write_certificates
 from tests.benchmarks.cluster import Cluster
 from tests.benchmarks.drivers.common import NAMESPACE
 
@@ -129,8 +129,8 @@ async def measure(rounds: int, on_update: Callable[[Object, Object], None]) -> l
     cluster = Cluster(PODS, 1, 100)
     members = cluster.members(NAMESPACE)
     with tempfile.TemporaryDirectory(prefix="scopedcache-bench-") as folder:
-        ca, key = write_certificate(Path(folder))
-        wire = Wire(ca, key)
+        ca, certificate, key = write_certificates(Path(folder))
+        wire = Wire(certificate, key)
         connection = await connected(wire, ca)
     path = Watch(connection, on_update)
     for batch in cluster.render_added(members):

@@ -2,11 +2,13 @@
 
 import os
 import platform
-from collections.abc import Iterable
-from html import escape
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from tests.benchmarks.figures import LIGHTKUBE, OURS, SHARED, UVLOOP, Results, rows_of
+from tests.benchmarks.curves import Curve
+from tests.benchmarks.figures import COMPRESSED, LIGHTKUBE, OURS, PEERS, SHARED, SLOW, UVLOOP, Results, rows_of
+from tests.plots import bar_chart, plot
 
 _DOCS = Path(__file__).resolve().parent.parent.parent / "docs"
 _PLOTS = (
@@ -14,16 +16,17 @@ _PLOTS = (
     ("sync", "First list of all Pods, objects per second", "sync_objects_per_s", "objects/s"),
     ("kept", "Memory kept for a Pod", "kept_kb_per_object", "KB"),
 )
+_SHOWN = (OURS, COMPRESSED, UVLOOP, *PEERS, LIGHTKUBE, SHARED, *SLOW)
 _WORDS = Path(__file__).with_suffix(".md")
 
 
-def write_page(results: Results, *, pods: int, scopes: int, runs: int) -> None:
+def write_page(results: Results, curves: Mapping[str, Curve], *, pods: int, scopes: int, runs: int) -> None:
     """Write the page and its plots."""
     folder = _DOCS / "performance"
     folder.mkdir(exist_ok=True)
     shown = []
     for name, title, key, unit in _PLOTS:
-        bars = [(who, results[who][key]) for who in (OURS, UVLOOP, LIGHTKUBE, SHARED) if key in results.get(who, {})]
+        bars = [(who, results[who][key]) for who in _SHOWN if key in results.get(who, {})]
         (folder / f"{name}.svg").write_text(bar_chart(title, unit, bars))
         shown.append(f"![{title}](performance/{name}.svg)")
     text = _WORDS.read_text().format(
@@ -35,29 +38,21 @@ def write_page(results: Results, *, pods: int, scopes: int, runs: int) -> None:
         cores=os.cpu_count(),
         plots="\n".join(shown),
         table=_markdown(rows_of(results)),
+        curves="\n\n".join(_drawn(folder, name, curve) for name, curve in curves.items()),
     )
     (_DOCS / "performance.md").write_text(text)
 
 
-def bar_chart(title: str, unit: str, bars: Iterable[tuple[str, float]]) -> str:
-    """Return an SVG with a bar for each; its colours follow the reader's scheme."""
-    bars = list(bars)
-    most = max((value for _, value in bars), default=1.0) or 1.0
-    height = 44 + 30 * len(bars)
-    rows = []
-    for number, (name, value) in enumerate(bars):
-        top, width = 40 + 30 * number, max(1.0, 360 * value / most)
-        rows.append(
-            f'<text class="t" x="150" y="{top + 15}" text-anchor="end">{escape(name)}</text>'
-            f'<rect class="{"o" if number == 0 else "p"}" x="160" y="{top}" width="{width:.1f}" height="20" rx="3"/>'
-            f'<text class="t" x="{166 + width:.1f}" y="{top + 15}">{value:,.{0 if value >= 100 else 1}f} {unit}</text>'
-        )
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 660 {height}" role="img" aria-label="{escape(title)}">'
-        "<style>.t{font:13px sans-serif;fill:#1f2328}.o{fill:#0969da}.p{fill:#8c959f}"
-        "@media(prefers-color-scheme:dark){.t{fill:#e6edf3}.o{fill:#4493f8}.p{fill:#6e7681}}</style>"
-        f'<text class="t" x="10" y="22" font-weight="bold">{escape(title)}</text>{"".join(rows)}</svg>\n'
-    )
+def _drawn(folder: Path, name: str, curve: Curve) -> str:
+    """Draw one curve, and return its plot and its points."""
+    over, _, what = name.rpartition(": ")
+    file = "-".join(re.findall(r"[a-zA-Z]+", name)).lower()
+    title = f"{what[:1].upper()}{what[1:]}"
+    end = f"{curve[-1][0]:,.0f} {over}" if over else f"{curve[-1][0]:,.0f} % of the times"
+    (folder / f"{file}.svg").write_text(plot(title, curve, across=end))
+    few = curve if len(curve) < 10 else [curve[len(curve) * share // 100 - 1] for share in (50, 90, 100)]
+    points = ", ".join(f"{x:,.0f}{'' if over else ' %'}: {y:,.1f}" for x, y in few)
+    return f"![{title}](performance/{file}.svg)\n\n{points}"
 
 
 def _markdown(rows: Iterable[tuple[str, ...]]) -> str:

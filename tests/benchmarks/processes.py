@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import attrs
 
@@ -75,12 +76,12 @@ def run_peer(program: Path, pods: int, *arguments: str) -> dict[str, float]:
         return _run([str(program), "--url", server.url, "--ca", server.ca, *arguments], program.name)
 
 
-def run_module(module: str, *arguments: str) -> dict[str, float]:
+def run_module(module: str, *arguments: str) -> dict[str, Any]:
     """Run a module that prints one line of JSON, and return that."""
     return _run([sys.executable, "-m", module, *arguments], module)
 
 
-def _run(command: list[str], module: str) -> dict[str, float]:
+def _run(command: list[str], module: str) -> dict[str, Any]:
     environment = os.environ | {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
     try:
         done = subprocess.run(
@@ -90,5 +91,5 @@ def _run(command: list[str], module: str) -> dict[str, float]:
         raise DriverError(f"{module} was not done after {_DRIVER_TIMEOUT:.0f} s") from error
     if done.returncode != 0:
         raise DriverError(f"{module} failed:\n" + "\n".join(done.stderr.strip().splitlines()[-5:]))
-    figures: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
+    figures: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
     return figures

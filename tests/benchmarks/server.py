@@ -21,7 +21,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import uvloop
 
-from tests.benchmarks.certificate import write_certificate
+from tests.benchmarks.certificate import write_certificates
 from tests.benchmarks.cluster import Cluster
 
 _HIGH_WATER = 256 * 1024
@@ -40,11 +40,17 @@ _PODS_RESOURCE = {
     "verbs": ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"],
     "shortNames": ["po"],
 }
+# It is not asked for; kopf does not begin without it.
+_NAMESPACES_RESOURCE = {**_PODS_RESOURCE, "name": "namespaces", "singularName": "namespace", "kind": "Namespace"}
 _DOCUMENTS: dict[str, object] = {
     "/version": {"major": "1", "minor": "34", "gitVersion": "v1.34.0", "platform": "linux/amd64"},
     "/api": {"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []},
     "/apis": {"kind": "APIGroupList", "apiVersion": "v1", "groups": []},
-    "/api/v1": {"kind": "APIResourceList", "groupVersion": "v1", "resources": [_PODS_RESOURCE]},
+    "/api/v1": {
+        "kind": "APIResourceList",
+        "groupVersion": "v1",
+        "resources": [_PODS_RESOURCE, _NAMESPACES_RESOURCE | {"namespaced": False}],
+    },
 }
 Query = dict[str, str]
 
@@ -150,7 +156,7 @@ class Connection(asyncio.Protocol):
                 cluster = self._server.cluster
                 self._reply(200, json.dumps({"version": cluster.version, "objects": cluster.versions()}).encode())
             case _:
-                document = _DOCUMENTS.get(url.path) if method == "GET" else None
+                document = _DOCUMENTS.get("/" + "/".join(parts)) if method == "GET" else None
                 self._reply(200, json.dumps(document).encode() if document else None)
 
     def _review(self, review: str, body: bytes) -> None:
@@ -211,7 +217,7 @@ class Connection(asyncio.Protocol):
 
 async def serve(cluster: Cluster, directory: Path, *, plain: bool) -> None:
     """Serve on a free port until standard input ends; say where on standard output."""
-    certificate, key = write_certificate(directory)
+    authority, certificate, key = write_certificates(directory)
     context = None
     if not plain:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -220,7 +226,7 @@ async def serve(cluster: Cluster, directory: Path, *, plain: bool) -> None:
     state = ServerFeatures(cluster)
     server = await loop.create_server(lambda: Connection(state), "127.0.0.1", 0, ssl=context)
     port = server.sockets[0].getsockname()[1]
-    print(json.dumps({"url": f"{'http' if plain else 'https'}://127.0.0.1:{port}", "ca": str(certificate)}), flush=True)
+    print(json.dumps({"url": f"{'http' if plain else 'https'}://127.0.0.1:{port}", "ca": str(authority)}), flush=True)
     await loop.run_in_executor(None, sys.stdin.read)
     server.close()
 

@@ -289,3 +289,10 @@ def test_what_a_kind_does_not_offer_is_405(api: Server) -> None:
     ):
         answer = api.call(method, path, {} if method == "PUT" else None)
         assert (answer.status, answer.reason) == (405, "MethodNotAllowed")
+
+
+@pytest.mark.parametrize("shard", ["shardRange(object.metadata.uid, '0x0000000000000000', '0x0000000000000001')", "x"])
+def test_a_server_that_knows_no_shards_takes_no_notice_of_a_shard_selector(api: Server, maps: str, shard: str) -> None:
+    answer = listed(api, maps, shardSelector=shard).json
+
+    assert (names(answer["items"]), answer["metadata"].get("shardInfo")) == (["a", "b", "c"], None)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import logging
 import subprocess
@@ -229,6 +230,7 @@ def main() -> int:
     options = parser.parse_args()
     if options.here:
         logging.disable()
+        gc.freeze()  # as Program.run does
         sys.stdout.write(json.dumps(attrs.asdict(steps.run(LOADS[options.only]()))))  # type: ignore[arg-type]
         return 0
     figures = []

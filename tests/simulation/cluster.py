@@ -34,6 +34,9 @@ HELD_UP_SECONDS: Final = 60.0
 # Two restarts within one hold-off look like a revocation: they are this far apart.
 RESTARTS_APART_SECONDS: Final = 20.0
 BINDINGS: Final = "clusterrolebindings.rbac.authorization.k8s.io"
+RBAC_KINDS: Final = tuple(
+    f"{kind}.rbac.authorization.k8s.io" for kind in ("roles", "rolebindings", "clusterroles", "clusterrolebindings")
+)
 Place = tuple[str, str]
 
 
@@ -63,6 +66,10 @@ class World:
     # Namespaces that are being deleted, or are gone.
     leaving: set[str] = attrs.field(factory=set)
     names: int = 0
+    # Lets the operator watch RBAC objects; None in lives in which it never may.
+    hints: Grant | None = None
+    # What makes one life another sort of life than the next; it says nothing of the order of things.
+    sort: Random = attrs.field(factory=Random)
 
     @classmethod
     def start(cls, seed: int) -> World:
@@ -82,7 +89,9 @@ class World:
         servers = [cluster.front_ends[0], cluster.front_end()]
         basic = cluster.get(BINDINGS, "system:basic-user") or {}
         basic["metadata"] = {"name": basic["metadata"]["name"]}
-        return cls(cluster, operator, servers, grants, wide, Random(seed), basic)
+        sort = Random(f"sort of {seed}")
+        hints = cluster.grant(operator, NEEDED, RBAC_KINDS) if sort.random() < 0.4 else None
+        return cls(cluster, operator, servers, grants, wide, Random(seed), basic, hints=hints, sort=sort)
 
     # -- what is true --------------------------------------------------------------------------------------------
 
@@ -127,6 +136,13 @@ class World:
 
         places = [(namespace, kind) for namespace in (*NAMESPACES, "")]
         return self._turn(places, turn, f"everywhere {kind} {on}")
+
+    def toggle_hints(self) -> str:
+        """Let the operator watch RBAC objects, or not."""
+        assert self.hints is not None
+        on = self.random.random() < 0.7
+        self.hints.restore() if on else self.hints.revoke()
+        return "RBAC objects are watched" if on else "RBAC objects may not be watched"
 
     def allow_all(self) -> str:
         """Give every right in a namespace."""
@@ -192,10 +208,20 @@ class World:
         self._serve(True)
         return "installed"
 
+    def amend(self) -> str:
+        """Change the CustomResourceDefinition: a second version is served, or not any more."""
+        if not self.served:
+            return "there is none"
+        body = definition()
+        if self.random.random() < 0.5:
+            body["spec"]["versions"].append({**body["spec"]["versions"][0], "name": "v1beta1", "storage": False})
+        self.cluster.apply(body)
+        return f"{len(body['spec']['versions'])} versions"
+
     def _serve(self, served: bool) -> None:
         self.served = served
         self.troubled(UNSERVED_SECONDS)
-        for namespace in NAMESPACES:
+        for namespace in (*NAMESPACES, ""):
             self.changed[namespace, WIDGET] = self.now()
 
     def refresh(self) -> None:

@@ -1,7 +1,7 @@
 """An operator that declares its kind, in the whole cluster or in single namespaces, and who looks at what it saw.
 
-A controller of ServiceAccounts owns ConfigMaps and reads them everywhere, or namespace by namespace. It notes what its
-last reconcile of a key saw: when all has come to rest, that is the truth.
+A controller of ServiceAccounts owns ConfigMaps, or custom resources, and reads them everywhere, or namespace by
+namespace. It notes what its last reconcile of a key saw: when all has come to rest, that is the truth.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ import attrs
 
 from scopedcache import Controller, ForbiddenError, Object, ObjectKey, Request, ScopedCache
 from scopedcache.access.detection_bound import PERIOD_SECONDS
-from scopedcache.errors import CacheError
+from scopedcache.errors import CacheError, UnknownKindError
 from scopedcache.testing import Grant, virtual_time
 
-from .cluster import CONFIG_MAP, NAMESPACES, World
+from .cluster import NAMESPACES, World
 from .observer import DRIPPED_SECONDS, QUIET_SECONDS, SLACK_SECONDS
 from .operator import Broken
+from .user_code import UserCode
 
 OWNER: Final = "serviceaccounts"
-OWNED: Final = CONFIG_MAP
 EVERYWHERE: Final = ""
 # Reconciles of one key at rest in a minute: the net under a lost notification runs a refused key every ten minutes.
 AT_REST: Final = 1
@@ -38,6 +38,7 @@ class DeclaringOperator:
 
     Attributes:
         places: where it works and reads: namespaces, or `EVERYWHERE` alone.
+        owned: the kind that it owns.
         own: gives the right to see the owners.
         sights: by key, what the last reconcile saw.
         runs: by key, how many there were.
@@ -47,6 +48,8 @@ class DeclaringOperator:
     world: World
     cache: ScopedCache
     places: tuple[str, ...]
+    user_code: UserCode
+    owned: str
     own: Grant = attrs.field(init=False)
     controller: Controller = attrs.field(init=False)
     sights: dict[ObjectKey, Sight] = attrs.field(factory=dict)
@@ -60,8 +63,9 @@ class DeclaringOperator:
             for_=OWNER,
             reconcile=self.reconcile,
             namespaces=None if self.places == (EVERYWHERE,) else self.places,
-            owns=[OWNED],
+            owns=[self.owned],
             on_forbidden=lambda owner, error: None,
+            predicates=[self.user_code.predicate],
         )
 
     @asynccontextmanager
@@ -80,9 +84,10 @@ class DeclaringOperator:
         if owner is None:
             self.sights.pop(request.key, None)
             return
+        self.user_code.perhaps_fail()
         try:
             found = self.read(self.place_of(request.key))
-        except ForbiddenError:
+        except (ForbiddenError, UnknownKindError):
             self.sights[request.key] = None
             raise
         self.sights[request.key] = frozenset(one.name for one in found if is_owned(one, owner))
@@ -90,7 +95,7 @@ class DeclaringOperator:
     def read(self, place: str) -> Sequence[Object]:
         """Read what is owned in one of its places."""
         cluster = self.cache.cluster
-        return (cluster.in_namespace(place) if place else cluster).list(OWNED)
+        return (cluster.in_namespace(place) if place else cluster).list(self.owned)
 
     def place_of(self, key: ObjectKey) -> str:
         """Return the place in which it reads for a key."""
@@ -150,7 +155,7 @@ class DeclaringObserver:
         since = max(self.world.trouble, self._changed(place))
         late = self.world.now() - since
         if not self._sees(place) and late > self.operator.cache.bound + SLACK_SECONDS:
-            raise Broken(f"{OWNED} {where(place)} are served {late:.1f} s after they were lost")
+            raise Broken(f"{self.operator.owned} {where(place)} are served {late:.1f} s after they were lost")
 
     def _refused(self, place: str, error: ForbiddenError) -> None:
         """Nothing is torn down while every right is there (G3)."""
@@ -158,7 +163,7 @@ class DeclaringObserver:
         if readable is None or readable <= since or not self._sees(place):
             return
         if self.world.now() > since + self.operator.cache.bound + SLACK_SECONDS:
-            raise Broken(f"reads of {OWNED} {where(place)} are refused without a reason: {error}")
+            raise Broken(f"reads of {self.operator.owned} {where(place)} are refused without a reason: {error}")
 
     # -- at rest -------------------------------------------------------------------------------------------------
 
@@ -179,12 +184,12 @@ class DeclaringObserver:
     def _truth(self, key: ObjectKey, uid: str) -> Sight:
         if not self._sees(self.operator.place_of(key)):
             return None
-        return frozenset(self.world.owned(OWNED, key.namespace, uid))
+        return frozenset(self.world.owned(self.operator.owned, key.namespace, uid))
 
     def _check_state(self) -> None:
         controller = self.operator.controller
         for one in controller.state()["informers"]:
-            sees = one["kind"] != OWNED or self._sees(one["namespace"] or EVERYWHERE)
+            sees = one["kind"] == OWNER or self._sees(one["namespace"] or EVERYWHERE)
             if (one["synced"], one["denied"] is None) != (sees, sees):
                 raise Broken(f"it says of an informer {one}, and sees it: {sees}")
         blind = [place for place in self.operator.places if not self._sees(place)]
@@ -198,7 +203,7 @@ class DeclaringObserver:
             key = key_of(one)
             if key.namespace in NAMESPACES:
                 owner = Object.from_dict({**one, "apiVersion": "v1", "kind": "ServiceAccount"})
-                world.child(OWNED, key.namespace, owner)
+                world.child(self.operator.owned, key.namespace, owner)
         await virtual_time.after(DRIPPED_SECONDS)
         await self.settle()
         if self.operator.cache.snapshot().attempting:
@@ -216,10 +221,10 @@ class DeclaringObserver:
             raise Broken(f"at rest there are {len(reviews)} reviews in a minute, for {places} places")
 
     def _sees(self, place: str) -> bool:
-        return self.world.sees(OWNED, place)
+        return self.world.sees(self.operator.owned, place)
 
     def _changed(self, place: str) -> float:
-        return self.world.changed.get((place, OWNED), 0.0)
+        return self.world.changed.get((place, self.operator.owned), 0.0)
 
 
 def key_of(body: dict[str, dict[str, str]]) -> ObjectKey:

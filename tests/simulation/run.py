@@ -1,7 +1,8 @@
 """One life of a cache: half an hour of trouble in an order that a number decides, with a look after every step.
 
-There are three kinds of lives: of an operator that opens what its owners need, of one that declares its kinds, and of
-one that declares them in single namespaces.
+There are four kinds of lives: of an operator that opens what its owners need, of one that declares its kinds, of one
+that declares them in single namespaces, and of two replicas that elect a leader. In some lives of each RBAC objects may
+be watched, and in some user code fails.
 """
 
 from __future__ import annotations
@@ -15,13 +16,15 @@ from typing import Any, Final, Protocol
 
 import attrs
 
-from scopedcache import ScopedCache
+from scopedcache import Object, ScopedCache
 from scopedcache.testing import virtual_time
 
-from .cluster import NAMESPACES, World
+from .cluster import CONFIG_MAP, NAMESPACES, RBAC_KINDS, WIDGET, World
 from .declaring import EVERYWHERE, DeclaringObserver, DeclaringOperator
 from .observer import HEALED_SECONDS, Observer
 from .operator import Broken, Operator
+from .replicas import Pair, PairObserver
+from .user_code import UserCode
 
 EPOCHS: Final = 4
 STEPS: Final = 60
@@ -52,6 +55,7 @@ class Scene:
     observer: Looks
     acts: list[Act]
     calm: Act
+    epochs: int = EPOCHS
 
 
 Setting = Callable[[World, ScopedCache, list[str]], AbstractAsyncContextManager[Scene]]
@@ -66,10 +70,13 @@ async def opening(world: World, cache: ScopedCache, story: list[str]) -> AsyncIt
         return world.create([one.owner for one in operator.owners.values()])
 
     often = [create, create, world.change, world.change, world.toggle, world.allow_all, operator.take]
-    rarely = [world.vanish, world.revive, world.toggle_wide, operator.give_up, world.define]
-    acts = [*often, *often, *[operator.write] * 3, *rarely, *troubles(world)]
+    rarely = [world.vanish, world.revive, world.toggle_wide, operator.give_up, world.define, world.amend]
+    user_code = failing(world)
+    end = cache.subscribe(user_code.listen)
+    acts = [*often, *often, *[operator.write] * 3, *rarely, *troubles(world), *oddities(world, user_code)]
     with operator.listening():
-        yield Scene(Observer(world, operator), acts, world.calm)
+        yield Scene(Observer(world, operator), acts, calmer(world, user_code.mend))
+    end()
 
 
 @asynccontextmanager
@@ -77,27 +84,48 @@ async def declaring(
     world: World, cache: ScopedCache, story: list[str], places: tuple[str, ...] = (EVERYWHERE,)
 ) -> AsyncIterator[Scene]:
     """Let an operator live that declares its kinds."""
-    operator = DeclaringOperator(world, cache, places)
+    user_code = failing(world)
+    owned = WIDGET if world.sort.random() < 0.3 else CONFIG_MAP
+    operator = DeclaringOperator(world, cache, places, user_code, owned)
 
     def create() -> str:
         return world.create(operator.owners)
 
-    def calm() -> str:
-        operator.own.restore()
-        return world.calm()
-
     often = [create, create, world.change, world.change, world.toggle, world.allow_all, operator.take]
     rights = [world.toggle_wide, world.toggle_wide, world.toggle_wide, operator.blind]
     rarely = [world.vanish, world.revive, operator.give_up]
-    acts = [*often, *often, *rights, *rarely, *troubles(world)]
+    if owned == WIDGET:
+        rarely += [world.define, world.amend]
+    acts = [*often, *often, *rights, *rarely, *troubles(world), *oddities(world, user_code)]
     async with operator.running():
-        yield Scene(DeclaringObserver(world, operator), acts, calm)
+        yield Scene(DeclaringObserver(world, operator), acts, calmer(world, user_code.mend, operator.own.restore))
+
+
+@asynccontextmanager
+async def electing(world: World, cache: ScopedCache, story: list[str]) -> AsyncIterator[Scene]:
+    """Let two replicas live, of which one leads."""
+    user_code = failing(world)
+    pair, owners = Pair(world, user_code), list[Object]()
+
+    def create() -> str:
+        return world.create(owners)
+
+    def take() -> str:
+        owners.append(world.owner(world.random.choice([name for name in NAMESPACES if name not in world.leaving])))
+        return str(owners[-1].key)
+
+    often = [create, create, world.change, world.toggle_wide, take, pair.cut, pair.start]
+    rarely = [world.vanish, world.revive, pair.kill, pair.stop, pair.delete_the_lease]
+    acts = [*often, *often, *rarely, *troubles(world), *oddities(world, user_code)]
+    async with pair.running():
+        yield Scene(PairObserver(world, pair), acts, calmer(world, user_code.mend, pair.mend), epochs=2)
 
 
 SETTINGS: Final[dict[str, Setting]] = {
     "opening": opening,
     "declaring": declaring,
     "in namespaces": partial(declaring, places=NAMESPACES),
+    "replicas": electing,
 }
 
 
@@ -119,7 +147,7 @@ async def _live(world: World, story: list[str], setting: Setting) -> None:
     client = world.cluster.balanced_client(world.operator, world.servers)
     async with client, ScopedCache(client, chance=world.random.random) as cache:
         async with setting(world, cache, story) as scene:
-            for epoch in range(EPOCHS):
+            for epoch in range(scene.epochs):
                 for _ in range(STEPS):
                     _note(world, story, world.random.choice(scene.acts))
                     await _pause(world, scene.observer, world.random.expovariate(0.5))
@@ -132,12 +160,36 @@ async def _live(world: World, story: list[str], setting: Setting) -> None:
                 story.append(f"epoch {epoch} is in order")
         await asyncio.sleep(1.0)
         snapshot = cache.snapshot()
-        left: Any = (snapshot.scopes, snapshot.informers, snapshot.routes, snapshot.open_watches)
+        informers = [one for one in snapshot.informers if one.kind not in RBAC_KINDS]  # those last as long as the cache
+        watches = snapshot.open_watches if len(informers) == len(snapshot.informers) else 0
+        left: Any = (snapshot.scopes, informers, snapshot.routes, watches)
         if left != ([], [], 0, 0):
             raise Broken(f"left behind by closed scopes: {left}")
     await virtual_time.idle()
     if tasks := asyncio.all_tasks() - before:
         raise Broken(f"tasks left behind: {tasks}")
+
+
+def failing(world: World) -> UserCode:
+    """Return the user code of a life: in some of them it fails now and then."""
+    return UserCode(world.random, world.sort.random() < 0.4)
+
+
+def calmer(world: World, *more: Callable[[], object]) -> Act:
+    """Return what ends all trouble."""
+
+    def calm() -> str:
+        for one in more:
+            one()
+        return world.calm()
+
+    return calm
+
+
+def oddities(world: World, user_code: UserCode) -> list[Act]:
+    """Return what happens in some lives only."""
+    acts: list[Act] = [] if world.hints is None else [world.toggle_hints]
+    return [*acts, user_code.worsen, user_code.worsen] if user_code.fails else acts
 
 
 def troubles(world: World) -> list[Act]:

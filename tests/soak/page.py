@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import os
 import platform
-import re
 from collections.abc import Sequence
-from html import escape
 from pathlib import Path
 from typing import Final
+
+from tests.plots import plot
 
 from .rounds import Result, as_points
 from .series import quantile, rates
 
 DOCS: Final = Path(__file__).resolve().parents[2] / "docs"
 WORDS: Final = Path(__file__).with_suffix(".md")
-WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 660, 200, 60, 34, 28
-
-Points = Sequence[tuple[float, float]]
 
 
 def write_page(result: Result, docs: Path = DOCS) -> None:
@@ -34,7 +31,9 @@ def write_page(result: Result, docs: Path = DOCS) -> None:
     }
     plots = []
     for name, (title, points, dots) in drawn.items():
-        (folder / f"{name}.svg").write_text(plot(title, points, dots=dots))
+        (folder / f"{name}.svg").write_text(
+            plot(title, points, dots=dots, across=f"{max((at for at, _ in points), default=0.0) / 60:.0f} min")
+        )
         plots.append(f"![{title}](soak/{name}.svg)")
     rests = [sample for sample in result.samples if sample.rest]
     rows = [
@@ -80,32 +79,6 @@ def verdict(memory: Sequence[float]) -> str:
 def row(name: str, *values: float) -> str:
     """Return a row of a table."""
     return f"| {name} | {' | '.join(f'{value:g}' for value in values)} |"
-
-
-def plot(title: str, points: Points, *, dots: bool = False) -> str:
-    """Return an SVG of values over minutes, as a line or as dots; its colours follow the reader's scheme."""
-    last = max((at for at, _ in points), default=1.0) or 1.0
-    most = max((value for _, value in points), default=1.0) or 1.0
-    across, down = WIDTH - LEFT - 16, HEIGHT - TOP - BOTTOM
-    placed = [(LEFT + across * at / last, TOP + down * (1 - value / most)) for at, value in points]
-    if dots:
-        drawn = "".join(f'<circle class="o" cx="{x:.1f}" cy="{y:.1f}" r="2"/>' for x, y in placed)
-    else:
-        drawn = f'<polyline class="l" points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in placed)}"/>'
-    name = "-".join(re.findall(r"[a-z]+", title.lower()))
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-labelledby="{name}">'
-        f'<title id="{name}">{escape(title)}</title>'
-        "<style>.t{font:13px sans-serif;fill:#1f2328}.o{fill:#0969da}.l{fill:none;stroke:#0969da;stroke-width:1.5}"
-        ".a{stroke:#8c959f}@media(prefers-color-scheme:dark){.t{fill:#e6edf3}.o{fill:#4493f8}.l{stroke:#4493f8}"
-        ".a{stroke:#6e7681}}</style>"
-        f'<text class="t" x="10" y="20" font-weight="bold">{escape(title)}</text>'
-        f'<path class="a" fill="none" d="M{LEFT} {TOP}V{TOP + down}H{WIDTH - 16}"/>'
-        f'<text class="t" x="{LEFT - 6}" y="{TOP + 10}" text-anchor="end">{most:.3g}</text>'
-        f'<text class="t" x="{LEFT - 6}" y="{TOP + down}" text-anchor="end">0</text>'
-        f'<text class="t" x="{WIDTH - 16}" y="{HEIGHT - 8}" text-anchor="end">{last / 60:.0f} min</text>'
-        f"{drawn}</svg>\n"
-    )
 
 
 def _seconds(result: Result, kind: str) -> list[tuple[float, float]]:

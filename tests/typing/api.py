@@ -168,6 +168,7 @@ def controllers_have_settings(reconcile: sc.Controller, key: sc.ObjectKey) -> No
     sc.Watch.selecting("namespaces", lambda obj: obj.at("spec", "selector"))
     sc.Watch(POD, lambda obj: [obj.key], name="one", selector="app=web")
     sc.Sharding("operator", namespace="system", identity="pod", lease_duration=30.0)
+    sc.ControllerRing("operator", namespace="system", shard="pod", lease_duration=30.0)
     sc.Sharding("operator")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     sc.LeaderElection("lease", namespace="system", priority=0)
     sc.LeaderElection("lease", namespace="system", priority="0")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

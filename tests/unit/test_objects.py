@@ -126,7 +126,7 @@ def test_what_one_reader_changes_no_other_reader_sees():
     del one.to_dict()["status"]
 
     assert other.to_dict() == BODY
-    assert msgspec.json.decode(entry.raw) == BODY
+    assert msgspec.json.decode(entry.body) == BODY
     assert entry.metadata.labels == {"app": "web"}
 
 

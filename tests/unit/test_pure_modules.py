@@ -55,6 +55,7 @@ PURE = [
     "api/watch/json_documents.py",
     "api/watch/line_splitter.py",
     "broken_text.py",
+    "packed_bytes.py",
     "cache/bound_need.py",
     "cache/deleted_owners.py",
     "cache/informer_plan.py",

@@ -168,7 +168,7 @@ def parse(path: str, content: bytes) -> Document:
         _by_name("users", [(name, entry or User()) for name, entry in users]),
         _by_name("contexts", [(name, entry or Context()) for name, entry in contexts]),
         frozenset(
-            str(one["name"])
+            str(one.get("name") or "")
             for one in document.get("users") or ()
             if one and _LOGIN_FIELDS & set(one.get("user") or ())
         ),

@@ -7,8 +7,10 @@ own duration, by the local clock, so that the clocks of two machines are never c
 for the renew deadline stops leading by itself, well before anybody else may begin.
 
 Two things differ. A renewal that hangs gets company while there is time for another one. And a Lease that somebody
-deletes still counts for its duration with whoever has seen it: its leader writes it anew meanwhile. A candidate that
-has never seen it cannot know, and leads together with the leader until the next renewal of that, the retry period.
+deletes still counts for its duration with whoever has seen it, from when it was seen to be gone, for it may have been
+renewed right before: its leader writes it anew meanwhile. One that was nobody's, or our own, is free at once with
+whoever has looked lately; who was cut off cannot know who had it since. A candidate that has never seen it cannot know
+either, and leads together with the leader until the next renewal of that, the retry period.
 
 With priorities a better candidate than the leader writes itself into an annotation of the Lease. The leader meets that
 at its next renewal, stops its work, and lets the Lease go; whoever is worse than a standing challenger takes nothing. A
@@ -132,6 +134,7 @@ class Candidate:
         self._election = election
         self._record: LeaseRecord | None = None
         self._deleted: LeaseRecord | None = None  # the record of a Lease that is gone, as last seen
+        self._seen = self._gone = float("-inf")  # when the Lease was there last, and when it was first seen to be gone
         self._changed = float("-inf")
         self._renewed = float("-inf")
         self._challenged = float("-inf")  # when a challenger was heard of last
@@ -144,10 +147,11 @@ class Candidate:
 
     def observe(self, record: LeaseRecord | None, now: float) -> None:
         """Take note of the Lease as it is; None where there is none."""
-        if record is None:
-            self._deleted = self._record or self._deleted
-        elif record != (self._record or self._deleted):
-            self._changed = now
+        if record is not None:
+            self._changed = now if record != (self._record or self._deleted) else self._changed
+            self._seen = now
+        elif self._record is not None:
+            self._deleted, self._gone = self._record, now
         if record is not None and record.challenger != (self._record.challenger if self._record else None):
             self._challenged = now
         self._record = record
@@ -214,9 +218,12 @@ class Candidate:
     def _counts_still(self, now: float) -> bool:
         """Tell whether a Lease that was deleted is somebody's, who may lead and not know yet."""
         deleted = self._deleted
-        if deleted is None or deleted.holder in ("", self.identity):
+        if deleted is None or self.leading:
             return False
-        return now < self._changed + deleted.duration
+        looked_lately = self._gone - self._seen < self._election.renew_deadline
+        if deleted.holder in ("", self.identity) and looked_lately:
+            return False
+        return now < self._gone + max(deleted.duration, self._election.lease_duration)
 
     def patience_seconds(self, now: float) -> float:
         """Return how long to wait for a renewal before another one is sent beside it.

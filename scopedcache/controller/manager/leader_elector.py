@@ -15,13 +15,14 @@ import random
 import secrets
 import socket
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from ... import metrics
 from ...clock import boot_time, wall_time
-from ...errors import ConflictError, ForbiddenError, NotFoundError, ScopedCacheError
+from ...errors import APIError, ConflictError, ForbiddenError, NotFoundError, ScopedCacheError, ServerError
 from ...event_logger import event_logger
 from ...kinds import GVK
 from ...objects import Object
@@ -50,6 +51,7 @@ class LeaderElector:
         fence: opened with each renewal, closed when leading ends.
         labels: what its Lease is labelled with.
         annotations: what its Lease is to tell, with each renewal.
+        check: raises where a Lease of this name is not for us to take.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class LeaderElector:
         fence: WriteFence | None = None,
         labels: Mapping[str, str] = MappingProxyType({}),
         annotations: Callable[[], Mapping[str, str]] = dict,
+        check: Callable[[Object], None] = lambda lease: None,
     ) -> None:
         self._client = client
         self._election = election
@@ -73,12 +76,15 @@ class LeaderElector:
         self._now = timer
         self._labels = dict(labels)
         self._annotations = annotations
+        self._check = check
+        self._other_labels: dict[str, str] = {}  # that others have given the Lease
         self._fence = fence or WriteFence(timer=timer)
         self._candidate = Candidate(election.identity or default_identity(), election)
         self._error: BaseException | None = None  # of the last attempt
         self._failures = 0
         self._seen: Object | None = None  # the Lease, as looked at last
         self._logged_error: str | None = None
+        self._unanswered = False  # a write that would make us the leader was sent, and perhaps done
         instrumentation.set(metrics.LEADING, 0, name=election.name)
         instrumentation.increment(metrics.LEASE_FAILURES, 0.0, name=election.name)
 
@@ -95,6 +101,10 @@ class LeaderElector:
         if self._failures <= FAILURES_AT_MOST and not isinstance(error, ForbiddenError | NotFoundError):
             return None
         return f"cannot take part in the election by Lease {self._election.namespace}/{self._election.name}: {error}"
+
+    @property
+    def name(self) -> str:
+        return self._election.name
 
     @property
     def identity(self) -> str:
@@ -133,27 +143,33 @@ class LeaderElector:
         return self._candidate.must_yield(self._now())
 
     async def release(self) -> None:
-        """Let others take over at once, if we lead. Best effort, a few seconds at most."""
-        record = self._candidate.record
-        if not self._candidate.leading or record is None:
+        """Let others take over at once, if we lead, or may have been about to. Best effort, a few seconds at most."""
+        record = self._candidate.record if self._candidate.leading else None
+        if record is None and not self._unanswered:
             return
         self._step_down()
         try:
             with unfenced():
                 async with asyncio.timeout(self._election.retry_period):
-                    await self._let_go(record)
+                    if not await self._let_go(record):
+                        return
         except (ScopedCacheError, TimeoutError) as error:
             logger.warning("leader.not_released", extra={**self._fields, "error": str(error)})
+            return
         logger.info("leader.released", extra=self._fields)
 
-    async def _let_go(self, record: LeaseRecord) -> None:
-        try:
-            await self._client.update(self._lease(self._candidate.release_spec(self._wall()), record))
-        except ConflictError:
-            await self._look()  # a challenge came in between, unless it is not ours any more
-            seen = self._candidate.record
-            if seen is not None and seen.holder == self.identity:
-                await self._client.update(self._lease(self._candidate.release_spec(self._wall()), seen))
+    async def _let_go(self, record: LeaseRecord | None) -> bool:
+        """Write that nobody holds the Lease, if we do; tell whether we did."""
+        if record is not None:
+            with suppress(ConflictError):  # a challenge came in between, unless it is not ours any more
+                await self._client.update(self._lease(self._candidate.release_spec(self._wall()), record))
+                return True
+        await self._look()
+        seen = self._candidate.record
+        if seen is None or seen.holder != self.identity:
+            return False
+        await self._client.update(self._lease(self._candidate.release_spec(self._wall()), seen))
+        return True
 
     def state(self) -> dict[str, Any]:
         """Return who leads, as plain data."""
@@ -217,7 +233,8 @@ class LeaderElector:
             self._seen = None
             self._candidate.observe(None, self._now())
         else:
-            self._seen = lease
+            self._check(lease)
+            self._seen, self._other_labels = lease, dict(lease.labels)
             self._candidate.observe(LeaseRecord.of(lease), self._now())
 
     async def _write(self) -> None:
@@ -228,10 +245,16 @@ class LeaderElector:
         if action in ("wait", "challenge"):
             return
         spec, record = self._candidate.spec(self._wall()), self._candidate.record
-        if record is None:
-            written = await self._client.create(self._lease(spec, None))
-        else:
-            written = await self._client.update(self._lease(spec, record))
+        self._unanswered = True
+        try:
+            if record is None:
+                written = await self._client.create(self._lease(spec, None))
+            else:
+                written = await self._client.update(self._lease(spec, record))
+        except APIError as error:
+            self._unanswered = isinstance(error, ServerError)  # it may be done all the same
+            raise
+        self._unanswered = False
         self._candidate.note_written(LeaseRecord.of(written), sent, self._now())
         self._fence.open_until(self._candidate.deadline)
 
@@ -250,8 +273,8 @@ class LeaderElector:
         metadata: dict[str, Any] = {"name": self._election.name, "namespace": self._election.namespace}
         if record is not None:
             metadata["resourceVersion"] = record.version
-        if self._labels:
-            metadata["labels"] = self._labels
+        if labels := {**(self._other_labels if record is not None else {}), **self._labels}:
+            metadata["labels"] = labels
         annotations = {**self._candidate.annotations(self._now()), **self._annotations()}
         if annotations:
             metadata["annotations"] = {name: text for name, text in annotations.items() if text is not None}

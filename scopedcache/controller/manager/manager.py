@@ -27,7 +27,9 @@ from ...event_logger import event_logger
 from ...supervisor import Supervisor
 from ..controller import Controller
 from ..reporting.event_recorder import EventRecorder
+from ..sharding.controller_ring import ControllerRing
 from ..sharding.coordinator import Coordinator
+from ..sharding.ring_shard import RingShard
 from ..sharding.settings import Sharding
 from ..sharding.shard import Shard
 from ..sharding.weights import weigh
@@ -43,6 +45,7 @@ from .write_fence import WriteFence, unfenced
 
 if TYPE_CHECKING:
     from ...api.client import Client
+    from ...api.session import WriteFence as Fence
     from ...cache import ScopedCache, Snapshot
     from .health_server import HealthServer
 
@@ -96,7 +99,8 @@ class Manager:
             owners opened there, and are run anew when a cluster comes or goes. One that does not answer keeps nobody
             else waiting, and does not count for readiness.
         leader_election: None: always lead.
-        sharding: let several replicas work at the same time, each on a part of the primaries. The kinds that the
+        sharding: let several replicas work at the same time, each on a part of the primaries: as they agree among
+            themselves (`Sharding`), or as kubernetes-controller-sharding says (`ControllerRing`). The kinds that the
             controllers are for are held in part then, by this cache too.
         health_address, metrics_address: where to answer probes and scrapes (`:8081` is every interface); None:
             nowhere. They may be the same.
@@ -124,7 +128,7 @@ class Manager:
         *,
         controllers: Iterable[Controller] = (),
         leader_election: LeaderElection | None = None,
-        sharding: Sharding | None = None,
+        sharding: Sharding | ControllerRing | None = None,
         health_address: str | int | None = None,
         metrics_address: str | int | None = None,
         metrics_cert_path: str | os.PathLike[str] | None = None,
@@ -161,6 +165,7 @@ class Manager:
         if sharding is not None and (leader_election is not None or any(run.leader_only for run in self._runnables)):
             raise ValueError("with sharding= nobody leads: it goes without leader_election= and leader_only runnables")
         self._coordinator: Coordinator | None = None
+        self._ring: RingShard | None = None
         self._stop_timeout = stop_timeout
         self.instrumentation = cache.instrumentation if instrumentation is None else instrumentation
         self._elector: LeaderElector | None = None
@@ -186,8 +191,12 @@ class Manager:
             supervisor = Supervisor("manager")
             stack.push_async_callback(supervisor.close)
             supervisor.start_guarded("events", self.recorder.run)
-            shard = None
-            if self._sharding is not None:
+            shard: Shard | RingShard | None = None
+            if isinstance(self._sharding, ControllerRing):
+                shard = self._ring = RingShard(client, self._sharding, instrumentation=self.instrumentation)
+                self._elector = shard.elector
+                self._put_up(shard.fences, stack)
+            elif self._sharding is not None:
                 shard = Shard()
                 self._coordinator = self._coordinate(self._sharding, shard, stack)
             for controller in self.controllers:
@@ -230,7 +239,7 @@ class Manager:
 
     @property
     def _work_refused(self) -> str | None:
-        part = self._elector or self._coordinator
+        part = self._ring or self._elector or self._coordinator
         return None if part is None else part.reason
 
     @property
@@ -275,8 +284,8 @@ class Manager:
         missing = (f"may not {permission}" for permission in snapshot.missing)
         reasons.update(reason for reason in missing if not any(other.startswith(reason) for other in named))
         return {
-            "leader": self._elector.state() if self._elector else None,
-            **({"sharding": self._coordinator.state()} if self._coordinator is not None else {}),
+            "leader": self._elector.state() if self._elector and self._ring is None else None,
+            **({"sharding": sharing.state()} if (sharing := self._coordinator or self._ring) is not None else {}),
             "controllers": {controller.name: controller.state(limit=0) for controller in self.controllers},
             **({} if self._engaged is None else {"clusters": self._engaged.state()}),
             "effective_bound": round(self._cache.bound, 2),
@@ -359,7 +368,8 @@ class Manager:
     def _waits_for(self) -> dict[str, Any]:
         """Return what the end waits for: the reconciles under way, how long at most, and a Lease to give up."""
         running = {controller.name: controller.busy for controller in self.controllers if controller.busy}
-        held = self._election.name if self._election is not None and self.leading else None
+        elector = self._elector if self.leading else None
+        held = None if elector is None else elector.name
         return {"reconciles": running, "seconds_at_most": self._stop_timeout if running else 0.0, "lease": held}
 
     async def _wait_stop(self, stop: asyncio.Event) -> None:
@@ -396,10 +406,14 @@ class Manager:
             complete=lambda: all(controller.complete for controller in controllers),
             instrumentation=self.instrumentation,
         )
-        for fence in coordinator.fences:
+        self._put_up(coordinator.fences, stack)
+        return coordinator
+
+    def _put_up(self, fences: Iterable[Fence], stack: AsyncExitStack) -> None:
+        client = self._cache.client
+        for fence in fences:
             client.add_write_fence(fence)
             stack.callback(client.remove_write_fence, fence)
-        return coordinator
 
     async def _work_on_a_part(self, coordinator: Coordinator) -> None:
         """Work on what is ours until stopped; others are let to get ready for it before it ends."""

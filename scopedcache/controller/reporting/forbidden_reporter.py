@@ -93,7 +93,7 @@ class ForbiddenReporter:
         # The bytes tell without decoding that there is nothing to take back: this runs after every success.
         if self._on_forbidden is not None:
             return
-        if owner.key not in self._reported and PERMITTED.encode() not in Entry.of(owner).raw:
+        if owner.key not in self._reported and PERMITTED.encode() not in Entry.of(owner).body:
             return
         try:
             async with asyncio.timeout(PATCH_TIMEOUT_SECONDS):

@@ -191,8 +191,8 @@ class Coordinator:
                 {"from": f"{range_.start:#018x}", "to": f"{range_.end:#018x}", "state": state}
                 for range_, state in self._replica.states()[:SHOWN_PARTS]
             ],
-            "server_filters": self.server_filters,
-            "error": self.reason,
+            "server_filters": self.server_filters and self._shard.filter.refused is None,
+            "error": self.reason or self._shard.filter.refused,
         }
 
     # -- rounds --------------------------------------------------------------------------------------------------

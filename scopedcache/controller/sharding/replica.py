@@ -205,11 +205,22 @@ class Replica:
             return attrs.evolve(part, warm=True)
         if state == "draining" and round_.is_idle(part.range):
             return attrs.evolve(part, holder=NOBODY)
+        if state == "foreign" and self._is_forgotten(part, round_.now):
+            return attrs.evolve(part, holder=NOBODY)
         return part
+
+    def _is_forgotten(self, part: Part, now: float) -> bool:
+        """Tell whether a part is said to be ours, not by our doing, for so long that whoever had it has noticed.
+
+        We have been started anew under the same name, perhaps: nobody else would let it go.
+        """
+        if part.holder != self.identity:
+            return False
+        return now >= self._strange.get(part.range.start, now) + self._patience
 
     def _may_take(self, part: Part, state: PartState, round_: Round) -> bool:
         if state != "warm" or round_.leaving or round_.now < self._takes_from:
             return False
-        if part.holder == self.identity:  # not by our doing: whoever was it before must have had time to notice
-            return round_.now >= self._strange.get(part.range.start, round_.now) + self._patience
+        if part.holder == self.identity:
+            return self._is_forgotten(part, round_.now)
         return part.holder == NOBODY or part.holder not in round_.alive

@@ -129,7 +129,7 @@ class ControlPlane(Resources, Rights):
         binaries, key = find_binaries(), private_pem(new_private_key())
         parts = find_parts() if node else None
         for attempt in range(1, ATTEMPTS + 1):
-            place = Path(tempfile.mkdtemp(prefix="control-plane-", dir=folder))
+            place = Path(tempfile.mkdtemp(prefix="control-plane-", dir=folder)).absolute()  # its files name each other
             etcd, peer, manager, *servers = free_ports(5 if ha else 4)
             control_plane = cls(
                 Layout(place, binaries, etcd, peer, tuple(servers), manager, keep_files=folder is not None),

@@ -45,6 +45,12 @@ class PodList(msgspec.Struct):
     items: list[Pod]
 
 
+class Bookmark(msgspec.Struct):
+    """An object of which nothing is told but a version; the rest of it is null."""
+
+    metadata: ListMetadata
+
+
 class Event(msgspec.Struct):
     type: str
     object: msgspec.Raw
@@ -52,11 +58,28 @@ class Event(msgspec.Struct):
 
 _list = msgspec.json.Decoder(PodList)
 _event = msgspec.json.Decoder(Event)
+_bookmark = msgspec.json.Decoder(Bookmark)
 _pod = msgspec.json.Decoder(Pod)
 
 
 class Relist(Exception):
     """The watch cannot be resumed: list again."""
+
+
+def read_event(line: bytes) -> tuple[str, Pod | None, str]:
+    """Return the type of an event, its pod, which a bookmark has not, and its version.
+
+    Raises:
+        Relist: the event is an error.
+        msgspec.DecodeError: it is no event.
+    """
+    event = _event.decode(line)
+    if event.type == "ERROR":
+        raise Relist
+    if event.type == "BOOKMARK":
+        return event.type, None, _bookmark.decode(event.object).metadata.resource_version
+    pod = _pod.decode(event.object)
+    return event.type, pod, pod.metadata.resource_version
 
 
 def next_action(pod: Pod, node: str) -> Action | None:
@@ -139,16 +162,13 @@ class Kubelet:
                 raise Relist
             answer.raise_for_status()
             async for line in lines(answer.content):
-                event = _event.decode(line)
-                if event.type == "ERROR":
-                    raise Relist
-                pod = _pod.decode(event.object)
-                if event.type == "DELETED":
+                kind, pod, seen = read_event(line)
+                if kind == "DELETED" and pod:
                     self.pods.pop(pod.metadata.uid, None)
-                elif event.type != "BOOKMARK":
+                elif pod:
                     self.pods[pod.metadata.uid] = pod
                     self.drive(pod.metadata.uid)
-                yield pod.metadata.resource_version
+                yield seen
 
     def drive(self, uid: str) -> None:
         """Begin to work on a pod unless somebody does, or there is nothing to do."""

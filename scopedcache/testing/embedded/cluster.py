@@ -31,7 +31,7 @@ from .doors.in_process_transport import EmbeddedTransport
 from .faults import Fault, Faults
 from .front_ends import FrontEnd, Meanwhile
 from .kinds.kind_registry import Registry
-from .server.api_server import Question, Server
+from .server.api_server import FEATURE_GATES, Question, Server
 from .server.audit_log import Audit
 from .server.watches import Watch
 from .storage.replica import Replica
@@ -95,6 +95,7 @@ class EmbeddedCluster(Resources, Rights):
         users: Iterable[str] | Mapping[str, Iterable[str]] = (),
         kubelet: bool = True,
         controllers: Iterable[str] | None = None,
+        feature_gates: Iterable[str] = (),
         seed: int = 0,
         folder: Path | None = None,
     ) -> EmbeddedCluster:
@@ -105,13 +106,19 @@ class EmbeddedCluster(Resources, Rights):
             users: names of users to make, or names with their groups; `user()` makes others on demand.
             kubelet: let pods become ready.
             controllers: the names of those that run; all by default.
+            feature_gates: what to switch on of what a server does not do by default: `ShardedListAndWatch`.
             seed: for names, uids and faults.
             folder: where kubeconfigs are kept; a temporary folder by default.
 
         Raises:
             ScopedCacheError: `http` needs a certificate, and the extra `scopedcache[testing]` is not installed.
+            ValueError: a feature gate is not known here.
         """
+        gates = frozenset(feature_gates)
+        if unknown := gates - set(FEATURE_GATES):
+            raise ValueError(f"no feature gates: {', '.join(sorted(unknown))}; known here: {', '.join(FEATURE_GATES)}")
         cluster = cls(folder, controllers, kubelet=kubelet, seed=seed)
+        cluster.server.feature_gates |= gates
         try:
             if http:
                 cluster._open_door()

@@ -63,6 +63,7 @@ class Options:
     paced_events: int
     latency_events: int
     uvloop: bool
+    compress: bool
 
 
 @attrs.define
@@ -248,17 +249,16 @@ def run(make_client: Callable[[Options], Client]) -> None:
     """Be the main function of a driver."""
     options = _parse()
 
-    async def main() -> dict[str, float]:
-        return await measure(make_client(options), options)
+    async def main() -> None:
+        print(json.dumps(await measure(make_client(options), options)), flush=True)
+        os._exit(0)  # a client may own threads and tasks that never end: SharedInformer does, and kopf
 
     if options.uvloop:
         import uvloop
 
-        figures = uvloop.run(main())
+        uvloop.run(main())
     else:
-        figures = asyncio.run(main())
-    print(json.dumps(figures), flush=True)
-    os._exit(0)  # a client may own threads that never end, SharedInformer does
+        asyncio.run(main())
 
 
 def _parse() -> Options:
@@ -270,4 +270,5 @@ def _parse() -> Options:
     parser.add_argument("--paced-events", type=int, default=0, help="events at 20,000/s, watching for stalls")
     parser.add_argument("--latency-events", type=int, default=0, help="events at 1,000/s, measuring their delay")
     parser.add_argument("--uvloop", action="store_true")
+    parser.add_argument("--compress", action="store_true", help="of ours: keep the objects compressed")
     return Options(**vars(parser.parse_args()))

@@ -27,6 +27,7 @@ class InformerClient:
         self.latencies: list[int] = []
         self.shown = 0
         self._client = connect(options.url, options.ca)
+        self._compress = options.compress
         self._supervisor = Supervisor("bench")
         self._informer: Informer | None = None
         self._expected = ""
@@ -39,7 +40,7 @@ class InformerClient:
 
     async def sync(self) -> None:
         resource = await self._client.discovery.resolve("pods")
-        self._informer = Informer(self._client, resource, namespace=NAMESPACE)
+        self._informer = Informer(self._client, resource, namespace=NAMESPACE, compress=self._compress)
         self._informer.add_handler(EventHandler(on_add=self._on_add, on_update=self._on_update))
         self._informer.start(self._supervisor)
         await self._informer.wait_synced()

@@ -20,7 +20,7 @@ import attrs
 
 from scopedcache.errors import ScopedCacheError
 from scopedcache.testing.control_plane.binaries import find_binaries
-from tests.benchmarks.peers.go_programs import PeerError
+from tests.benchmarks.peers.built_once import PeerError
 
 from .contestants import NAMES, Contestant, contestant
 from .measurement import Measured, from_plain, measure

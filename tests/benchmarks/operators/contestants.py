@@ -12,7 +12,7 @@ import attrs
 
 from scopedcache.testing import ControlPlane, Identity, Process
 from tests.acceptance.world import ACCOUNT, CONFIG, SYSTEM
-from tests.benchmarks.peers.go_programs import go_programs
+from tests.benchmarks.peers.built_once import go_programs
 
 ROOT = Path(__file__).resolve().parent.parent.parent.parent
 OURS, GO, KOPF = "scopedcache", "controller-runtime", "kopf"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks.page import bar_chart
+from tests.plots import bar_chart
 
 from .contestants import NAMES, ROOT
 from .measurement import PHASES, Measured, Phase

@@ -127,7 +127,7 @@ def test_an_event_is_its_type_and_its_object(body, written, type_, object_first)
     kind, entry = decode_event(line.encode("utf-8", "surrogatepass"))
 
     assert kind == type_
-    assert json.loads(entry.raw) == without_managed_fields(body)
+    assert json.loads(entry.body) == without_managed_fields(body)
 
 
 # -- lines that are no ordinary events -------------------------------------------------------------------------------

@@ -47,8 +47,19 @@ async def test_a_created_an_updated_and_a_deleted_object_are_seen_at_once(kind: 
         ({}, {"transforms": {"pods": dict, "configmaps": dict}}),
         ({"metadata_only": True}, {"selectors": {"pods": "own=yes", "configmaps": "own=yes"}}),
         ({}, {"cluster_wide": ["pods", "configmaps"]}),
+        ({}, {"compress": True}),
+        ({}, {"compress": {"pods"}}),
     ],
-    ids=["metadata", "named", "named metadata", "transformed", "selected metadata", "cluster-wide"],
+    ids=[
+        "metadata",
+        "named",
+        "named metadata",
+        "transformed",
+        "selected metadata",
+        "cluster-wide",
+        "compressed",
+        "compressed in part",
+    ],
 )
 async def test_own_writes_are_read_at_once_whatever_the_need_looks_like(
     kind: Resource, need: dict[str, Any], options: dict[str, Any]

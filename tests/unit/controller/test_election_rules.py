@@ -68,8 +68,23 @@ def test_a_deleted_lease_counts_for_its_duration_with_who_has_seen_it(me):
     me.observe(None, 103)
     me.observe(None, 110)
 
-    assert me.decide(114.9) == "wait"
-    assert me.decide(115.0) == "create"
+    assert me.decide(117.9) == "wait"
+    assert me.decide(118.0) == "create"
+
+
+def test_a_deleted_lease_that_may_have_been_renewed_right_before_counts_from_then(me):
+    me.observe(THEIRS, 100)
+    me.observe(None, 130)  # nothing was heard meanwhile: it was renewed, for all we know, at 129
+
+    assert me.decide(130) == "wait"
+
+
+@pytest.mark.parametrize("holder", ["me", ""])
+def test_who_was_cut_off_cannot_know_who_had_a_deleted_lease_since(me, holder):
+    me.observe(attrs.evolve(THEIRS, holder=holder, duration=1.0), 100)
+    me.observe(None, 130)
+
+    assert [me.decide(moment) for moment in (130, 144.9, 145)] == ["wait", "wait", "create"]
 
 
 def test_a_deleted_lease_of_our_own_or_of_nobody_is_created_at_once(me):

@@ -66,6 +66,35 @@ async def test_a_released_lease_is_taken_by_the_next_try(w):
     assert w.lease()["leaseTransitions"] == 1
 
 
+async def test_who_stops_before_it_hears_that_it_leads_lets_go_too(w):
+    me, other = elector(w, "me"), elector(w, "other")
+    w.proxy.late = asyncio.Event()
+    acquiring = asyncio.create_task(me.acquire())
+    await asyncio.sleep(1)
+    held = w.lease()["holderIdentity"]
+    acquiring.cancel()
+    await asyncio.wait([acquiring])
+    w.proxy.late.set()
+    await me.release()
+    begun = now()
+    await other.acquire()
+
+    assert (held, me.leading, other.leading, now() - begun) == ("me", False, True, 0.0)
+
+
+async def test_who_stops_while_somebody_else_leads_writes_nothing(w):
+    me, other = elector(w, "me"), elector(w, "other")
+    await other.acquire()
+    acquiring = asyncio.create_task(me.acquire())
+    await asyncio.sleep(5)
+    acquiring.cancel()
+    await asyncio.wait([acquiring])
+    before = len(w.server.sent())
+    await me.release()
+
+    assert (len(w.server.sent()) - before, w.lease()["holderIdentity"]) == (0, "other")
+
+
 async def test_a_leader_that_vanishes_is_replaced_after_the_lease_duration(w):
     await elector(w, "gone").acquire()
     other = elector(w, "other")

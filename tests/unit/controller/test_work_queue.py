@@ -273,6 +273,33 @@ def test_what_a_refused_key_is_told_of_its_rights_while_it_runs_is_not_delayed(q
     assert drain(queue) == [key("x")]
 
 
+def test_what_came_delayed_while_a_key_was_refused_waits_as_long_as_what_came_at_once(queue, clock):
+    queue.add(key("x"))
+    queue.pick()
+    queue.add(key("x"), after=0.05)
+    queue.add_refused(key("x"), after=600)
+    queue.done(key("x"))
+
+    assert queue.next_due == pytest.approx(clock.now + 0.1)
+
+
+def test_what_became_due_while_a_key_ran_is_dropped_whether_or_not_somebody_looked(queue, clock):
+    dues = []
+    for looked in (True, False):
+        queue.add(key("x"), at_once=True)
+        queue.pick()
+        queue.add(key("x"), after=0.001)
+        clock.now += 0.002
+        if looked:
+            queue.pick()
+        queue.add_rate_limited(key("x"), drop_again=True)
+        queue.done(key("x"))
+        dues.append(queue.next_due is not None and queue.next_due > clock.now)
+        queue.discard(key("x"))
+
+    assert dues == [True, True]
+
+
 def test_a_refused_key_that_nothing_wakes_runs_at_its_net(queue, clock):
     queue.add(key("x"))
     queue.pick()

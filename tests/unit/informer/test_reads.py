@@ -291,3 +291,47 @@ async def test_what_is_whole_can_be_put_back(world):
     request.answer(pod("x", 2))
     assert isinstance(await updating, Object)
     assert request.body == pod("x", 1)
+
+
+# -- compressed objects ----------------------------------------------------------------------------------------------
+
+
+async def test_compressed_objects_read_as_they_came_and_take_less():
+    spec = {"containers": [{"name": "main", "env": [{"name": f"N{n}", "value": "the same"} for n in range(40)]}]}
+    plain, packed = World(), World(compress=True)
+    for world in (plain, packed):
+        watch = await world.begin(*(added(f"x{n}", n, labels=RED, spec=spec) for n in range(1, 30)), version=40)
+        watch.send(modified("x1", 41, labels=BLUE, spec=spec))
+        await idle()
+    found, same = held(packed, "x1"), held(plain, "x1")
+    assert (found.to_dict(), found.annotations) == (same.to_dict(), same.annotations)
+    assert [one.to_dict() for one in packed.informer.list(labels="colour=red")] == [
+        one.to_dict() for one in plain.informer.list(labels="colour=red")
+    ]
+    assert packed.heard.words == plain.heard.words
+    assert packed.informer.bytes < plain.informer.bytes / 4
+    for world in (plain, packed):
+        await world.end()
+
+
+@pytest.mark.parametrize("options", [{"transform": dict}, {"metadata_only": True}])
+async def test_what_is_transformed_or_cut_is_compressed_after_that(options):
+    plain, packed = World(**options), World(compress=True, **options)
+    for world in (plain, packed):
+        await world.begin(added("x", 1, labels=RED))
+        world.informer.written(entry("x", 12, labels=BLUE))
+    assert held(packed, "x").to_dict() == held(plain, "x").to_dict()
+    for world in (plain, packed):
+        await world.end()
+
+
+async def test_a_compressed_object_can_be_put_back():
+    world = World(compress=True)
+    await world.begin(added("x", 1))
+    await learn(world.client, world.server, PODS)
+    updating = asyncio.ensure_future(world.client.update(held(world, "x")))
+    request = await world.server.asked()
+    request.answer(pod("x", 2))
+    await updating
+    assert request.body == pod("x", 1)
+    await world.end()

@@ -5,7 +5,8 @@ from xml.etree import ElementTree
 import attrs
 import pytest
 
-from tests.soak.page import plot, verdict
+from tests.plots import plot
+from tests.soak.page import verdict
 from tests.soak.series import Sample, drift, quantile, rates
 
 CALM = Sample(0.0, memory=50.0, tasks=4, connections=3, descriptors=20, watches=1, objects=0, requests=0, rest=True)
@@ -55,7 +56,7 @@ def test_a_quantile_of_nothing_is_nothing():
 
 @pytest.mark.parametrize("points", [[], [(0.0, 0.0)], [(1.0, 5.0), (60.0, 7.0)]])
 def test_a_plot_is_a_picture_in_both_schemes_whatever_was_measured(points):
-    drawn = plot("Open <sockets>", points)
+    drawn = plot("Open <sockets>", points, across="2 min")
 
     assert ElementTree.fromstring(drawn).findtext("{http://www.w3.org/2000/svg}title") == "Open <sockets>"
     assert "prefers-color-scheme:dark" in drawn

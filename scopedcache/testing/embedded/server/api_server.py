@@ -50,6 +50,10 @@ def _constrained(asked: Attributes, resource: str) -> Attributes:
     return attrs.evolve(asked, verb=f"impersonate-on:{mode}:{asked.verb}")
 
 
+# What may be switched on of what a server does not do by default.
+SHARDED_LIST_AND_WATCH: Final = "ShardedListAndWatch"
+FEATURE_GATES: Final = (SHARDED_LIST_AND_WATCH,)
+_SELECTING: Final = ("list", "watch", "deletecollection")
 _HEALTH: Final = ("/healthz", "/livez", "/readyz")
 
 
@@ -69,7 +73,11 @@ class Question:
 
 
 class Server:
-    """Answers requests from a storage."""
+    """Answers requests from a storage.
+
+    Attributes:
+        feature_gates: what is switched on; it may be changed at any time.
+    """
 
     def __init__(
         self, storage: Storage, registry: Registry, admission: Admission | None = None, *, seed: int = 0
@@ -82,6 +90,7 @@ class Server:
         self.authenticator = Authenticator(storage, registry["serviceaccounts"])
         self.authorizer = Authorizer(storage, registry)
         self.starts = 0
+        self.feature_gates: set[str] = set()
         self._synced_at = self._ready_at = 0.0
         self._reads = Reads(storage, self.watches, storage)
         self._writes = Writes(storage, registry, self.admission)
@@ -90,6 +99,7 @@ class Server:
     def beside(self, seen: History) -> Server:
         """Return another server on the same storage, whose watches, caches and rights are those it has `seen`."""
         other = copy.copy(self)
+        other.feature_gates = set(self.feature_gates)
         other.watches = Watches(seen)
         self.definitions.watches.append(other.watches)
         other.authorizer = Authorizer(seen, self.registry)
@@ -168,6 +178,8 @@ class Server:
             return self._of_subresource(request, kind, asked, user, now)
         if asked.verb not in kind.verbs:
             raise method_not_allowed(kind.group, kind.resource)
+        if asked.verb in _SELECTING and SHARDED_LIST_AND_WATCH not in self.feature_gates:
+            request = request.without("shardSelector")
         return self._of_object(request, kind, asked, user, now)
 
     def _of_object(self, request: Request, kind: Kind, asked: Attributes, user: User, now: float) -> Answer | Watch:

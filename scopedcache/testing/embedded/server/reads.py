@@ -16,6 +16,7 @@ from ..wire.request_attributes import Attributes, is_true
 from ..wire.status_errors import Body, Cause, StatusError, bad_request, expired, invalid, too_large_version
 from .rendering import list_bytes, object_bytes, view_of
 from .selection import Selection, selection_of
+from .shard_selectors import shard_info
 from .watches import Watch, Watches
 
 _INCONSISTENT: Final = (
@@ -67,15 +68,16 @@ class Reads:
         selection = selection_of(request, kind, asked)
         _check_parameters(request, watching=False)
         objects, version, limited = self._found(request, kind, selection)
+        there = len(objects)
         if not selection.is_plain:
             objects = [stored for stored in objects if selection.matches(stored)]
-        metadata: Body = {"resourceVersion": str(version)}
+        metadata: Body = {"resourceVersion": str(version), **shard_info(selection.shard, kind, view)}
         limit = _number(request.asked("limit")) if limited else 0
         if limit and len(objects) > limit:
             last = objects[limit - 1]
             metadata["continue"] = _token(_Token(version, (last.namespace, last.name)))
-            if selection.is_plain:
-                metadata["remainingItemCount"] = len(objects) - limit
+            if selection.is_by_shard_alone:  # what is outside of the shard counts too, as on the server
+                metadata["remainingItemCount"] = there - limit
             objects = objects[:limit]
         return Answer(200, list_bytes(kind, asked.api_version, view, objects, metadata, now))
 

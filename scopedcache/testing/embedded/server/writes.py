@@ -38,6 +38,7 @@ from ..wire.status_errors import (
 from .metadata_validation import check_identity, metadata_causes
 from .rendering import list_bytes, object_bytes, view_of
 from .selection import selection_of
+from .shard_selectors import shard_info
 
 APPLY: Final = "application/apply-patch+yaml"
 MERGE: Final = "application/merge-patch+json"
@@ -102,7 +103,7 @@ class Writes:
         for stored in chosen:
             self._admit_deletion(kind, asked, stored, options)
         gone = [self._delete_one(kind, s.namespace, s.name, options, now)[0] for s in chosen]
-        metadata = {"resourceVersion": str(self.storage.version)}
+        metadata = {"resourceVersion": str(self.storage.version), **shard_info(selection.shard, kind)}
         return Answer(200, list_bytes(kind, asked.api_version, "whole", gone, metadata))
 
     # -- steps ---------------------------------------------------------------------------------------------------

@@ -32,6 +32,12 @@ class Request:
         """Return a query parameter."""
         return next((value for key, value in self.query if key == name), default)
 
+    def without(self, name: str) -> Request:
+        """Return it without a query parameter."""
+        if not self.asked(name):
+            return self
+        return attrs.evolve(self, query=tuple(pair for pair in self.query if pair[0] != name))
+
 
 @attrs.frozen
 class Answer:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
@@ -116,14 +116,20 @@ class Fleet:
         self.server.write({**manifest(MEMCACHED, name, namespace), "spec": {"size": size}})
 
     async def start(
-        self, name: str, *, takes: float = 0.0, sharding: Sharding | None = None, **options: Any
+        self,
+        name: str,
+        *,
+        takes: float = 0.0,
+        sharding: Sharding | None = None,
+        through: Callable[[Transport], Transport] = lambda way: way,
+        **options: Any,
     ) -> Running:
         """Start a replica; a reconcile lasts so long between what it reads and what it writes."""
         embedded = self.server.embedded
         user = embedded.user(name)
         embedded.grant(user, ALL_VERBS, [str(MEMCACHED), f"{MEMCACHED}/status", str(LEASE), str(CONFIG_MAP)])
         embedded.grant(user, ALL_VERBS, ["events.events.k8s.io", "namespaces"])
-        link = Link(embedded.client(user).transport)
+        link = Link(through(embedded.client(user).transport))
         client = await Client(link).__aenter__()
         cache = await ScopedCache(client, rbac_watch=False, chance=lambda: 0.5).__aenter__()
         runs: list[tuple[str, str]] = []

@@ -1,0 +1,99 @@
+"""Replicas that share their work in front of a server that knows shards (KEP-5866): it leaves out what is another's."""
+
+import asyncio
+import logging
+
+import pytest
+
+from scopedcache.testing import EmbeddedCluster
+from tests.unit.cluster import MEMCACHED
+from tests.unit.controller.sharding.replicas import fleet
+
+NAMES = [f"ns-{number:02}" for number in range(24)]
+GATE = "ShardedListAndWatch"
+
+
+@pytest.fixture
+async def f():
+    async with fleet() as running:
+        running.server.embedded.server.feature_gates.add(GATE)
+        running.primaries(NAMES)
+        yield running
+
+
+class Garbling:
+    """A way to the server on which the shards of primaries are garbled, and counted."""
+
+    def __init__(self, way):
+        self._way = way
+        self.garbled = 0
+
+    def _garble(self, path, query):
+        if "memcacheds" not in path or not any(name == "shardSelector" for name, _ in query):
+            return query
+        self.garbled += 1
+        return [(name, value + " ||" if name == "shardSelector" else value) for name, value in query]
+
+    async def request(self, method, path, query=(), **about):
+        return await self._way.request(method, path, self._garble(path, query), **about)
+
+    def stream(self, path, query=(), **about):
+        return self._way.stream(path, self._garble(path, query), **about)
+
+    async def close(self):
+        await self._way.close()
+
+
+def watched(f, user):
+    """Return what the open watches of primaries are asked for."""
+    watches = f.server.embedded.audit.open_watches(user=user)
+    return [watch.uri for watch in watches if watch.resource == str(MEMCACHED)]
+
+
+async def test_each_replica_asks_for_its_part_alone(f):
+    replicas = [await f.start(name) for name in ("a", "b")]
+    await asyncio.sleep(40)
+
+    assert all("shardSelector=" in uri for name in ("a", "b") for uri in watched(f, name))
+    assert [one.manager.summary()["sharding"]["server_filters"] for one in replicas] == [True, True]
+    assert sorted(one.objects for one in replicas) == [12, 12]
+
+
+async def test_of_two_servers_one_may_know_no_shards_and_each_object_is_one_replicas_all_the_same(f):
+    other = f.server.embedded.front_end()
+    other.server.feature_gates.clear()
+    embedded = f.server.embedded
+
+    def by_turns(user):
+        return lambda way: embedded.balanced_client(embedded.user(user), [embedded.front_ends[0], other]).transport
+
+    replicas = [await f.start(name, through=by_turns(name)) for name in ("a", "b")]
+    await asyncio.sleep(40)
+
+    assert [len(owners) for owners in f.owners().values()] == [1] * len(NAMES)
+    assert sorted(one.objects for one in replicas) == [12, 12]
+
+
+async def test_a_shard_that_the_server_cannot_read_is_said_once_and_left_out_from_then_on(f, caplog):
+    ways = []
+
+    def through(way):
+        ways.append(Garbling(way))
+        return ways[-1]
+
+    with caplog.at_level(logging.ERROR):
+        a = await f.start("a", through=through)
+        await asyncio.sleep(40)
+        await f.start("b")
+        await asyncio.sleep(1200)  # the server is asked whether it knows shards, and says yes, again and again
+    said = [record for record in caplog.records if record.getMessage().startswith("shard.selector_refused")]
+    sharding = a.manager.summary()["sharding"]
+
+    assert (len(said), ways[0].garbled) == (1, 1)
+    assert (a.objects, [len(owners) for owners in f.owners().values()]) == (12, [1] * len(NAMES))
+    assert (sharding["server_filters"], "invalid shard selector" in sharding["error"]) == (False, True)
+
+
+def test_a_feature_gate_that_nobody_knows_is_refused():
+    with pytest.raises(ValueError, match="no feature gates: Nothing; known here: ShardedListAndWatch"):
+        EmbeddedCluster.start(feature_gates=[GATE, "Nothing"])

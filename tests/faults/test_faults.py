@@ -6,7 +6,7 @@ import pytest
 
 from .page import HEAD, MARK, put
 from .rows import ROWS, Row
-from .run import complaints, run_embedded
+from .run import complaints, run_embedded, run_real
 
 QUICK = (
     "clean end of all watches, five times",
@@ -27,14 +27,26 @@ QUICK = (
     "HA: a member that flaps",
 )
 
+QUICK_REAL = (
+    "API server frozen for 3 s (SIGSTOP)",
+    "server certificate and CA replaced",
+    "token expired for 3 s",
+)
+
 
 @pytest.mark.parametrize("row", [row for row in ROWS if row.name in QUICK], ids=lambda row: row.name)
 def test_the_cache_is_the_server_after(row: Row) -> None:
     assert complaints(row, run_embedded(row)) == []
 
 
+@pytest.mark.real
+@pytest.mark.parametrize("row", [row for row in ROWS if row.name in QUICK_REAL], ids=lambda row: row.name)
+def test_the_cache_is_a_real_server_after(row: Row) -> None:
+    assert complaints(row, run_real(row)) == []
+
+
 def test_every_quick_fault_is_in_the_table() -> None:
-    assert set(QUICK) <= {row.name for row in ROWS}
+    assert {*QUICK, *QUICK_REAL} <= {row.name for row in ROWS}
 
 
 def test_names_say_which_fault_it_is() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
@@ -51,9 +50,9 @@ async def test_each_of_twenty_refused_writes_is_sent_once_and_asked_about_once(
         stop.set()
         await running
 
-    about: dict[str, Any] = {"user": robot.username, "since": mark}
-    updates = control_plane.audit.requests(verb="update", resource=CONFIG_MAP, **about)
-    reviews = control_plane.audit.requests(verb="create", resource=REVIEWS, **about)
+    audit, user = control_plane.audit, robot.username
+    updates = audit.requests(since=mark, verb="update", resource=CONFIG_MAP, user=user)
+    reviews = audit.requests(since=mark, verb="create", resource=REVIEWS, user=user)
     assert sorted(one.name or "" for one in updates) == sorted(met)
     assert {one.code for one in updates} == {403}
     assert len(reviews) <= 2 * OWNERS + 10  # one for each refusal, one that confirms it; the rest come round

@@ -17,6 +17,7 @@ from scopedcache.api.identity.kubeconfig import resolve
 from scopedcache.api.recorded_bodies import reduced_body, reduced_line
 from scopedcache.api.watch.event_decoder import EventDecoder, decode_error, decode_event, ends_initial_events
 from scopedcache.api.watch.line_splitter import LineSplitter
+from scopedcache.broken_text import repair_text
 from scopedcache.errors import ConfigurationError, ProtocolError
 from scopedcache.selectors import LabelSelector
 from scopedcache.web.admission_review import allow, answer, patched
@@ -41,10 +42,9 @@ def events(data: bytes) -> None:
         short = EventDecoder().read((b"\n" + data, 1, 1 + len(data)))
     except ProtocolError:
         short = None
-    if certain is not None and short is not None:
+    if certain is not None and short is not None and _says_all_once(data):
         assert short[0] == certain[0]
-        # Nobody looks at the entry of an ERROR: it is read as a Status.
-        if short[0] != "ERROR" and _says_all_once(data):
+        if short[0] != "ERROR":  # whose entry nobody looks at: it is read as a Status
             assert short[1].metadata == certain[1].metadata
     ends_initial_events(data)
     with contextlib.suppress(ProtocolError):
@@ -110,7 +110,7 @@ def _says_all_once(line: bytes) -> bool:
         return dict(pairs)
 
     try:
-        json.loads(line, object_pairs_hook=once)
+        json.loads(repair_text(line), object_pairs_hook=once)
     except (ValueError, RecursionError):
         return False
     return True

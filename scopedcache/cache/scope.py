@@ -265,6 +265,8 @@ class Scope:
                 return self._renew()
             case "invalidate":
                 return self._invalidate(cause.error)
+            case "invalidate-if-served":
+                return self._invalidate_if_served(cause.verdicts)
             case "release-all":
                 return self._release_all(cause)
             case "hide":
@@ -452,6 +454,16 @@ class Scope:
         assert error is not None
         self.error = error
         yield Invalidate(error)
+
+    def _invalidate_if_served(self, verdicts: Verdicts) -> Iterator[Effect]:
+        """What waited for a kind that is served by now waits for its rights."""
+        if not isinstance(self.error, UnknownKindError):
+            return
+        refusal = self.needs.refusal(verdicts)
+        if refusal is not None and refusal.certain and not isinstance(refusal.error, UnknownKindError):
+            error = self.needs.with_missing(refusal.error, verdicts)
+            yield from self._invalidate(error)
+            yield from self._tell("denied", error)
 
     def _release_all(self, cause: _Cause) -> Iterator[Effect]:
         self._lost.clear()

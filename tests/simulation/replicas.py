@@ -38,6 +38,8 @@ from .user_code import UserCode
 LEASES: Final = "leases.coordination.k8s.io"
 LEASE: Final = "operator"
 PLACE: Final = "default"
+# By then everybody who reaches the server has seen the Lease, and who holds it.
+SEEN_SECONDS: Final = 60.0
 MARK: Final = "sim.example.org/seen"
 
 
@@ -100,6 +102,7 @@ class Pair:
     runs: Counter[ObjectKey] = attrs.field(factory=Counter)
     broken: list[str] = attrs.field(factory=list)
     started: int = 0
+    arrived: float = 0.0  # when somebody came, or came back, last
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -121,6 +124,9 @@ class Pair:
         """Start replicas until there are two."""
         if len(self.replicas) == 2:
             return "there are two"
+        if self.started > 1 and self.replicas and not self._is_leased():
+            return "the Lease is gone just now"
+        self.arrived = self.world.now()
         self.started += 1
         name = f"replica-{self.started}"
         way = self.world.cluster.balanced_client(self.world.operator, self.world.servers).transport
@@ -166,6 +172,7 @@ class Pair:
     def cut(self) -> str:
         """Cut one off, or mend it."""
         name = self._one()
+        self.arrived = self.world.now()  # who was cut off may have missed the last to take the Lease
         if self.world.random.random() < 0.5:
             self.replicas[name].link.cut()
             return f"{name} off"
@@ -173,20 +180,25 @@ class Pair:
         return f"{name} mended"
 
     def delete_the_lease(self) -> str:
-        """Delete the Lease, as an admin may."""
-        if self.world.cluster.get(LEASES, LEASE, PLACE) is None:
-            return "there is none"
+        """Delete the Lease, as an admin may; not before everybody has seen it: who has not cannot know (0015)."""
+        now = self.world.now()
+        if not self._is_leased() or now < max(self.arrived + SEEN_SECONDS, self.world.trouble):
+            return "not now"
         self.world.cluster.delete(LEASES, LEASE, PLACE)
         return "gone"
 
     def mend(self) -> None:
         for replica in self.replicas.values():
             replica.link.mend()
-        while len(self.replicas) < 2:
-            self.start()
+        while len(self.replicas) < 2 and self.start() in self.replicas:
+            pass
+
+    def _is_leased(self) -> bool:
+        return self.world.cluster.get(LEASES, LEASE, PLACE) is not None
 
     def _one(self) -> str:
-        self.start()
+        if not self.replicas:
+            self.start()
         return self.world.random.choice(sorted(self.replicas))
 
     # -- what they do --------------------------------------------------------------------------------------------

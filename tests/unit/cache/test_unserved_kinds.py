@@ -9,6 +9,7 @@ import pytest
 
 from scopedcache import (
     EventHandler,
+    ForbiddenError,
     Need,
     NotSyncedError,
     NotWatchedError,
@@ -62,6 +63,19 @@ async def test_a_required_kind_that_is_not_served_is_waited_for_and_its_owner_to
         assert w.causes(owner) == ["granted"]
         assert took <= SOON
         assert names(await w.cache.open(owner, POD, NAME)) == set()
+
+
+async def test_who_waits_for_a_kind_that_is_served_by_now_and_may_not_see_it_is_refused_and_told_so() -> None:
+    async with world() as w:
+        owner = w.owner()
+        w.server.grant("a", POD)
+        with pytest.raises(UnknownKindError, match=NAME):
+            await w.cache.open(owner, POD, NAME)
+        install(w)
+        await after(60)
+
+        assert isinstance(w.cache.snapshot().waiting[0].error, ForbiddenError)
+        assert w.causes(owner) == ["denied"]
 
 
 async def test_an_optional_kind_that_is_not_served_hides_itself_alone_and_comes_by_itself() -> None:

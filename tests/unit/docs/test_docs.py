@@ -63,7 +63,9 @@ SOURCES = [
     path
     for folder in ("scopedcache", "tests", "examples", "kind", ".ci", ".github")
     for path in sorted((ROOT / folder).rglob("*"))
-    if path.suffix in {".py", ".yaml", ".yml", ".mod", ""} and path.is_file() and "__pycache__" not in path.parts
+    if path.suffix in {".py", ".yaml", ".yml", ".mod", ""}
+    and path.is_file()
+    and not {"__pycache__", "corpus"} & set(path.parts)  # a corpus is any bytes
 ]
 WORDS = set(
     re.findall(r"\w+", "\n".join(path.read_text() for path in [*SOURCES, ROOT / "pyproject.toml", ROOT / "Makefile"]))

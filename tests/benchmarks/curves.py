@@ -57,7 +57,7 @@ def forbidden(counts: tuple[int, ...]) -> dict[str, Curve]:
         figures = virtual_time.run(_namespaces(count, allowed=False))
         idle.append((count, figures["idle_ms"]))
         asked.append((count, figures["requests"]))
-    return {"forbidden: CPU of a minute, ms": idle, "forbidden: requests of a minute": asked}
+    return {"forbidden namespaces: CPU of a minute, ms": idle, "forbidden namespaces: requests of a minute": asked}
 
 
 async def _namespaces(count: int, *, allowed: bool) -> dict[str, float]:

@@ -47,12 +47,13 @@ def _drawn(folder: Path, name: str, curve: Curve) -> str:
     """Draw one curve, and return its plot and its points."""
     over, _, what = name.rpartition(": ")
     file = "-".join(re.findall(r"[a-zA-Z]+", name)).lower()
-    title = f"{what[:1].upper()}{what[1:]}"
+    title = f"{what[:1].upper()}{what[1:]}" + (f", by {over}" if over else "")
     end = f"{curve[-1][0]:,.0f} {over}" if over else f"{curve[-1][0]:,.0f} % of the times"
     (folder / f"{file}.svg").write_text(plot(title, curve, across=end))
     few = curve if len(curve) < 10 else [curve[len(curve) * share // 100 - 1] for share in (50, 90, 100)]
-    points = ", ".join(f"{x:,.0f}{'' if over else ' %'}: {y:,.1f}" for x, y in few)
-    return f"![{title}](performance/{file}.svg)\n\n{points}"
+    points = " | ".join(f"{x:,.0f}{'' if over else ' %'}" for x, _ in few), " | ".join(f"{y:,.1f}" for _, y in few)
+    table = f"| {over or 'of the times'} | {points[0]} |\n|{'---|' * (len(few) + 1)}\n| {what} | {points[1]} |"
+    return f"![{title}](performance/{file}.svg)\n\n{table}"
 
 
 def _markdown(rows: Iterable[tuple[str, ...]]) -> str:

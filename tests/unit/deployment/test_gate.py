@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
-COMMON = ("bash", "dirname", "env", "true")
+COMMON = ("bash", "cat", "dirname", "env", "mkdir", "tail", "true")
 # Every part of a node, and root, as far as scripts can tell; `make` says what it is asked for.
 ABLE: Mapping[str, str] = {
     **dict.fromkeys(("buildah", "containerd", "debootstrap", "ip", "runc", "newuidmap"), ""),

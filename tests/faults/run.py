@@ -26,7 +26,7 @@ def run_real(row: Row, seed: int = 0) -> Outcome:
 
 
 async def _perform_real(server: Real, row: Row, seed: int) -> Outcome:
-    async with Gate.to(server.plane.urls).open() as gate:
+    async with Gate.to(server.plane.urls).listening() as gate:
         server.gate = gate if row.members > 1 or row.through_gate else None
         return await perform(server, row.fault, name=row.name, places=row.places, seed=seed)
 

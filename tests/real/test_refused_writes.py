@@ -8,12 +8,13 @@ from collections.abc import Callable
 import pytest
 
 from scopedcache import Controller, Manager, Request, Result, ScopedCache
-from scopedcache.testing import ControlPlane
+from scopedcache.testing import ControlPlane, eventually
 
 pytestmark = pytest.mark.real
 
 CONFIG_MAP = "configmaps"
 REVIEWS = "selfsubjectaccessreviews.authorization.k8s.io"
+RULES_REVIEWS = "selfsubjectrulesreviews.authorization.k8s.io"
 OWNERS = 20
 
 
@@ -46,7 +47,15 @@ async def test_each_of_twenty_refused_writes_is_sent_once_and_asked_about_once(
         running = asyncio.create_task(Manager(cache, controllers=[controller]).run(stop))
         async with asyncio.timeout(30.0):
             await refused.wait()
-        await asyncio.sleep(10.0)
+        since = control_plane.audit.mark()
+
+        def rounds() -> bool:
+            asked = control_plane.audit.requests(since=since, resource=RULES_REVIEWS, user=robot.username)
+            return sum(one.verb == "create" for one in asked) >= 3
+
+        await eventually(
+            rounds, within=60.0, what="three reviews of its rights that come round, after the last refusal"
+        )
         stop.set()
         await running
 

@@ -70,6 +70,8 @@ class World:
     hints: Grant | None = None
     # What makes one life another sort of life than the next; it says nothing of the order of things.
     sort: Random = attrs.field(factory=Random)
+    # Whether its caches keep their objects compressed.
+    compress: bool = False
 
     @classmethod
     def start(cls, seed: int) -> World:
@@ -91,7 +93,18 @@ class World:
         basic["metadata"] = {"name": basic["metadata"]["name"]}
         sort = Random(f"sort of {seed}")
         hints = cluster.grant(operator, NEEDED, RBAC_KINDS) if sort.random() < 0.4 else None
-        return cls(cluster, operator, servers, grants, wide, Random(seed), basic, hints=hints, sort=sort)
+        return cls(
+            cluster,
+            operator,
+            servers,
+            grants,
+            wide,
+            Random(seed),
+            basic,
+            hints=hints,
+            sort=sort,
+            compress=seed % 2 == 1,
+        )
 
     # -- what is true --------------------------------------------------------------------------------------------
 

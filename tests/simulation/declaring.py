@@ -88,6 +88,8 @@ class DeclaringOperator:
         try:
             found = self.read(self.place_of(request.key))
         except (ForbiddenError, UnknownKindError):
+            # Which of the two it was is not held to the truth yet: a key that met a kind which is not served hears of a
+            # right that is missing once it is served again, but ten minutes late (FORBIDDEN_REQUEUE_SECONDS).
             self.sights[request.key] = None
             raise
         self.sights[request.key] = frozenset(one.name for one in found if is_owned(one, owner))

@@ -132,7 +132,7 @@ class Pair:
         way = self.world.cluster.balanced_client(self.world.operator, self.world.servers).transport
         link = Link(way, lambda method, path: self._sent(name, method, path))
         client = Client(link)
-        cache = ScopedCache(client, chance=self.world.random.random)
+        cache = ScopedCache(client, chance=self.world.random.random, compress=self.world.compress)
 
         async def reconcile(request: Request) -> None:
             await self.reconcile(cache, request)

@@ -145,7 +145,7 @@ def live(seed: int, setting: str = "opening") -> None:
 async def _live(world: World, story: list[str], setting: Setting) -> None:
     before = asyncio.all_tasks()
     client = world.cluster.balanced_client(world.operator, world.servers)
-    async with client, ScopedCache(client, chance=world.random.random) as cache:
+    async with client, ScopedCache(client, chance=world.random.random, compress=world.compress) as cache:
         async with setting(world, cache, story) as scene:
             for epoch in range(scene.epochs):
                 for _ in range(STEPS):

@@ -1,20 +1,21 @@
 """kr8s: `Pod.list` and `watch` of its asynchronous API, into a dict."""
 
-import asyncio
 import time
 from typing import Any
 
 import kr8s.asyncio
 from kr8s.asyncio.objects import Pod
 
-from tests.benchmarks.drivers.common import NAMESPACE, Mode, Options, run
+from tests.benchmarks.drivers.common import NAMESPACE, Options, run
+from tests.benchmarks.drivers.dict_client import DictClient
 from tests.benchmarks.pods import SENT
 
 
-class Kr8sClient:
+class Kr8sClient(DictClient):
     """The loop that its users write, behind the seam. Its watch begins with the list."""
 
     def __init__(self, options: Options) -> None:
+        super().__init__()
         self._kubeconfig = {
             "clusters": [
                 {"name": "bench", "cluster": {"server": options.url, "certificate-authority": options.ca}},
@@ -23,12 +24,6 @@ class Kr8sClient:
             "contexts": [{"name": "bench", "context": {"cluster": "bench", "user": "bench"}}],
             "current-context": "bench",
         }
-        self.mode: Mode = "count"
-        self.latencies: list[int] = []
-        self._pods: dict[tuple[str, str], Any] = {}
-        self._expected = ""
-        self._done = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
 
     async def sync(self) -> None:
         api = await kr8s.asyncio.api(kubeconfig=self._kubeconfig)
@@ -36,22 +31,10 @@ class Kr8sClient:
         async for pod in Pod.list(namespace=NAMESPACE, api=api):
             self._keep(pod)
             version = max(version, pod.metadata.resourceVersion)
-        self._task = asyncio.create_task(self._watch(api, version))
-
-    def expect(self, version: str) -> asyncio.Event:
-        self._done.clear()
-        self._expected = version
-        return self._done
+        self.follow(self._watch(api, version))
 
     def held(self) -> dict[str, str]:
         return {pod.metadata.uid: pod.metadata.resourceVersion for pod in self._pods.values()}
-
-    def content(self, name: str) -> None:
-        return None
-
-    async def close(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
 
     def _keep(self, pod: Any) -> None:
         self._pods[pod.metadata.namespace, pod.metadata.name] = pod

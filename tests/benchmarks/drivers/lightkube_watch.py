@@ -1,6 +1,5 @@
 """lightkube's AsyncClient: list, then watch, into a dict. A client without a cache, and the fastest one in Python."""
 
-import asyncio
 import time
 from typing import Any
 
@@ -8,43 +7,27 @@ from lightkube import AsyncClient, KubeConfig
 from lightkube.config.models import Cluster, User
 from lightkube.resources.core_v1 import Pod
 
-from tests.benchmarks.drivers.common import NAMESPACE, Mode, Options, run
+from tests.benchmarks.drivers.common import NAMESPACE, Options, run
+from tests.benchmarks.drivers.dict_client import DictClient
 from tests.benchmarks.pods import SENT
 
 
-class LightkubeClient:
+class LightkubeClient(DictClient):
     """The loop that lightkube's users write, behind the seam."""
 
     def __init__(self, options: Options) -> None:
+        super().__init__()
         cluster = Cluster(server=options.url, certificate_auth=options.ca)
         self._client: Any = AsyncClient(KubeConfig.from_one(cluster=cluster, user=User(token="bench")), trust_env=False)
-        self.mode: Mode = "count"
-        self.latencies: list[int] = []
-        self._pods: dict[tuple[str, str], Any] = {}
-        self._expected = ""
-        self._done = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
 
     async def sync(self) -> None:
         pods = self._client.list(Pod, namespace=NAMESPACE)
         async for pod in pods:
             self._pods[pod.metadata.namespace, pod.metadata.name] = pod
-        self._task = asyncio.create_task(self._watch(pods.resourceVersion))
-
-    def expect(self, version: str) -> asyncio.Event:
-        self._done.clear()
-        self._expected = version
-        return self._done
+        self.follow(self._watch(pods.resourceVersion))
 
     def held(self) -> dict[str, str]:
         return {pod.metadata.uid: pod.metadata.resourceVersion for pod in self._pods.values()}
-
-    def content(self, name: str) -> None:
-        return None
-
-    async def close(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
 
     async def _watch(self, version: str) -> None:
         async for _, pod in self._client.watch(Pod, namespace=NAMESPACE, resource_version=version):

@@ -135,7 +135,8 @@ class ScopeTable:
         for unserved in list(binding.scope.needs.unserved):
             error = self._kinds.error(unserved.need.kind)
             if error is not None and unserved.error is None:  # others asked for it before
-                self.carry_out(binding, binding.scope.on_unserved(unserved.need.kind, error))
+                verdicts = self._monitor.verdicts
+                self.carry_out(binding, binding.scope.on_unserved(unserved.need.kind, error, verdicts))
         if effects:
             _log_unrouted(binding.scope, [need for _, need in known])
         return bool(effects)
@@ -191,7 +192,8 @@ class ScopeTable:
 
     def kind_unserved(self, kind: Kind, error: UnknownKindError) -> None:
         """Close what needs a kind that is not served."""
-        self._carry_out_all((binding, binding.scope.on_unserved(kind, error)) for binding in self)
+        verdicts = self._monitor.verdicts
+        self._carry_out_all((binding, binding.scope.on_unserved(kind, error, verdicts)) for binding in self)
 
     def is_doubted(self, resource: Resource) -> bool:
         """Tell whether requests for a resource meet a 404."""
@@ -270,6 +272,10 @@ class ScopeTable:
     def missing_permissions(self, binding: ScopeBinding) -> Sequence[Denial]:
         """Return what is missing for certain of the verbs that a scope's needs declare."""
         return binding.scope.needs.missing_permissions(self._monitor.verdicts)
+
+    def missing_in(self, binding: ScopeBinding) -> Sequence[Denial]:
+        """Return everything that is missing for certain of what a scope needs."""
+        return binding.scope.needs.missing(self._monitor.verdicts)
 
     def missing_of(self, uid: str, namespace: str | None = None) -> Sequence[Denial]:
         """Return everything that is missing for certain of what an owner needs, or waits for; perhaps in one place."""

@@ -296,6 +296,9 @@ class Reflector:
         if self._asked_whether and isinstance(error, InvalidError):
             self.confirmed()  # some aggregated server that cannot tell: it is believed
             return
+        if self._asked_whether and _too_new(error):
+            self.disproved()  # it is etcd that says so, and no cache that is behind
+            return
         trouble = self._trouble(error, lasted)
         if trouble != "silent" or self._spoke:
             self._checked = False
@@ -331,7 +334,7 @@ class Reflector:
                 return "busy"
             case NotFoundError():
                 return "absent"
-            case ServerError() if _too_new(error):
+            case _ if _too_new(error):
                 return "future"
             case ProtocolError():
                 return "unreadable"
@@ -404,5 +407,9 @@ def _about_streaming(error: ScopedCacheError) -> bool:
     return any(cause.get("field") in ("sendInitialEvents", "resourceVersionMatch") for cause in error.causes)
 
 
-def _too_new(error: ServerError) -> bool:
-    return error.status == 504 and any(cause.get("reason") == "ResourceVersionTooLarge" for cause in error.causes)
+def _too_new(error: ScopedCacheError) -> bool:
+    return (
+        isinstance(error, ServerError)
+        and error.status == 504
+        and any(cause.get("reason") == "ResourceVersionTooLarge" for cause in error.causes)
+    )

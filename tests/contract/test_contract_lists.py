@@ -170,18 +170,22 @@ def test_exact_shows_the_past(api: Server, maps: str) -> None:
 
 def test_exact_shows_what_one_object_was_and_that_it_was(api: Server, ns: str, maps: str) -> None:
     """By this a watch is known to go on in the history that it came from."""
-    before = api.get("configmaps", "a", ns)["metadata"]["resourceVersion"]
-    changed = api.request("PUT", maps + "/a", config_map("a", {"n": "1"}))["metadata"]["resourceVersion"]
+    created = api.request("GET", f"/api/v1/namespaces/{ns}")["metadata"]["resourceVersion"]
+    before = api.request("GET", maps + "/a")["metadata"]["resourceVersion"]
+    changed = api.request("PUT", maps + "/a", config_map("a", labels=LABELS | {"n": "1"}))["metadata"][
+        "resourceVersion"
+    ]
     api.request("DELETE", maps + "/a")
 
     def seen(path: str, version: str, fields: str) -> list[str]:
-        asked = {"resourceVersion": version, "resourceVersionMatch": "Exact", "limit": 1, "fieldSelector": fields}
-        return [item["metadata"]["resourceVersion"] for item in api.call("GET", path, **asked).json["items"]]
+        exactly: dict[str, Any] = {"resourceVersion": version, "resourceVersionMatch": "Exact"}
+        answer = listed(api, path, **exactly, limit=1, fieldSelector=fields)
+        return [item["metadata"]["resourceVersion"] for item in answer.json["items"]]
 
     assert seen(maps, changed, "metadata.name=a") == [changed]
     assert seen("/api/v1/configmaps", changed, f"metadata.name=a,metadata.namespace={ns}") == [changed]
     assert seen(maps, str(int(changed) - 1), "metadata.name=a") == [before]
-    assert seen(maps, api.get("namespaces", ns)["metadata"]["resourceVersion"], "metadata.name=a") == []
+    assert seen(maps, created, "metadata.name=a") == []
 
 
 @pytest.mark.parametrize("match", ["NotOlderThan", "Exact"])

@@ -265,6 +265,8 @@ class ReflectorLoop:
                         self._life.take("streaming")
                         self.error = None
                         self._renewal = deadline
+                        if self._list_watch.asked_otherwise:  # its part became smaller while it was opened
+                            return "renewed"
                         await self._read_events(stream)
             except TimeoutError:
                 if not deadline.expired():  # somebody else's: a handler's, a transform's

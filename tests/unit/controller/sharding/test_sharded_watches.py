@@ -2,9 +2,13 @@
 
 import asyncio
 import logging
+import re
+from urllib.parse import unquote_plus
 
 import pytest
 
+from scopedcache.controller.sharding.coordinator import ASK_SERVER_SECONDS
+from scopedcache.hash_ranges import ring_hash
 from scopedcache.testing import EmbeddedCluster
 from tests.unit.cluster import MEMCACHED
 from tests.unit.controller.sharding.replicas import fleet
@@ -44,6 +48,13 @@ class Garbling:
         await self._way.close()
 
 
+def shown(uri):
+    """Return the namespaces whose objects a watch brings."""
+    words = re.findall(r"'0x([0-9a-f]+)'", unquote_plus(uri))
+    ranges = [(int(start, 16), int(end, 16)) for start, end in zip(words[::2], words[1::2], strict=True)]
+    return [name for name in NAMES if any(start <= ring_hash(name) < end for start, end in ranges)]
+
+
 def watched(f, user):
     """Return what the open watches of primaries are asked for."""
     watches = f.server.embedded.audit.open_watches(user=user)
@@ -57,6 +68,30 @@ async def test_each_replica_asks_for_its_part_alone(f):
     assert all("shardSelector=" in uri for name in ("a", "b") for uri in watched(f, name))
     assert [one.manager.summary()["sharding"]["server_filters"] for one in replicas] == [True, True]
     assert sorted(one.objects for one in replicas) == [12, 12]
+
+
+async def test_a_replica_that_has_given_something_away_asks_for_it_no_more(f):
+    await f.start("a")
+    await asyncio.sleep(20)
+    (before,) = watched(f, "a")
+    await f.start("b")
+    await asyncio.sleep(20)
+    (after,) = watched(f, "a")
+
+    assert shown(before) == NAMES
+    assert sorted(shown(after) + shown(*watched(f, "b"))) == NAMES
+
+
+async def test_a_server_that_learns_of_shards_is_asked_for_a_part_by_watches_that_are_open(f):
+    f.server.embedded.server.feature_gates.clear()
+    for name in ("a", "b"):
+        await f.start(name)
+    await asyncio.sleep(40)
+    before = watched(f, "a")
+    f.server.embedded.server.feature_gates.add(GATE)
+    await asyncio.sleep(ASK_SERVER_SECONDS + 10)
+
+    assert ["shardSelector=" in uri for uri in (*before, *watched(f, "a"))] == [False, True]
 
 
 async def test_of_two_servers_one_may_know_no_shards_and_each_object_is_one_replicas_all_the_same(f):

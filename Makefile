@@ -103,8 +103,8 @@ bench-operator: $(STAMP) servers  ## CRS Memcacheds (1000) in NAMESPACES (100) o
 bench-embedded: $(STAMP)  ## The embedded cluster's speed, beside a real kube-apiserver where there is one
 	@$(BIN)/python -m tests.benchmarks.embedded
 
-scale: $(STAMP) servers  ## 1, 2 and 4 replicas that share NAMESPACES (400) on a real control plane, and what each costs; WITHOUT_GATE=1; HARM=1: killed, frozen, added
-	@$(BIN)/python -m tests.scale --namespaces $(or $(NAMESPACES),400) $(if $(WITHOUT_GATE),--without-gate) $(if $(HARM),--harm)
+scale: $(STAMP) servers  ## 1, 2 and 4 replicas that share NAMESPACES (400) on a real control plane, and what each costs; WITHOUT_GATE=1; HARM=1: killed, frozen, added; PAGE=1 writes docs/scale.md
+	@$(BIN)/python -m tests.scale --namespaces $(or $(NAMESPACES),400) $(if $(WITHOUT_GATE),--without-gate) $(if $(HARM),--harm) $(if $(PAGE),--page)
 
 scale-bound: $(STAMP) servers  ## The bound on detection, promised and held, at NAMESPACES (100,1000,5000: half an hour) on a real control plane; PAGE=1 writes docs/scale.md
 	@$(BIN)/python -m tests.scale.bound --namespaces $(or $(NAMESPACES),100,1000,5000) $(if $(PAGE),--page)

@@ -14,7 +14,7 @@ WITHOUT_PROGRAMS := --ignore tests/browser --ignore tests/monitoring
 $(if $(filter-out real embedded node,$(CLUSTER)),$(error CLUSTER is $(CLUSTER); it is real, embedded or node))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-wheel test-real test-kind test-browser test-monitoring acceptance mutants simulate fuzz soak crashes bench bench-embedded contract-table control-plane node-parts chart image lint types contracts changes docs docs-links dist servers setup clean faults storms overload scale scale-bound bench-peers bench-operator
+.PHONY: help demo test test-wheel test-real test-kind test-browser test-monitoring acceptance mutants simulate fuzz soak crashes bench bench-embedded contract-table control-plane node-parts chart image lint types contracts changes docs docs-links dist servers setup clean faults storms overload scale scale-bound scale-table bench-peers bench-operator
 
 help:  ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -108,6 +108,9 @@ scale: $(STAMP) servers  ## 1, 2 and 4 replicas that share NAMESPACES (400) on a
 
 scale-bound: $(STAMP) servers  ## The bound on detection, promised and held, at NAMESPACES (100,1000,5000: half an hour) on a real control plane; PAGE=1 writes docs/scale.md
 	@$(BIN)/python -m tests.scale.bound --namespaces $(or $(NAMESPACES),100,1000,5000) $(if $(PAGE),--page)
+
+scale-table: $(STAMP)  ## The tables of docs/scale.md that are by formula
+	@$(BIN)/python -m tests.scale.formula
 
 control-plane: $(STAMP)  ## Build etcd, kube-apiserver, kube-controller-manager and kubectl into ~/.cache (minutes, once)
 	@$(BIN)/python -m scopedcache.testing build

@@ -126,6 +126,18 @@ def fill(page: str, texts: Mapping[str, str]) -> str:
     return page
 
 
+def rows(page: str, name: str) -> list[list[dict[str, str]]]:
+    """Return the tables between the comments of this name, each as rows by heading."""
+    text = page.split(f"<!-- table: {name} -->\n", 1)[1].split(END, 1)[0]
+    found = []
+    for block in text.split("\n\n"):
+        lines = [line.strip("|").split("|") for line in block.splitlines() if line.startswith("|")]
+        if lines:
+            cells = [[cell.strip() for cell in line] for line in lines]
+            found.append([dict(zip(cells[0], line, strict=True)) for line in cells[2:]])
+    return found
+
+
 def write(texts: Mapping[str, str], drawn: Mapping[str, str] | None = None, docs: Path = DOCS) -> None:
     """Write texts into docs/scale.md, and plots beside it."""
     page = docs / "scale.md"

@@ -185,6 +185,12 @@ class ListWatch:
         if self._shard is not None and refuses_selector(error):
             self._shard.refuse(error)
 
+    def shown(self, snapshot: dict[Key, Entry]) -> dict[Key, Entry]:
+        """Return what of a list is to be shown still: our part may be smaller than when it was asked for."""
+        if self._shard is None:
+            return snapshot
+        return {key: entry for key, entry in snapshot.items() if self._shard.admits(entry.metadata)}
+
     @property
     def asked_otherwise(self) -> bool:
         """Tell whether the last watch was asked for another part than is to be asked for now."""

@@ -226,6 +226,7 @@ class ReflectorLoop:
         """Bring the store to a complete list, in slices; only then it is synced."""
         if self._list_watch.label_shard is not None:
             await self._let_go_unlisted(snapshot, self._list_watch.label_shard)
+        snapshot = self._list_watch.shown(snapshot)
         pace = Pace()
         for number, _ in enumerate(self._objects.replace(snapshot, version, self._reflector.seen)):
             if self._objects.closed:  # by a handler of ours

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import re
+from contextlib import asynccontextmanager
 from urllib.parse import unquote_plus
 
 import pytest
@@ -43,6 +44,43 @@ class Garbling:
 
     def stream(self, path, query=(), **about):
         return self._way.stream(path, self._garble(path, query), **about)
+
+    async def close(self):
+        await self._way.close()
+
+
+class Endless:
+    """A stream whose list does not end before it may."""
+
+    def __init__(self, stream, may_end):
+        self._stream, self._may_end = stream, may_end
+        self.status, self.content_type, self.headers = stream.status, stream.content_type, stream.headers
+
+    async def chunks(self):
+        async for chunk in self._stream.chunks():
+            for line in chunk.splitlines(keepends=True):
+                if b"k8s.io/initial-events-end" in line:
+                    await self._may_end.wait()
+                yield line
+
+    async def read(self):
+        return await self._stream.read()
+
+
+class Slow:
+    """A way to the server on which the list that a watch of primaries begins with does not end before it may."""
+
+    def __init__(self, way):
+        self._way = way
+        self.may_end = asyncio.Event()
+
+    async def request(self, method, path, query=(), **about):
+        return await self._way.request(method, path, query, **about)
+
+    @asynccontextmanager
+    async def stream(self, path, query=(), **about):
+        async with self._way.stream(path, query, **about) as stream:
+            yield Endless(stream, self.may_end) if "memcacheds" in path else stream
 
     async def close(self):
         await self._way.close()
@@ -127,6 +165,27 @@ async def test_a_shard_that_the_server_cannot_read_is_said_once_and_left_out_fro
     assert (len(said), ways[0].garbled) == (1, 1)
     assert (a.objects, [len(owners) for owners in f.owners().values()]) == (12, [1] * len(NAMES))
     assert (sharding["server_filters"], "invalid shard selector" in sharding["error"]) == (False, True)
+
+
+async def test_what_is_given_away_before_it_was_listed_is_reconciled_when_it_comes_back(f):
+    ways = []
+
+    def through(way):
+        ways.append(Slow(way))
+        return ways[-1]
+
+    a = await f.start("a", through=through)
+    await asyncio.sleep(5)  # everything is wanted of it, and it has asked for it
+    b = await f.start("b")
+    await asyncio.sleep(30)
+    ways[0].may_end.set()
+    await asyncio.sleep(30)
+    before = (a.objects, len(set(a.runs)))
+    await b.end()
+    await asyncio.sleep(60)
+
+    assert before == (12, 12)
+    assert {namespace for namespace, _ in a.runs} == set(NAMES)
 
 
 def test_a_feature_gate_that_nobody_knows_is_refused():

@@ -305,8 +305,26 @@ def harm(scale: Scale) -> list[Step]:
         seen("a fourth replica comes", "r0", "r1", "r2", "r3")
         scale.replicas["r2"].send(signal.SIGTERM)
         seen("SIGTERM of the third", "r0", "r1", "r3")
-    time.sleep(3)
     return steps
+
+
+def unseen(scale: Scale) -> list[str]:
+    """Return the objects whose last change no replica has written of, after some time for it."""
+    missing: list[str] = []
+
+    def all_seen() -> bool:
+        found = scale.control_plane.list("memcacheds.cache.example.com")
+        missing[:] = [
+            f"{one['metadata']['namespace']}/{one['metadata']['name']}"
+            for one in found
+            if not one["metadata"].get("annotations", {}).get("seen", "").startswith(f"{one['spec']['size']} by ")
+        ]
+        return not missing
+
+    end = time.monotonic() + SETTLE_SECONDS
+    while not all_seen() and time.monotonic() < end:
+        time.sleep(1)
+    return missing
 
 
 def with_pauses(scale: Scale, steps: list[Step], users: list[str]) -> list[Step]:
@@ -418,21 +436,24 @@ def main() -> None:
             for log in sorted(scale.folder.glob("*.log")):
                 sys.stderr.write(f"{log.name}\n{log.read_text()[-3000:]}\n")
             raise
+        lost = unseen(scale) if asked.harm else []
         steps = with_pauses(scale, steps, users)
         count, handed, bad = two_writers(scale, users)
     verdict = f"{count:,} writes, {handed:,} changes of the writer, {len(bad)} of two writers at once"
-    say(f"{verdict} {bad[:5]}")
+    if asked.harm:
+        verdict += f"; {len(lost)} objects whose last change nobody has worked on"
+    say(f"{verdict} {bad[:5]} {lost[:5]}")
     if asked.harm:
         say(page.table([step.row() for step in steps]))
     if asked.page:
         write_page(asked, costs, steps, verdict, began)
-    if bad:
+    if bad or lost:
         raise SystemExit(1)
 
 
 def write_page(asked: argparse.Namespace, costs: list[Cost], steps: list[Step], verdict: str, began: float) -> None:
     suffix = "-unfiltered" if asked.without_gate else ""
-    what = f"{asked.namespaces:,} namespaces × {asked.each} objects of 1 kB. By the audit log: {verdict}."
+    what = f"{asked.namespaces:,} namespaces × {asked.each} objects of 1 kB. By audit log and objects: {verdict}."
     said = f"{what}\n{page.machine(began)}"
     if asked.harm:
         rows = page.table([step.row() for step in steps])

@@ -58,7 +58,7 @@ def large_plot() -> str:
     series = {
         "CPU": [each.most_cpu for each in found],
         "memory": [each.memory for each in found],
-        "reviews a second": [each.reviews for each in found],
+        "reviews": [each.reviews for each in found],
         "watches": [float(each.watches) for each in found],
         "bound": [each.bound for each in found],
     }

@@ -107,7 +107,7 @@ class EventSources:
         self._shard = shard if isinstance(shard, Shard) else None
         self._ring = shard if isinstance(shard, RingShard) else None
         self._shard_changed = asyncio.Event()
-        self._aside: dict[ObjectKey, Priority] = {}  # shown, and not ours to work on yet, or for now
+        self._aside: dict[ObjectKey, Priority] = {}  # held, and not ours to work on yet, or for now
         self._resource: Resource | None = None
         self._predicates = self._contained_predicates(str(options.kind))
         self._handles: dict[tuple[str, str], InformerHandle | None] = {}  # by kind and place; None: not open yet
@@ -169,16 +169,23 @@ class EventSources:
         return self._shard is None or self._lies_in(key, self._shard.worked_on)
 
     async def put_aside(self, key: ObjectKey, priority: Priority) -> None:
-        """Keep a key that is shown until it is ours to work on; any other is another replica's, and forgotten.
+        """Keep a key until it is ours to work on; one that is another replica's, and not held, is forgotten.
 
-        What a sharder asks for is handed over.
+        What is held and not shown any more goes soon. If it is shown again before that, no event will tell of it: the
+        key is all that does. What a sharder asks for is handed over.
         """
         if self._ring is not None:
             await self._hand_over(self._ring, key, priority)
             return
         assert self._shard is not None
-        if self._lies_in(key, self._shard.shown):
-            self._aside[key] = "high" if "high" in (priority, self._aside.get(key)) else "low"
+        if self._may_be_ours(key, self._shard):
+            self._keep_aside(key, priority)
+
+    def _keep_aside(self, key: ObjectKey, priority: Priority) -> None:
+        self._aside[key] = "high" if "high" in (priority, self._aside.get(key)) else "low"
+
+    def _may_be_ours(self, key: ObjectKey, shard: Shard) -> bool:
+        return self._lies_in(key, shard.shown) or self.primaries.get(key) is not None
 
     def _lies_in(self, key: ObjectKey, ranges: HashRanges) -> bool:
         point = self.point(key)
@@ -190,12 +197,15 @@ class EventSources:
         while True:
             await self._shard_changed.wait()
             self._shard_changed.clear()
-            aside, self._aside = self._aside, {}
-            for number, (key, priority) in enumerate(aside.items(), 1):
-                self._queue.add(key, priority=priority, at_once=True)
+            for number, key in enumerate(list(self._aside), 1):
+                if self._lies_in(key, self._shard.shown):
+                    self._queue.add(key, priority=self._aside.pop(key), at_once=True)
                 if number % KEYS_PER_STEP == 0:
                     await asyncio.sleep(0)
             await self._let_go(self._shard)
+            self._aside = {
+                key: priority for key, priority in self._aside.items() if self._may_be_ours(key, self._shard)
+            }
 
     async def _let_go(self, shard: Shard) -> None:
         """Close what the owners have open that are another replica's now, and forget them: nothing was deleted."""
@@ -204,6 +214,7 @@ class EventSources:
             if ring_hash(owner.key.namespace or owner.uid) not in shard.shown:
                 self._queue.discard(owner.key)
                 self._cache.close(owner)
+                self._keep_aside(owner.key, "low")
             if number % OWNERS_PER_STEP == 0:
                 await asyncio.sleep(0)
         self.primaries.drop_news(lambda obj: ring_hash(obj.namespace or obj.uid) in shard.shown)
@@ -551,8 +562,12 @@ class EventSources:
         if self.primaries.denied_everywhere:  # every key will be told when they can be seen again
             return
         for key in watch.keys(change):
-            if self.primaries.covers(key) and (self._shard is None or self._lies_in(key, self._shard.shown)):
+            if not self.primaries.covers(key):
+                continue
+            if self._shard is None or self._lies_in(key, self._shard.shown):
                 self._wake(key, priority)
+            elif self.primaries.get(key) is not None:  # it may be shown again before it goes
+                self._keep_aside(key, priority)
 
     def _wake(self, key: ObjectKey, priority: Priority = "high", *, at_once: bool = False, settle: bool = True) -> None:
         """Have a key run because something has happened; it waits for more of that, where it may `settle`."""

@@ -64,6 +64,7 @@ class ListWatch:
         self.resource = resource
         self.namespace = namespace
         self.watch_timeout: float | None = None
+        self._asked_shard: str | None = None
         self.asked_timeout = 0.0
         self._client = client
         self._labels = LabelSelector.parse(labels)
@@ -178,6 +179,7 @@ class ListWatch:
             ScopedCacheError: it was refused, or nobody answered.
         """
         self.asked_timeout = self.watch_timeout or self._options.watch_timeout * (1 + self._chance())
+        self._asked_shard = self._shard_selector
         opened = self._client.open_watch(
             self.resource,
             namespace=self.namespace,
@@ -188,7 +190,7 @@ class ListWatch:
             timeout=max(self.asked_timeout, self._options.list_deadline) if initial_events else self.asked_timeout,
             idle_timeout=self._options.idle_timeout,
             metadata_only=metadata_only,
-            shard=self._shard_selector,
+            shard=self._asked_shard,
         )
         async with opened as stream:
             async with WatchStream(stream, self._info, self._decoder, line_limit=self._options.line_limit) as batches:
@@ -198,6 +200,17 @@ class ListWatch:
         """Take note of why a list or a watch failed: a shard that the server cannot read is not asked for again."""
         if self._shard is not None and refuses_selector(error):
             self._shard.refuse(error)
+
+    def shown(self, snapshot: dict[Key, Entry]) -> dict[Key, Entry]:
+        """Return what of a list is to be shown still: our part may be smaller than when it was asked for."""
+        if self._shard is None:
+            return snapshot
+        return {key: entry for key, entry in snapshot.items() if self._shard.admits(entry.metadata)}
+
+    @property
+    def asked_otherwise(self) -> bool:
+        """Tell whether the last watch was asked for another part than is to be asked for now."""
+        return self._asked_shard != self._shard_selector
 
     @property
     def _shard_selector(self) -> str | None:

@@ -237,6 +237,7 @@ class ReflectorLoop:
         """Bring the store to a complete list, in slices; only then it is synced."""
         if self._list_watch.label_shard is not None:
             await self._let_go_unlisted(snapshot, self._list_watch.label_shard)
+        snapshot = self._list_watch.shown(snapshot)
         pace = Pace()
         for number, _ in enumerate(self._objects.replace(snapshot, version, self._reflector.seen)):
             if self._objects.closed:  # by a handler of ours
@@ -276,6 +277,8 @@ class ReflectorLoop:
                         self._life.take("streaming")
                         self.error = None
                         self._renewal = deadline
+                        if self._list_watch.asked_otherwise:  # its part became smaller while it was opened
+                            return "renewed"
                         await self._read_events(stream)
             except TimeoutError:
                 if not deadline.expired():  # somebody else's: a handler's, a transform's

@@ -20,9 +20,14 @@ GENERATION_ANNOTATION: Final = "sharding.scopedcache.dev/generation"
 
 @attrs.frozen
 class Member:
-    """A replica's Lease, as it says."""
+    """A replica's Lease, as it says.
+
+    Attributes:
+        version: its resourceVersion, for what it says may be what it said before: somebody edits it by hand.
+    """
 
     record: LeaseRecord
+    version: str
     objects: int = 0
     generation: int = 0
 
@@ -40,7 +45,7 @@ class Members:
         """Take note of all Leases, by replica, and of the replicas that the partition names."""
         for name, member in members.items():
             known = self._members.get(name)
-            if known is None or known.record != member.record:
+            if known is None or known.version != member.version:
                 self._changed[name] = now
         self._members = dict(members)
         self._missed = {name: self._missed.get(name, now) for name in named if name not in members}

@@ -193,7 +193,15 @@ class EngagedClusters:
                 controller.requeue_all()
             run.ready.set()
             logger.info("cluster.engaged", extra={"cluster": cluster.name})
-            await asyncio.Event().wait()
+            await self._requeue_when_back(cluster)
+
+    async def _requeue_when_back(self, cluster: Cluster) -> None:
+        """Have all at home reconciled when the server answers again: what could not be done there is due."""
+        monitor = cluster.cache.monitor
+        while True:
+            await monitor.wait_recovered(monitor.recoveries)
+            for controller in self._at_home():
+                controller.requeue_all()
 
     def _at_home(self) -> Iterable[Controller]:
         return [one for one in self._controllers if one.clusters != "others"]

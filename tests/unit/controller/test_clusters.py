@@ -235,6 +235,25 @@ async def test_an_owner_at_home_hears_of_what_it_opened_in_another_cluster(w: Wo
             await eventually(lambda: seen[-1] == ["c"])
 
 
+async def test_what_is_at_home_is_reconciled_when_another_cluster_answers_again(w: World, fleet: Fleet) -> None:
+    east, diary = fleet.start("east"), Diary()
+    w.memcached()
+    east.put(POD, "p", "a")
+    controllers = [
+        Controller(for_=MEMCACHED.gvk, reconcile=diary),
+        Controller(for_=POD.gvk, reconcile=Diary(), clusters="others"),
+    ]
+    async with east.client() as client:
+        manager = Manager(w.cache, controllers=controllers, clusters={"east": client})
+        async with running(manager):
+            await eventually(lambda: manager.summary()["clusters"]["east"]["ready"])
+            silence = east.trouble(latency=50_000.0)
+            await eventually(lambda: not manager.summary()["clusters"]["east"]["answers"], within=60.0)
+            diary.requests.clear()
+            silence.over()
+            await eventually(lambda: diary.requests == ["a/m"], within=60.0)
+
+
 async def test_one_leader_writes_in_all_clusters(w: World, fleet: Fleet) -> None:
     east, diary = fleet.start("east"), Diary()
     east.put(MEMCACHED, "m", "a")

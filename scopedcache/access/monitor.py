@@ -258,6 +258,11 @@ class Monitor:
         return self._outage.ended
 
     @property
+    def server_away(self) -> bool:
+        """Tell whether the server did not answer when it was asked last."""
+        return self._outage.away
+
+    @property
     def reviews(self) -> int:
         """Return how many requests reviews have taken."""
         return self._shared.reviews

@@ -34,6 +34,7 @@ from ..kinds import Kind
 from ..supervisor import Supervisor
 from .bound_need import BoundNeed
 from .informer_leases import InformerLeases
+from .opening_turns import OpeningTurns
 from .resource_cache import ResourceCache
 from .scope_binding import ScopeBinding
 from .scope_effects import Effect
@@ -78,12 +79,14 @@ class ScopeOpenings:
         monitor: Monitor,
         leases: InformerLeases,
         kinds: ServedKinds,
+        turns: OpeningTurns,
         supervisor: Supervisor,
         runner: EffectRunner,
     ) -> None:
         self._monitor = monitor
         self._leases = leases
         self._kinds = kinds
+        self._turns = turns
         self._supervisor = supervisor
         self._runner = runner
         self._openings: dict[ScopeBinding, _Opening] = {}
@@ -167,6 +170,7 @@ class ScopeOpenings:
             await self._kinds.wait_answered(scope.needs.unresolved)
             needs = scope.needs.required_needs
             await self._monitor.check([permission for need in needs for permission in need.permissions])
+            await self._turns.take(scope.uid, scope.namespace, begun=True)
             if scope.is_closed:
                 raise _closed_error(binding)
             denial = scope.needs.denial(self._monitor.verdicts)
@@ -175,9 +179,10 @@ class ScopeOpenings:
                 raise copy(denial)
             for need in needs:
                 await self._wait_synced(binding, need)
+            await self._turns.take(scope.uid, scope.namespace, begun=True)
             _check(binding)
             # Needs may have come while others synced.
-            if needs == scope.needs.required_needs and scope.needs.is_complete:
+            if needs == scope.needs.required_needs and self._is_there(binding):
                 break
         self._start_optional(binding)
         await self._wait_optional(binding)
@@ -194,6 +199,10 @@ class ScopeOpenings:
                 # Released meanwhile, lost, replaced by a wider need, or served by another informer.
                 if self._bound_informer(binding, need) is informer:
                     raise
+
+    def _is_there(self, binding: ScopeBinding) -> bool:
+        needs = binding.scope.needs
+        return needs.is_complete and all(self._is_synced(binding, need) for need in needs.required_needs)
 
     def _bound_informer(self, binding: ScopeBinding, need: BoundNeed) -> Informer | None:
         return binding.informer_of(need) if binding.scope.needs.is_bound(need) else None

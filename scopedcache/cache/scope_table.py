@@ -32,6 +32,7 @@ from .informer_pool import InformerPool
 from .loss_log import LossLog
 from .missing_news import MissingNews
 from .need_registry import NeedRegistry
+from .opening_turns import OpeningTurns
 from .owner import Denial, OwnerChanged, OwnerId
 from .pending_grants import PendingGrants
 from .resource_cache import ResourceCache
@@ -89,8 +90,9 @@ class ScopeTable:
         self.internal: dict[ScopeBinding, None] = {}  # what the cache watches for itself
         self._needs = NeedRegistry(monitor, pool)
         self.leases = InformerLeases(pool, supervisor)
+        self.turns = OpeningTurns()
         self._kinds = ServedKinds(discovery, supervisor, self, timer=timer, chance=chance)
-        self._openings = ScopeOpenings(monitor, self.leases, self._kinds, supervisor, self)
+        self._openings = ScopeOpenings(monitor, self.leases, self._kinds, self.turns, supervisor, self)
         self._missing_news = MissingNews(lambda: monitor.verdicts, self._openings.is_under_way, publish)
         self._losses = LossLog()
         self._by_namespace: dict[str | None, dict[str, ScopeBinding]] = {}
@@ -118,6 +120,11 @@ class ScopeTable:
             binding = self._by_namespace.setdefault(namespace, {})[owner.uid] = self._new(scope)
             self._by_uid.setdefault(owner.uid, {})[binding] = None
         return binding
+
+    def is_open(self, uid: str, namespace: str | None) -> bool:
+        """Tell whether an owner has an open scope in a namespace: what it opens there is most often there already."""
+        binding = self._by_namespace.get(namespace, {}).get(uid)
+        return binding is not None and binding.scope.is_open
 
     def of_nobody(self, namespace: str | None, *, internal: bool = False) -> ScopeBinding:
         """Return a new scope that belongs to no owner."""
@@ -222,12 +229,14 @@ class ScopeTable:
         if deleted:
             self.deleted_owners.add(uid)
         self.pending_grants.drop(uid)
+        self.turns.close(uid)
         for binding in list(self._by_uid.get(uid, ())):
             self.close(binding)
 
     def close_place(self, uid: str, namespace: str) -> None:
         """Close what an owner has, and waits for, in one namespace."""
         self.pending_grants.drop(uid, namespace)
+        self.turns.close(uid, namespace)
         binding = self._by_namespace.get(namespace, {}).get(uid)
         if binding is not None:
             self.close(binding)
@@ -239,6 +248,7 @@ class ScopeTable:
 
     def close_all(self) -> None:
         """Close everything."""
+        self.turns.close_all()
         for binding in self:
             self.close(binding)
         self.pending_grants.clear()

@@ -53,6 +53,9 @@ class EffectRunner(Protocol):
     def carry_out(self, binding: ScopeBinding, effects: Sequence[Effect]) -> None:
         """Do it all before this returns."""
 
+    def settle(self, binding: ScopeBinding) -> None:
+        """Let it take in what it has missed of verdicts: after each wait, before anything else happens to it."""
+
 
 @attrs.define(eq=False)
 class _Opening:
@@ -133,6 +136,7 @@ class ScopeOpenings:
             if opening.task.cancelled():
                 raise _closed_error(binding)
             return opening.task.result()
+        self._runner.settle(binding)
         self._runner.carry_out(binding, binding.scope.on_overdue())
         raise NotSyncedError(self._words(binding), awaited=True)
 
@@ -171,6 +175,7 @@ class ScopeOpenings:
             needs = scope.needs.required_needs
             await self._monitor.check([permission for need in needs for permission in need.permissions])
             await self._turns.take(scope.uid, scope.namespace, begun=True)
+            self._runner.settle(binding)
             if scope.is_closed:
                 raise _closed_error(binding)
             denial = scope.needs.denial(self._monitor.verdicts)
@@ -180,12 +185,14 @@ class ScopeOpenings:
             for need in needs:
                 await self._wait_synced(binding, need)
             await self._turns.take(scope.uid, scope.namespace, begun=True)
+            self._runner.settle(binding)
             _check(binding)
             # Needs may have come while others synced.
             if needs == scope.needs.required_needs and self._is_there(binding):
                 break
         self._start_optional(binding)
         await self._wait_optional(binding)
+        self._runner.settle(binding)
         _check(binding)
         self._runner.carry_out(binding, scope.on_synced())
         return binding.handle
@@ -197,6 +204,7 @@ class ScopeOpenings:
                 return
             except (CacheError, ForbiddenError, UnauthorizedError):
                 # Released meanwhile, lost, replaced by a wider need, or served by another informer.
+                self._runner.settle(binding)
                 if self._bound_informer(binding, need) is informer:
                     raise
 
@@ -215,6 +223,7 @@ class ScopeOpenings:
                     return
                 except (ForbiddenError, UnauthorizedError, UnknownKindError):
                     # It waits, and its owner was told; unless what it was refused for is over already.
+                    self._runner.settle(binding)
                     if not binding.scope.can_reopen(self._monitor.verdicts):
                         return
         except ScopeClosedError:
@@ -249,11 +258,13 @@ class ScopeOpenings:
             if need is None:
                 return
             await self._monitor.check(need.permissions)
+            self._runner.settle(binding)
             if scope.is_closed or not scope.needs.has(need):
                 return
             self._runner.carry_out(binding, scope.on_optional_reviewed(need, self._monitor.verdicts))
             with suppress(CacheError, ForbiddenError, UnauthorizedError):
                 await self._wait_synced(binding, need)
+            self._runner.settle(binding)
             if not scope.is_closed:
                 late = self._optional[binding][kind].late
                 self._runner.carry_out(binding, scope.on_optional_synced(need, late=late))

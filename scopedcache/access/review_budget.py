@@ -17,7 +17,7 @@ BURST_REVIEWS_PER_SECOND: Final = 100.0
 class SharedRound:
     """The round of all places that share a budget: how many requests it takes, and when the next one has its turn.
 
-    Turns are as far apart as the budget wants it, whoever takes them. So no part of a long round is busier than another,
+    Turns are as far apart as the budget wants it, whoever takes them. So no part of a long round is busier than others,
     however the places came, and what is due at its turn does not wait for a crowd.
     """
 

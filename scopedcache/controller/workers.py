@@ -54,6 +54,7 @@ class Workers:
         self._count = count
         self._sources = sources
         self._primaries = sources.primaries
+        self._own_keys = sources.own_keys
         self._queue = queue
         self._waiter = WorkQueueWaiter(queue)
         self._runner = runner
@@ -112,14 +113,14 @@ class Workers:
         named = {"name": self._name, "controller": self._name}
         self._instrumentation.observe(metrics.QUEUE_SECONDS, self._queue.waited(key), **named)
         started = asyncio.get_running_loop().time()
-        point = self._sources.point(key)
+        point = self._own_keys.point(key)
         if point is not None:
             self._points[key] = point
         try:
             if not self._primaries.is_visible(key):
                 self._primaries.park(key, priority)
-            elif not self._sources.is_ours(key):
-                await self._sources.put_aside(key, priority)
+            elif not self._own_keys.is_ours(key):
+                await self._own_keys.put_aside(key, priority)
             elif not self._primaries.needs_reconcile(key):
                 self._forget(key)
             elif (pause := self._sources.settle_pause(key)) > 0:
@@ -139,7 +140,7 @@ class Workers:
             self._instrumentation.observe(metrics.WORK_SECONDS, took, **named)
 
     def _end_run(self, key: ObjectKey) -> None:
-        self._sources.run_ended(key)
+        self._own_keys.run_ended(key)
         self._points.pop(key, None)
         self._queue.done(key)
 
@@ -170,7 +171,7 @@ class Workers:
         deleted = self._primaries.deleted(key)  # what this run can see; later ones are for the next
         run = ReconcileRun(self._name, key, point=self._points.get(key))
         token = CURRENT_RUN.set(run)
-        self._sources.run_begun(key)
+        self._own_keys.run_begun(key)
         self._self_waking.begin(key)
         self.busy += 1
         about = {"controller": self._name, "k8s.namespace.name": key.namespace, "k8s.object.name": key.name}

@@ -19,6 +19,7 @@ from tests.scale import formula, page
 PERFORMANCE = (page.DOCS / "performance.md").read_text()
 PAGE = (page.DOCS / "scale.md").read_text()
 REST, WORK = page.rows(PAGE, "replicas")
+_, UNFILTERED = page.rows(PAGE, "replicas-unfiltered")
 (BOUND,) = page.rows(PAGE, "bound")
 
 # Shares are not quite even: a namespace is never divided.
@@ -84,6 +85,14 @@ def test_a_replica_that_shares_asks_for_leases_as_often_as_reckoned(row):
 def test_the_formulas_hold_at_what_replicas_were_seen_to_cost_at_work(row):
     changes = sum(number(one["changes a second"]) for one in WORK if one["replicas"] == row["replicas"])
     each = of_row(row, runs=changes)
+
+    assert number(row["CPU"]) / 100 == pytest.approx(each.most_cpu, rel=CPU)
+
+
+@pytest.mark.parametrize("row", UNFILTERED, ids=lambda row: f"{row['replica']} of {row['replicas']}")
+def test_the_formulas_hold_where_each_replica_received_what_was_anothers(row):
+    changes = sum(number(one["changes a second"]) for one in UNFILTERED if one["replicas"] == row["replicas"])
+    each = of_row(row, runs=changes, undivided_events=2 * (changes - changes / int(row["replicas"])))
 
     assert number(row["CPU"]) / 100 == pytest.approx(each.most_cpu, rel=CPU)
 

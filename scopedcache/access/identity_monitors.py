@@ -146,6 +146,10 @@ class IdentityMonitors(Monitor):
         return max(super().bound, *(acting.monitor.bound for acting in self._others.values()), 0.0)
 
     @property
+    def server_away(self) -> bool:
+        return super().server_away or any(acting.monitor.server_away for acting in self._others.values())
+
+    @property
     def identities(self) -> tuple[Identity, ...]:
         """Return the identities in use."""
         return tuple(self._others)

@@ -139,7 +139,10 @@ class Monitor:
         places = {permission.namespace for permission in wanted if not self.verdicts[permission].settled}
         # Twice: a review that was under way already does not speak of what was tracked after it was sent.
         for _ in range(2):
-            await asyncio.gather(*(self._review(place) for place in places))
+            if len(places) == 1:  # as almost always: thousands may ask at once
+                await self._review(*places)
+            else:
+                await asyncio.gather(*(self._review(place) for place in places))
             places = {verdict.permission.namespace for verdict in self._tracked.of(wanted) if verdict.unreviewed}
         return self._tracked.of(wanted)
 
@@ -256,6 +259,11 @@ class Monitor:
     def recoveries(self) -> int:
         """Return how often the server answered again after an outage."""
         return self._outage.ended
+
+    @property
+    def server_away(self) -> bool:
+        """Tell whether the server did not answer when it was asked last."""
+        return self._outage.away
 
     @property
     def reviews(self) -> int:

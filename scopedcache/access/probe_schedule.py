@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from heapq import heappop, heappush
+from itertools import count
 from math import inf
 from typing import Final
 
@@ -18,24 +20,26 @@ Place = str | None
 EVENTS_PERIOD_FACTOR: Final = 2.0
 # A review that is brought forward comes no closer than this to the last one of its place.
 REVIEWS_APART_SECONDS: Final = 0.5
+# Where a round has become so much shorter, places come earlier than was planned. The bound has as much to spare.
+REPLAN_FRACTION: Final = 0.95
 
 
 @attrs.define
 class _Entry:
     """One place.
 
-    Its next probe is due a period after `begun`, when the last one began, or at `wanted`, where that is sooner. Where
-    there are fewer places by then, the period is shorter than it was to be, down to `shortest`.
+    Its next probe is due at `due`; at `turn` the budget has room for it. Where there are fewer places by then, it may
+    come sooner: `begun` is when the last one began, `spread` what its period is multiplied by, so that not all come at
+    once.
 
     `reviewed_at` is when its last review was sent, `cost` the number of requests it took, `lost`: it had no answer.
     `doubted`: its next probe confirms a denial, or clears it.
     """
 
     begun: float
-    period: float
-    shortest: float
     spread: float
-    wanted: float = inf
+    due: float = inf
+    turn: float = inf
     permissions: dict[Permission, None] = attrs.field(factory=dict)  # in the order they were tracked
     reviewed_at: float = -inf
     cost: int = 1
@@ -44,7 +48,7 @@ class _Entry:
 
 
 class ProbeSchedule:
-    """The places in use. Each comes round after the period, or later where the budget does not allow that."""
+    """The places in use. Each comes round after the period, or at its turn where the budget does not allow that."""
 
     def __init__(
         self, period: float, rate: float, chance: Callable[[], float], shared: SharedRound | None = None
@@ -55,6 +59,10 @@ class ProbeSchedule:
         self.stretch = 1.0
         self._chance = chance
         self._entries: dict[Place, _Entry] = {}
+        # By when they are due; what is not due then any more is passed over.
+        self._queue: list[tuple[float, int, Place]] = []
+        self._numbers = count()
+        self._planned_load = 0
 
     @property
     def load(self) -> int:
@@ -66,7 +74,9 @@ class ProbeSchedule:
         entry = self._entries.get(permission.namespace)
         if entry is None:
             self._round.requests += 1
-            entry = self._entries[permission.namespace] = self._entry(now)
+            entry = self._entries[permission.namespace] = _Entry(now, 1.0)
+            self._plan(permission.namespace, entry, now)
+            self._spread_out(permission.namespace, entry, now)
         entry.permissions[permission] = None
         return len(entry.permissions) == 1
 
@@ -81,16 +91,20 @@ class ProbeSchedule:
 
     def first(self) -> tuple[Place, float] | None:
         """Return the place that is due first, and when; None where none is in use."""
-        if not self._entries:
-            return None
-        place = min(self._entries, key=lambda name: self._due(self._entries[name]))
-        return place, self._due(self._entries[place])
+        if self.load < self._planned_load * REPLAN_FRACTION:
+            self._plan_earlier({place: entry.begun for place, entry in self._entries.items()})
+        while self._queue:
+            due, _, place = self._queue[0]
+            entry = self._entries.get(place)
+            if entry is not None and entry.due == due:
+                return place, due
+            heappop(self._queue)
+        return None
 
     def begin_probe(self, place: Place, now: float) -> bool:
         """The probe of a place begins: set its next one. Tell whether this one confirms a denial, or clears it."""
-        entry, fresh = self._entries[place], self._entry(now)
-        entry.begun, entry.period, entry.shortest = fresh.begun, fresh.period, fresh.shortest
-        entry.spread, entry.wanted = fresh.spread, inf
+        entry = self._entries[place]
+        self._plan(place, entry, now)
         doubted, entry.doubted = entry.doubted, False
         return doubted
 
@@ -99,8 +113,7 @@ class ProbeSchedule:
         shorter = stretch < self.stretch
         self.stretch = stretch
         if shorter:
-            for entry in self._entries.values():
-                entry.wanted = min(entry.wanted, self._due(self._entry(now)))
+            self._plan_earlier(dict.fromkeys(self._entries, now))
         return shorter
 
     def bring_forward(self, place: Place, at: float) -> bool:
@@ -109,9 +122,10 @@ class ProbeSchedule:
         if entry is None:
             return False
         wanted = max(at, entry.reviewed_at + REVIEWS_APART_SECONDS)
-        earlier = wanted < self._due(entry)
-        entry.wanted = min(entry.wanted, wanted)
-        return earlier
+        if wanted >= entry.due:
+            return False
+        self._put(place, entry, wanted)
+        return True
 
     def confirm(self, place: Place, at: float) -> bool:
         """Bring the next probe of a place forward, which confirms a denial or clears it; tell whether it was later."""
@@ -153,14 +167,36 @@ class ProbeSchedule:
         entry = self._entries.get(place)
         return entry.cost if entry is not None else 0
 
-    def _entry(self, now: float) -> _Entry:
-        shortest = self.period * self.stretch
-        period = max(shortest, self.load / self.rate)
-        return _Entry(now, period, shortest, 1 + JITTER_FRACTION * self._chance())
+    @property
+    def _shortest(self) -> float:
+        return self.period * self.stretch
 
-    def _due(self, entry: _Entry) -> float:
-        period = min(entry.period, max(entry.shortest, self.load / self.rate))
-        return min(entry.wanted, entry.begun + period * entry.spread)
+    def _plan(self, place: Place, entry: _Entry, now: float) -> None:
+        """Set when a place is due, if its probe begins now."""
+        entry.begun, entry.spread = now, 1 + JITTER_FRACTION * self._chance()
+        self._planned_load = max(self._planned_load, self.load)
+        entry.turn = self._round.take_turn(now, entry.cost, self.rate)
+        self._put(place, entry, max(entry.turn, now + self._shortest * entry.spread))
+
+    def _spread_out(self, place: Place, entry: _Entry, now: float) -> None:
+        """Let a new place come at its turn though that is sooner than a period: many that are opened at once would be
+        due at once. A few may be, as far as jitter spreads them.
+        """
+        if self.load > self.rate * self._shortest * JITTER_FRACTION:
+            self.bring_forward(place, max(entry.turn, now + REVIEWS_APART_SECONDS))
+
+    def _plan_earlier(self, begun: Mapping[Place, float]) -> None:
+        """Let no place come later than a period after these moments, as long as the period is now."""
+        self._planned_load = self.load
+        period = max(self._shortest, self._round.seconds(self.rate))
+        for place, entry in self._entries.items():
+            due = begun[place] + period * entry.spread
+            if due < entry.due:
+                self._put(place, entry, due)
+
+    def _put(self, place: Place, entry: _Entry, due: float) -> None:
+        entry.due = due
+        heappush(self._queue, (due, next(self._numbers), place))
 
     def any_place(self) -> Place:
         """Return some place in use; the cluster where none is."""

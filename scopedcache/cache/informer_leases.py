@@ -7,12 +7,13 @@ what served it is lost, it moves at once, and lists anew.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Final, Protocol
 
 import attrs
 
+from ..api.permission import Permission
 from ..errors import ScopedCacheError
 from ..identity import Identity
 from ..informer import Informer
@@ -62,6 +63,7 @@ class InformerLeases:
         self._pool = pool
         self._supervisor = supervisor
         self._groups: dict[tuple[Resource, str | None, Identity | None], _Group] = {}
+        self._by_right: dict[Permission, dict[InformerKey, None]] = {}
         self._awaited: dict[InformerKey, asyncio.Task[None]] = {}
 
     def acquire(self, informer_key: InformerKey, tenant: Tenant) -> Informer:
@@ -72,6 +74,8 @@ class InformerLeases:
             served_by = cover(informer_key, self._ready(group)) if tenant.may_share else informer_key
             lease = group[informer_key] = Lease(informer_key, served_by)
             self._pool.acquire(served_by, lease)
+            for right in informer_key.permissions:
+                self._by_right.setdefault(right, {})[informer_key] = None
         lease.tenants[tenant] = None
         if not tenant.may_share and not lease.own:
             self._serve(lease, informer_key)
@@ -85,28 +89,53 @@ class InformerLeases:
 
         What a wider informer served as well goes on: by its own informer, at once where the wider one is lost.
         """
-        place = informer_key.group
-        group = self._groups.get(place, {})
+        group = self._groups.get(informer_key.group, {})
         lease = group.get(informer_key)
         if lease is None or tenant not in lease.tenants:
             return
         lease.tenants.pop(tenant)
         if lease.tenants:
             return
-        del group[informer_key]
-        if not group:
-            del self._groups[place]
-        self._end_move(lease)
-        covered = [other for other in group.values() if other.served_by == informer_key]
+        self._end(lease, group)
         if error is not None:
-            self._lose(lease, covered, group, error)
+            self._lose(lease, group, error)
             return
-        for other in covered:
+        for other in _served_by(informer_key, group):
             self._move(other, cover(other.informer_key, self._ready(group)))
         self._pool.release(lease.served_by, lease)
 
-    def _lose(self, lost: Lease, covered: Sequence[Lease], group: _Group, error: Exception) -> None:
+    def lose(self, right: Permission, error: Exception) -> set[Tenant]:
+        """Close every informer that takes a right, in this step and whoever needs it: reads of it raise `error`.
+
+        Its tenants release it when they come to it. Returns those that cannot wait: theirs is a part of what a wider
+        informer shows by other rights.
+        """
+        keys = list(self._by_right.get(right, ()))
+        leases = [self._groups[key.group][key] for key in keys]
+        exposed = {tenant for lease in leases if not lease.own for tenant in lease.tenants}
+        for lease in leases:
+            if lease.own:
+                group = self._groups[lease.informer_key.group]
+                self._end(lease, group)
+                self._lose(lease, group, error)
+        return exposed
+
+    def _end(self, lease: Lease, group: _Group) -> None:
+        """Nobody needs a lease any more."""
+        informer_key = lease.informer_key
+        del group[informer_key]
+        if not group:
+            del self._groups[informer_key.group]
+        for right in informer_key.permissions:
+            keys = self._by_right[right]
+            del keys[informer_key]
+            if not keys:
+                del self._by_right[right]
+        self._end_move(lease)
+
+    def _lose(self, lost: Lease, group: _Group, error: Exception) -> None:
         """Close what is lost, whoever it served; what it held is missing where others do not find it again."""
+        covered = _served_by(lost.informer_key, group)
         for lease in covered:
             self._end_move(lease)
             self._pool.release(lease.served_by, lease, error)
@@ -211,6 +240,11 @@ class InformerLeases:
 
     def __len__(self) -> int:
         return sum(len(group) for group in self._groups.values())
+
+
+def _served_by(informer_key: InformerKey, group: _Group) -> list[Lease]:
+    """Return the leases of a group that an informer serves."""
+    return [lease for lease in group.values() if lease.served_by == informer_key]
 
 
 def _missed(purged_keys: PurgedKeys, informer_key: InformerKey) -> PurgedKeys:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Set as AbstractSet
 
 from ..access import Monitor
 from ..api.permission import Permission
@@ -19,6 +20,7 @@ class NeedRegistry:
         self._monitor = monitor
         self._pool = pool
         self._bindings: dict[Permission, dict[ScopeBinding, int]] = {}
+        self._of_nobody: dict[Permission, set[ScopeBinding]] = {}
         self._places: Counter[Place] = Counter()
 
     def add(self, binding: ScopeBinding, need: BoundNeed) -> None:
@@ -27,6 +29,8 @@ class NeedRegistry:
         for permission in need.permissions:
             bindings = self._bindings.setdefault(permission, {})
             bindings[binding] = bindings.get(binding, 0) + 1
+            if binding.scope.owner is None:
+                self._of_nobody.setdefault(permission, set()).add(binding)
         self._places[need.informer_key.place] += 1
 
     def drop(self, binding: ScopeBinding, need: BoundNeed) -> None:
@@ -41,6 +45,7 @@ class NeedRegistry:
             bindings[binding] -= 1
             if not bindings[binding]:
                 del bindings[binding]
+                self._forget_nobody(binding, permission)
             if not bindings:
                 del self._bindings[permission]
         self._monitor.untrack(need.permissions)
@@ -56,6 +61,17 @@ class NeedRegistry:
     def of(self, permission: Permission) -> list[ScopeBinding]:
         """Return the scopes that need a right."""
         return list(self._bindings.get(permission, ()))
+
+    def of_nobody(self, permission: Permission) -> AbstractSet[ScopeBinding]:
+        """Return those of them that belong to no owner."""
+        return self._of_nobody.get(permission, frozenset())
+
+    def _forget_nobody(self, binding: ScopeBinding, permission: Permission) -> None:
+        bindings = self._of_nobody.get(permission)
+        if bindings is not None:
+            bindings.discard(binding)
+            if not bindings:
+                del self._of_nobody[permission]
 
     def is_needed(self, permission: Permission) -> bool:
         """Tell whether a scope needs a right that is not the cache's own."""

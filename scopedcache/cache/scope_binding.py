@@ -34,6 +34,9 @@ class BindingListener(Protocol):
     def lose_informer(self) -> None:
         """It was given up; another one may come."""
 
+    def note_obstacle(self) -> None:
+        """Reads are answered with an error, or with another one than before."""
+
     def end(self) -> None:
         """None will come any more."""
 
@@ -101,6 +104,8 @@ class ScopeBinding:
 
     def invalidate(self, error: Exception) -> None:
         self._views.invalidate(error)
+        if self.listener is not None:
+            self.listener.note_obstacle()
 
     def renew(self, generation: int, error: Exception) -> None:
         """Begin with a new handle; the old one answers every read with `error`."""

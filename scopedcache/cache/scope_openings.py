@@ -34,6 +34,7 @@ from ..kinds import Kind
 from ..supervisor import Supervisor
 from .bound_need import BoundNeed
 from .informer_leases import InformerLeases
+from .opening_turns import OpeningTurns
 from .resource_cache import ResourceCache
 from .scope_binding import ScopeBinding
 from .scope_effects import Effect
@@ -51,6 +52,9 @@ class EffectRunner(Protocol):
 
     def carry_out(self, binding: ScopeBinding, effects: Sequence[Effect]) -> None:
         """Do it all before this returns."""
+
+    def settle(self, binding: ScopeBinding) -> None:
+        """Let it take in what it has missed of verdicts: after each wait, before anything else happens to it."""
 
 
 @attrs.define(eq=False)
@@ -78,12 +82,14 @@ class ScopeOpenings:
         monitor: Monitor,
         leases: InformerLeases,
         kinds: ServedKinds,
+        turns: OpeningTurns,
         supervisor: Supervisor,
         runner: EffectRunner,
     ) -> None:
         self._monitor = monitor
         self._leases = leases
         self._kinds = kinds
+        self._turns = turns
         self._supervisor = supervisor
         self._runner = runner
         self._openings: dict[ScopeBinding, _Opening] = {}
@@ -130,6 +136,7 @@ class ScopeOpenings:
             if opening.task.cancelled():
                 raise _closed_error(binding)
             return opening.task.result()
+        self._runner.settle(binding)
         self._runner.carry_out(binding, binding.scope.on_overdue())
         raise NotSyncedError(self._words(binding), awaited=True)
 
@@ -167,6 +174,8 @@ class ScopeOpenings:
             await self._kinds.wait_answered(scope.needs.unresolved)
             needs = scope.needs.required_needs
             await self._monitor.check([permission for need in needs for permission in need.permissions])
+            await self._turns.take(scope.uid, scope.namespace, begun=True)
+            self._runner.settle(binding)
             if scope.is_closed:
                 raise _closed_error(binding)
             denial = scope.needs.denial(self._monitor.verdicts)
@@ -175,12 +184,15 @@ class ScopeOpenings:
                 raise copy(denial)
             for need in needs:
                 await self._wait_synced(binding, need)
+            await self._turns.take(scope.uid, scope.namespace, begun=True)
+            self._runner.settle(binding)
             _check(binding)
             # Needs may have come while others synced.
-            if needs == scope.needs.required_needs and scope.needs.is_complete:
+            if needs == scope.needs.required_needs and self._is_there(binding):
                 break
         self._start_optional(binding)
         await self._wait_optional(binding)
+        self._runner.settle(binding)
         _check(binding)
         self._runner.carry_out(binding, scope.on_synced())
         return binding.handle
@@ -192,8 +204,13 @@ class ScopeOpenings:
                 return
             except (CacheError, ForbiddenError, UnauthorizedError):
                 # Released meanwhile, lost, replaced by a wider need, or served by another informer.
+                self._runner.settle(binding)
                 if self._bound_informer(binding, need) is informer:
                     raise
+
+    def _is_there(self, binding: ScopeBinding) -> bool:
+        needs = binding.scope.needs
+        return needs.is_complete and all(self._is_synced(binding, need) for need in needs.required_needs)
 
     def _bound_informer(self, binding: ScopeBinding, need: BoundNeed) -> Informer | None:
         return binding.informer_of(need) if binding.scope.needs.is_bound(need) else None
@@ -206,6 +223,7 @@ class ScopeOpenings:
                     return
                 except (ForbiddenError, UnauthorizedError, UnknownKindError):
                     # It waits, and its owner was told; unless what it was refused for is over already.
+                    self._runner.settle(binding)
                     if not binding.scope.can_reopen(self._monitor.verdicts):
                         return
         except ScopeClosedError:
@@ -240,11 +258,13 @@ class ScopeOpenings:
             if need is None:
                 return
             await self._monitor.check(need.permissions)
+            self._runner.settle(binding)
             if scope.is_closed or not scope.needs.has(need):
                 return
             self._runner.carry_out(binding, scope.on_optional_reviewed(need, self._monitor.verdicts))
             with suppress(CacheError, ForbiddenError, UnauthorizedError):
                 await self._wait_synced(binding, need)
+            self._runner.settle(binding)
             if not scope.is_closed:
                 late = self._optional[binding][kind].late
                 self._runner.carry_out(binding, scope.on_optional_synced(need, late=late))

@@ -1,15 +1,18 @@
 """All scopes of a cache, by namespace and owner: brings them events, and carries out what they want done.
 
 A denial is one synchronous step: when `verdict_changed` returns, no read shows anything of what was lost, no handler
-is called for it, and its owners have been told. Connections close after that.
+is called for it, and its owners have been told; where there are many, they are told in the next turns of the loop.
+Connections close after that.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import random
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
+from copy import copy
 from math import inf
 from typing import Final, assert_never
 
@@ -29,9 +32,11 @@ from .bound_need import BoundNeed
 from .deleted_owners import DeletedOwners
 from .informer_leases import InformerLeases
 from .informer_pool import InformerPool
+from .late_verdicts import SCOPES_IN_A_TURN, LateVerdicts, VerdictNews
 from .loss_log import LossLog
 from .missing_news import MissingNews
 from .need_registry import NeedRegistry
+from .opening_turns import OpeningTurns
 from .owner import Denial, OwnerChanged, OwnerId
 from .pending_grants import PendingGrants
 from .resource_cache import ResourceCache
@@ -89,8 +94,10 @@ class ScopeTable:
         self.internal: dict[ScopeBinding, None] = {}  # what the cache watches for itself
         self._needs = NeedRegistry(monitor, pool)
         self.leases = InformerLeases(pool, supervisor)
+        self.turns = OpeningTurns()
+        self._late = LateVerdicts(self._take_missed)
         self._kinds = ServedKinds(discovery, supervisor, self, timer=timer, chance=chance)
-        self._openings = ScopeOpenings(monitor, self.leases, self._kinds, supervisor, self)
+        self._openings = ScopeOpenings(monitor, self.leases, self._kinds, self.turns, supervisor, self)
         self._missing_news = MissingNews(lambda: monitor.verdicts, self._openings.is_under_way, publish)
         self._losses = LossLog()
         self._by_namespace: dict[str | None, dict[str, ScopeBinding]] = {}
@@ -109,6 +116,8 @@ class ScopeTable:
         """
         self.deleted_owners.check(owner)
         binding = self._by_namespace.get(namespace, {}).get(owner.uid)
+        if binding is not None:
+            self._late.settle(binding)
         if binding is not None and binding.scope.identity != identity:
             logger.info("scope.identity_changed", extra=binding.scope.log_fields() | {"becomes": str(identity)})
             self.close(binding)
@@ -118,6 +127,11 @@ class ScopeTable:
             binding = self._by_namespace.setdefault(namespace, {})[owner.uid] = self._new(scope)
             self._by_uid.setdefault(owner.uid, {})[binding] = None
         return binding
+
+    def is_open(self, uid: str, namespace: str | None) -> bool:
+        """Tell whether an owner has an open scope in a namespace: what it opens there is most often there already."""
+        binding = self._by_namespace.get(namespace, {}).get(uid)
+        return binding is not None and binding.scope.is_open
 
     def of_nobody(self, namespace: str | None, *, internal: bool = False) -> ScopeBinding:
         """Return a new scope that belongs to no owner."""
@@ -135,7 +149,8 @@ class ScopeTable:
         for unserved in list(binding.scope.needs.unserved):
             error = self._kinds.error(unserved.need.kind)
             if error is not None and unserved.error is None:  # others asked for it before
-                self.carry_out(binding, binding.scope.on_unserved(unserved.need.kind, error))
+                verdicts = self._monitor.verdicts
+                self.carry_out(binding, binding.scope.on_unserved(unserved.need.kind, error, verdicts))
         if effects:
             _log_unrouted(binding.scope, [need for _, need in known])
         return bool(effects)
@@ -170,7 +185,8 @@ class ScopeTable:
         """Close what was lost, open what came back; who is told can read of no scope what was lost."""
         verdicts, bindings = self._monitor.verdicts, self._needs.of(verdict.permission)
         if verdict.denying or verdict.granted:
-            self._carry_out_all((binding, binding.scope.on_verdict(verdict, before, verdicts)) for binding in bindings)
+            now = self._put_off(bindings, verdict, before)
+            self._carry_out_all((binding, binding.scope.on_verdict(verdict, before, verdicts)) for binding in now)
         if verdict.granted:
             self._losses.granted(verdict.permission)
             self.pending_grants.end(verdict.permission)
@@ -178,20 +194,60 @@ class ScopeTable:
             for resource in {need.resource for b in bindings for need in b.scope.needs.of(verdict.permission)}:
                 self._kinds.doubt(resource)
 
+    def _put_off(self, bindings: list[ScopeBinding], verdict: Verdict, before: VerdictState) -> list[ScopeBinding]:
+        """Let scopes take in a verdict later, where they are too many for one step; return those that cannot wait.
+
+        What a denial takes is closed before that.
+        """
+        if len(bindings) <= SCOPES_IN_A_TURN:
+            for binding in bindings:
+                self._late.settle(binding)
+            return bindings
+        exposed = self.leases.lose(verdict.permission, verdict.error()) if verdict.denying else set()
+        apart = exposed | self._needs.of_nobody(verdict.permission)
+        later = [binding for binding in bindings if binding not in apart] if apart else bindings
+        self._late.add(later, VerdictNews(copy(verdict), before))
+        now = [binding for binding in bindings if binding in apart] if apart else []
+        for binding in now:
+            self._late.settle(binding)
+        return now
+
+    def _take_missed(self, binding: ScopeBinding, missed: Sequence[VerdictNews]) -> None:
+        for news in missed:
+            self.carry_out(binding, binding.scope.on_verdict(news.verdict, news.before, self._monitor.verdicts))
+
+    def settle(self, binding: ScopeBinding) -> None:
+        """Let a scope take in what it has missed of verdicts, before anything else happens to it."""
+        self._late.settle(binding)
+
     def attempt_mode_changed(self, attempting: bool) -> None:
         """Give every watch the life that it is to have now."""
         self._pool.renew()
 
     # -- what discovery tells ------------------------------------------------------------------------------------
 
-    def kind_served(self, kind: Kind, resource: Resource) -> None:
+    async def kind_served(self, kind: Kind, resource: Resource) -> None:
         """Open what waited for a kind."""
-        verdicts = self._monitor.verdicts
-        self._carry_out_all((binding, binding.scope.on_served(kind, resource, verdicts)) for binding in self)
+        async for bindings in self._in_turns():
+            verdicts = self._monitor.verdicts
+            self._carry_out_all((binding, binding.scope.on_served(kind, resource, verdicts)) for binding in bindings)
 
-    def kind_unserved(self, kind: Kind, error: UnknownKindError) -> None:
+    async def kind_unserved(self, kind: Kind, error: UnknownKindError) -> None:
         """Close what needs a kind that is not served."""
-        self._carry_out_all((binding, binding.scope.on_unserved(kind, error)) for binding in self)
+        async for bindings in self._in_turns():
+            verdicts = self._monitor.verdicts
+            self._carry_out_all((binding, binding.scope.on_unserved(kind, error, verdicts)) for binding in bindings)
+
+    async def _in_turns(self) -> AsyncIterator[list[ScopeBinding]]:
+        """Return all scopes, so many in a turn of the loop."""
+        bindings = list(self)
+        for first in range(0, len(bindings), SCOPES_IN_A_TURN):
+            if first:
+                await asyncio.sleep(0)
+            some = bindings[first : first + SCOPES_IN_A_TURN]
+            for binding in some:
+                self._late.settle(binding)
+            yield some
 
     def is_doubted(self, resource: Resource) -> bool:
         """Tell whether requests for a resource meet a 404."""
@@ -222,12 +278,14 @@ class ScopeTable:
         if deleted:
             self.deleted_owners.add(uid)
         self.pending_grants.drop(uid)
+        self.turns.close(uid)
         for binding in list(self._by_uid.get(uid, ())):
             self.close(binding)
 
     def close_place(self, uid: str, namespace: str) -> None:
         """Close what an owner has, and waits for, in one namespace."""
         self.pending_grants.drop(uid, namespace)
+        self.turns.close(uid, namespace)
         binding = self._by_namespace.get(namespace, {}).get(uid)
         if binding is not None:
             self.close(binding)
@@ -239,6 +297,7 @@ class ScopeTable:
 
     def close_all(self) -> None:
         """Close everything."""
+        self.turns.close_all()
         for binding in self:
             self.close(binding)
         self.pending_grants.clear()
@@ -247,12 +306,14 @@ class ScopeTable:
 
     def list_anew(self, binding: ScopeBinding) -> None:
         """Tell the owner once a kind that it has lost sight of is there again."""
+        self._late.settle(binding)
         if binding.scope.is_open:
             self.carry_out(binding, binding.scope.on_overdue())
             self._openings.reopen(binding)
 
     def release(self, binding: ScopeBinding, kind: Kind) -> None:
         """Give up one kind of a scope."""
+        self._late.settle(binding)
         self.carry_out(binding, binding.scope.on_release(kind, self._monitor.verdicts))
 
     def client_of(self, identity: Identity | None) -> Client:
@@ -270,6 +331,10 @@ class ScopeTable:
     def missing_permissions(self, binding: ScopeBinding) -> Sequence[Denial]:
         """Return what is missing for certain of the verbs that a scope's needs declare."""
         return binding.scope.needs.missing_permissions(self._monitor.verdicts)
+
+    def missing_in(self, binding: ScopeBinding) -> Sequence[Denial]:
+        """Return everything that is missing for certain of what a scope needs."""
+        return binding.scope.needs.missing(self._monitor.verdicts)
 
     def missing_of(self, uid: str, namespace: str | None = None) -> Sequence[Denial]:
         """Return everything that is missing for certain of what an owner needs, or waits for; perhaps in one place."""
@@ -437,6 +502,7 @@ class ScopeTable:
         return ScopeBinding(scope, self.leases, self)
 
     def _forget(self, binding: ScopeBinding) -> None:
+        self._late.drop(binding)
         self._openings.cancel(binding)
         binding.end()
         self._pool.drop_owner(binding, binding.scope.identity)

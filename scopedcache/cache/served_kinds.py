@@ -33,10 +33,10 @@ CONFIRM_AFTER_SECONDS: Final = 2.0
 class KindListener(Protocol):
     """Hears what discovery says."""
 
-    def kind_served(self, kind: Kind, resource: Resource) -> None:
+    async def kind_served(self, kind: Kind, resource: Resource) -> None:
         """An awaited kind is served."""
 
-    def kind_unserved(self, kind: Kind, error: UnknownKindError) -> None:
+    async def kind_unserved(self, kind: Kind, error: UnknownKindError) -> None:
         """An awaited kind is not; a Resource that was doubted: it is not any more."""
 
     def is_doubted(self, resource: Resource) -> bool:
@@ -132,7 +132,7 @@ class ServedKinds:
                 if awaited.error is None:
                     logger.warning("kind.not_served", extra={"kind": str(kind), "error": str(error)})
                 awaited.error, awaited.trouble = _awaited_error(error), None
-                self._listener.kind_unserved(kind, awaited.error)
+                await self._listener.kind_unserved(kind, awaited.error)
                 awaited.answered.set()
                 await asyncio.sleep(ASK_EVERY_SECONDS * (1 + JITTER_FRACTION * self._chance()))
             except ScopedCacheError as error:
@@ -141,7 +141,7 @@ class ServedKinds:
             else:
                 if awaited.error is not None:
                     logger.info("kind.served", extra={"kind": str(kind)})
-                self._listener.kind_served(kind, resource)
+                await self._listener.kind_served(kind, resource)
                 return
 
     # -- kinds that were there -----------------------------------------------------------------------------------
@@ -163,7 +163,7 @@ class ServedKinds:
             except UnknownKindError as error:
                 if not isinstance(error.__cause__, ForbiddenError):
                     if denied or not self._listener.is_shown(resource):
-                        self._listener.kind_unserved(resource, _awaited_error(error))
+                        await self._listener.kind_unserved(resource, _awaited_error(error))
                         return
                     denied = True
             except ScopedCacheError:

@@ -37,6 +37,7 @@ from .work_queue import Priority, WorkQueue
 
 if TYPE_CHECKING:
     from ..cache import InformerHandle, OwnerChanged, OwnerId, ScopedCache
+    from ..cache.owner import Obstacle
 
 logger: Final = event_logger("scopedcache.controller")
 
@@ -453,18 +454,19 @@ class EventSources:
             self._handles.pop(name, None)
 
     async def _follow_rights(self, handle: InformerHandle, on_edge: Callable[[], None]) -> None:
-        """Tell people, and `on_edge`, when a kind is lost and when it can be read again; until cancelled."""
+        """Tell people, and `on_edge`, when a kind is lost, for what, and when it can be read again; until cancelled."""
         fields = {
             "controller": self._options.controller,
             "kind": str(handle.resource),
             "namespace": handle.namespace,
         }
         while True:
-            denial = await handle.wait_denied()
-            verb = {"verb": denial.verb} if isinstance(denial, APIError) else {}
-            logger.warning("watch.denied", extra={**fields, **verb, "error": str(denial)})
-            on_edge()
-            await handle.wait_synced()
+            denial: Obstacle | None = await handle.wait_denied()
+            while denial is not None:
+                verb = {"verb": denial.verb} if isinstance(denial, APIError) else {}
+                logger.warning("watch.denied", extra={**fields, **verb, "error": str(denial)})
+                on_edge()
+                denial = await handle.wait_otherwise()
             logger.info("watch.granted", extra=fields)
             on_edge()
 

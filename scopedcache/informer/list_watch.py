@@ -20,9 +20,11 @@ from ..selectors import Labels, LabelSelector
 from .delta import Key
 from .informer_options import InformerOptions
 from .label_shard import LabelShard
+from .last_event import LastEvent
 from .shard_filter import ShardFilter
 
 NAME_FIELD: Final = "metadata.name="
+NAMESPACE_FIELD: Final = "metadata.namespace="
 _ABOUT_OBJECTS: Final = frozenset({"ADDED", "MODIFIED", "DELETED"})
 # More objects than these are asked for by one list of all: it is metadata, and no more than as many requests.
 ASKED_BY_NAME: Final = 20
@@ -136,24 +138,38 @@ class ListWatch:
             for entry in decode_items(page)[0]:
                 found[(entry.metadata.namespace, entry.metadata.name)] = entry.metadata
 
-    async def check(self, version: str, *, metadata_only: bool) -> None:
-        """See that the server has come to a version: list one object of a state that is not older.
+    async def check(self, version: str, last: LastEvent | None, *, metadata_only: bool) -> bool:
+        """Tell whether a version, and the event that was heard last before it, are of the server's history.
+
+        One list of one object, of the state at exactly that version; etcd answers it, not a watch cache.
 
         Raises:
-            ServerError: it has not: 504, with the cause `ResourceVersionTooLarge`.
+            ServerError: the server has not come there: 504, with the cause `ResourceVersionTooLarge`.
+            GoneError: it does not remember.
         """
         pages = self._client.pages(
             self.resource,
             namespace=self.namespace,
             labels=self._labels,
-            fields=self._fields,
+            fields=self._fields if last is None else self._fields_of(last.metadata),
             page=1,
             metadata_only=metadata_only,
             resource_version=version,
             shard=self._shard_selector,
         )
         async with aclosing(pages):
-            await anext(pages)
+            page, _ = await anext(pages)
+        entries, unreadable = decode_items(page)
+        return last is None or bool(unreadable) or last.agrees_with([entry.metadata for entry in entries])
+
+    def _fields_of(self, metadata: Metadata) -> str:
+        """Return the fields that select one object among those that are asked for."""
+        terms = [self._fields] if self._fields else []
+        if self._name is None:
+            terms.append(NAME_FIELD + metadata.name)
+        if self.namespace is None and metadata.namespace:
+            terms.append(NAMESPACE_FIELD + metadata.namespace)
+        return ",".join(terms)
 
     @asynccontextmanager
     async def watch(self, version: str, *, initial_events: bool, metadata_only: bool) -> AsyncIterator[WatchEvents]:

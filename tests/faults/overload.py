@@ -19,7 +19,17 @@ from typing import Any, Final
 
 import attrs
 
-from scopedcache import GVK, Client, EventHandler, Object, ObjectKey, OwnerChanged, ScopedCache
+from scopedcache import (
+    GVK,
+    Client,
+    EventHandler,
+    NotSyncedError,
+    Object,
+    ObjectKey,
+    OwnerChanged,
+    ResourceCache,
+    ScopedCache,
+)
 from scopedcache.api.transport import Query, Response, Stream
 from scopedcache.cache import OwnerId
 from scopedcache.informer import Informer
@@ -33,11 +43,14 @@ JSON: Final = "application/json"
 PODS: Final = Resource(GVR("", "v1", "pods"), GVK("", "v1", "Pod"), namespaced=True)
 END: Final = '"annotations":{"k8s.io/initial-events-end":"true"},'
 CONFIG_MAP: Final = "configmaps"
+TASKS_IN_A_TURN: Final = 100
 
 
 @attrs.frozen
 class Figure:
-    """What a load came to: memory in MiB more than before, the longest turn of the loop in milliseconds of work."""
+    """What a load came to: memory in MiB more than before; in milliseconds of work the longest turn of the loop, and
+    the longest collection of cycles, which is not in it.
+    """
 
     load: str
     seconds: float
@@ -45,6 +58,7 @@ class Figure:
     step: float
     lost: int
     words: str = ""
+    collection: float = 0.0
 
 
 def event(type_: str, number: int, version: int, data: str = "") -> bytes:
@@ -176,16 +190,26 @@ async def opened(scopes: int = 10_000, places: int = 10) -> Figure:
             cluster.create_namespace(f"p-{place}")
             cluster.grant(user, ("list", "watch"), (CONFIG_MAP,), namespace=f"p-{place}")
         async with cluster.client(user) as client, ScopedCache(client, rbac_watch=False) as cache:
+            told: set[str] = set()
+            cache.subscribe(lambda change: told.add(change.uid))
             before, start = steps.resident(), time.monotonic()
             steps.longest(reset=True)
-            owners = [owner(number, f"p-{number % places}") for number in range(scopes)]
-            answers = await asyncio.gather(*(cache.open(one, CONFIG_MAP) for one in owners), return_exceptions=True)
-            late = sum(isinstance(one, BaseException) for one in answers)
-            while (count := sum(map(len, cache.namespaces.values()))) < scopes and time.monotonic() - start < 600:  # noqa: ASYNC110
+            opening: list[asyncio.Task[ResourceCache]] = []
+            for number in range(scopes):
+                opening.append(asyncio.create_task(cache.open(owner(number, f"p-{number % places}"), CONFIG_MAP)))
+                if number % TASKS_IN_A_TURN == 0:  # a program's own turns are its own affair
+                    await asyncio.sleep(0)
+            late = 0
+            for task in opening:
+                try:
+                    await task
+                except NotSyncedError:
+                    late += 1
+            while len(told) < late and time.monotonic() - start < 600:  # noqa: ASYNC110
                 await asyncio.sleep(0.5)
-            figure = steps.resident() - before, steps.longest() * 1e3
-            words = f"{late:,} heard later that theirs is open"
-            return Figure(f"{scopes:,} scopes opened at once", time.monotonic() - start, *figure, scopes - count, words)
+            figure = time.monotonic() - start, steps.resident() - before, steps.longest() * 1e3
+            count = sum(map(len, cache.namespaces.values()))
+            return Figure(f"{scopes:,} scopes opened at once", *figure, scopes - count, f"{late:,} of them told later")
 
 
 async def denied(owners: int = 5_000) -> Figure:
@@ -231,7 +255,7 @@ def main() -> int:
     if options.here:
         logging.disable()
         gc.freeze()  # as Program.run does
-        sys.stdout.write(json.dumps(attrs.asdict(steps.run(LOADS[options.only]()))))  # type: ignore[arg-type]
+        sys.stdout.write(json.dumps(attrs.asdict(steps.run(_carried(LOADS[options.only])))))
         return 0
     figures = []
     for name in LOADS:
@@ -248,11 +272,16 @@ def main() -> int:
     return 1 if any(figure.lost for figure in figures) else 0
 
 
+async def _carried(load: Callable[[], Awaitable[Figure]]) -> Figure:
+    figure = await load()
+    return attrs.evolve(figure, collection=steps.longest_collection() * 1e3)
+
+
 def table_row(figure: Figure) -> str:
     """Return one line of the table."""
     cells = (
-        figure.load, f"{figure.seconds:.1f} s", f"{figure.memory:.0f} MiB", f"{figure.step:.1f} ms", str(figure.lost),
-        figure.words,
+        figure.load, f"{figure.seconds:.1f} s", f"{figure.memory:.0f} MiB", f"{figure.step:.1f} ms",
+        f"{figure.collection:.0f} ms", str(figure.lost), figure.words,
     )  # fmt: skip
     return f"| {' | '.join(cells)} |"
 

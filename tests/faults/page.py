@@ -23,7 +23,7 @@ STORMS_HEAD: Final = (
     "|---|---|---|---|---|"
 ) + "\n"
 
-OVERLOAD_HEAD: Final = "| load | took | memory | longest turn | lost | |\n|---|---|---|---|---|---|\n"
+OVERLOAD_HEAD: Final = "| load | took | memory | longest turn | collection | lost | |\n|---|---|---|---|---|---|---|\n"
 
 
 def merge(outcomes: Iterable[Outcome]) -> None:

@@ -96,8 +96,8 @@ class Manager:
         controllers: what to run.
         clusters: other clusters than the cache's: a `Clusters`, or clients by name. Each has a cache of its own, and
             runs the controllers that say so (`Controller(clusters=…)`); those of the manager's own hear of what their
-            owners opened there, and are run anew when a cluster comes or goes. One that does not answer keeps nobody
-            else waiting, and does not count for readiness.
+            owners opened there, and are run anew when a cluster comes, goes, or answers again. One that does not answer
+            keeps nobody else waiting, and does not count for readiness.
         leader_election: None: always lead.
         sharding: let several replicas work at the same time, each on a part of the primaries: as they agree among
             themselves (`Sharding`), or as kubernetes-controller-sharding says (`ControllerRing`). The kinds that the

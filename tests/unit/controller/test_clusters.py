@@ -6,7 +6,7 @@ import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, suppress
 from typing import Any
 
 import pytest
@@ -15,12 +15,14 @@ from scopedcache import Clusters, ClusterSecrets, Controller, LeaderElection, Ma
 from scopedcache.api.identity.cluster_secret import config_of
 from scopedcache.controller.manager.cluster_secrets import CLUSTER_API
 from scopedcache.errors import ConfigurationError
-from scopedcache.metrics import BOUND, RECONCILES, Counters
+from scopedcache.metrics import BOUND, RECONCILES, WORKERS, Counters
 from scopedcache.testing import eventually
+from tests.unit.clock import now
 from tests.unit.cluster import ALL_VERBS, CONFIG_MAP, LEASE, MEMCACHED, POD, Cluster, served
 from tests.unit.controller.world import World
 
 SECRET = served("", "secrets", "Secret")
+AWAY = "the API server does not answer"
 
 
 class Fleet:
@@ -126,6 +128,78 @@ async def test_a_cluster_that_does_not_answer_delays_nobody_and_readiness_is_not
             assert (state["east"]["ready"], state["silent"]["ready"]) == (True, False)
 
 
+async def test_a_cluster_whose_server_falls_silent_says_so_until_it_answers_again(w: World, fleet: Fleet) -> None:
+    east, west, diary = fleet.start("east"), fleet.start("west"), Diary()
+    async with east.client() as one, west.client() as two:
+        controller = Controller(for_=MEMCACHED.gvk, reconcile=diary, clusters="others")
+        manager = Manager(w.cache, controllers=[controller], clusters={"east": one, "west": two})
+
+        def told() -> list[tuple[bool, list[str]]]:
+            state = manager.summary()["clusters"]
+            return [(state[name]["answers"], state[name]["reasons"]) for name in ("east", "west")]
+
+        async with running(manager):
+            await eventually(lambda: manager.summary()["clusters"]["east"]["ready"])
+            assert told() == [(True, []), (True, [])]
+            silence = east.trouble(latency=50_000.0)
+            await eventually(lambda: told() == [(False, [AWAY]), (True, [])], within=60.0)
+            silence.over()
+            await eventually(lambda: told() == [(True, []), (True, [])], within=60.0)
+
+
+async def test_a_cluster_that_leaves_takes_its_numbers_along_and_what_was_counted_stays(w: World, fleet: Fleet) -> None:
+    counters, clusters, diary = Counters(), Clusters(), Diary()
+    east = fleet.start("east")
+    east.put(MEMCACHED, "m", "a")
+    controller = Controller(for_=MEMCACHED.gvk, reconcile=diary, clusters="others")
+    manager = Manager(w.cache, controllers=[controller], clusters=clusters, instrumentation=counters)
+    async with running(manager), east.client() as client:
+        clusters.add("east", client)
+        await eventually(lambda: diary.requests == ["east: a/m"])
+        manager.report(counters)
+        clusters.remove("east")
+        await eventually(lambda: not manager.summary()["clusters"])
+        manager.report(counters)
+        left = {sample.name for sample in counters if ("cluster", "east") in sample.labels}
+        assert (BOUND in left, WORKERS in left, counters.value(RECONCILES, cluster="east")) == (False, False, 1)
+
+
+async def test_a_reconcile_that_will_not_end_keeps_its_own_cluster_waiting_and_no_other(w: World, fleet: Fleet) -> None:
+    east, west, clusters = fleet.start("east"), fleet.start("west"), Clusters()
+    requests: list[str] = []
+
+    async def reconcile(request: Request) -> None:
+        requests.append(str(request))
+        if request.cluster == "east":
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(1000.0)
+            await asyncio.sleep(1000.0)
+
+    for server in (east, west):
+        server.put(MEMCACHED, "m", "a")
+    controller = Controller(for_=MEMCACHED.gvk, reconcile=reconcile, clusters="others", deadline=None)
+    async with east.client() as one, west.client() as two:
+        async with running(Manager(w.cache, controllers=[controller], clusters=clusters)):
+            clusters.add("east", one)
+            await eventually(lambda: requests == ["east: a/m"])
+            began = now()
+            clusters.remove("east")
+            clusters.add("west", two)
+            await eventually(lambda: requests[1:] == ["west: a/m"])
+            assert now() - began < 0.5
+
+
+async def test_a_manager_that_is_run_again_runs_in_its_clusters_again(w: World, fleet: Fleet) -> None:
+    east, diary = fleet.start("east"), Diary()
+    east.put(MEMCACHED, "m", "a")
+    async with east.client() as client:
+        controller = Controller(for_=MEMCACHED.gvk, reconcile=diary, clusters="others")
+        manager = Manager(w.cache, controllers=[controller], clusters={"east": client})
+        for times in (1, 2):
+            async with running(manager):
+                await eventually(lambda: diary.requests == ["east: a/m"] * times)  # noqa: B023
+
+
 async def test_the_numbers_of_a_cluster_carry_its_name(w: World, fleet: Fleet) -> None:
     counters, diary = Counters(), Diary()
     east = fleet.start("east")
@@ -159,6 +233,25 @@ async def test_an_owner_at_home_hears_of_what_it_opened_in_another_cluster(w: Wo
             await eventually(lambda: seen == [[]])
             east.put(CONFIG_MAP, "c", "b", labels={"owner": owner.uid})
             await eventually(lambda: seen[-1] == ["c"])
+
+
+async def test_what_is_at_home_is_reconciled_when_another_cluster_answers_again(w: World, fleet: Fleet) -> None:
+    east, diary = fleet.start("east"), Diary()
+    w.memcached()
+    east.put(POD, "p", "a")
+    controllers = [
+        Controller(for_=MEMCACHED.gvk, reconcile=diary),
+        Controller(for_=POD.gvk, reconcile=Diary(), clusters="others"),
+    ]
+    async with east.client() as client:
+        manager = Manager(w.cache, controllers=controllers, clusters={"east": client})
+        async with running(manager):
+            await eventually(lambda: manager.summary()["clusters"]["east"]["ready"])
+            silence = east.trouble(latency=50_000.0)
+            await eventually(lambda: not manager.summary()["clusters"]["east"]["answers"], within=60.0)
+            diary.requests.clear()
+            silence.over()
+            await eventually(lambda: diary.requests == ["a/m"], within=60.0)
 
 
 async def test_one_leader_writes_in_all_clusters(w: World, fleet: Fleet) -> None:

@@ -19,17 +19,19 @@ from tests.scale import formula, page
 PERFORMANCE = (page.DOCS / "performance.md").read_text()
 PAGE = (page.DOCS / "scale.md").read_text()
 REST, WORK = page.rows(PAGE, "replicas")
+_, UNFILTERED = page.rows(PAGE, "replicas-unfiltered")
 (BOUND,) = page.rows(PAGE, "bound")
 
 # Shares are not quite even: a namespace is never divided.
 SHARE = 0.1
 # Lists of Leases come after pauses of chance, and 20 s have six of them.
 LEASES = 0.25
-# Of the memory above the bare process, how much opening many at once leaves behind differs from run to run.
+# What opening many at once leaves behind differs from run to run. Who had everything before the others
+# came keeps some of it, so the least of so many replicas is what their share takes.
 MEMORY = 0.1
-# One CPU's second is another amount of work beside other processes: an event of docs/performance.md took between 26
-# and 40 µs in one run. The measured tables say how busy their machine was.
-CPU = 0.75
+# A second of CPU is another amount of work beside other processes: an event of docs/performance.md took between 26 and
+# 40 µs within one run, and the machine of each table says how busy it was.
+CPU = 0.5
 # Between one run of the benchmarks and the next.
 ONE_RUN = 0.3
 
@@ -60,8 +62,16 @@ def test_the_formulas_hold_at_what_replicas_were_seen_to_cost_at_rest(row):
     assert number(row["watches"]) == pytest.approx(each.watches, rel=SHARE)
     assert number(row["bound"]) == pytest.approx(each.bound, rel=SHARE)
     assert number(row["reviews a second"]) == pytest.approx(each.reviews, rel=SHARE)
-    assert number(row["resident"]) * 2**20 == pytest.approx(each.memory, rel=MEMORY)
     assert number(row["CPU"]) / 100 == pytest.approx(each.rest_cpu, rel=CPU)
+
+
+@pytest.mark.parametrize("count", sorted({row["replicas"] for row in REST}))
+def test_the_formulas_hold_at_the_memory_that_replicas_were_seen_to_take(count):
+    seen = [number(row["resident"]) * 2**20 for row in REST if row["replicas"] == count]
+    alone, each = (of_row({"replicas": replicas}).memory for replicas in ("1", count))
+
+    assert min(seen) == pytest.approx(each, rel=MEMORY)
+    assert max(seen) <= (1 + MEMORY) * alone
 
 
 @pytest.mark.parametrize("row", REST, ids=lambda row: f"{row['replica']} of {row['replicas']}")
@@ -75,6 +85,14 @@ def test_a_replica_that_shares_asks_for_leases_as_often_as_reckoned(row):
 def test_the_formulas_hold_at_what_replicas_were_seen_to_cost_at_work(row):
     changes = sum(number(one["changes a second"]) for one in WORK if one["replicas"] == row["replicas"])
     each = of_row(row, runs=changes)
+
+    assert number(row["CPU"]) / 100 == pytest.approx(each.most_cpu, rel=CPU)
+
+
+@pytest.mark.parametrize("row", UNFILTERED, ids=lambda row: f"{row['replica']} of {row['replicas']}")
+def test_the_formulas_hold_where_each_replica_received_what_was_anothers(row):
+    changes = sum(number(one["changes a second"]) for one in UNFILTERED if one["replicas"] == row["replicas"])
+    each = of_row(row, runs=changes, undivided_events=2 * (changes - changes / int(row["replicas"])))
 
     assert number(row["CPU"]) / 100 == pytest.approx(each.most_cpu, rel=CPU)
 

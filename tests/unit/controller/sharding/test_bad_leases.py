@@ -8,8 +8,10 @@ import pytest
 
 from scopedcache.controller.sharding.settings import Sharding
 from scopedcache.hash_ranges import ring_hash
-from tests.unit.cluster import LEASE
+from tests.unit.cluster import ALL_VERBS, LEASE, MEMCACHED, Cluster
+from tests.unit.controller.sharding.edits_story import live
 from tests.unit.controller.sharding.replicas import SYSTEM, fleet
+from tests.unit.controller.sharding.rings import ring_on
 
 NAMES = [f"ns-{number:02}" for number in range(8)]
 
@@ -158,3 +160,16 @@ async def test_a_frozen_replica_whose_lease_lasts_longer_than_ours_is_waited_for
 
     assert {tuple(during[name]) for name in theirs} == {("b",)}
     assert (f.two_at_once(), one_each(f)) == ([], True)
+
+
+async def test_the_story_that_is_told_on_a_real_server_too():
+    with Cluster.running() as server:
+        embedded = server.embedded
+
+        def client_of(name):
+            user = embedded.user(name)
+            embedded.grant(user, ALL_VERBS, [str(LEASE), str(MEMCACHED), "events.events.k8s.io"])
+            return embedded.client(user)
+
+        async with ring_on(embedded, client_of) as ring:
+            await live(ring)

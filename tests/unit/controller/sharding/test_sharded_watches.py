@@ -180,11 +180,11 @@ async def test_what_is_given_away_before_it_was_listed_is_reconciled_when_it_com
     await asyncio.sleep(30)
     ways[0].may_end.set()
     await asyncio.sleep(30)
-    before = (a.objects, len(set(a.runs)))
+    before = (a.objects, len(set(a.runs)), len(shown(*watched(f, "a"))))
     await b.end()
     await asyncio.sleep(60)
 
-    assert before == (12, 12)
+    assert before == (12, 12, 12)
     assert {namespace for namespace, _ in a.runs} == set(NAMES)
 
 

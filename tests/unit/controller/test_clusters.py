@@ -11,14 +11,27 @@ from typing import Any
 
 import pytest
 
-from scopedcache import Clusters, ClusterSecrets, Controller, LeaderElection, Manager, Need, Object, Request
+from scopedcache import (
+    As,
+    Clusters,
+    ClusterSecrets,
+    Controller,
+    ControllerRing,
+    ForbiddenError,
+    LeaderElection,
+    Manager,
+    Need,
+    Object,
+    Request,
+    Sharding,
+)
 from scopedcache.api.identity.cluster_secret import config_of
 from scopedcache.controller.manager.cluster_secrets import CLUSTER_API
 from scopedcache.errors import ConfigurationError
 from scopedcache.metrics import BOUND, RECONCILES, WORKERS, Counters
 from scopedcache.testing import eventually
 from tests.unit.clock import now
-from tests.unit.cluster import ALL_VERBS, CONFIG_MAP, LEASE, MEMCACHED, POD, Cluster, served
+from tests.unit.cluster import ALL_VERBS, CONFIG_MAP, LEASE, MEMCACHED, POD, READ, Cluster, served
 from tests.unit.controller.world import World
 
 SECRET = served("", "secrets", "Secret")
@@ -278,6 +291,48 @@ async def test_a_controller_for_other_clusters_needs_some(w: World) -> None:
     controller = Controller(for_=MEMCACHED.gvk, reconcile=Diary(), clusters="others")
     with pytest.raises(ValueError, match="give clusters="):
         Manager(w.cache, controllers=[controller])
+
+
+@pytest.mark.parametrize(
+    "sharding", [Sharding("operator", namespace="system"), ControllerRing("ring", namespace="system")]
+)
+async def test_sharding_and_clusters_are_refused_together_in_words_that_say_what_to_do(
+    w: World, sharding: Sharding | ControllerRing
+) -> None:
+    with pytest.raises(ValueError, match=r"goes without clusters=: run a manager with sharding= for each cluster"):
+        Manager(w.cache, clusters={}, sharding=sharding)
+
+
+async def test_an_owner_is_served_as_its_identity_in_another_cluster_too(w: World, fleet: Fleet) -> None:
+    east = fleet.start("east")
+    east.embedded.grant(east.operator, ["impersonate"], ["users"])
+    east.embedded.create_namespace("b")
+    alices = east.embedded.grant(east.embedded.user("alice"), READ, ["configmaps"], namespace="b")
+    clusters = Clusters(cache_options={"identity": lambda owner: As("alice"), "rbac_watch": False})
+    seen: list[str] = []
+
+    async def reconcile(request: Request) -> None:
+        owner = w.cache.cluster.get(MEMCACHED, request.key)
+        if owner is not None and "east" in clusters:
+            try:
+                await clusters["east"].cache.open(owner, CONFIG_MAP, namespace="b")
+                seen.append("open")
+            except ForbiddenError as error:
+                seen.append(str(error))
+                raise
+
+    w.memcached()
+    async with east.client() as client:
+        manager = Manager(w.cache, controllers=[Controller(for_=MEMCACHED.gvk, reconcile=reconcile)], clusters=clusters)
+        async with running(manager):
+            clusters.add("east", client)
+            await eventually(lambda: seen == ["open"])
+            watching = east.embedded.audit.open_watches(resource="configmaps")
+            assert [one.user for one in watching] == ["alice"]
+            alices.revoke()
+            await eventually(lambda: "may not list configmaps in namespace b as alice" in seen[-1], within=30.0)
+            alices.restore()
+            await eventually(lambda: seen[-1] == "open", within=30.0)
 
 
 # -- Secrets ---------------------------------------------------------------------------------------------------------

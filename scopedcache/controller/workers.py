@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from .. import metrics
+from ..api.write_tally import CURRENT_TALLY
 from ..errors import ForbiddenError
 from ..event_logger import event_logger
 from ..hash_ranges import HashRange
@@ -170,7 +171,7 @@ class Workers:
         started = loop.time()
         deleted = self._primaries.deleted(key)  # what this run can see; later ones are for the next
         run = ReconcileRun(self._name, key, point=self._points.get(key))
-        token = CURRENT_RUN.set(run)
+        token, tally_token = CURRENT_RUN.set(run), CURRENT_TALLY.set(run.tally)
         self._own_keys.run_begun(key)
         self._self_waking.begin(key)
         self.busy += 1
@@ -185,8 +186,9 @@ class Workers:
                     span.fail(outcome.error)
         finally:
             self.busy -= 1
+            CURRENT_TALLY.reset(tally_token)
             CURRENT_RUN.reset(token)
-            wakes = self._self_waking.end(key, run.writes)
+            wakes = self._self_waking.end(key, run.tally.writes)
         self._count_run(outcome, loop.time() - started)
         self._log(run, outcome)
         if wakes.is_news:

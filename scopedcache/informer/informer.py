@@ -129,6 +129,7 @@ class Informer:
         if self._shard is not None:
             self._shard.forget(self._loop.list_again)
         purged_keys = self._life.close(error or CacheError(f"{self} is closed"))
+        self._objects.backlog.on_work = None  # nothing leads back to us: we go when the last reader does
         if self.task is not None:
             self.task.cancel()
         return purged_keys

@@ -353,7 +353,8 @@ async def namespaces_end(storm: Storm, *, owns: bool = False, taken: bool = Fals
     """Delete namespaces with custom resources inside, all at once; each waits for a finalizer of the operator's.
 
     Bindings in a namespace go with it, in whatever order. What the operator may do to custom resources is bound for the
-    whole cluster; `taken`: that is taken away too, and given back. Afterwards one of the namespaces is made again.
+    whole cluster; `taken`: that is taken away too, and given back. Afterwards one of the namespaces is made again, and
+    deleted again.
     """
     server, prefix = storm.server, "owned" if owns else "taken" if taken else "opened"
     names = [f"ending-{prefix}-{number}" for number in range(ENDING)]
@@ -367,12 +368,20 @@ async def namespaces_end(storm: Storm, *, owns: bool = False, taken: bool = Fals
             await server.act(rights.revoke)
             await asyncio.sleep(12.0)
             await server.act(rights.restore)
-        await _until(storm, lambda: not any(server.admin.get("namespaces", name) for name in names), "they are gone")
-        await storm.forgets(names)
+        await _end(storm, names)
         await storm.turn(True, lambda: _furnish_namespace(server, names[0]), *places[:1])
         await _until(storm, lambda: _children(server, names) == len(PEAS), "every child is made again")
         await storm.calm()
+        await storm.turn(False, lambda: server.admin.delete("namespaces", names[0]), *places[:1])
+        await _end(storm, names)
     await server.act(rights.revoke)
+
+
+async def _end(storm: Storm, names: Sequence[str]) -> None:
+    """Wait until namespaces are gone, and nothing is kept of them."""
+    admin = storm.server.admin
+    await _until(storm, lambda: not any(admin.get("namespaces", name) for name in names), "they are gone")
+    await storm.forgets(names)
 
 
 @asynccontextmanager

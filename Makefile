@@ -78,9 +78,9 @@ soak: $(STAMP) servers  ## MINUTES (60) of an operator on the real control plane
 fuzz: $(STAMP)  ## SECONDS (60) of any bytes for each TARGET that reads bytes of others (all): tests/fuzz
 	@$(BIN)/python -m tests.fuzz $(or $(SECONDS),60) $(TARGET)
 
-crashes: $(STAMP) servers  ## An operator killed at COUNT (100) random instants, then one of two replicas at half as many; real control plane
-	@$(BIN)/python -m tests.soak.crashes $(or $(COUNT),100) --seed $(or $(SEED),0)
-	@$(BIN)/python -m tests.soak.crashes $$(( $(or $(COUNT),100) / 2 )) --pair --seed $(or $(SEED),0)
+crashes: $(STAMP) servers  ## An operator killed at COUNT (100) random instants, then one of two replicas at half as many; real control plane; PAGE=1 writes docs/faults.md
+	@$(BIN)/python -m tests.soak.crashes $(or $(COUNT),100) --seed $(or $(SEED),0) $(if $(PAGE),--page)
+	@$(BIN)/python -m tests.soak.crashes $$(( $(or $(COUNT),100) / 2 )) --pair --seed $(or $(SEED),0) $(if $(PAGE),--page)
 
 faults: $(STAMP) $(if $(filter real,$(CLUSTER)),servers)  ## The fault matrix, in virtual time (minutes); CLUSTER=real on a real control plane; ONLY=text; PAGE=1 writes docs/faults.md
 	@CLUSTER=$(or $(CLUSTER),embedded) $(BIN)/python -m tests.faults $(if $(ONLY),--only "$(ONLY)") $(if $(PAGE),--page)

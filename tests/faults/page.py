@@ -23,6 +23,12 @@ STORMS_HEAD: Final = (
     "|---|---|---|---|---|"
 ) + "\n"
 
+CRASHES_HEAD: Final = (
+    "| killed | deaths | custom resources made, edited, deleted meanwhile | looks at everything | seed |\n"
+    "|---|---|---|---|---|\n"
+)
+CRASHES: Final = ("an operator", "one of two replicas with leader election")
+
 OVERLOAD_HEAD: Final = "| load | took | memory | longest turn | collection | lost | |\n|---|---|---|---|---|---|---|\n"
 
 
@@ -80,3 +86,10 @@ def write_overload(rows: Sequence[str]) -> None:
     old = page.split(mark + "\n", 1)[1].split(END, 1)[0].splitlines()[2:]
     names = dict.fromkeys([*(line.split(" | ")[0].removeprefix("| ") for line in old), *new])
     PAGE.write_text(_put(page, "overload", OVERLOAD_HEAD, list(names), new), encoding="utf-8")
+
+
+def write_crashes(who: str, deaths: int, edits: int, looks: int, seed: int) -> None:
+    """Put a run in which everything was as it was asked for into the page; `who` is one of CRASHES."""
+    page = PAGE.read_text(encoding="utf-8")
+    row = f"| {who} | {deaths} | {edits:,} | {looks} | {seed} |"
+    PAGE.write_text(_put(page, "crashes", CRASHES_HEAD, CRASHES, {who: row}), encoding="utf-8")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from typing import Any, Final
 
 from .backoff import Backoff
@@ -68,14 +69,21 @@ class Supervisor:
             await asyncio.sleep(pauses.next())
 
     def _done(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
+        error = self._end(task)
+        if error is not None:
             logger.error("task.failed", extra={"task": task.get_name()}, exc_info=error)
 
     def _quiet(self, task: asyncio.Task[Any]) -> None:
+        self._end(task)
+
+    def _end(self, task: asyncio.Task[Any]) -> BaseException | None:
+        """Return what a task raised. One that was cancelled forgets by being asked where that met it: the frames of
+        that lead to the task again, and what they hold would stay until the next collection of cycles.
+        """
         self._tasks.discard(task)
-        if not task.cancelled():
-            task.exception()
+        with suppress(asyncio.CancelledError):
+            return task.exception()
+        return None
 
     async def close(self) -> None:
         """Cancel every task and wait for its end. Safe to call twice."""

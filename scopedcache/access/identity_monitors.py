@@ -124,6 +124,12 @@ class IdentityMonitors(Monitor):
         else:
             await self.of(identity).wait_until_permitted(wanted)
 
+    def use(self, place: Place, identity: Identity | None = None) -> None:
+        if identity is None:
+            super().use(place)
+        elif (acting := self._others.get(identity)) is not None:
+            acting.monitor.use(place)
+
     def await_yes(self, permission: Permission) -> None:
         if permission.identity is None:
             super().await_yes(permission)

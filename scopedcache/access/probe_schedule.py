@@ -6,16 +6,19 @@ from collections.abc import Callable, Iterator, Mapping
 from heapq import heappop, heappush
 from itertools import count
 from math import inf
-from typing import Final
+from typing import Final, Literal
 
 import attrs
 
 from ..api.permission import Permission
 from .detection_bound import JITTER_FRACTION
+from .places_in_use import IN_USE_FRACTION, PlacesInUse
 from .review_budget import SharedRound
 
 # None: the whole cluster.
 Place = str | None
+# Why a place is reviewed: a denial is to be confirmed or cleared, something happens there, or it has its turn.
+Reason = Literal["doubt", "use", "round"]
 # How much rarer probes are while RBAC events tell of every change.
 EVENTS_PERIOD_FACTOR: Final = 2.0
 # A review that is brought forward comes no closer than this to the last one of its place.
@@ -33,7 +36,7 @@ class _Entry:
     once.
 
     `reviewed_at` is when its last review was sent, `cost` the number of requests it took, `lost`: it had no answer.
-    `doubted`: its next probe confirms a denial, or clears it.
+    `reason`: why its next probe comes.
     """
 
     begun: float
@@ -44,18 +47,24 @@ class _Entry:
     reviewed_at: float = -inf
     cost: int = 1
     lost: bool = False
-    doubted: bool = False
+    reason: Reason = "round"
 
 
 class ProbeSchedule:
     """The places in use. Each comes round after the period, or at its turn where the budget does not allow that."""
 
     def __init__(
-        self, period: float, rate: float, chance: Callable[[], float], shared: SharedRound | None = None
+        self,
+        period: float,
+        rate: float,
+        chance: Callable[[], float],
+        shared: SharedRound | None = None,
+        shared_in_use: SharedRound | None = None,
     ) -> None:
         self.period = period
         self.rate = rate
         self._round = SharedRound() if shared is None else shared
+        self.in_use = PlacesInUse(rate * IN_USE_FRACTION, SharedRound() if shared_in_use is None else shared_in_use)
         self.stretch = 1.0
         self._chance = chance
         self._entries: dict[Place, _Entry] = {}
@@ -87,6 +96,8 @@ class ProbeSchedule:
         if not entry.permissions:
             self._round.requests -= entry.cost
             del self._entries[permission.namespace]
+            if permission.namespace is not None:
+                self.in_use.forget(permission.namespace)
         return not entry.permissions
 
     def first(self) -> tuple[Place, float] | None:
@@ -101,12 +112,27 @@ class ProbeSchedule:
             heappop(self._queue)
         return None
 
-    def begin_probe(self, place: Place, now: float) -> bool:
-        """The probe of a place begins: set its next one. Tell whether this one confirms a denial, or clears it."""
+    def begin_probe(self, place: Place, now: float) -> Reason:
+        """The probe of a place begins: set its next one. Return why this one comes."""
         entry = self._entries[place]
+        reason = entry.reason
         self._plan(place, entry, now)
-        doubted, entry.doubted = entry.doubted, False
-        return doubted
+        return reason
+
+    def use(self, place: Place, now: float) -> bool:
+        """Something happens in a place. Where rounds are long, its probes come more often for a while; tell whether the
+        next one does.
+        """
+        entry = self._entries.get(place)
+        if place is None or entry is None or self._round.seconds(self.rate) <= self._shortest:
+            return False
+        if not self.in_use.note(place, now):
+            return False
+        turn = self.in_use.take_turn(place, now, entry.due - now)
+        if turn is None or not self.bring_forward(place, max(turn, entry.begun + self._shortest)):
+            return False
+        entry.reason = "use"
+        return True
 
     def set_stretch(self, stretch: float, now: float) -> bool:
         """Make the period longer, or as it was; then no place comes later than that. Tell whether some come earlier."""
@@ -130,7 +156,7 @@ class ProbeSchedule:
     def confirm(self, place: Place, at: float) -> bool:
         """Bring the next probe of a place forward, which confirms a denial or clears it; tell whether it was later."""
         if (entry := self._entries.get(place)) is not None:
-            entry.doubted = True
+            entry.reason = "doubt"
         return self.bring_forward(place, at)
 
     def begin_review(self, place: Place, now: float) -> tuple[Permission, ...]:
@@ -175,8 +201,14 @@ class ProbeSchedule:
         """Set when a place is due, if its probe begins now."""
         entry.begun, entry.spread = now, 1 + JITTER_FRACTION * self._chance()
         self._planned_load = max(self._planned_load, self.load)
-        entry.turn = self._round.take_turn(now, entry.cost, self.rate)
-        self._put(place, entry, max(entry.turn, now + self._shortest * entry.spread))
+        entry.turn, entry.reason = self._round.take_turn(now, entry.cost, self.rate), "round"
+        soonest = now + self._shortest * entry.spread
+        due = max(entry.turn, soonest)
+        if place is not None:
+            turn = self.in_use.take_turn(place, now, due - now)
+            if turn is not None and max(turn, soonest) < due:
+                due, entry.reason = max(turn, soonest), "use"
+        self._put(place, entry, due)
 
     def _spread_out(self, place: Place, entry: _Entry, now: float) -> None:
         """Let a new place come at its turn though that is sooner than a period: many that are opened at once would be

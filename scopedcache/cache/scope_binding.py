@@ -47,6 +47,9 @@ class Table(Protocol):
     def publish(self, change: OwnerChanged) -> None:
         """Tell an owner."""
 
+    def use(self, binding: ScopeBinding) -> None:
+        """Something happens where a scope is."""
+
     def list_anew(self, binding: ScopeBinding) -> None:
         """Tell the owner once a kind that it has lost sight of is there again."""
 
@@ -179,6 +182,7 @@ class ScopeBinding:
             return
         change = self.scope.on_child(delta, initial)
         if change is not None:
+            self._table.use(self)
             self._table.publish(change)
 
     # -- what its handle asks ------------------------------------------------------------------------------------

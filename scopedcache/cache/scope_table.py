@@ -304,6 +304,10 @@ class ScopeTable:
 
     # -- what a handle asks --------------------------------------------------------------------------------------
 
+    def use(self, binding: ScopeBinding) -> None:
+        """Something happens where a scope is: whether it may be seen still matters more than elsewhere."""
+        self._monitor.use(binding.scope.namespace, binding.scope.identity)
+
     def list_anew(self, binding: ScopeBinding) -> None:
         """Tell the owner once a kind that it has lost sight of is there again."""
         self._late.settle(binding)

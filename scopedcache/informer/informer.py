@@ -131,6 +131,7 @@ class Informer:
             self._shard.forget(self._loop.list_again)
             self._shard.forget(self._loop.renew)
         purged_keys = self._life.close(error or CacheError(f"{self} is closed"))
+        self._objects.backlog.on_work = None  # nothing leads back to us: we go when the last reader does
         if self.task is not None:
             self.task.cancel()
         return purged_keys

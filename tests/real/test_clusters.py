@@ -263,6 +263,27 @@ async def test_a_frozen_cluster_that_is_removed_delays_no_other_and_leaves_no_nu
         await fleet.arrives("far")
 
 
+async def test_the_secret_of_a_frozen_cluster_goes_and_the_next_one_comes_at_once(
+    fleet: Fleet, home: EmbeddedCluster, far: ControlPlane, caplog: pytest.LogCaptureFixture
+) -> None:
+    home.grant(fleet.accounts[""], ("list", "watch"), ["secrets"], namespace=FLEET)
+    home.apply(fleet.secret("far"))
+    async with fleet.running(Clusters(secrets=ClusterSecrets(FLEET, LABELS))) as manager:
+        await fleet.arrives("", "far")
+        far.apiserver.pause()
+        try:
+            await eventually(lambda: not fleet.state(manager, "far")["answers"], within=SECONDS)
+            home.delete("secrets", "far", FLEET)
+            home.apply(fleet.secret("near"))
+            await fleet.arrives("near", "")
+            await eventually(lambda: not fleet.state(manager, "far"), within=SECONDS)
+        finally:
+            far.apiserver.resume()
+        home.apply(fleet.secret("far"))
+        await fleet.arrives("far")
+    assert [one for one in caplog.records if one.levelname == "ERROR"] == []
+
+
 async def test_a_credential_that_expires_and_a_broken_kubeconfig_are_told_and_heal_when_the_secret_is_mended(
     fleet: Fleet, home: EmbeddedCluster, far: ControlPlane, caplog: pytest.LogCaptureFixture
 ) -> None:

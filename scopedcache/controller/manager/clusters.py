@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from ...event_logger import event_logger
-from ..request import HOME
-from .cluster_secrets import ClusterSecrets
+from .cluster_secrets import ClusterSecrets, check_cluster_name
 
 if TYPE_CHECKING:
     from ...api.client import Client
@@ -67,8 +66,7 @@ class Clusters(Mapping[str, Cluster]):
         from ...cache import ScopedCache
         from ..cluster_metrics import ClusterMetrics
 
-        if name == HOME or "/" in name:
-            raise ValueError(f"{name!r} is no name of a cluster")
+        check_cluster_name(name)
         cache = ScopedCache(client, **{"instrumentation": ClusterMetrics(name), **self._cache_options})
         cluster = self._clusters[name] = Cluster(name, client, cache)
         self._changed()

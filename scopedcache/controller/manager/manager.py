@@ -161,7 +161,10 @@ class Manager:
         self._rights_page = rights_page
         self._runnables = tuple(run if isinstance(run, Runnable) else Runnable(run) for run in runnables)
         if sharding is not None and clusters is not None:
-            raise ValueError("sharding= shares out the manager's own cluster: it goes without clusters=")
+            raise ValueError(
+                "sharding= shares out the manager's own cluster and goes without clusters=: run a manager with "
+                "sharding= for each cluster, or all of them under one leader (leader_election=)"
+            )
         if sharding is not None and (leader_election is not None or any(run.leader_only for run in self._runnables)):
             raise ValueError("with sharding= nobody leads: it goes without leader_election= and leader_only runnables")
         self._coordinator: Coordinator | None = None

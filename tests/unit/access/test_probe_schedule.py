@@ -98,16 +98,76 @@ def test_what_was_brought_forward_comes_then_and_after_that_a_period_later() -> 
     assert (brought, schedule.first()) == (("a", 2.0), ("a", 7.0))
 
 
+def crowded(places: int = 1000) -> ProbeSchedule:
+    schedule = ProbeSchedule(5.0, RATE, lambda: 0.0)
+    for number in range(places):
+        schedule.add(right(f"n{number}"), 0.0)
+    return schedule
+
+
+def reviews(schedule: ProbeSchedule, place: str, until: float) -> list[tuple[float, str]]:
+    """Return when a place is reviewed, and why, if every review is sent when it is due."""
+    found: list[tuple[float, str]] = []
+    while (first := schedule.first()) is not None and first[1] <= until:
+        reason = schedule.begin_probe(*first)
+        if first[0] == place:
+            found.append((round(first[1], 2), reason))
+    return found
+
+
+def test_of_many_places_one_in_which_something_happens_is_reviewed_as_one_of_a_few_for_a_minute() -> None:
+    schedule = crowded()
+    earlier = schedule.use("n500", 0.0)
+    seen = reviews(schedule, "n500", 130.0)
+
+    assert (earlier, schedule.use("n0", 130.0)) == (True, True)
+    assert seen == [
+        *((5.0 * number, "use") for number in range(1, 13)),
+        (110.0, "round"),
+    ], "it has its turn a round after it was reviewed last"
+
+
+def test_places_in_use_leave_the_round_as_it_is() -> None:
+    schedule, busy = crowded(), crowded()
+    for number in range(100, 200):
+        busy.use(f"n{number}", 0.0)
+
+    assert reviews(busy, "n999", 300.0) == reviews(schedule, "n999", 300.0)
+
+
+def test_where_most_places_are_in_use_nobody_comes_first() -> None:
+    schedule = crowded()
+    for number in range(1000):
+        schedule.use(f"n{number}", 0.0)
+    last = reviews(schedule, "n999", 60.0)
+
+    assert last == [(50.0, "round")]
+
+
+def test_of_a_few_places_none_comes_first() -> None:
+    schedule = crowded(10)
+
+    assert (schedule.use("n1", 0.0), schedule.in_use.count) == (False, 0)
+
+
+def test_a_place_that_is_dropped_is_not_in_use_any_more() -> None:
+    schedule = crowded()
+    schedule.use("n1", 0.0)
+    schedule.drop(right("n1"))
+
+    assert schedule.in_use.count == 0
+
+
 def test_a_denial_is_confirmed_once_and_a_place_that_is_forgotten_is_in_no_doubt() -> None:
     schedule = ProbeSchedule(5.0, 20.0, lambda: 0.0)
     schedule.add(right("a"), 0.0)
     schedule.confirm("a", 2.0)
     confirming = schedule.begin_probe("a", 2.0)
-    assert (confirming, schedule.begin_probe("a", 7.0)) == (True, False)
+    assert (confirming, schedule.begin_probe("a", 7.0)) == ("doubt", "round")
 
     schedule.confirm("a", 8.0)
     schedule.drop(right("a"))
     schedule.confirm("a", 8.0)
     schedule.add(right("a"), 9.0)
 
-    assert not schedule.begin_probe("a", 14.0)
+    assert schedule.begin_probe("a", 14.0) == "round"

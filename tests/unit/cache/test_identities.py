@@ -247,6 +247,17 @@ async def test_a_service_account_that_is_not_there_is_named_and_nothing_is_lost(
         await eventually(lambda: {"synced", "granted"} & set(here.causes(owner)), within=120.0)
 
 
+async def test_a_token_that_is_refused_for_the_same_reason_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    async with world(impersonates=False) as here:
+        here.server.embedded.service_account("team", "builder")
+        owner = here.owner("account:team/builder")
+        with pytest.raises(ForbiddenError):
+            await here.cache.open(owner, POD)
+        await asyncio.sleep(120.0)
+    said = [record for record in caplog.records if record.getMessage().startswith("identity.no_token")]
+    assert len(said) == 1
+
+
 async def test_a_need_that_opts_out_is_seen_as_the_programs_own_user() -> None:
     async with world() as here:
         here.grant("alice", "a", POD)

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
+from collections import Counter
+from collections.abc import Iterator
 
 import pytest
 
 from scopedcache import EventHandler, Need, ScopedCacheError
+from scopedcache.api.watch.event_decoder import EventDecoder
+from scopedcache.api.watch.watch_stream import WatchStream
+from scopedcache.informer import Informer
+from scopedcache.informer.reflector_loop import ReflectorLoop
 from scopedcache.kinds import GVR, Resource
 from tests.unit.cache.world import KINDS, world
 from tests.unit.clock import after, idle
@@ -159,3 +166,35 @@ async def test_an_error_that_is_raised_again_and_again_keeps_no_reader_alive() -
                 depths.append(len(raised.traceback))
 
         assert max(depths) <= 6
+
+
+@pytest.fixture
+def no_collection() -> Iterator[None]:
+    """Let no collection of cycles come to the help of what leaves some."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+async def test_what_revoked_places_held_is_freed_without_a_collection_of_cycles(no_collection: None) -> None:
+    before = held()
+    async with world() as w:
+        places = [f"p{number}" for number in range(5)]
+        grants = [w.server.grant(place, POD) for place in places]
+        await asyncio.gather(*(w.cache.open(w.owner("m", place), POD) for place in places))
+        while_open = held() - before
+
+        w.server.revoke(*grants)
+        await w.until(lambda: not w.cache.namespaces)
+        await w.cache.wait_closed()
+        await idle()
+
+        assert while_open == {"Informer": 5, "ReflectorLoop": 5, "WatchStream": 5, "EventDecoder": 5}
+        assert held() - before == {}
+
+
+def held() -> Counter[str]:
+    """Return how many there are of what an informer is made of, reachable or not."""
+    parts = (Informer, ReflectorLoop, WatchStream, EventDecoder)
+    return Counter(type(one).__name__ for one in gc.get_objects() if isinstance(one, parts))

@@ -11,14 +11,27 @@ from typing import Any
 
 import pytest
 
-from scopedcache import Clusters, ClusterSecrets, Controller, LeaderElection, Manager, Need, Object, Request
+from scopedcache import (
+    As,
+    Clusters,
+    ClusterSecrets,
+    Controller,
+    ControllerRing,
+    ForbiddenError,
+    LeaderElection,
+    Manager,
+    Need,
+    Object,
+    Request,
+    Sharding,
+)
 from scopedcache.api.identity.cluster_secret import config_of
 from scopedcache.controller.manager.cluster_secrets import CLUSTER_API
 from scopedcache.errors import ConfigurationError
 from scopedcache.metrics import BOUND, RECONCILES, WORKERS, Counters
 from scopedcache.testing import eventually
 from tests.unit.clock import now
-from tests.unit.cluster import ALL_VERBS, CONFIG_MAP, LEASE, MEMCACHED, POD, Cluster, served
+from tests.unit.cluster import ALL_VERBS, CONFIG_MAP, LEASE, MEMCACHED, POD, READ, Cluster, served
 from tests.unit.controller.world import World
 
 SECRET = served("", "secrets", "Secret")
@@ -280,6 +293,48 @@ async def test_a_controller_for_other_clusters_needs_some(w: World) -> None:
         Manager(w.cache, controllers=[controller])
 
 
+@pytest.mark.parametrize(
+    "sharding", [Sharding("operator", namespace="system"), ControllerRing("ring", namespace="system")]
+)
+async def test_sharding_and_clusters_are_refused_together_in_words_that_say_what_to_do(
+    w: World, sharding: Sharding | ControllerRing
+) -> None:
+    with pytest.raises(ValueError, match=r"goes without clusters=: run a manager with sharding= for each cluster"):
+        Manager(w.cache, clusters={}, sharding=sharding)
+
+
+async def test_an_owner_is_served_as_its_identity_in_another_cluster_too(w: World, fleet: Fleet) -> None:
+    east = fleet.start("east")
+    east.embedded.grant(east.operator, ["impersonate"], ["users"])
+    east.embedded.create_namespace("b")
+    alices = east.embedded.grant(east.embedded.user("alice"), READ, ["configmaps"], namespace="b")
+    clusters = Clusters(cache_options={"identity": lambda owner: As("alice"), "rbac_watch": False})
+    seen: list[str] = []
+
+    async def reconcile(request: Request) -> None:
+        owner = w.cache.cluster.get(MEMCACHED, request.key)
+        if owner is not None and "east" in clusters:
+            try:
+                await clusters["east"].cache.open(owner, CONFIG_MAP, namespace="b")
+                seen.append("open")
+            except ForbiddenError as error:
+                seen.append(str(error))
+                raise
+
+    w.memcached()
+    async with east.client() as client:
+        manager = Manager(w.cache, controllers=[Controller(for_=MEMCACHED.gvk, reconcile=reconcile)], clusters=clusters)
+        async with running(manager):
+            clusters.add("east", client)
+            await eventually(lambda: seen == ["open"])
+            watching = east.embedded.audit.open_watches(resource="configmaps")
+            assert [one.user for one in watching] == ["alice"]
+            alices.revoke()
+            await eventually(lambda: "may not list configmaps in namespace b as alice" in seen[-1], within=30.0)
+            alices.restore()
+            await eventually(lambda: seen[-1] == "open", within=30.0)
+
+
 # -- Secrets ---------------------------------------------------------------------------------------------------------
 
 
@@ -337,6 +392,128 @@ def test_a_secret_that_would_get_further_than_to_another_cluster_is_refused(
 ) -> None:
     with pytest.raises(ConfigurationError, match=words):
         config_of("east", None, fields)
+
+
+class Secrets:
+    """What somebody writes into Secrets of the fleet, and which clusters that makes."""
+
+    def __init__(self, w: World) -> None:
+        self.w = w
+        self.right = w.server.grant("fleet", SECRET)
+        self.clusters = Clusters(secrets=ClusterSecrets("fleet", CLUSTER_API))
+
+    def write(self, secret: str, content: bytes | None = None, *, cluster: str = "", **fields: bytes) -> None:
+        labels = {CLUSTER_API: cluster}
+        about = {"name": secret, "namespace": "fleet", "labels": labels}
+        self.w.server.write(
+            {
+                "apiVersion": "v1",
+                "kind": "Secret",
+                "metadata": about,
+                "data": dict(data(**fields) if content is None else data(value=content)),
+            }
+        )
+
+    def remove(self, name: str) -> None:
+        self.w.server.remove(SECRET, name, "fleet")
+
+    @asynccontextmanager
+    async def followed(self) -> AsyncIterator[None]:
+        async with running(Manager(self.w.cache, clusters=self.clusters)):
+            yield
+
+
+@pytest.fixture
+def secrets(w: World) -> Secrets:
+    return Secrets(w)
+
+
+def told(caplog: pytest.LogCaptureFixture, event: str) -> list[str]:
+    """Return what lines of an event say of a Secret."""
+    lines = [record for record in caplog.records if record.getMessage().startswith(event)]
+    return [f"{record.__dict__.get('secret')}: {record.__dict__.get('error')}" for record in lines]
+
+
+async def test_a_secret_whose_cluster_can_have_no_such_name_is_told_and_the_others_go_on(
+    secrets: Secrets, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with secrets.followed():
+        secrets.write("a-good", kubeconfig(), cluster="good")
+        await eventually(lambda: list(secrets.clusters) == ["good"])
+        good = secrets.clusters["good"]
+        secrets.write("of-argo", name=b"prod/eu", server=b"https://127.0.0.1:1")
+        await asyncio.sleep(60.0)
+        assert told(caplog, "cluster.unusable") == ["fleet/of-argo: 'prod/eu' is no name of a cluster"]
+        assert secrets.clusters["good"] is good
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+async def test_a_cluster_that_two_secrets_name_is_the_first_s_until_that_goes(
+    secrets: Secrets, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with secrets.followed():
+        secrets.write("one", kubeconfig("https://127.0.0.1:1"), cluster="east")
+        await eventually(lambda: list(secrets.clusters) == ["east"])
+        first = secrets.clusters["east"]
+        secrets.write("two", kubeconfig("https://127.0.0.1:2"), cluster="east")
+        await eventually(lambda: told(caplog, "cluster.unusable"))
+        assert "cluster 'east' is named by the Secret 'one' already" in told(caplog, "cluster.unusable")[0]
+        assert secrets.clusters["east"] is first
+        secrets.remove("one")
+        await eventually(lambda: secrets.clusters.get("east") not in (None, first))
+
+
+async def test_a_secret_does_not_take_the_place_of_a_cluster_that_the_program_was_given(
+    w: World, secrets: Secrets, fleet: Fleet, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with fleet.start("east").client() as client:
+        given = secrets.clusters.add("east", client)
+        async with secrets.followed():
+            secrets.write("one", kubeconfig(), cluster="east")
+            await eventually(lambda: told(caplog, "cluster.unusable"))
+            secrets.remove("one")
+            await asyncio.sleep(30.0)
+            assert secrets.clusters["east"] is given
+
+
+async def test_where_secrets_cannot_be_seen_the_known_clusters_stay_and_what_was_missed_comes_with_the_grant(
+    secrets: Secrets,
+) -> None:
+    async with secrets.followed():
+        for name in ("east", "west"):
+            secrets.write(name, kubeconfig("https://127.0.0.1:1"), cluster=name)
+        await eventually(lambda: len(secrets.clusters) == 2)
+        east = secrets.clusters["east"]
+        secrets.right.revoke()
+        await asyncio.sleep(60.0)
+        assert secrets.clusters.get("east") is east
+        secrets.write("east", kubeconfig("https://127.0.0.1:2"), cluster="east")
+        secrets.remove("west")
+        secrets.right.restore()
+        await eventually(
+            lambda: list(secrets.clusters) == ["east"] and secrets.clusters["east"] is not east, within=60.0
+        )
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("certificate-authority-data", base64.b64encode(b"no certificate").decode(), "certificate"),
+        ("server", "ftp://127.0.0.1", "not an http"),
+        ("proxy-url", "socks9://127.0.0.1", "proxy"),
+    ],
+)
+async def test_a_kubeconfig_by_which_no_connection_can_be_made_is_told_with_its_cluster(
+    secrets: Secrets, caplog: pytest.LogCaptureFixture, field: str, value: str, words: str
+) -> None:
+    content = json.loads(kubeconfig())
+    content["clusters"][0]["cluster"][field] = value
+    async with secrets.followed():
+        secrets.write("one", json.dumps(content).encode(), cluster="east")
+        await eventually(lambda: told(caplog, "cluster.unusable"), within=60.0)
+        assert words in told(caplog, "cluster.unusable")[0]
+        secrets.write("one", kubeconfig(), cluster="east")
+        await eventually(lambda: list(secrets.clusters) == ["east"])
 
 
 async def test_a_secret_brings_a_cluster_changes_it_and_takes_it_away_and_a_broken_one_is_told(

@@ -2,9 +2,9 @@
 
 As in leader election: a Lease counts for its own duration after it was last seen to change, by the local clock; here a
 touch counts as well, for what somebody edits over and over may hide that it was renewed. Who has no Lease counts as
-long as one would last from when that was first noticed. Whoever has released its Lease is given no work any more. It has
-given up its parts before; where the partition names it still somebody has edited the Lease, and it counts as if nobody
-had. So does a duration that is shorter than ours.
+long as one would last from when that was first noticed. Whoever has released its Lease is given no work any more. Its
+parts it has given up before; where the partition names it still somebody has edited the Lease, and it counts as if
+nobody had. So does a duration that is shorter than ours.
 """
 
 from __future__ import annotations

@@ -147,6 +147,8 @@ class ListWatch:
             ServerError: the server has not come there: 504, with the cause `ResourceVersionTooLarge`.
             GoneError: it does not remember.
         """
+        if last is not None and self._shard is not None and not self._shard.admits(last.metadata):
+            last = None  # it was given away since: what is asked for does not show it
         pages = self._client.pages(
             self.resource,
             namespace=self.namespace,

@@ -204,7 +204,8 @@ def measure(scale: Scale, count: int, seconds: float) -> list[Cost]:
         scale.start(name)
     say(f"{count} replicas share the work after {scale.wait_shared(*names):.1f} s")
     say(f"and have opened all after {scale.wait_open(*names):.1f} s more")
-    time.sleep(CALM_SECONDS)
+    # A round of reviews, until what belongs to opening is over.
+    time.sleep(CALM_SECONDS + max(scale.replicas[name].state["bound"] for name in names))
     audit = scale.control_plane.audit
     mark, rest = audit.mark(), Window(scale, names)
     time.sleep(seconds)

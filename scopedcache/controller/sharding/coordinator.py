@@ -445,7 +445,6 @@ def _member(lease: Object) -> Member:
     annotations = lease.annotations
     return Member(
         LeaseRecord.of(lease),
-        version=lease.resource_version,
         objects=_count(annotations.get(OBJECTS_ANNOTATION, "")),
         generation=_count(annotations.get(GENERATION_ANNOTATION, "")),
     )

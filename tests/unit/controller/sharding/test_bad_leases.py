@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from scopedcache.controller.manager.election_rules import LeaseRecord
+from scopedcache.controller.sharding.members import Member, Members
 from scopedcache.controller.sharding.settings import Sharding
 from scopedcache.hash_ranges import ring_hash
 from tests.unit.cluster import ALL_VERBS, LEASE, MEMCACHED, Cluster
@@ -47,6 +49,41 @@ async def changing(f, seconds):
 
 def one_each(f):
     return [len(owners) for owners in f.owners().values()] == [1] * len(NAMES)
+
+
+def member(version, holder="b", duration=15.0):
+    return Member(LeaseRecord(holder, duration, None, None, 0, version))
+
+
+def test_a_released_lease_whose_replica_still_has_a_part_counts_but_gets_no_work():
+    members = Members(15.0)
+    members.observe({"b": member("1", holder="")}, {"b"}, 100.0)
+
+    assert [members.alive(now) for now in (114.9, 115.0)] == [{"b"}, set()]
+    assert members.there(100.0) == set()
+
+
+def test_a_released_lease_whose_replica_has_given_up_its_parts_counts_no_more():
+    members = Members(15.0)
+    members.observe({"b": member("1", holder="")}, (), 100.0)
+
+    assert members.alive(100.0) == set()
+
+
+@pytest.mark.parametrize(("theirs", "until"), [(1.0, 115.0), (15.0, 115.0), (40.0, 140.0)])
+def test_a_lease_counts_for_its_own_duration_and_for_ours_at_least(theirs, until):
+    members = Members(15.0)
+    members.observe({"b": member("1", duration=theirs)}, {"b"}, 100.0)
+
+    assert [members.alive(now) for now in (until - 0.1, until)] == [{"b"}, set()]
+
+
+def test_any_change_of_a_lease_is_a_sign_of_life_whatever_it_says():
+    members = Members(15.0)
+    members.observe({"b": member("1")}, {"b"}, 100.0)
+    members.observe({"b": member("2")}, {"b"}, 110.0)
+
+    assert members.alive(124.9) == {"b"}
 
 
 EDITS = {

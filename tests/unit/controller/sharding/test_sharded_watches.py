@@ -99,6 +99,15 @@ def watched(f, user):
     return [watch.uri for watch in watches if watch.resource == str(MEMCACHED)]
 
 
+def lists(f, user):
+    """Return what lists of all primaries were asked for, as watches that begin with one are too."""
+    requests = f.server.embedded.audit.requests(user=user, resource=str(MEMCACHED))
+    of_one = "resourceVersionMatch=Exact"  # asks whether the server's history is still the one that was seen
+    return [
+        one.uri for one in requests if "sendInitialEvents" in one.uri or (one.verb == "list" and of_one not in one.uri)
+    ]
+
+
 async def test_each_replica_asks_for_its_part_alone(f):
     replicas = [await f.start(name) for name in ("a", "b")]
     await asyncio.sleep(40)
@@ -118,6 +127,25 @@ async def test_a_replica_that_has_given_something_away_asks_for_it_no_more(f):
 
     assert shown(before) == NAMES
     assert sorted(shown(after) + shown(*watched(f, "b"))) == NAMES
+
+
+async def test_what_was_heard_last_and_was_given_away_makes_nobody_list_anew(f):
+    await f.start("a")
+    await asyncio.sleep(20)
+    await f.start("b")
+    await asyncio.sleep(1)
+    for name in NAMES:
+        f.touch(name, 2)
+    last = NAMES[0]
+    while "a" in f.owners()[last]:
+        f.touch(last, 3)
+        await asyncio.sleep(0.1)
+    await asyncio.sleep(20)
+    before = len(lists(f, "a"))
+    f.server.cut()
+    await asyncio.sleep(20)
+
+    assert lists(f, "a")[before:] == []
 
 
 async def test_a_server_that_learns_of_shards_is_asked_for_a_part_by_watches_that_are_open(f):

@@ -49,6 +49,7 @@ class APIError(ScopedCacheError):
             like `deployments.apps/scale`; `namespace` is None for the whole cluster.
         details: the `details` of the Status body; empty where there was none.
         identity: as whom it was asked, where not as the program's own user.
+        cluster: which cluster was asked, where not the manager's own (`Clusters`).
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class APIError(ScopedCacheError):
         name: str | None = None,
         details: Mapping[str, Any] | None = None,
         identity: Identity | None = None,
+        cluster: str = "",
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -74,6 +76,7 @@ class APIError(ScopedCacheError):
         self.name = name
         self.details: Mapping[str, Any] = details or {}
         self.identity = identity
+        self.cluster = cluster
 
     @property
     def causes(self) -> tuple[Mapping[str, Any], ...]:
@@ -85,7 +88,8 @@ class APIError(ScopedCacheError):
     def subject(self) -> str:
         """Return the request in words: `watch pods in namespace denied`."""
         named = f' "{self.name}"' if self.name else ""
-        return f"{self.verb} {self.resource}{named} {where(self.namespace)}{as_whom(self.identity)}".strip()
+        place = where(self.namespace) + of_cluster(self.cluster)
+        return f"{self.verb} {self.resource}{named} {place}{as_whom(self.identity)}".strip()
 
     def __str__(self) -> str:
         text = f"{self.status} {self.message or self.reason or 'no message'}"
@@ -234,3 +238,8 @@ class TerminalError(ScopedCacheError):
 def where(namespace: str | None) -> str:
     """Return a place in words: `in namespace a`, or `at the cluster scope`."""
     return f"in namespace {namespace}" if namespace else "at the cluster scope"
+
+
+def of_cluster(cluster: str) -> str:
+    """Return a cluster in words, as what follows a place; nothing for the program's own."""
+    return f" of cluster {cluster}" if cluster else ""

@@ -84,6 +84,7 @@ class Monitor:
         self._timer = timer
         self._wall = wall
         self._tracked = shared.tracked
+        self._tracked.cluster = client.cluster
         self._schedule = ProbeSchedule(period, rate, chance, shared.round, shared.in_use)
         self._probes = ProbeLoop(self._schedule, shared.budget, shared.budget_in_use, self._review, timer=timer)
         self._readiness = Readiness()

@@ -10,9 +10,14 @@ from .verdict import Verdict
 
 
 class TrackedVerdicts:
-    """Verdicts by permission, each with the number of those who track it."""
+    """Verdicts by permission, each with the number of those who track it.
+
+    Attributes:
+        cluster: which of several they are about.
+    """
 
     def __init__(self) -> None:
+        self.cluster = ""
         self._verdicts: dict[Permission, Verdict] = {}
         self._trackers: dict[Permission, int] = {}
         self._missing: dict[Permission, None] = {}
@@ -24,7 +29,7 @@ class TrackedVerdicts:
         self._trackers[permission] = self._trackers.get(permission, 0) + 1
         if permission in self._verdicts:
             return False
-        self._verdicts[permission] = Verdict(permission, since=now)
+        self._verdicts[permission] = Verdict(permission, since=now, cluster=self.cluster)
         return True
 
     def drop(self, permission: Permission) -> bool:

@@ -124,6 +124,7 @@ class Verdict:
         evidence: when it was last confirmed, in the same; minus infinity where it never was.
         refused_at: the date of the first refusal of those that last.
         refusals: the 403s that our own calls met.
+        cluster: which of several it is about, for errors.
     """
 
     permission: Permission
@@ -132,6 +133,7 @@ class Verdict:
     evidence: float = -inf
     refused_at: datetime | None = None
     refusals: Refusals = attrs.field(factory=Refusals)
+    cluster: str = ""
     _no_since: float | None = None  # the first "no" of those that nothing spoke against
 
     def take(
@@ -256,12 +258,12 @@ class Verdict:
             return UnauthorizedError(
                 "the credentials were refused", status=401, reason="Unauthorized",
                 verb=permission.verb, resource=permission.subject, namespace=permission.namespace, name=permission.name,
-                identity=permission.identity,
+                identity=permission.identity, cluster=self.cluster,
             )  # fmt: skip
         return ForbiddenError(
             since=self.refused_at, by="authorizer", cached=cached,
             verb=permission.verb, resource=permission.subject, namespace=permission.namespace, name=permission.name,
-            identity=permission.identity,
+            identity=permission.identity, cluster=self.cluster,
         )  # fmt: skip
 
     def __str__(self) -> str:

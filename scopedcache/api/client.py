@@ -94,6 +94,15 @@ class Client:
         """Return as whom it sends, None for the user of its configuration."""
         return self._session.identity
 
+    @property
+    def cluster(self) -> str:
+        """Return which of a manager's clusters it leads to, as errors say; empty for its own."""
+        return self._session.cluster
+
+    def name_cluster(self, name: str) -> None:
+        """Say which of a manager's clusters it leads to; `Clusters.add` does."""
+        self._session.cluster = name
+
     def acting_as(self, identity: Identity) -> Client:
         """Return a client of the same server that sends as somebody else; it asks for nothing yet.
 

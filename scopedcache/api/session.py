@@ -68,6 +68,7 @@ class Session:
     ) -> None:
         self.transport: Transport = transport
         self.identity = identity
+        self.cluster: str = "" if principal is None else principal.cluster
         self._principal = principal
         self._tokens: RequestedTokens | None = None
         self.discovery: Discovery = Discovery(self.fetch_document) if principal is None else principal.discovery
@@ -359,6 +360,8 @@ class Session:
     def _refused(self, info: RequestInfo, error: ScopedCacheError) -> ScopedCacheError:
         if isinstance(error, ForbiddenError) and not is_impersonation(error):
             error.by = origin_at_a_glance(info)
+        if isinstance(error, APIError):
+            error.cluster = self.cluster
         if isinstance(error, APIError) and not (isinstance(error, ForbiddenError) and is_impersonation(error)):
             error.identity = self.identity
         self._tell(info, error)

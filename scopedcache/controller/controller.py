@@ -223,7 +223,8 @@ class Controller:
 
     def hear(self, cache: ScopedCache) -> Callable[[], None]:
         """Hear of owners of its kind from another cluster's cache too; returns the way to end it."""
-        return cache.subscribe(lambda change: self._sources.owner_changed(change) if self._sources else None)
+        assert self._sources is not None, "prepare() comes first"
+        return self._sources.hear(cache)
 
     def requeue_all(self) -> None:
         """Have every object that it sees reconciled: what they are about has changed, a cluster came or went."""

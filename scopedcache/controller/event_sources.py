@@ -100,6 +100,7 @@ class EventSources:
         self._reports = OwnReports() if reports is None else reports
         self._is_report = is_report
         self._on_wake = on_wake
+        self._elsewhere: dict[str, ScopedCache] = {}
         self.own_keys = OwnKeys(options.controller, shard, self.primaries, queue, cache)
         self._resource: Resource | None = None
         self._predicates = self._contained_predicates(str(options.kind))
@@ -180,8 +181,23 @@ class EventSources:
 
         What an informer of ours shows is awaited already: its keys are enqueued when it is synced again, not before.
         """
-        if not self._shows(error):
+        if error.cluster != self._cache.client.cluster:
+            if (cache := self._elsewhere.get(error.cluster)) is not None:
+                cache.await_grant(owner, error)
+        elif not self._shows(error):
             self._cache.await_grant(owner, error)
+
+    def hear(self, cache: ScopedCache) -> Callable[[], None]:
+        """Hear of owners from the cache of another cluster too; returns the way to end it."""
+        stop_listening, cluster = cache.subscribe(self.owner_changed), cache.client.cluster
+        self._elsewhere[cluster] = cache
+
+        def stop() -> None:
+            stop_listening()
+            if self._elsewhere.get(cluster) is cache:
+                del self._elsewhere[cluster]
+
+        return stop
 
     # -- state ---------------------------------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ from ..controller import Cluster
 from ..controller.outcome import leaves_of
 from ..controller.reporting.conditions import Condition, set_condition
 from ..controller.reporting.event_recorder import EventRecorder
-from ..errors import ForbiddenError
+from ..errors import ForbiddenError, of_cluster
 from ..identity import as_whom
 from ..kinds import Kind
 from ..needs import Need
@@ -260,5 +260,6 @@ def _noted(error: Exception, namespace: str) -> Exception:
 def _words(place: str, error: ForbiddenError) -> str:
     """Return `may not list secrets, watch secrets as alice`: the place is said already, unless it is another one."""
     whom, (_, namespace) = as_whom(error.identity), split(place)
-    subjects = [subject.removesuffix(whom).removesuffix(f" in namespace {namespace}") for subject in error.subjects]
+    said = f" in namespace {namespace}{of_cluster(error.cluster)}"
+    subjects = [subject.removesuffix(whom).removesuffix(said) for subject in error.subjects]
     return "may not " + ", ".join(subjects) + whom

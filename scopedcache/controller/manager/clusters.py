@@ -79,6 +79,7 @@ class Clusters(Mapping[str, Cluster]):
         from ..cluster_metrics import ClusterMetrics
 
         check_cluster_name(name)
+        client.name_cluster(name)
         cache = ScopedCache(client, **{"instrumentation": ClusterMetrics(name), **self._cache_options})
         cluster = self._clusters[name] = Cluster(name, client, cache)
         self._changed()

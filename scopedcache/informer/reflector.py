@@ -223,7 +223,7 @@ class Reflector:
 
     def doubt(self) -> None:
         """The server was away: it may have come back with another history."""
-        self._doubted = self.state == "watching"
+        self._doubted = self._asked_whether = self.state == "watching"
 
     def confirmed(self) -> None:
         """The version is of the server's history."""

@@ -260,7 +260,6 @@ async def stopped(stage: Stage, seconds: float, member: int = 0) -> None:
 
 async def restored(stage: Stage, *, versions: int) -> None:
     """Put an old state of etcd back: what was created, changed and deleted since has never been, versions included."""
-    assert isinstance(stage.server, Real)
     await stage.server.act(stage.server.back_up)
     await stage.settled()
     for _ in range(versions // 3):
@@ -271,7 +270,6 @@ async def restored(stage: Stage, *, versions: int) -> None:
 
 async def restored_and_overtaken(stage: Stage) -> None:
     """Put a state of three versions ago back, and let the server write its way past what was seen, unheard."""
-    assert isinstance(stage.server, Real)
     await stage.server.act(stage.server.back_up)
     await stage.settled()
     await stage.change()
@@ -546,14 +544,14 @@ ROWS: Final[Sequence[Row]] = (
     Row(
         f"etcd restored from a state {VERSIONS_BACK} versions older",
         partial(restored, versions=VERSIONS_BACK),
-        on=("real",),
+        on=BOTH,
         recovery=30.0,
     ),
-    Row("etcd restored from a state 3 versions older", partial(restored, versions=3), on=("real",), recovery=30.0),
+    Row("etcd restored from a state 3 versions older", partial(restored, versions=3), on=BOTH, recovery=30.0),
     Row(
         "etcd restored from a state 3 versions older, and written past what was seen before anybody asks",
         restored_and_overtaken,
-        on=("real",),
+        on=BOTH,
         recovery=30.0,
     ),
     Row(

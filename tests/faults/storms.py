@@ -9,6 +9,7 @@ afterwards what is true is what is believed.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -18,8 +19,21 @@ from typing import Any, Final
 
 import attrs
 
-from scopedcache import GVK, Need, ObjectKey, OwnerChanged, ScopedCache, ScopedCacheError
+from scopedcache import (
+    GVK,
+    AlreadyExistsError,
+    Controller,
+    Need,
+    NotFoundError,
+    ObjectKey,
+    OwnerChanged,
+    Request,
+    ScopedCache,
+    ScopedCacheError,
+)
 from scopedcache.cache import OwnerId
+from scopedcache.kit import add_finalizer, new_object, remove_finalizer
+from scopedcache.testing import Grant
 
 from .servers import Embedded, Server
 
@@ -28,6 +42,10 @@ READ: Final = ("list", "watch")
 ROLES: Final = "clusterroles.rbac.authorization.k8s.io"
 DEFINITIONS: Final = "customresourcedefinitions.apiextensions.k8s.io"
 BEAN: Final = "beans.storm.example.org"
+PEA: Final = "peas.storm.example.org"
+PEA_KIND: Final = GVK("storm.example.org", "v1", "Pea")
+PEAS: Final = tuple(f"pea-{number}" for number in range(5))  # in each namespace that ends
+ENDING: Final = 3
 RBAC: Final = "rbac.authorization.k8s.io"
 LOOK_SECONDS: Final = 0.05
 PLACES: Final = 300
@@ -137,6 +155,14 @@ class Storm:
                     scope.list(self.places[name].kind)
                     found.add(name)
         return found
+
+    async def forgets(self, names: Sequence[str], within: float = 60.0) -> None:
+        """Wait until no owner has a scope in some namespaces, open or not."""
+        start = self.now()
+        while kept := [one for one in self.cache.snapshot().scopes if one.namespace in names and one.uid]:
+            if self.now() - start > within:
+                raise NotSoError(f"still kept: {kept[:3]}")
+            await asyncio.sleep(LOOK_SECONDS)
 
     async def calm(self, within: float = 120.0) -> float:
         """Wait until what is true is what is believed, in all places; return the seconds that took."""
@@ -323,6 +349,104 @@ async def definition_goes(storm: Storm) -> None:
         await storm.calm()
 
 
+async def namespaces_end(storm: Storm, *, owns: bool = False, taken: bool = False) -> None:
+    """Delete namespaces with custom resources inside, all at once; each waits for a finalizer of the operator's.
+
+    Bindings in a namespace go with it, in whatever order. What the operator may do to custom resources is bound for the
+    whole cluster; `taken`: that is taken away too, and given back. Afterwards one of the namespaces is made again, and
+    deleted again.
+    """
+    server, prefix = storm.server, "owned" if owns else "taken" if taken else "opened"
+    names = [f"ending-{prefix}-{number}" for number in range(ENDING)]
+    rights = await server.act(lambda: _furnish_peas(server, names))
+    async with _peas(storm.cache, names, owns=owns):
+        await _until(storm, lambda: _children(server, names) == len(names) * len(PEAS), "every child is made")
+        places = [Place(name, truth=[(storm.now(), True)]) for name in names if not owns]
+        storm.places |= {place.name: place for place in places}
+        await storm.turn(False, lambda: [server.admin.delete("namespaces", name) for name in names], *places)
+        if taken:
+            await server.act(rights.revoke)
+            await asyncio.sleep(12.0)
+            await server.act(rights.restore)
+        await _end(storm, names)
+        await storm.turn(True, lambda: _furnish_namespace(server, names[0]), *places[:1])
+        await _until(storm, lambda: _children(server, names) == len(PEAS), "every child is made again")
+        await storm.calm()
+        await storm.turn(False, lambda: server.admin.delete("namespaces", names[0]), *places[:1])
+        await _end(storm, names)
+    await server.act(rights.revoke)
+
+
+async def _end(storm: Storm, names: Sequence[str]) -> None:
+    """Wait until namespaces are gone, and nothing is kept of them."""
+    admin = storm.server.admin
+    await _until(storm, lambda: not any(admin.get("namespaces", name) for name in names), "they are gone")
+    await storm.forgets(names)
+
+
+@asynccontextmanager
+async def _peas(cache: ScopedCache, names: Sequence[str], *, owns: bool) -> AsyncIterator[None]:
+    """Run a controller that makes a child for each custom resource, and keeps a finalizer there."""
+
+    async def reconcile(request: Request) -> None:
+        pea = cache.cluster.get(PEA_KIND, request.key)
+        if pea is None:
+            return
+        if pea.deletion_timestamp:
+            await remove_finalizer(cache.client, pea, "storm.example.org/held")
+            return
+        if not owns:
+            await cache.open(pea, CONFIG_MAP)
+        held = await add_finalizer(cache.client, pea, "storm.example.org/held")
+        with suppress(AlreadyExistsError):
+            await cache.client.create(new_object(GVK("", "v1", "ConfigMap"), pea.name, pea.namespace, owner=held))
+
+    where: Any = {"owns": (CONFIG_MAP,), "namespaces": tuple(names)} if owns else {}
+    controller = Controller(for_=PEA_KIND, reconcile=reconcile, workers=4, **where)
+    running = asyncio.create_task(controller.run(cache))
+    try:
+        yield
+    finally:
+        running.cancel()
+        await asyncio.wait([running])
+
+
+def _furnish_peas(server: Server, names: Sequence[str]) -> Grant:
+    """Make everything, and return the right to the custom resources."""
+    with suppress(AlreadyExistsError):
+        server.admin.create(definition("v1", PEA, "Pea"))
+    right = server.admin.grant(server.operator, (*READ, "patch"), (PEA,))
+    for name in names:
+        _furnish_namespace(server, name)
+    return right
+
+
+def _furnish_namespace(server: Server, name: str) -> None:
+    server.admin.create_namespace(name)
+    server.grant((*READ, "create"), (CONFIG_MAP,), name)
+    for pea in PEAS:
+        about = {"name": pea, "namespace": name}
+        for _ in range(50):  # a definition is not served at once
+            with suppress(NotFoundError):
+                server.admin.create({"apiVersion": "storm.example.org/v1", "kind": "Pea", "metadata": about})
+                break
+            time.sleep(0.1)
+
+
+def _children(server: Server, names: Sequence[str]) -> int:
+    """Return how many children of custom resources there are."""
+    found = [one["metadata"] for name in names for one in server.admin.list(CONFIG_MAP, name)]
+    return sum(one["name"] in PEAS and "deletionTimestamp" not in one for one in found)
+
+
+async def _until(storm: Storm, true: Callable[[], bool], what: str, within: float = 90.0) -> None:
+    start = storm.now()
+    while not await storm.server.act(true):
+        if storm.now() - start > within:
+            raise NotSoError(f"not so after {within:g} s: {what}")
+        await asyncio.sleep(0.2)
+
+
 def user(storm: Storm) -> dict[str, str]:
     return {"kind": "User", "apiGroup": RBAC, "name": storm.server.operator.username}
 
@@ -341,18 +465,18 @@ def binding(namespace: str, name: str, subject: dict[str, str]) -> dict[str, Any
     }
 
 
-def definition(version: str) -> dict[str, Any]:
+def definition(version: str, resource: str = BEAN, kind: str = "Bean") -> dict[str, Any]:
     schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
-    plural, _, group = BEAN.partition(".")
+    plural, _, group = resource.partition(".")
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": BEAN},
+        "metadata": {"name": resource},
         "spec": {
             "group": group,
             "scope": "Namespaced",
             "conversion": {"strategy": "None"},
-            "names": {"plural": plural, "singular": "bean", "kind": "Bean", "listKind": "BeanList"},
+            "names": {"plural": plural, "singular": kind.lower(), "kind": kind, "listKind": f"{kind}List"},
             "versions": [{"name": version, "served": True, "storage": True, "schema": schema}],
         },
     }
@@ -368,6 +492,9 @@ STORMS: Final[dict[str, Callable[[Storm], Awaitable[None]]]] = {
     "resourceNames": by_name,
     "300 namespaces taken and given in one call each": many,
     "a namespace deleted and made again": namespace_goes,
+    "three namespaces deleted with custom resources and finalizers in them": namespaces_end,
+    "the same, children watched by owns=": partial(namespaces_end, owns=True),
+    "the same, the right to custom resources taken for 12 s": partial(namespaces_end, taken=True),
     "a definition deleted, and made again with another version": definition_goes,
 }
 

@@ -12,11 +12,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
-import yaml
 
 from scopedcache import Client, Clusters, ClusterSecrets, Controller, Manager, ObjectKey, Request, ScopedCache
 from scopedcache.metrics import WATCH_AGE, Counters
 from scopedcache.testing import ControlPlane, EmbeddedCluster, Grant, Identity, MissingBinariesError, eventually
+from tests.unit.kubeconfig import flat
 
 pytestmark = pytest.mark.real
 
@@ -124,15 +124,6 @@ class Fleet:
 @pytest.fixture
 def fleet(home: EmbeddedCluster, near: EmbeddedCluster, far: ControlPlane) -> Fleet:
     return Fleet(home, near, far)
-
-
-def flat(account: Identity) -> bytes:
-    """Return a kubeconfig that names no files, as `kubectl config view --flatten` does."""
-    config = yaml.safe_load(account.kubeconfig.read_text())
-    for entry in config["clusters"]:
-        with open(entry["cluster"].pop("certificate-authority"), "rb") as ca:
-            entry["cluster"]["certificate-authority-data"] = base64.b64encode(ca.read()).decode()
-    return json.dumps(config).encode()
 
 
 @asynccontextmanager
@@ -294,6 +285,7 @@ async def test_a_credential_that_expires_and_a_broken_kubeconfig_are_told_and_he
         expired = fleet.accounts["far"]
         await asyncio.to_thread(far.delete, "serviceaccounts", expired.name, FLEET)
         await eventually(lambda: fleet.state(manager, "far")["unauthenticated"], within=2 * SECONDS)
+        await is_told(caplog, "credentials.refused", cluster="far")
         await fleet.arrives("", "near")
         home.apply(fleet.secret("far", b"clusters: ["))
         await is_told(caplog, "cluster.unusable", secret=f"{FLEET}/far")

@@ -18,6 +18,7 @@ from scopedcache import (
     Manager,
     Need,
     NotLeaderError,
+    NotSyncedError,
     Object,
     OwnerChanged,
     Request,
@@ -168,6 +169,23 @@ async def test_a_service_account_is_served_by_a_token_and_its_audit_names_nobody
         assert [found.name for found in scope.list(MAPS) if found.name == "one"] == ["one"]
         assert world.watching() == {account.username}
         assert scope.client.identity == ServiceAccount(world.namespace, "builder")
+
+
+async def test_an_account_that_is_not_there_is_told_and_its_owner_is_served_once_it_is(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.grant(world.operator, ("create",), "serviceaccounts/token")
+    owner = world.owner("one", "account=builder")
+    cache = world.cache()
+    async with cache.client, cache:
+        with pytest.raises(NotSyncedError):
+            await cache.open(owner, MAPS, sync_timeout=3.0)
+        told = [record for record in caplog.records if record.getMessage().startswith("identity.no_token")]
+        assert [f"{world.namespace}:builder" in record.getMessage() for record in told] == [True]
+        account = world.plane.service_account(world.namespace, "builder")
+        world.grant(account)
+        await eventually(lambda: {"synced", "granted"} & set(world.causes(owner)), within=45.0)
+        assert world.watching() == {account.username}
 
 
 # -- in company ------------------------------------------------------------------------------------------------------

@@ -26,6 +26,7 @@ from tests.acceptance.program import Operator
 from tests.acceptance.starting import started
 from tests.acceptance.waiting import Failed, eventually
 from tests.acceptance.world import World
+from tests.faults.page import CRASHES, write_crashes
 
 NAMESPACES: Final = ("crash-one", "crash-two")
 NAMES: Final = tuple(f"m{number}" for number in range(4))
@@ -136,6 +137,7 @@ def main() -> int:
     parser.add_argument("--pair", action="store_true", help="two replicas, one of which is killed")
     parser.add_argument("--every", type=int, default=10, help="deaths between two looks at everything")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--page", action="store_true", help="write what came of it into docs/faults.md")
     parser.add_argument("--out", type=Path, default=Path(".out/crashes"))
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
@@ -157,6 +159,9 @@ def main() -> int:
         finally:
             crashes.end()
     say("nothing is left")
+    if options.page:
+        looks = -(-options.count // options.every)
+        write_crashes(CRASHES[options.pair], options.count, crashes.edits, looks, options.seed)
     return 0
 
 

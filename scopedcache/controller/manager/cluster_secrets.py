@@ -75,6 +75,7 @@ class ClusterSecrets:
     _found: dict[str, _Found] = attrs.field(factory=dict, init=False)
     # Those whose cluster has another one by that name: it is their turn when that goes.
     _second: dict[str, Object] = attrs.field(factory=dict, init=False)
+    _closing: set[asyncio.Task[None]] = attrs.field(factory=set, init=False)
 
     async def follow(self, cache: ScopedCache, clusters: ClusterTable) -> None:
         """Add and remove clusters as their Secrets come, change and go, until cancelled."""
@@ -93,14 +94,16 @@ class ClusterSecrets:
             finally:
                 remove()
                 for name in list(self._found):
-                    await self._remove(name, clusters)
+                    self._remove(name, clusters)
+                if self._closing:
+                    await asyncio.wait(self._closing)
 
     async def _take(self, secret: Object, there: bool, clusters: ClusterTable) -> None:
         before = next((name for name, one in self._found.items() if one.secret == secret.name), None)
         self._second.pop(secret.name, None)
         if not there:
             if before is not None:
-                await self._remove(before, clusters)
+                self._remove(before, clusters)
                 await self._take_second(clusters)
             return
         content = hashlib.sha256(repr(sorted((secret.get("data") or {}).items())).encode()).hexdigest()
@@ -116,7 +119,7 @@ class ClusterSecrets:
             logger.warning("cluster.unusable", extra=about)
             return
         if before is not None:
-            await self._remove(before, clusters)
+            self._remove(before, clusters)
         self._found[name] = _Found(secret.name, content, client, clusters.add(name, client))
         if before not in (None, name):
             await self._take_second(clusters)
@@ -134,12 +137,19 @@ class ClusterSecrets:
         for secret in list(self._second.values()):
             await self._take(secret, True, clusters)
 
-    async def _remove(self, name: str, clusters: ClusterTable) -> None:
+    def _remove(self, name: str, clusters: ClusterTable) -> None:
         found = self._found.pop(name)
         if clusters.get(name) is found.cluster:  # nobody has put another one into its place
             clusters.remove(name)
-        await asyncio.sleep(0)
-        await found.client.close()
+        closing = asyncio.create_task(_close_when_idle(found), name=f"close the client of cluster {name}")
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
+
+
+async def _close_when_idle(found: _Found) -> None:
+    """Close a client once nothing is under way by it any more."""
+    await found.cluster.idle.wait()
+    await found.client.close()
 
 
 def _client(config: Any) -> Client:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import attrs
 
-from ...event_logger import event_logger
+from ...event_logger import CURRENT_CLUSTER, event_logger
 from ...metrics import Instrumentation
 from ...supervisor import Supervisor
 from ..cluster_metrics import ClusterMetrics
@@ -147,6 +147,7 @@ class EngagedClusters:
     def _begin(self, cluster: Cluster) -> None:
         if cluster.cache.loop is not None:  # of an earlier run of the manager: a cache runs once
             cluster = self._clusters.add(cluster.name, cluster.client)
+        cluster.idle.clear()
         metrics = ClusterMetrics(cluster.name, self._instrumentation)
         twins = [one.in_cluster(cluster.name) for one in self._controllers if one.clusters != "home"]
         run = self._runs[cluster.name] = _Run(cluster, twins, metrics)
@@ -167,11 +168,13 @@ class EngagedClusters:
             run.metrics.forget()
             logger.info("cluster.left", extra={"cluster": run.cluster.name})
         finally:
+            run.cluster.idle.set()
             self._ending.pop(run.cluster.name)
             self._changed.set()
 
     async def _run_in(self, run: _Run) -> None:
         cluster = run.cluster
+        CURRENT_CLUSTER.set(cluster.name)  # in this task, and in what it starts
         async with AsyncExitStack() as stack:
             if self._fence is not None:
                 cluster.client.add_write_fence(self._fence)
@@ -210,6 +213,7 @@ class EngagedClusters:
         run.work = self._supervisor.start(f"work in {run.cluster.name}", self._work_in(run))
 
     async def _work_in(self, run: _Run) -> None:
+        CURRENT_CLUSTER.set(run.cluster.name)
         await run.ready.wait()
         if run.controllers:
             await asyncio.gather(*(self._work_of(controller) for controller in run.controllers))

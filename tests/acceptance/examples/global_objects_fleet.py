@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import base64
-import json
-
-import yaml
 
 from scopedcache.testing import EmbeddedCluster, Identity
 from scopedcache.testing.embedded import Fault
+from tests.unit.kubeconfig import flat
 
 from ..clock import now
 from ..observations import Manifest
@@ -124,11 +122,7 @@ def wish() -> Manifest:
 
 def cluster_secret(account: Identity) -> Manifest:
     """Return the Secret that names a cluster: a kubeconfig without files (`kubectl config view --raw --flatten`)."""
-    config = yaml.safe_load(account.kubeconfig.read_text())
-    for entry in config["clusters"]:
-        with open(entry["cluster"].pop("certificate-authority"), "rb") as ca:
-            entry["cluster"]["certificate-authority-data"] = base64.b64encode(ca.read()).decode()
-    data = {"kubeconfig": base64.b64encode(json.dumps(config).encode()).decode()}
+    data = {"kubeconfig": base64.b64encode(flat(account)).decode()}
     metadata = {"name": "cluster-east", "labels": FLEET | {"cluster.x-k8s.io/cluster-name": EAST}}
     return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data}
 

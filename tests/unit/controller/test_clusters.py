@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import logging
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import ExitStack, asynccontextmanager, suppress
 from typing import Any
@@ -29,10 +30,11 @@ from scopedcache.api.identity.cluster_secret import config_of
 from scopedcache.controller.manager.cluster_secrets import CLUSTER_API
 from scopedcache.errors import ConfigurationError
 from scopedcache.metrics import BOUND, RECONCILES, WORKERS, Counters
-from scopedcache.testing import eventually
+from scopedcache.testing import EmbeddedCluster, eventually
 from tests.unit.clock import now
 from tests.unit.cluster import ALL_VERBS, CONFIG_MAP, LEASE, MEMCACHED, POD, READ, Cluster, served
-from tests.unit.controller.world import World
+from tests.unit.controller.world import World, world
+from tests.unit.kubeconfig import flat
 
 SECRET = served("", "secrets", "Secret")
 AWAY = "the API server does not answer"
@@ -293,6 +295,43 @@ async def test_a_controller_for_other_clusters_needs_some(w: World) -> None:
         Manager(w.cache, controllers=[controller])
 
 
+async def test_log_lines_of_what_happens_in_a_cluster_name_it_and_those_at_home_name_none(
+    w: World, fleet: Fleet, caplog: pytest.LogCaptureFixture
+) -> None:
+    east, clusters, opened = fleet.start("east"), Clusters(cache_options={"rbac_watch": False}), asyncio.Event()
+    right = east.grant("b", SECRET)
+
+    async def reconcile(request: Request) -> None:
+        owner = w.cache.cluster.get(MEMCACHED, request.key)
+        if owner is not None and "east" in clusters:
+            await clusters["east"].cache.open(owner, SECRET, namespace="b")
+            await w.cache.open(owner, POD)
+            opened.set()
+
+    w.memcached()
+    async with east.client() as client:
+        manager = Manager(w.cache, controllers=[Controller(for_=MEMCACHED.gvk, reconcile=reconcile)], clusters=clusters)
+        with caplog.at_level(logging.DEBUG, logger="scopedcache"):
+            async with running(manager):
+                clusters.add("east", client)
+                await opened.wait()
+                east.cut()
+                w.server.cut()
+                await asyncio.sleep(10.0)
+                right.revoke()
+                w.rights[POD].revoke()
+                await asyncio.sleep(60.0)
+    lines = [record.__dict__ for record in caplog.records]
+    removed = {
+        (line["resource"], line.get("cluster"))
+        for line in lines
+        if line["event"] == "cache.removed" and "resource" in line
+    }
+    cut = {line.get("cluster") for line in lines if "<Informer secrets" in str(line.get("informer"))}
+    assert removed == {("secrets", "east"), ("pods", None)}
+    assert cut == {"east"}
+
+
 @pytest.mark.parametrize(
     "sharding", [Sharding("operator", namespace="system"), ControllerRing("ring", namespace="system")]
 )
@@ -432,6 +471,27 @@ def told(caplog: pytest.LogCaptureFixture, event: str) -> list[str]:
     """Return what lines of an event say of a Secret."""
     lines = [record for record in caplog.records if record.getMessage().startswith(event)]
     return [f"{record.__dict__.get('secret')}: {record.__dict__.get('error')}" for record in lines]
+
+
+@pytest.mark.asyncio(loop_factories=["real"])  # there are sockets
+async def test_the_client_of_a_cluster_is_closed_when_nothing_runs_by_it_any_more(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    controller = Controller(for_="configmaps", reconcile=Diary(), namespaces=["default"], clusters="others")
+    with EmbeddedCluster.start(http=True) as server, caplog.at_level(logging.INFO, logger="scopedcache"):
+        server.grant(server.user("operator"), READ, ["configmaps"], namespace="default")
+        content = flat(server.user("operator"))
+        async with world() as w:
+            secrets = Secrets(w)
+            async with running(Manager(w.cache, controllers=[controller], clusters=secrets.clusters)):
+                for _ in range(2):  # it goes, and it is there when the program ends
+                    secrets.write("one", content, cluster="east")
+                    await eventually(lambda: server.audit.open_watches(resource="configmaps"))
+                    secrets.remove("one")
+                    await eventually(lambda: not server.audit.open_watches(resource="configmaps"))
+                secrets.write("one", content, cluster="east")
+                await eventually(lambda: server.audit.open_watches(resource="configmaps"))
+    assert [record.getMessage() for record in caplog.records if "client is closed" in record.getMessage()] == []
 
 
 async def test_a_secret_whose_cluster_can_have_no_such_name_is_told_and_the_others_go_on(

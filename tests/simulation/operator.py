@@ -154,7 +154,7 @@ class Operator:
             return
 
     def _there(self, one: SimulatedOwner, kind: str, written: Object) -> None:
-        """What was written is read at once (G11), unless somebody else changed it since, or etcd was restored: a version
+        """What was written is read at once (G11), unless somebody else changed it since, or etcd was restored. A version
         that is older than what was seen passes for one that was told already, until that is noticed.
         """
         if (

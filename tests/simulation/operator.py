@@ -154,8 +154,9 @@ class Operator:
             return
 
     def _there(self, one: SimulatedOwner, kind: str, written: Object) -> None:
-        """What was written is read at once (G11), unless somebody else changed it since, or etcd was restored. A version
-        that is older than what was seen passes for one that was told already, until that is noticed.
+        """What was written is read at once (G11), unless somebody else changed it since, or etcd was restored.
+
+        Until that is noticed, a version that is older than what was seen passes for one that was told already.
         """
         if (
             one.scope is None

@@ -14,7 +14,7 @@ WITHOUT_PROGRAMS := --ignore tests/browser --ignore tests/monitoring
 $(if $(filter-out real embedded node,$(CLUSTER)),$(error CLUSTER is $(CLUSTER); it is real, embedded or node))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-wheel test-real test-kind test-browser test-monitoring acceptance mutants simulate fuzz soak crashes bench bench-embedded contract-table control-plane node-parts chart image lint types contracts changes docs docs-links dist servers setup clean faults storms memory overload scale scale-bound bench-peers bench-operator
+.PHONY: help demo test test-wheel test-real test-kind test-browser test-monitoring acceptance mutants simulate fuzz soak crashes bench bench-embedded contract-table control-plane node-parts chart image lint types contracts changes docs docs-links dist servers setup clean faults storms memory overload scale scale-bound scale-table bench-peers bench-operator
 
 help:  ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -106,11 +106,14 @@ bench-operator: $(STAMP) servers  ## CRS Memcacheds (1000) in NAMESPACES (100) o
 bench-embedded: $(STAMP)  ## The embedded cluster's speed, beside a real kube-apiserver where there is one
 	@$(BIN)/python -m tests.benchmarks.embedded
 
-scale: $(STAMP) servers  ## 1, 2 and 4 replicas that share NAMESPACES (400) on a real control plane, and what each costs; WITHOUT_GATE=1; HARM=1: killed, frozen, added
-	@$(BIN)/python -m tests.scale --namespaces $(or $(NAMESPACES),400) $(if $(WITHOUT_GATE),--without-gate) $(if $(HARM),--harm)
+scale: $(STAMP) servers  ## 1, 2 and 4 replicas that share NAMESPACES (400) on a real control plane, and what each costs; WITHOUT_GATE=1; HARM=1: killed, frozen, added; PAGE=1 writes docs/scale.md
+	@$(BIN)/python -m tests.scale --namespaces $(or $(NAMESPACES),400) $(if $(WITHOUT_GATE),--without-gate) $(if $(HARM),--harm) $(if $(PAGE),--page)
 
 scale-bound: $(STAMP) servers  ## The bound on detection, promised and held, at NAMESPACES (100,1000,5000: half an hour) on a real control plane; PAGE=1 writes docs/scale.md
 	@$(BIN)/python -m tests.scale.bound --namespaces $(or $(NAMESPACES),100,1000,5000) $(if $(PAGE),--page)
+
+scale-table: $(STAMP)  ## The tables of docs/scale.md that are by formula
+	@$(BIN)/python -m tests.scale.formula
 
 control-plane: $(STAMP)  ## Build etcd, kube-apiserver, kube-controller-manager and kubectl into ~/.cache (minutes, once)
 	@$(BIN)/python -m scopedcache.testing build

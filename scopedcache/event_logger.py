@@ -10,10 +10,13 @@ import json
 import logging
 import sys
 from collections.abc import Mapping, MutableMapping
+from contextvars import ContextVar
 from typing import Any, Final
 
 import attrs
 
+# Which of several clusters it happens in that is told of; nothing for the program's own, and where there is but one.
+CURRENT_CLUSTER: Final[ContextVar[str]] = ContextVar("scopedcache_cluster", default="")
 # Fields for machines alone: nobody reads a UID, and a line is short enough to be read.
 UNSEEN_FIELDS: Final = frozenset({"uid"})
 
@@ -39,6 +42,9 @@ class EventLogger(logging.LoggerAdapter[logging.Logger]):
     def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
         """Return the message and what the record is to carry."""
         fields = kwargs.get("extra") or {}
+        cluster = CURRENT_CLUSTER.get()
+        if cluster:
+            fields = {"cluster": cluster, **fields}
         kwargs["extra"] = {**fields, "event": msg}
         error = kwargs.get("exc_info")
         if error and not isinstance(error, BaseException):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
+from contextvars import Context, copy_context
 from typing import Any, Final
 
 from .backoff import Backoff
@@ -29,6 +30,11 @@ class Supervisor:
         self._name = name
         self._tasks: set[asyncio.Task[Any]] = set()
         self._closed = False
+        self._context: Context | None = None
+
+    def keep_context(self) -> None:
+        """Start tasks in the context of now, whoever asks for them: they outlive that, and are not about it."""
+        self._context = copy_context()
 
     def start(self, name: str, work: Coroutine[Any, Any, Any], *, quiet: bool = False) -> asyncio.Task[Any]:
         """Run `work` once as a task of ours; an exception other than cancellation is logged, not raised.
@@ -38,7 +44,8 @@ class Supervisor:
         if self._closed:
             work.close()
             raise RuntimeError(f"{self._name} is closed")
-        task = asyncio.get_running_loop().create_task(work, name=f"{self._name}/{name}")
+        context = None if self._context is None else self._context.copy()
+        task = asyncio.get_running_loop().create_task(work, name=f"{self._name}/{name}", context=context)
         self._tasks.add(task)
         task.add_done_callback(self._quiet if quiet else self._done)
         return task

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Final
 
@@ -13,6 +13,8 @@ STYLE: Final = (
     ".l{fill:none;stroke:#0969da;stroke-width:1.5}@media(prefers-color-scheme:dark){.t{fill:#e6edf3}.o{fill:#4493f8}"
     ".p{fill:#6e7681}.a{stroke:#6e7681}.l{stroke:#4493f8}}</style>"
 )
+# How lines beside each other are told apart, on light and on dark: middle tones, and dashes for who sees no colours.
+TONES: Final = (("#0969da", ""), ("#cf5a00", "7 3"), ("#1a8f4c", "2 3"), ("#a44bd1", "9 3 2 3"), ("#c23a5c", "1 4"))
 
 Points = Sequence[tuple[float, float]]
 
@@ -38,6 +40,45 @@ def plot(title: str, points: Points, *, across: str, dots: bool = False) -> str:
         f'<text class="t" x="{LEFT - 6}" y="{TOP + down}" text-anchor="end">0</text>'
         f'<text class="t" x="{WIDTH - 16}" y="{HEIGHT - 8}" text-anchor="end">{escape(across)}</text>'
         f"{drawn}</svg>\n"
+    )
+
+
+def lines(title: str, places: Sequence[str], series: Mapping[str, Sequence[float]], *, across: str) -> str:
+    """Return an SVG of several lines over the same places, which stand at even distances; `across` says what they are.
+
+    Each line has its last value and its name beside it, one below the other.
+    """
+    most = max((value for values in series.values() for value in values), default=1.0) or 1.0
+    right, height = WIDTH - LEFT - 190, 260
+    down = height - TOP - BOTTOM
+    steps = max(1, len(places) - 1)
+    drawn = []
+    for number, (name, values) in enumerate(series.items()):
+        tone, dashes = TONES[number % len(TONES)]
+        placed = [(LEFT + right * at / steps, TOP + down * (1 - value / most)) for at, value in enumerate(values)]
+        stroke = f'stroke="{tone}" stroke-width="2" stroke-dasharray="{dashes}"'
+        beside = TOP + 16 + 24 * number
+        drawn.append(
+            f'<polyline fill="none" {stroke} points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in placed)}"/>'
+            f'<path fill="none" {stroke} d="M{LEFT + right + 16} {beside - 4}h26"/>'
+            f'<text class="t" x="{LEFT + right + 48}" y="{beside}">{escape(name)}: {values[-1]:.3g}</text>'
+        )
+    marks = "".join(
+        f'<text class="t" x="{LEFT + right * at / steps:.1f}" y="{height - 8}" text-anchor="middle">'
+        f"{escape(what)}</text>"
+        for at, what in enumerate(places)
+    )
+    name = "-".join(re.findall(r"[a-z]+", title.lower()))
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img" aria-labelledby="{name}">'
+        f'<title id="{name}">{escape(title)}</title>'
+        f"{STYLE}"
+        f'<text class="t" x="10" y="20" font-weight="bold">{escape(title)}</text>'
+        f'<path class="a" fill="none" d="M{LEFT} {TOP}V{TOP + down}H{LEFT + right}"/>'
+        f'<text class="t" x="{LEFT - 6}" y="{TOP + 10}" text-anchor="end">{most:.3g}</text>'
+        f'<text class="t" x="{LEFT - 6}" y="{TOP + down}" text-anchor="end">0</text>'
+        f'{marks}<text class="t" x="{LEFT + right + 20}" y="{height - 8}">{escape(across)}</text>'
+        f"{''.join(drawn)}</svg>\n"
     )
 
 

@@ -14,7 +14,7 @@ RIGHTS = Rights(cluster=[Rule("namespaces", "list watch")],
                       Rule("configmaps secrets", "list watch"), Rule("events.events.k8s.io", "create")],
                 namespace=ADMIN)  # fmt: skip
 PROGRAM = Program(assemble, name="global-objects", priority=True, crds=[CRD], rights=RIGHTS,
-                  creator="infra.einstein.ai/creator")  # fmt: skip
+                  creator="infra.einstein.ai/creator", clusters=True)  # fmt: skip
 
 if __name__ == "__main__":
     PROGRAM.run()

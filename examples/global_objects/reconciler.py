@@ -46,8 +46,7 @@ class GlobalObjectReconciler:
         name, type = spec.get("targetName") or spec["name"], wish.at("status", "type") or spec["type"]
         kind = KINDS.get(type, KINDS["Secret"])
         if spec["type"] == type in KINDS and not wish.deletion_timestamp:  # else the copies there are go first
-            selected = [one for labels in targets(wish) for one in shown.list(NAMESPACE, labels=labels)]
-            wanted = {one.name for one in selected if not one.deletion_timestamp}
+            wanted = kit.selected_places(self.setup.cache, wish, targets(wish), self.setup.clusters)
             source = shown.in_namespace(ADMIN).get(kind, spec["name"])
 
         async def copy(scope: ResourceCache) -> str:
@@ -64,7 +63,7 @@ class GlobalObjectReconciler:
 
         need = Need(kind, verbs=("create", "update", "delete"), route=ours, told_of=name)
         placed = await kit.place_in_each(self.setup.cache, wish, [need], wanted, copy, remove, finalizer=FINALIZER,
-                                         status={"type": type})  # fmt: skip
+                                         status={"type": type}, clusters=self.setup.clusters)  # fmt: skip
         await placed.report(client, conditions(placed, source, len(wanted)), type=type if placed.left else None)
 
 
@@ -89,5 +88,6 @@ def conditions(placed: kit.Placed[str], source: Object | None, wanted: int) -> d
 def assemble(setup: kit.Setup) -> Iterable[Controller]:
     watches = [Watch(kind, setup.beside(GLOBAL_OBJECT), namespace=ADMIN) for kind in KINDS.values()]
     watches.append(Watch.selecting(NAMESPACE, lambda wish: targets(wish) + kit.placed_in(wish)))
-    yield Controller(for_=GLOBAL_OBJECT, reconcile=GlobalObjectReconciler(setup), namespaces=ADMIN, watches=watches,
-                     workers=setup.options.workers)  # fmt: skip
+    copies = Controller(for_=GLOBAL_OBJECT, reconcile=GlobalObjectReconciler(setup), namespaces=ADMIN, watches=watches,
+                        workers=setup.options.workers)  # fmt: skip
+    return [copies, *kit.namespaces_elsewhere(copies, setup.clusters)]

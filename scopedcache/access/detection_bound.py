@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import ceil
+from math import ceil, inf
 from typing import Any, Final
 
 import attrs
@@ -38,7 +38,8 @@ def effective_bound(
 class ReviewLoad:
     """What asking about rights comes to: how many places, how many reviews a second at most, and the bound of it.
 
-    `period`: how often each place is to be reviewed, as the bound that was asked for wants it.
+    `period`: how often each place is to be reviewed, as the bound that was asked for wants it. `in_use`: the places in
+    which something happens, where there are so many that it matters, and `bound_in_use` the bound for them.
     """
 
     places: int
@@ -46,6 +47,8 @@ class ReviewLoad:
     period: float
     bound: float
     told_by_events: bool
+    in_use: int = 0
+    bound_in_use: float = inf
 
     @property
     def advice(self) -> str | None:
@@ -66,6 +69,7 @@ class ReviewLoad:
             "per_second": self.rate,
             "seconds_per_round": round(self.places / self.rate, 1),
             "told_by_events": self.told_by_events,
+            "in_use": {"places": self.in_use, "bound": round(min(self.bound, self.bound_in_use), 2)},
             "advice": self.advice,
         }
 

@@ -124,6 +124,12 @@ class IdentityMonitors(Monitor):
         else:
             await self.of(identity).wait_until_permitted(wanted)
 
+    def use(self, place: Place, identity: Identity | None = None) -> None:
+        if identity is None:
+            super().use(place)
+        elif (acting := self._others.get(identity)) is not None:
+            acting.monitor.use(place)
+
     def await_yes(self, permission: Permission) -> None:
         if permission.identity is None:
             super().await_yes(permission)
@@ -144,6 +150,10 @@ class IdentityMonitors(Monitor):
     @property
     def bound(self) -> float:
         return max(super().bound, *(acting.monitor.bound for acting in self._others.values()), 0.0)
+
+    @property
+    def server_away(self) -> bool:
+        return super().server_away or any(acting.monitor.server_away for acting in self._others.values())
 
     @property
     def identities(self) -> tuple[Identity, ...]:

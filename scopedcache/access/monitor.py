@@ -30,7 +30,7 @@ from .attempt_mode import AttemptMode, permissions_to_try, seconds_until_attempt
 from .call_signals import is_doubtful, is_review, needed_permission, signal_of
 from .change_notifier import Listener, VerdictChange
 from .credential_expiry import CredentialExpiry
-from .detection_bound import PERIOD_SECONDS, ReviewLoad, effective_bound
+from .detection_bound import JITTER_FRACTION, PERIOD_SECONDS, ReviewLoad, effective_bound
 from .hold_off import HOLD_OFF_AFTER_TROUBLE_SECONDS, HoldOff
 from .outage import Outage
 from .probe_loop import ProbeLoop
@@ -84,8 +84,8 @@ class Monitor:
         self._timer = timer
         self._wall = wall
         self._tracked = shared.tracked
-        self._schedule = ProbeSchedule(period, rate, chance, shared.round)
-        self._probes = ProbeLoop(self._schedule, shared.budget, self._review, timer=timer)
+        self._schedule = ProbeSchedule(period, rate, chance, shared.round, shared.in_use)
+        self._probes = ProbeLoop(self._schedule, shared.budget, shared.budget_in_use, self._review, timer=timer)
         self._readiness = Readiness()
         self._hold_off = HoldOff()
         self._outage = Outage()
@@ -128,6 +128,13 @@ class Monitor:
                 if self._schedule.drop(permission):
                     self._probes.wake()
                 self._yes_awaited.discard(permission)
+
+    def use(self, place: Place, identity: Identity | None = None) -> None:
+        """Something happens in a place that concerns an owner, who has it as somebody: where there are many places, it
+        is reviewed more often.
+        """
+        if self._schedule.use(place, self._timer()):
+            self._probes.wake()
 
     def verdict(self, permission: Permission) -> Verdict | None:
         """Return what is believed about a tracked permission."""
@@ -226,7 +233,18 @@ class Monitor:
     @property
     def load(self) -> ReviewLoad:
         """Return what asking about rights comes to now."""
-        return ReviewLoad(self._schedule.load, self.rate, self.period, self.bound, self._events_tell_all)
+        schedule, bound = self._schedule, self.bound
+        in_use = schedule.in_use
+        spared = max(0.0, max(self.period, schedule.load / self.rate) - max(self.period, in_use.count / in_use.rate))
+        return ReviewLoad(
+            schedule.load,
+            self.rate,
+            self.period,
+            bound,
+            self._events_tell_all,
+            in_use.count,
+            bound - (1 + JITTER_FRACTION) * spared,
+        )
 
     @property
     def _events_tell_all(self) -> bool:
@@ -259,6 +277,11 @@ class Monitor:
     def recoveries(self) -> int:
         """Return how often the server answered again after an outage."""
         return self._outage.ended
+
+    @property
+    def server_away(self) -> bool:
+        """Tell whether the server did not answer when it was asked last."""
+        return self._outage.away
 
     @property
     def reviews(self) -> int:

@@ -17,6 +17,7 @@ class ProbeLoop:
         self,
         schedule: ProbeSchedule,
         budget: ReviewBudget,
+        budget_in_use: ReviewBudget,
         review: Callable[[Place], Awaitable[None]],
         *,
         timer: Callable[[], float],
@@ -26,8 +27,9 @@ class ProbeLoop:
         self._review = review
         self._timer = timer
         self._due_earlier = asyncio.Event()
-        # What confirms a denial is rare, and does not queue behind the probes of all other places.
-        self._confirmations = ReviewBudget(BURST_REVIEWS_PER_SECOND)
+        # What confirms a denial is rare, and does not queue behind the probes of all other places; nor does what is in
+        # use.
+        self._apart = {"doubt": ReviewBudget(BURST_REVIEWS_PER_SECOND), "use": budget_in_use}
 
     def wake(self) -> None:
         """Look at the schedule again: a place is due earlier than it was."""
@@ -56,14 +58,16 @@ class ProbeLoop:
             if due > now:
                 await self._sleep(due - now)
                 continue
-            if self._schedule.begin_probe(place, now):
-                supervisor.start(f"confirm/{place}", self._confirm(place, self._confirmations.take(now)))
+            reason = self._schedule.begin_probe(place, now)
+            if reason != "round":
+                seconds = self._apart[reason].take(now)
+                supervisor.start(f"probe/{reason}/{place}", self._probe_after(seconds, place))
                 continue
             await asyncio.sleep(self._budget.take(now))
             if place in self._schedule:
                 supervisor.start(f"probe/{place}", self._probe(place))
 
-    async def _confirm(self, place: Place, seconds: float) -> None:
+    async def _probe_after(self, seconds: float, place: Place) -> None:
         await asyncio.sleep(seconds)
         if place in self._schedule:
             await self._probe(place)

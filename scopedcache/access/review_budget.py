@@ -15,9 +15,23 @@ BURST_REVIEWS_PER_SECOND: Final = 100.0
 
 @attrs.define
 class SharedRound:
-    """How many requests one round of all places takes that share a budget."""
+    """The round of all places that share a budget: how many requests it takes, and when the next one has its turn.
+
+    Turns are as far apart as the budget wants it, whoever takes them. So no part of a long round is busier than others,
+    however the places came, and what is due at its turn does not wait for a crowd.
+    """
 
     requests: int = 0
+    _last_turn: float = attrs.field(default=-inf, init=False)
+
+    def seconds(self, rate: float) -> float:
+        """Return how long the round takes."""
+        return self.requests / rate
+
+    def take_turn(self, now: float, cost: int, rate: float) -> float:
+        """Return when the next turn is that nobody has: a round from now, or earlier where turns are free."""
+        self._last_turn = min(max(self._last_turn, now) + cost / rate, now + self.seconds(rate))
+        return self._last_turn
 
 
 @attrs.define

@@ -283,6 +283,8 @@ class Client:
     ) -> AsyncGenerator[tuple[ListPage, RequestInfo], None]:
         """Yield the pages of a consistent list; their items are undecoded bytes. `page` None: all in one.
 
+        `resource_version` asks for the state at exactly that version, which must not be compacted.
+
         `shard` asks for a part of it (`shardSelector`); a server that does not know shards sends everything.
         """
         info = attrs.evolve(

@@ -52,13 +52,14 @@ def page_query(
 ) -> QueryList:
     """Return the parameters of one page of a list; without `page`, of the whole list.
 
-    A continue token stands for the snapshot it began with, so it goes without a version.
+    `resource_version`: the state at exactly that version. A continue token stands for the snapshot it began with, so it
+    goes without one.
     """
     query = [*selector_query(labels, fields), *([("limit", str(page))] if page else [])]
     if continue_token:
         query.append(("continue", continue_token))
     elif resource_version:
-        query += [("resourceVersion", resource_version), ("resourceVersionMatch", "NotOlderThan")]
+        query += [("resourceVersion", resource_version), ("resourceVersionMatch", "Exact")]
     return query
 
 

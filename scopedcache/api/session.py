@@ -30,6 +30,7 @@ from .request_info import Observer, RequestInfo
 from .request_query import APPLY, JSON
 from .status_errors import error_from_answer, error_not_json
 from .transport import REQUEST_TIMEOUT_SECONDS, Acting, Lane, Query, Response, Stream, Transport
+from .write_tally import count_write
 
 # What client-go calls the code of a request that met no answer.
 NO_ANSWER: Final = "<error>"
@@ -246,8 +247,7 @@ class Session:
             info.resource, await self.send_write(info, method, query=query, body=body, content_type=content_type)
         )
         if info.subresource in (None, "status") and ("dryRun", "All") not in query:
-            for listener in self._write_listeners:
-                listener.written(info.resource, written)
+            self._tell_written(info.resource, written)
         return written
 
     async def delete_object(self, info: RequestInfo, options: bytes) -> Object | None:
@@ -261,13 +261,18 @@ class Session:
             # Some kinds (Services, ServiceAccounts …) answer with the object although it is gone: it carries no
             # deletion then, for that is only marked on what has to wait.
             if remaining.deletion_timestamp is not None:
-                for listener in self._write_listeners:
-                    listener.written(info.resource, remaining)
+                self._tell_written(info.resource, remaining)
                 return remaining
             uid = remaining.uid
+        count_write()
         for listener in self._write_listeners:
             listener.deleted(info.resource, ObjectKey(info.namespace or "", info.name or ""), uid)
         return None
+
+    def _tell_written(self, resource: Resource, written: Object) -> None:
+        count_write()
+        for listener in self._write_listeners:
+            listener.written(resource, written)
 
     @asynccontextmanager
     async def open_stream(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 
-from ..errors import ScopeClosedError, ScopedCacheError
+from ..errors import ScopeClosedError, ScopedCacheError, UnknownKindError
 from ..informer import EventHandler, Informer
 from ..kinds import Resource
 from ..needs import Need
@@ -36,6 +36,7 @@ class InformerHandle:
         self._supervisor = supervisor
         self._binding = binding
         self._denied = asyncio.Event()
+        self._other_obstacle = asyncio.Event()
         self._handlers = _Handlers(self._note_denial)
 
     def begin(self) -> None:
@@ -48,6 +49,7 @@ class InformerHandle:
         """Give the informer back, in one synchronous step."""
         self._table.close(self._binding)
         self._denied.set()  # who waits for a denial hears that none will come
+        self._other_obstacle.set()
 
     async def _open(self) -> None:
         with suppress(ScopedCacheError):  # it waits; a grant opens it again
@@ -55,6 +57,7 @@ class InformerHandle:
         self._note_denial()
 
     def _note_denial(self) -> None:
+        self._other_obstacle.set()
         if self.denied is not None:
             self._denied.set()
         else:
@@ -127,6 +130,41 @@ class InformerHandle:
             if denial is not None:
                 return denial
             self._denied.clear()
+
+    async def wait_otherwise(self) -> Obstacle | None:
+        """While it is denied: wait until reads are answered (None), or refused for something else, and return that.
+
+        A kind that is not served may be denied once it is; one of two rights may be back.
+
+        Raises:
+            ScopeClosedError: the handle has ended.
+        """
+        waiting = [asyncio.create_task(self.wait_synced()), asyncio.create_task(self._wait_other(self._missing))]
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            synced, other = waiting
+            return await (synced if synced.done() else other)
+        finally:
+            for task in waiting:
+                task.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+
+    async def _wait_other(self, before: Collection[str]) -> Obstacle:
+        while True:
+            self._other_obstacle.clear()
+            if self._binding.scope.is_closed:
+                raise ScopeClosedError(f"the handle of {self.resource} has ended")
+            missing, denial = self._missing, self.denied
+            if denial is not None and missing and missing != before:
+                return denial
+            await self._other_obstacle.wait()
+
+    @property
+    def _missing(self) -> Collection[str]:
+        """Return what stands against reads, in short; nothing while they are about to be answered."""
+        if isinstance(self.denied, UnknownKindError):
+            return ("kind",)
+        return [denial.subject for denial in self._table.missing_in(self._binding)]
 
     @property
     def complete(self) -> bool:
@@ -221,6 +259,9 @@ class _Handlers:
             if detach is not None:
                 detach()
                 self._handlers[token] = handler, None
+
+    def note_obstacle(self) -> None:
+        self._on_change()
 
     def end(self) -> None:
         self._settled.set()

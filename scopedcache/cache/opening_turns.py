@@ -38,7 +38,8 @@ class OpeningTurns:
         Raises:
             ScopeClosedError: the owner was closed meanwhile.
         """
-        self._begin()
+        if not self._scheduled:
+            self._begin()
         waiting = self._begun if begun else self._new
         if self._left and not waiting:
             self._left -= 1
@@ -70,9 +71,8 @@ class OpeningTurns:
             self.close(uid)
 
     def _begin(self) -> None:
-        if not self._scheduled:
-            self._scheduled = True
-            asyncio.get_running_loop().call_soon(self._next)
+        self._scheduled = True
+        asyncio.get_running_loop().call_soon(self._next)
 
     def _next(self) -> None:
         """The next turn of the loop: those who waited longest go first."""

@@ -161,7 +161,7 @@ class Scope:
         unserved = self.needs.find_unserved(kind)
         return () if unserved is None else self._take("served", _Cause(verdicts, unserved, resource=resource))
 
-    def on_unserved(self, kind: Kind, error: UnknownKindError) -> Sequence[Effect]:
+    def on_unserved(self, kind: Kind, error: UnknownKindError, verdicts: Verdicts) -> Sequence[Effect]:
         """Take in that a kind is not served; a Resource: that it is not served any more."""
         need = self._needs.get(kind) if isinstance(kind, Resource) else None
         unserved = self.needs.find_unserved(kind)
@@ -169,7 +169,8 @@ class Scope:
             return ()
         lost = need or unserved
         assert lost is not None
-        return self._take("optional-unserved" if lost.need.optional else "unserved", _Cause(need=lost, error=error))
+        event: ScopeEvent = "optional-unserved" if lost.need.optional else "unserved"
+        return self._take(event, _Cause(verdicts, lost, error))
 
     def on_child(self, delta: Delta, initial: bool) -> OwnerChanged | None:
         """Return what the owner hears of a child's change.
@@ -265,6 +266,8 @@ class Scope:
                 return self._renew()
             case "invalidate":
                 return self._invalidate(cause.error)
+            case "invalidate-by-refusal":
+                return self._invalidate_by_refusal(cause.verdicts)
             case "invalidate-if-served":
                 return self._invalidate_if_served(cause.verdicts)
             case "release-all":
@@ -454,6 +457,12 @@ class Scope:
         assert error is not None
         self.error = error
         yield Invalidate(error)
+
+    def _invalidate_by_refusal(self, verdicts: Verdicts) -> Iterator[Effect]:
+        """What waits is refused by what stands against it now."""
+        refusal = self.needs.refusal(verdicts)
+        if refusal is not None and refusal.certain:
+            yield from self._invalidate(self.needs.with_missing(refusal.error, verdicts))
 
     def _invalidate_if_served(self, verdicts: Verdicts) -> Iterator[Effect]:
         """What waited for a kind that is served by now waits for its rights."""

@@ -34,6 +34,9 @@ class BindingListener(Protocol):
     def lose_informer(self) -> None:
         """It was given up; another one may come."""
 
+    def note_obstacle(self) -> None:
+        """Reads are answered with an error, or with another one than before."""
+
     def end(self) -> None:
         """None will come any more."""
 
@@ -43,6 +46,9 @@ class Table(Protocol):
 
     def publish(self, change: OwnerChanged) -> None:
         """Tell an owner."""
+
+    def use(self, binding: ScopeBinding) -> None:
+        """Something happens where a scope is."""
 
     def list_anew(self, binding: ScopeBinding) -> None:
         """Tell the owner once a kind that it has lost sight of is there again."""
@@ -101,6 +107,8 @@ class ScopeBinding:
 
     def invalidate(self, error: Exception) -> None:
         self._views.invalidate(error)
+        if self.listener is not None:
+            self.listener.note_obstacle()
 
     def renew(self, generation: int, error: Exception) -> None:
         """Begin with a new handle; the old one answers every read with `error`."""
@@ -174,6 +182,7 @@ class ScopeBinding:
             return
         change = self.scope.on_child(delta, initial)
         if change is not None:
+            self._table.use(self)
             self._table.publish(change)
 
     # -- what its handle asks ------------------------------------------------------------------------------------

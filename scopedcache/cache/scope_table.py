@@ -149,7 +149,8 @@ class ScopeTable:
         for unserved in list(binding.scope.needs.unserved):
             error = self._kinds.error(unserved.need.kind)
             if error is not None and unserved.error is None:  # others asked for it before
-                self.carry_out(binding, binding.scope.on_unserved(unserved.need.kind, error))
+                verdicts = self._monitor.verdicts
+                self.carry_out(binding, binding.scope.on_unserved(unserved.need.kind, error, verdicts))
         if effects:
             _log_unrouted(binding.scope, [need for _, need in known])
         return bool(effects)
@@ -234,7 +235,8 @@ class ScopeTable:
     async def kind_unserved(self, kind: Kind, error: UnknownKindError) -> None:
         """Close what needs a kind that is not served."""
         async for bindings in self._in_turns():
-            self._carry_out_all((binding, binding.scope.on_unserved(kind, error)) for binding in bindings)
+            verdicts = self._monitor.verdicts
+            self._carry_out_all((binding, binding.scope.on_unserved(kind, error, verdicts)) for binding in bindings)
 
     async def _in_turns(self) -> AsyncIterator[list[ScopeBinding]]:
         """Return all scopes, so many in a turn of the loop."""
@@ -302,6 +304,10 @@ class ScopeTable:
 
     # -- what a handle asks --------------------------------------------------------------------------------------
 
+    def use(self, binding: ScopeBinding) -> None:
+        """Something happens where a scope is: whether it may be seen still matters more than elsewhere."""
+        self._monitor.use(binding.scope.namespace, binding.scope.identity)
+
     def list_anew(self, binding: ScopeBinding) -> None:
         """Tell the owner once a kind that it has lost sight of is there again."""
         self._late.settle(binding)
@@ -329,6 +335,10 @@ class ScopeTable:
     def missing_permissions(self, binding: ScopeBinding) -> Sequence[Denial]:
         """Return what is missing for certain of the verbs that a scope's needs declare."""
         return binding.scope.needs.missing_permissions(self._monitor.verdicts)
+
+    def missing_in(self, binding: ScopeBinding) -> Sequence[Denial]:
+        """Return everything that is missing for certain of what a scope needs."""
+        return binding.scope.needs.missing(self._monitor.verdicts)
 
     def missing_of(self, uid: str, namespace: str | None = None) -> Sequence[Denial]:
         """Return everything that is missing for certain of what an owner needs, or waits for; perhaps in one place."""

@@ -218,6 +218,7 @@ class ScopedCache:
         if self._record is not None:
             self.client.record(self._record, timer=self._timer)
         self._home.begin()
+        self._supervisor.keep_context()
         raise_descriptor_limit()
         self.monitor.start(self._supervisor, self._table)
         self.client.add_write_listener(self._pool)

@@ -11,6 +11,7 @@ from .commands.doctor import doctor
 from .commands.new import new
 from .commands.rbac import rbac
 from .commands.rights import rights
+from .commands.scale import scale
 from .commands.top import top
 from .commands.what_if import what_if
 from .commands.why import why
@@ -20,7 +21,7 @@ app: Final = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (rights, doctor, why, what_if, top, new):
+for command in (rights, doctor, why, what_if, top, scale, new):
     app.command()(command)
 app.add_typer(rbac, name="rbac")
 

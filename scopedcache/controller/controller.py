@@ -28,7 +28,6 @@ from ..supervisor import Supervisor
 from .event_sources import EventSources, SourceOptions
 from .mapping import Watch
 from .namespaces import Namespaces, WatchedNamespaces
-from .reconcile_run import WriteCounter
 from .reconciler import Reconcile, ReconcilerRunner
 from .reporting.event_recorder import EventRecorder
 from .reporting.forbidden_reporter import ForbiddenReporter, OnForbidden
@@ -43,7 +42,6 @@ from .work_queue import WorkQueue
 from .workers import Workers
 
 if TYPE_CHECKING:
-    from ..api import Client
     from ..cache import ScopedCache
 
 logger: Final = event_logger("scopedcache.controller")
@@ -137,8 +135,6 @@ class Controller:
         self._retries_per_second = retries_per_second
         self._new_budget()  # a number that makes no sense is told here
         self._instrumentation: metrics.Instrumentation = metrics.NULL
-        self._write_counter = WriteCounter(self.name)
-        self._client: Client | None = None
         self._sharded: ScopedCache | None = None
         self._queue: WorkQueue[ObjectKey] | None = None
         self._sources: EventSources | None = None
@@ -198,8 +194,6 @@ class Controller:
         reporter = ForbiddenReporter(
             cache.client, recorder, self._on_forbidden, reports=reports, on_news=sources.enqueue
         )
-        self._client = cache.client
-        self._client.add_write_listener(self._write_counter)
         self._workers = Workers(
             name=self.name,
             count=self._worker_count,
@@ -223,9 +217,8 @@ class Controller:
             self._source_options, controller=twin.name, namespaces=WatchedNamespaces(self._namespaces)
         )
         twin._runner = ReconcilerRunner(self._reconcile, deadline=self._deadline, on_overdue=twin._on_overdue)
-        twin._write_counter = WriteCounter(twin.name)
         twin._sharded = None
-        twin._client = twin._queue = twin._sources = twin._workers = None
+        twin._queue = twin._sources = twin._workers = None
         return twin
 
     def hear(self, cache: ScopedCache) -> Callable[[], None]:
@@ -262,11 +255,9 @@ class Controller:
         """Drop what is queued; the controller may be prepared again."""
         if self._queue is not None:
             self._queue.shutdown()
-        if self._client is not None:
-            self._client.remove_write_listener(self._write_counter)
         if self._sharded is not None:
             self._sharded.set_shard(self.for_, None)
-        self._client = self._sharded = None
+        self._sharded = None
         self._queue = self._sources = self._workers = None
 
     def enqueue(self, key: ObjectKey | Request) -> None:

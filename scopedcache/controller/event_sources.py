@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import AsyncExitStack
 from heapq import nsmallest
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from ..errors import APIError, CacheError, ForbiddenError, ScopedCacheError
+from ..errors import APIError, CacheError, ForbiddenError
 from ..event_logger import event_logger
-from ..hash_ranges import HashRanges, ring_hash
 from ..informer import EventHandler
 from ..kinds import Kind, ObjectKey, Resource
 from ..needs import Need
-from ..objects import Metadata, Object
+from ..objects import Object
 from ..predicates import Change, ContainedPredicates, Predicate
 from ..supervisor import Supervisor
 from .mapping import ContainedWatch, Mapper, Watch, owner_mapper
@@ -30,6 +29,7 @@ from .primary_objects import PrimaryObjects
 from .reporting.own_reports import OwnReports
 from .selecting import SelectingMapper
 from .settling import Settling
+from .sharding.own_keys import KEYS_PER_STEP, OwnKeys
 from .sharding.ring_shard import RingShard
 from .sharding.shard import Shard
 from .wait_until_served import wait_until_served
@@ -37,15 +37,12 @@ from .work_queue import Priority, WorkQueue
 
 if TYPE_CHECKING:
     from ..cache import InformerHandle, OwnerChanged, OwnerId, ScopedCache
+    from ..cache.owner import Obstacle
 
 logger: Final = event_logger("scopedcache.controller")
 
 # How often `wait_settled` looks, at start only: no event tells that an informer turned out to be denied.
 LOOK_EVERY_SECONDS: Final = 0.02
-# Keys enqueued in one step of the loop, where all of them are: about a millisecond.
-KEYS_PER_STEP: Final = 500
-# Owners looked at in one step, each of which may have to be closed.
-OWNERS_PER_STEP: Final = 100
 EVERYWHERE: Final = ""
 REASONS_AT_MOST: Final = 20
 
@@ -103,10 +100,7 @@ class EventSources:
         self._reports = OwnReports() if reports is None else reports
         self._is_report = is_report
         self._on_wake = on_wake
-        self._shard = shard if isinstance(shard, Shard) else None
-        self._ring = shard if isinstance(shard, RingShard) else None
-        self._shard_changed = asyncio.Event()
-        self._aside: dict[ObjectKey, Priority] = {}  # shown, and not ours to work on yet, or for now
+        self.own_keys = OwnKeys(options.controller, shard, self.primaries, queue, cache)
         self._resource: Resource | None = None
         self._predicates = self._contained_predicates(str(options.kind))
         self._handles: dict[tuple[str, str], InformerHandle | None] = {}  # by kind and place; None: not open yet
@@ -131,16 +125,11 @@ class EventSources:
         ]
         in_each_place = [one for one in declared if await self._follows_namespaces(one.watch)]
         supervisor = Supervisor(f"controller {self._options.controller}")
-        stack = ExitStack()
+        stack = AsyncExitStack()
         stack.callback(self._cache.subscribe(self.owner_changed))
         try:
             supervisor.start_guarded("concerned", self._requeue_concerned)
-            if self._shard is not None:
-                await self._shard.known.wait()
-                stack.callback(self._shard.subscribe(self._shard_changed.set))
-                supervisor.start_guarded("shard", self._follow_shard)
-            if self._ring is not None:
-                stack.callback(self._ring.filter.on_left(self._on_left))
+            await stack.enter_async_context(self.own_keys.followed(resource, supervisor))
             for one in declared:
                 if one not in in_each_place:
                     self._start_watch(supervisor, one, one.watch.namespace, EVERYWHERE)
@@ -148,99 +137,10 @@ class EventSources:
                 self._cache, lambda place: self._hold_place(place, in_each_place), self._leave
             )
         finally:
-            stack.close()
+            await stack.aclose()
             await supervisor.close()
 
-    # -- the shard -----------------------------------------------------------------------------------------------
-
-    def point(self, key: ObjectKey) -> int | None:
-        """Return where a key lies on the ring; None where nobody shares the work, or nothing is known of its object."""
-        if self._shard is None:
-            return None
-        uid = None if key.namespace else self.primaries.uid(key)
-        return ring_hash(key.namespace or uid) if key.namespace or uid else None
-
-    def is_ours(self, key: ObjectKey) -> bool:
-        """Tell whether a run of the key may begin here now."""
-        if self._ring is not None:
-            obj = self.primaries.get(key)
-            return obj is None or not self._ring.is_asked_for(obj)
-        return self._shard is None or self._lies_in(key, self._shard.worked_on)
-
-    async def put_aside(self, key: ObjectKey, priority: Priority) -> None:
-        """Keep a key that is shown until it is ours to work on; any other is another replica's, and forgotten.
-
-        What a sharder asks for is handed over.
-        """
-        if self._ring is not None:
-            await self._hand_over(self._ring, key, priority)
-            return
-        assert self._shard is not None
-        if self._lies_in(key, self._shard.shown):
-            self._aside[key] = "high" if "high" in (priority, self._aside.get(key)) else "low"
-
-    def _lies_in(self, key: ObjectKey, ranges: HashRanges) -> bool:
-        point = self.point(key)
-        return point is not None and point in ranges
-
-    async def _follow_shard(self) -> None:
-        """Begin with what has become ours, and let go of what is another's; until cancelled."""
-        assert self._shard is not None
-        while True:
-            await self._shard_changed.wait()
-            self._shard_changed.clear()
-            aside, self._aside = self._aside, {}
-            for number, (key, priority) in enumerate(aside.items(), 1):
-                self._queue.add(key, priority=priority, at_once=True)
-                if number % KEYS_PER_STEP == 0:
-                    await asyncio.sleep(0)
-            await self._let_go(self._shard)
-
-    async def _let_go(self, shard: Shard) -> None:
-        """Close what the owners have open that are another replica's now, and forget them: nothing was deleted."""
-        assert self._resource is not None
-        for number, owner in enumerate(self._cache.owners(self._resource.gvk, None), 1):
-            if ring_hash(owner.key.namespace or owner.uid) not in shard.shown:
-                self._queue.discard(owner.key)
-                self._cache.close(owner)
-            if number % OWNERS_PER_STEP == 0:
-                await asyncio.sleep(0)
-        self.primaries.drop_news(lambda obj: ring_hash(obj.namespace or obj.uid) in shard.shown)
-        await self.primaries.drop_outside()
-
-    async def _hand_over(self, ring: RingShard, key: ObjectKey, priority: Priority) -> None:
-        obj = self.primaries.get(key)
-        if obj is None or self._resource is None:
-            return
-        try:
-            after = await ring.hand_over(self._resource, obj)
-        except ScopedCacheError:
-            self._queue.add_rate_limited(key, priority=priority)
-        else:
-            self._queue.forget(key)
-            if after is not None:
-                self._queue.add(key, after=after, priority=priority)
-
-    def _on_left(self, metadata: Metadata) -> None:
-        """Forget an object that is another shard's now: nothing was deleted."""
-        from ..cache import OwnerId
-
-        if self._resource is None or self._ring is None:
-            return
-        key = ObjectKey(metadata.namespace, metadata.name)
-        self._ring.moved(self._resource, key)
-        self._queue.discard(key)
-        self._cache.close(OwnerId(self._resource.gvk, key, metadata.uid))
-
-    def run_begun(self, key: ObjectKey) -> None:
-        """A run of the key begins."""
-        if self._ring is not None and self._resource is not None:
-            self._ring.run_begun(self._options.controller, self._resource, key)
-
-    def run_ended(self, key: ObjectKey) -> None:
-        """It has ended, and nothing of it is left."""
-        if self._ring is not None and self._resource is not None:
-            self._ring.run_ended(self._options.controller, self._resource, key)
+    # -- keys ----------------------------------------------------------------------------------------------------
 
     def enqueue(self, key: ObjectKey) -> None:
         """Have a key reconciled because somebody asks for it."""
@@ -442,18 +342,19 @@ class EventSources:
             self._handles.pop(name, None)
 
     async def _follow_rights(self, handle: InformerHandle, on_edge: Callable[[], None]) -> None:
-        """Tell people, and `on_edge`, when a kind is lost and when it can be read again; until cancelled."""
+        """Tell people, and `on_edge`, when a kind is lost, for what, and when it can be read again; until cancelled."""
         fields = {
             "controller": self._options.controller,
             "kind": str(handle.resource),
             "namespace": handle.namespace,
         }
         while True:
-            denial = await handle.wait_denied()
-            verb = {"verb": denial.verb} if isinstance(denial, APIError) else {}
-            logger.warning("watch.denied", extra={**fields, **verb, "error": str(denial)})
-            on_edge()
-            await handle.wait_synced()
+            denial: Obstacle | None = await handle.wait_denied()
+            while denial is not None:
+                verb = {"verb": denial.verb} if isinstance(denial, APIError) else {}
+                logger.warning("watch.denied", extra={**fields, **verb, "error": str(denial)})
+                on_edge()
+                denial = await handle.wait_otherwise()
             logger.info("watch.granted", extra=fields)
             on_edge()
 
@@ -509,12 +410,11 @@ class EventSources:
 
     def _on_add(self, obj: Object, initial: bool) -> None:
         self.primaries.unpark(obj.key)  # a kind that can be seen again tells of everything: no second run for that
-        asked_for = self._ring is not None and self._ring.is_asked_for(obj)
-        if asked_for or self._predicates.passes(Change.added(obj)):
+        if self.own_keys.is_asked_for(obj) or self._predicates.passes(Change.added(obj)):
             self._wake(obj.key, _priority(initial), at_once=True)
 
     def _on_update(self, old: Object, new: Object) -> None:
-        if self._ring is not None and self._ring.is_asked_for(new):  # whatever else has changed
+        if self.own_keys.is_asked_for(new):  # whatever else has changed
             self._wake(new.key, at_once=True, settle=False)
         elif not self._reports.is_own(old, new) and self._predicates.passes(Change.updated(old, new)):
             self._wake(new.key)
@@ -549,8 +449,12 @@ class EventSources:
         if self.primaries.denied_everywhere:  # every key will be told when they can be seen again
             return
         for key in watch.keys(change):
-            if self.primaries.covers(key) and (self._shard is None or self._lies_in(key, self._shard.shown)):
+            if not self.primaries.covers(key):
+                continue
+            if self.own_keys.is_shown(key):
                 self._wake(key, priority)
+            else:
+                self.own_keys.keep_held(key, priority)
 
     def _wake(self, key: ObjectKey, priority: Priority = "high", *, at_once: bool = False, settle: bool = True) -> None:
         """Have a key run because something has happened; it waits for more of that, where it may `settle`."""

@@ -11,8 +11,8 @@ from typing import Final
 
 import attrs
 
-from ..kinds import ObjectKey, Resource
-from ..objects import Object
+from ..api.write_tally import WriteTally
+from ..kinds import ObjectKey
 
 
 @attrs.define(eq=False)
@@ -22,32 +22,14 @@ class ReconcileRun:
     Attributes:
         id: tells its log lines from those of others.
         point: where its key lies on the ring, where replicas share the work.
-        writes: how many objects it has written, or deleted, through our client.
+        tally: how many objects it has written, or deleted, through clients of ours.
     """
 
     controller: str
     key: ObjectKey
     id: str = attrs.field(factory=lambda: secrets.token_hex(4))
-    writes: int = 0
+    tally: WriteTally = attrs.field(factory=WriteTally)
     point: int | None = None
 
 
 CURRENT_RUN: Final[ContextVar[ReconcileRun | None]] = ContextVar("scopedcache_reconcile_run", default=None)
-
-
-class WriteCounter:
-    """A WriteListener that counts what the runs of one controller write."""
-
-    def __init__(self, controller: str) -> None:
-        self._controller = controller
-
-    def written(self, resource: Resource, written: Object) -> None:
-        self._count()
-
-    def deleted(self, resource: Resource, key: ObjectKey, uid: str) -> None:
-        self._count()
-
-    def _count(self) -> None:
-        run = CURRENT_RUN.get()
-        if run is not None and run.controller == self._controller:
-            run.writes += 1

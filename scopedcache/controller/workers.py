@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from .. import metrics
+from ..api.write_tally import CURRENT_TALLY
 from ..errors import ForbiddenError
 from ..event_logger import event_logger
 from ..hash_ranges import HashRange
@@ -54,6 +55,7 @@ class Workers:
         self._count = count
         self._sources = sources
         self._primaries = sources.primaries
+        self._own_keys = sources.own_keys
         self._queue = queue
         self._waiter = WorkQueueWaiter(queue)
         self._runner = runner
@@ -112,14 +114,14 @@ class Workers:
         named = {"name": self._name, "controller": self._name}
         self._instrumentation.observe(metrics.QUEUE_SECONDS, self._queue.waited(key), **named)
         started = asyncio.get_running_loop().time()
-        point = self._sources.point(key)
+        point = self._own_keys.point(key)
         if point is not None:
             self._points[key] = point
         try:
             if not self._primaries.is_visible(key):
                 self._primaries.park(key, priority)
-            elif not self._sources.is_ours(key):
-                await self._sources.put_aside(key, priority)
+            elif not self._own_keys.is_ours(key):
+                await self._own_keys.put_aside(key, priority)
             elif not self._primaries.needs_reconcile(key):
                 self._forget(key)
             elif (pause := self._sources.settle_pause(key)) > 0:
@@ -139,7 +141,7 @@ class Workers:
             self._instrumentation.observe(metrics.WORK_SECONDS, took, **named)
 
     def _end_run(self, key: ObjectKey) -> None:
-        self._sources.run_ended(key)
+        self._own_keys.run_ended(key)
         self._points.pop(key, None)
         self._queue.done(key)
 
@@ -169,8 +171,8 @@ class Workers:
         started = loop.time()
         deleted = self._primaries.deleted(key)  # what this run can see; later ones are for the next
         run = ReconcileRun(self._name, key, point=self._points.get(key))
-        token = CURRENT_RUN.set(run)
-        self._sources.run_begun(key)
+        token, tally_token = CURRENT_RUN.set(run), CURRENT_TALLY.set(run.tally)
+        self._own_keys.run_begun(key)
         self._self_waking.begin(key)
         self.busy += 1
         about = {"controller": self._name, "k8s.namespace.name": key.namespace, "k8s.object.name": key.name}
@@ -184,8 +186,9 @@ class Workers:
                     span.fail(outcome.error)
         finally:
             self.busy -= 1
+            CURRENT_TALLY.reset(tally_token)
             CURRENT_RUN.reset(token)
-            wakes = self._self_waking.end(key, run.writes)
+            wakes = self._self_waking.end(key, run.tally.writes)
         self._count_run(outcome, loop.time() - started)
         self._log(run, outcome)
         if wakes.is_news:

@@ -304,7 +304,7 @@ class IndexedStore:
         """Let go of what does not belong here any more, a step at a time. It was not deleted: nobody is told."""
         outside = [entry for entry in self._store.entries.values() if not belongs(entry.metadata)]
         for number, entry in enumerate(outside):
-            if self._store.drop(entry):
+            if not belongs(entry.metadata) and self._store.drop(entry):  # it may belong again since the last step
                 self._indexer.update(Delta(entry, None))
             if number % OBJECTS_PER_STEP == OBJECTS_PER_STEP - 1:
                 yield

@@ -118,6 +118,7 @@ class Informer:
         self._supervisor = supervisor
         if self._shard is not None:
             self._shard.on_wider(self._loop.list_again)
+            self._shard.on_less_asked(self._loop.renew)
         self._objects.backlog.on_work = self._work_off
         self.task = supervisor.start_guarded(repr(self), self._loop.run, on_failure=self._loop.fail)
 
@@ -128,6 +129,7 @@ class Informer:
         """
         if self._shard is not None:
             self._shard.forget(self._loop.list_again)
+            self._shard.forget(self._loop.renew)
         purged_keys = self._life.close(error or CacheError(f"{self} is closed"))
         self._objects.backlog.on_work = None  # nothing leads back to us: we go when the last reader does
         if self.task is not None:

@@ -20,9 +20,11 @@ from ..selectors import Labels, LabelSelector
 from .delta import Key
 from .informer_options import InformerOptions
 from .label_shard import LabelShard
+from .last_event import LastEvent
 from .shard_filter import ShardFilter
 
 NAME_FIELD: Final = "metadata.name="
+NAMESPACE_FIELD: Final = "metadata.namespace="
 _ABOUT_OBJECTS: Final = frozenset({"ADDED", "MODIFIED", "DELETED"})
 # More objects than these are asked for by one list of all: it is metadata, and no more than as many requests.
 ASKED_BY_NAME: Final = 20
@@ -62,6 +64,7 @@ class ListWatch:
         self.resource = resource
         self.namespace = namespace
         self.watch_timeout: float | None = None
+        self._asked_shard: str | None = None
         self.asked_timeout = 0.0
         self._client = client
         self._labels = LabelSelector.parse(labels)
@@ -135,24 +138,40 @@ class ListWatch:
             for entry in decode_items(page)[0]:
                 found[(entry.metadata.namespace, entry.metadata.name)] = entry.metadata
 
-    async def check(self, version: str, *, metadata_only: bool) -> None:
-        """See that the server has come to a version: list one object of a state that is not older.
+    async def check(self, version: str, last: LastEvent | None, *, metadata_only: bool) -> bool:
+        """Tell whether a version, and the event that was heard last before it, are of the server's history.
+
+        One list of one object, of the state at exactly that version; etcd answers it, not a watch cache.
 
         Raises:
-            ServerError: it has not: 504, with the cause `ResourceVersionTooLarge`.
+            ServerError: the server has not come there: 504, with the cause `ResourceVersionTooLarge`.
+            GoneError: it does not remember.
         """
+        if last is not None and self._shard is not None and not self._shard.admits(last.metadata):
+            last = None  # it was given away since: what is asked for does not show it
         pages = self._client.pages(
             self.resource,
             namespace=self.namespace,
             labels=self._labels,
-            fields=self._fields,
+            fields=self._fields if last is None else self._fields_of(last.metadata),
             page=1,
             metadata_only=metadata_only,
             resource_version=version,
             shard=self._shard_selector,
         )
         async with aclosing(pages):
-            await anext(pages)
+            page, _ = await anext(pages)
+        entries, unreadable = decode_items(page)
+        return last is None or bool(unreadable) or last.agrees_with([entry.metadata for entry in entries])
+
+    def _fields_of(self, metadata: Metadata) -> str:
+        """Return the fields that select one object among those that are asked for."""
+        terms = [self._fields] if self._fields else []
+        if self._name is None:
+            terms.append(NAME_FIELD + metadata.name)
+        if self.namespace is None and metadata.namespace:
+            terms.append(NAMESPACE_FIELD + metadata.namespace)
+        return ",".join(terms)
 
     @asynccontextmanager
     async def watch(self, version: str, *, initial_events: bool, metadata_only: bool) -> AsyncIterator[WatchEvents]:
@@ -162,6 +181,7 @@ class ListWatch:
             ScopedCacheError: it was refused, or nobody answered.
         """
         self.asked_timeout = self.watch_timeout or self._options.watch_timeout * (1 + self._chance())
+        self._asked_shard = self._shard_selector
         opened = self._client.open_watch(
             self.resource,
             namespace=self.namespace,
@@ -172,7 +192,7 @@ class ListWatch:
             timeout=max(self.asked_timeout, self._options.list_deadline) if initial_events else self.asked_timeout,
             idle_timeout=self._options.idle_timeout,
             metadata_only=metadata_only,
-            shard=self._shard_selector,
+            shard=self._asked_shard,
         )
         async with opened as stream:
             async with WatchStream(stream, self._info, self._decoder, line_limit=self._options.line_limit) as batches:
@@ -182,6 +202,17 @@ class ListWatch:
         """Take note of why a list or a watch failed: a shard that the server cannot read is not asked for again."""
         if self._shard is not None and refuses_selector(error):
             self._shard.refuse(error)
+
+    def shown(self, snapshot: dict[Key, Entry]) -> dict[Key, Entry]:
+        """Return what of a list is to be shown still: our part may be smaller than when it was asked for."""
+        if self._shard is None:
+            return snapshot
+        return {key: entry for key, entry in snapshot.items() if self._shard.admits(entry.metadata)}
+
+    @property
+    def asked_otherwise(self) -> bool:
+        """Tell whether the last watch was asked for another part than is to be asked for now."""
+        return self._asked_shard != self._shard_selector
 
     @property
     def _shard_selector(self) -> str | None:

@@ -21,9 +21,10 @@ the same version, by the trouble it met; then the version is given up for a list
     busy         -      429: the server says when
     unreachable  -      nobody answered, so nobody refused the version
 
-A server that was restored from an older state takes a watch at a version of its future, and says nothing on it until it
-has come that far: what changes meanwhile is never told. So where a stream lasted a minute without a single word and was
-cut, it is asked whether it knows the version at all, by a list of one object, once until there is other trouble.
+A server that was restored from an older state takes a watch at a version of its future, says nothing on it until it has
+come that far, and never tells what was undone. So where nobody answered, a stream was cut, or the server was away to
+anybody, it is asked before the watch goes on whether its history is still the one that was seen: by a list of the one
+object, at that version, that was heard of last. Quiet streams that are cut all the time are asked about once.
 
 Pauses grow, and end sooner when the server answers again after it was away to everybody: the back-off is for a server
 that is there. How much sooner differs from informer to informer, and comes to nothing where that does not help: each
@@ -55,13 +56,12 @@ from ..errors import (
     TransportError,
     UnauthorizedError,
 )
+from .last_event import LastEvent
 
 # A streaming list without its end mark is given up after this long, and a paged list is tried instead.
 LIST_DEADLINE_SECONDS: Final = 60.0
 # A watch that lasted this long was healthy: the next failure starts with the smallest pause again.
 HEALTHY_SECONDS: Final = 5.0
-# A server says something on every watch about once a minute; one that did not is asked whether it knows the version.
-WORDLESS_SECONDS: Final = 60.0
 # Watches of one kind end together (a CRD edit closes them all); reconnects spread over this many seconds.
 RECONNECT_SPREAD_SECONDS: Final = 1.0
 # No pause that a server asks for is longer: a date far away, or a slip of its clock, must not end a view for good.
@@ -127,9 +127,13 @@ class Watch:
 
 @attrs.frozen
 class VersionCheck:
-    """Ask for one object of a state that is not older than a version: `future` where the server has not come there."""
+    """Ask whether a version, and what was heard last, are of the server's history.
+
+    `last` None: nothing was heard since the list.
+    """
 
     version: str
+    last: LastEvent | None = None
 
 
 Ask = StreamingList | PagedList | Watch | VersionCheck
@@ -187,8 +191,10 @@ class Reflector:
         self._tries: Counter[Trouble] = Counter()  # what watches at this version met
         self._open = False  # a stream was accepted for what was asked last
         self._spoke = False  # and told a version
-        self._doubted = False  # whether the server knows this version is to be asked
+        self._last: LastEvent | None = None  # what was heard last since the list
+        self._doubted = False  # whether this version is of the server's history is to be asked
         self._checked = False  # and was
+        self._asked_whether = False  # and is
         self._pause = 0.0
         self._gated = False
         self._spread: float | None = None
@@ -198,7 +204,8 @@ class Reflector:
 
     def next(self) -> Next:
         """Return what to do now."""
-        step = Next(self._ask, self._pause, self._gated, self._asks_for_metadata, self._spread, self._least)
+        step = Next(self.ask, self._pause, self._gated, self._asks_for_metadata, self._spread, self._least)
+        self._asked_whether = isinstance(step.ask, VersionCheck)
         self._pause, self._gated, self._open = 0.0, False, False
         self._spread, self._least = None, 0.0
         return step
@@ -214,9 +221,17 @@ class Reflector:
         self._open = True
         self._spoke = False
 
+    def doubt(self) -> None:
+        """The server was away: it may have come back with another history."""
+        self._doubted = self._asked_whether = self.state == "watching"
+
     def confirmed(self) -> None:
-        """The server knows the version."""
+        """The version is of the server's history."""
         self._doubted, self._checked = False, True
+
+    def disproved(self) -> None:
+        """The server's history is another one than was seen: begin with a list."""
+        self._relist("gone")
 
     def listed(self, version: str) -> None:
         """A list is complete, as of `version`."""
@@ -224,11 +239,13 @@ class Reflector:
         self.version = self.seen = version
         self._tries.clear()
         self._spoke, self._doubted, self._checked = True, False, False
+        self._last = None
         self._expired_pages = 0
         self._paged_once = False
 
-    def progressed(self, version: str) -> None:
-        """An event or a bookmark told a version."""
+    def progressed(self, version: str, last: LastEvent | None = None) -> None:
+        """An event or a bookmark told a version; `last`: what is remembered of the events."""
+        self._last = last or self._last
         self._spoke = self._spoke or bool(version)
         if version and version != self.version:
             self.version = self.seen = version
@@ -276,11 +293,17 @@ class Reflector:
                 self._server.streaming_lists = False
             if isinstance(error, InvalidError):
                 return  # at once: nothing is wrong with the server
+        if self._asked_whether and isinstance(error, InvalidError):
+            self.confirmed()  # some aggregated server that cannot tell: it is believed
+            return
+        if self._asked_whether and _too_new(error):
+            self.disproved()  # it is etcd that says so, and no cache that is behind
+            return
         trouble = self._trouble(error, lasted)
-        if trouble != "silent":
+        if trouble != "silent" or self._spoke:
             self._checked = False
-        elif self.state == "watching" and lasted >= WORDLESS_SECONDS and not self._spoke and not self._checked:
-            self._doubted = True
+        if isinstance(error, TransportError) and not self._checked:
+            self.doubt()
         match trouble:
             case "gone":
                 self._expired_pages += self.state == "listing" and not streamed
@@ -311,7 +334,7 @@ class Reflector:
                 return "busy"
             case NotFoundError():
                 return "absent"
-            case ServerError() if _too_new(error):
+            case _ if _too_new(error):
                 return "future"
             case ProtocolError():
                 return "unreadable"
@@ -348,9 +371,10 @@ class Reflector:
             self._tries.clear()
 
     @property
-    def _ask(self) -> Ask:
+    def ask(self) -> Ask:
+        """Return what is to be asked for now."""
         if self.state == "watching":
-            return VersionCheck(self.version) if self._doubted else Watch(self.version)
+            return VersionCheck(self.version, self._last) if self._doubted else Watch(self.version)
         return StreamingList() if self._streams else PagedList(whole=self._expired_pages > EXPIRED_PAGES)
 
     @property
@@ -383,5 +407,9 @@ def _about_streaming(error: ScopedCacheError) -> bool:
     return any(cause.get("field") in ("sendInitialEvents", "resourceVersionMatch") for cause in error.causes)
 
 
-def _too_new(error: ServerError) -> bool:
-    return error.status == 504 and any(cause.get("reason") == "ResourceVersionTooLarge" for cause in error.causes)
+def _too_new(error: ScopedCacheError) -> bool:
+    return (
+        isinstance(error, ServerError)
+        and error.status == 504
+        and any(cause.get("reason") == "ResourceVersionTooLarge" for cause in error.causes)
+    )

@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext, suppress
 from typing import Final, Literal, Protocol
 
+import attrs
+
 from ..api.watch.event_decoder import UNREADABLE_OBJECT, WatchEvent
 from ..api.watch.pace import Pace
 from ..api.watch.watch_stream import INITIAL_EVENTS_END
@@ -23,6 +25,7 @@ from .indexed_store import IndexedStore
 from .informer_life import InformerLife
 from .initial_list_limiter import InitialListLimiter
 from .label_shard import LabelShard
+from .last_event import LastEvent
 from .list_watch import ListWatch, WatchEvents
 from .reflector import Next, PagedList, Reflector, StreamingList, VersionCheck, Watch
 from .silence_watchdog import SilenceWatchdog
@@ -106,6 +109,9 @@ class ReflectorLoop:
                 await self._pause(step, recoveries)
             if self._gate is not None:
                 await self._gate.permitted()
+                if self._gate.recoveries > recoveries:
+                    self._reflector.doubt()
+                    step = attrs.evolve(step, ask=self._reflector.ask)
                 recoveries = self._gate.recoveries
             started = self._timer()
             try:
@@ -115,6 +121,8 @@ class ReflectorLoop:
                 self._reflector.failed(error, self._timer() - started)
                 self._note(error)
                 continue
+            if self._gate is not None:  # what was away meanwhile was not who ended this in good order
+                recoveries = self._gate.recoveries
             match outcome:
                 case "ended":
                     self._reflector.ended(self._timer() - started, self._list_watch.asked_timeout)
@@ -161,9 +169,12 @@ class ReflectorLoop:
                 return await self._watch("", initial=True, metadata_only=step.metadata_only)
             case Watch(version):
                 return await self._watch(version, initial=False, metadata_only=step.metadata_only)
-            case VersionCheck(version):
-                await self._list_watch.check(version, metadata_only=step.metadata_only)
-                self._reflector.confirmed()
+            case VersionCheck(version, last):
+                if await self._list_watch.check(version, last, metadata_only=step.metadata_only):
+                    self._reflector.confirmed()
+                else:
+                    logger.warning("history.replaced", extra={"informer": repr(self._life), "version": version})
+                    self._reflector.disproved()
                 return "renewed"
             case PagedList(whole):
                 async with self._list_slot():
@@ -226,6 +237,7 @@ class ReflectorLoop:
         """Bring the store to a complete list, in slices; only then it is synced."""
         if self._list_watch.label_shard is not None:
             await self._let_go_unlisted(snapshot, self._list_watch.label_shard)
+        snapshot = self._list_watch.shown(snapshot)
         pace = Pace()
         for number, _ in enumerate(self._objects.replace(snapshot, version, self._reflector.seen)):
             if self._objects.closed:  # by a handler of ours
@@ -265,6 +277,8 @@ class ReflectorLoop:
                         self._life.take("streaming")
                         self.error = None
                         self._renewal = deadline
+                        if self._list_watch.asked_otherwise:  # its part became smaller while it was opened
+                            return "renewed"
                         await self._read_events(stream)
             except TimeoutError:
                 if not deadline.expired():  # somebody else's: a handler's, a transform's
@@ -329,7 +343,7 @@ class ReflectorLoop:
                 if objects.closed:  # by a handler of ours
                     return
         finally:
-            self._reflector.progressed(version)
+            self._reflector.progressed(version, LastEvent.of(events))
         self.events += len(events)
 
     def _note(self, error: ScopedCacheError) -> None:

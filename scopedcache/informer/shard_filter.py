@@ -25,32 +25,52 @@ class ShardFilter:
 
     Attributes:
         ranges: what is shown.
-        asks_server: whether the server is asked to leave the rest out: it was seen to know how.
         refused: what a server said that could not read what we asked for: a fault of ours, and nobody is asked again.
     """
 
     def __init__(self, ranges: HashRanges | None = None) -> None:
         self.ranges = ranges or HashRanges()
-        self.asks_server = False
         self.refused: str | None = None
+        self._asks_server = False
         self._on_wider: list[Callable[[], None]] = []
+        self._on_less_asked: list[Callable[[], None]] = []
+
+    @property
+    def asks_server(self) -> bool:
+        """Tell whether the server is asked to leave the rest out: it was seen to know how."""
+        return self._asks_server
+
+    @asks_server.setter
+    def asks_server(self, knows: bool) -> None:
+        changed, self._asks_server = knows != self._asks_server, knows
+        if changed:
+            _tell(self._on_less_asked)
 
     def set_ranges(self, ranges: HashRanges) -> None:
         """Show other ranges. What is shown too much from now on is for `Informer.drop_outside` to let go."""
-        wider = not self.ranges.covers(ranges)
+        wider, changed = not self.ranges.covers(ranges), ranges != self.ranges
         self.ranges = ranges
         if wider:
-            for tell in list(self._on_wider):
-                tell()
+            _tell(self._on_wider)
+        elif changed and self.selector(namespaced=True) is not None:
+            _tell(self._on_less_asked)
 
     def on_wider(self, tell: Callable[[], None]) -> None:
         """Call `tell` when more is to be shown: it has to be listed."""
         self._on_wider.append(tell)
 
+    def on_less_asked(self, tell: Callable[[], None]) -> None:
+        """Call `tell` when the server is to be asked for less: a watch that is open brings what is not shown.
+
+        It would for as long as it lasts, which is ten minutes.
+        """
+        self._on_less_asked.append(tell)
+
     def forget(self, tell: Callable[[], None]) -> None:
         """Call it no more."""
-        if tell in self._on_wider:
-            self._on_wider.remove(tell)
+        for listeners in (self._on_wider, self._on_less_asked):
+            if tell in listeners:
+                listeners.remove(tell)
 
     def admits(self, metadata: Metadata) -> bool:
         """Tell whether an object belongs to what is shown; those of cluster-scoped kinds by their UID."""
@@ -67,3 +87,8 @@ class ShardFilter:
         if self.refused is None:
             self.refused = str(error)
             logger.error("shard.selector_refused", extra={"ranges": len(self.ranges.ranges), "error": str(error)})
+
+
+def _tell(listeners: list[Callable[[], None]]) -> None:
+    for tell in list(listeners):
+        tell()

@@ -17,7 +17,15 @@ from .label_route import LabelRoute
 from .logs import configure_logging
 from .new_object import new_object
 from .owners import set_controller_reference, set_owner_reference
-from .placements import Placed, PlacedStatus, namespaces_named, place_in_each, placed_in
+from .placements import (
+    Placed,
+    PlacedStatus,
+    namespaces_elsewhere,
+    namespaces_named,
+    place_in_each,
+    placed_in,
+    selected_places,
+)
 from .places import Places, in_each
 from .program import Part, Program, Setup
 from .prune import prune
@@ -62,6 +70,7 @@ __all__ = [
     "find_condition",
     "has_finalizer",
     "in_each",
+    "namespaces_elsewhere",
     "namespaces_named",
     "new_object",
     "patch_status",
@@ -74,6 +83,7 @@ __all__ = [
     "remove_finalizer",
     "replicate",
     "retry_on_conflict",
+    "selected_places",
     "set_condition",
     "set_controller_reference",
     "set_owner_reference",

@@ -10,7 +10,6 @@ a crash, a lost write or a denial the next run knows. The owner keeps a finalize
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from contextlib import suppress
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
@@ -19,18 +18,19 @@ import msgspec
 
 from ..api import Client
 from ..cache import ResourceCache, ScopedCache
+from ..controller import Cluster, Controller, Request
 from ..controller.reporting.conditions import set_condition
 from ..controller.reporting.status import patch_status
-from ..errors import CacheError
-from ..kinds import GVK, Kind
+from ..errors import APIError, CacheError
+from ..kinds import Kind
 from ..needs import Need
 from ..objects import Object
+from .cluster_places import NAMESPACE, ClusterPlaces, place_in, split
 from .custom_resource import Conditions
 from .finalizers import add_finalizer, remove_finalizer
-from .places import AT_ONCE, Places, Work, in_each
+from .places import AT_ONCE, Places, Work, work_in_each
 
 T = TypeVar("T")
-NAMESPACE: Final = GVK("", "v1", "Namespace")
 # The label by which a Namespace carries its own name.
 NAME_LABEL: Final = "kubernetes.io/metadata.name"
 
@@ -91,6 +91,7 @@ async def place_in_each(
     finalizer: str,
     status: Mapping[str, Any] | None = None,
     at_once: int = AT_ONCE,
+    clusters: Mapping[str, Cluster] | None = None,
 ) -> Placed[T]:
     """Run `place` in each wanted namespace, and `remove` in each where the owner has something and should not.
 
@@ -99,46 +100,93 @@ async def place_in_each(
     something is left all the same (a finalizer of others): the namespace is not forgotten then.
 
     A namespace that is not there any more is forgotten. For that Namespaces are watched for everybody, e.g. by
-    `Watch.selecting(NAMESPACE, placed_in)`; where they are not, all of them count as there.
+    `Watch.selecting(NAMESPACE, placed_in)`; where they are not, all of them count as there. A cluster that is not there
+    may come back: what is in it is not forgotten.
 
     Args:
         status: what else to write down before anything is made.
+        clusters: as for `in_each`: `east/app` is a place in the cluster `east`, and stands so in `status.namespaces`.
 
     Raises:
         APIError: the owner could not be written; nothing was made then.
     """
-    client, known = cache.client, set(_namespaces(owner))
-    with suppress(CacheError):
-        known &= {one.name for one in cache.cluster.list(NAMESPACE)}
+    client, places = cache.client, ClusterPlaces(cache, clusters)
+    known = places.without_gone(_namespaces(owner))
     targets = set() if owner.deletion_timestamp else set(wanted)
     if not owner.deletion_timestamp:
         owner = await add_finalizer(client, owner, finalizer)
         if known | targets:
             owner = await patch_status(client, owner, {"namespaces": sorted(known | targets), **(status or {})})
 
-    async def work(scope: ResourceCache) -> tuple[T | None, bool]:
-        if scope.namespace in targets:
+    async def work(name: str, scope: ResourceCache) -> tuple[T | None, bool]:
+        if name in targets:
             return await place(scope), True
         return None, bool(await remove(scope))
 
-    places = await in_each(cache, owner, needs, sorted(known | targets), work, at_once=at_once)
-    left = {*places.denied, *places.failed, *(name for name, (_, is_left) in places.done.items() if is_left)}
-    done: dict[str, Any] = {name: made for name, (made, _) in places.done.items() if name in targets}
+    found = await work_in_each(places, owner, needs, sorted(known | targets), work, at_once=at_once)
+    left = {*found.denied, *found.failed, *(name for name, (_, is_left) in found.done.items() if is_left)}
+    done: dict[str, Any] = {name: made for name, (made, _) in found.done.items() if name in targets}
     is_over = bool(owner.deletion_timestamp) and not left
     if is_over:
-        cache.close(owner)
+        for _, one in places.caches():
+            one.close(owner)
         await remove_finalizer(client, owner, finalizer)
-    return Placed(done, places.denied, places.failed, owner=owner, left=frozenset(left), is_over=is_over)
+    return Placed(done, found.denied, found.failed, owner=owner, left=frozenset(left), is_over=is_over)
 
 
 def placed_in(owner: Object) -> list[dict[str, str]]:
-    """Return the labels of the Namespaces that an owner has something in: for `Watch.selecting`."""
-    return namespaces_named(_namespaces(owner))
+    """Return the labels of the Namespaces that an owner has something in: for `Watch.selecting`.
+
+    Those of the manager's own cluster: a watch sees no others.
+    """
+    return namespaces_named(namespace for cluster, namespace in map(split, _namespaces(owner)) if not cluster)
 
 
 def namespaces_named(names: Iterable[str]) -> list[dict[str, str]]:
     """Return the labels of the Namespaces of these names: for `Watch.selecting`, and for `list`."""
     return [{NAME_LABEL: name} for name in names]
+
+
+def selected_places(
+    cache: ScopedCache,
+    owner: Object,
+    selectors: Iterable[Mapping[str, str]],
+    clusters: Mapping[str, Cluster] | None = None,
+) -> set[str]:
+    """Return the places whose Namespaces carry the labels of one of these selectors, and are not being deleted.
+
+    Namespaces are watched for everybody. While they cannot be seen in another cluster, or it is not there, its
+    places are those in which the owner has something: nothing is taken away for want of a look.
+
+    Raises:
+        APIError, CacheError: they cannot be seen in the manager's own cluster.
+    """
+    wanted = [dict(labels) for labels in selectors]
+    selected, seen = set[str](), set[str]()
+    for cluster, there in ClusterPlaces(cache, clusters).caches():
+        try:
+            found = [one for labels in wanted for one in there.cluster.list(NAMESPACE, labels=labels)]
+        except (APIError, CacheError):
+            if not cluster:
+                raise
+            continue
+        seen.add(cluster)
+        selected |= {place_in(cluster, one.name) for one in found if not one.deletion_timestamp}
+    return selected | {place for place in _namespaces(owner) if split(place)[0] not in seen}
+
+
+def namespaces_elsewhere(controller: Controller, clusters: Mapping[str, Cluster] | None) -> list[Controller]:
+    """Return a controller that watches the Namespaces of the other clusters; none without clusters.
+
+    All of what `controller` is for is reconciled when one comes, changes or goes: another selection may be theirs now.
+    """
+
+    async def selected_anew(_: Request) -> None:
+        controller.requeue_all()
+
+    name = f"namespaces-of-{controller.name}"
+    elsewhere = Controller(for_=NAMESPACE, reconcile=selected_anew, clusters="others", name=name)
+    return [] if clusters is None else [elsewhere]
 
 
 def _namespaces(owner: Object) -> list[str]:

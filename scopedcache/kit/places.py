@@ -15,6 +15,7 @@ from typing import Any, Final, Generic, TypeVar
 import attrs
 
 from ..cache import ResourceCache, ScopedCache
+from ..controller import Cluster
 from ..controller.outcome import leaves_of
 from ..controller.reporting.conditions import Condition, set_condition
 from ..controller.reporting.event_recorder import EventRecorder
@@ -23,6 +24,7 @@ from ..identity import as_whom
 from ..kinds import Kind
 from ..needs import Need
 from ..objects import Object
+from .cluster_places import ClusterPlaces, split
 
 T = TypeVar("T")
 V = TypeVar("V")
@@ -35,6 +37,8 @@ AT_ONCE: Final = 16
 SYNC_TIMEOUT_SECONDS: Final = 15.0
 # Where none has come for so long, those that are left are in trouble, and the run need not wait for them.
 QUIET_SECONDS: Final = 1.0
+# A server that falls silent in the middle of some work must not hold what is done elsewhere.
+ELSEWHERE_SECONDS: Final = 10.0
 # Of many namespaces that failed, so many are named.
 NAMED_FAILURES: Final = 5
 PERMITTED: Final = "Permitted"
@@ -120,6 +124,7 @@ async def in_each(
     at_once: int = AT_ONCE,
     exclusive: bool = True,
     sync_timeout: float = SYNC_TIMEOUT_SECONDS,
+    clusters: Mapping[str, Cluster] | None = None,
 ) -> Places[T]:
     """Open what an owner needs in each namespace and do some work there; one that is denied delays no other.
 
@@ -132,16 +137,39 @@ async def in_each(
         exclusive: what the owner has open in other namespaces, its own apart, is closed.
         sync_timeout: seconds for which namespaces are waited for that are being opened, as long as one comes each
             second. The work of others does not wait.
+        clusters: those of the manager: `east/app` is the namespace `app` of its cluster `east`. Where that is not
+            there, or does not answer, the place has failed with a NotSyncedError.
 
     Raises:
         ValueError: `at_once` is less than 1.
     """
+
+    async def in_scope(_: str, scope: ResourceCache) -> T:
+        return await work(scope)
+
+    places = ClusterPlaces(cache, clusters)
+    return await work_in_each(
+        places, owner, needs, namespaces, in_scope, at_once=at_once, exclusive=exclusive, sync_timeout=sync_timeout
+    )
+
+
+async def work_in_each(
+    places: ClusterPlaces,
+    owner: Object,
+    needs: Iterable[Kind | Need],
+    names: Iterable[str],
+    work: Callable[[str, ResourceCache], Awaitable[T]],
+    *,
+    at_once: int = AT_ONCE,
+    exclusive: bool = True,
+    sync_timeout: float = SYNC_TIMEOUT_SECONDS,
+) -> Places[T]:
+    """Do what `in_each` does; the work is given the name of the place too."""
     if at_once < 1:
         raise ValueError(f"at_once= is at least 1, not {at_once}")
-    names = list(dict.fromkeys(namespaces))
-    wanted = list(needs)
+    names, wanted = list(dict.fromkeys(names)), list(needs)
     if exclusive:
-        cache.close_others(owner, keep=names)
+        _close_others(places, owner, names)
     done: dict[str, T] = {}
     denied: dict[str, ForbiddenError] = {}
     failed: dict[str, Exception] = {}
@@ -150,12 +178,13 @@ async def in_each(
 
     async def visit(name: str) -> None:
         try:
+            cache, namespace = places.find(name)
             scope = await opening.wait(
-                lambda patience: cache.open(owner, *wanted, namespace=name, sync_timeout=patience)
+                lambda patience: cache.open(owner, *wanted, namespace=namespace, sync_timeout=patience)
             )
             scope.check()
-            async with turn:
-                done[name] = await work(scope)
+            async with turn, asyncio.timeout(None if cache is places.home else ELSEWHERE_SECONDS):
+                done[name] = await work(name, scope)
         except ForbiddenError as error:
             if error.by == "admission":
                 failed[name] = _noted(error, name)
@@ -174,6 +203,14 @@ async def in_each(
         finally:
             watching.cancel()
     return Places(_in_order(names, done), _in_order(names, denied), _in_order(names, failed))
+
+
+def _close_others(places: ClusterPlaces, owner: Object, names: Iterable[str]) -> None:
+    kept: dict[str, list[str]] = {}
+    for cluster, namespace in map(split, names):
+        kept.setdefault(cluster, []).append(namespace)
+    for cluster, cache in places.caches():
+        cache.close_others(owner, keep=kept.get(cluster, ()))
 
 
 class _Opening:
@@ -220,8 +257,8 @@ def _noted(error: Exception, namespace: str) -> Exception:
     return error
 
 
-def _words(namespace: str, error: ForbiddenError) -> str:
+def _words(place: str, error: ForbiddenError) -> str:
     """Return `may not list secrets, watch secrets as alice`: the place is said already, unless it is another one."""
-    whom = as_whom(error.identity)
+    whom, (_, namespace) = as_whom(error.identity), split(place)
     subjects = [subject.removesuffix(whom).removesuffix(f" in namespace {namespace}") for subject in error.subjects]
     return "may not " + ", ".join(subjects) + whom

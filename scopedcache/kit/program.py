@@ -39,7 +39,17 @@ import yaml
 
 from ..api import Client
 from ..cache import ScopedCache
-from ..controller import Controller, EventRecorder, LeaderElection, Manager, Mapper, Runnable, stop_signals
+from ..controller import (
+    Clusters,
+    ClusterSecrets,
+    Controller,
+    EventRecorder,
+    LeaderElection,
+    Manager,
+    Mapper,
+    Runnable,
+    stop_signals,
+)
 from ..controller.manager.bind_address import add_address_options
 from ..errors import (
     APIError,
@@ -83,11 +93,13 @@ class Setup:
         cache: not open yet.
         options: the command line.
         namespace: where the program has its own objects: the kubeconfig's, else that of its ServiceAccount.
+        clusters: the other clusters, where the program was told of some.
     """
 
     cache: ScopedCache
     options: argparse.Namespace
     namespace: str
+    clusters: Clusters | None = None
     _manager: Manager | None = attrs.field(default=None, init=False)
 
     @property
@@ -134,6 +146,8 @@ class Program:
         priority: whether there is an option `--priority`: of several replicas the one with the lowest leads.
         creator: an annotation that names who made an owner: adds an option `--as-creator`, with which the cache serves
             each owner as that one (`ScopedCache(identity=…)`), and one that names nobody as nobody.
+        clusters: whether there is an option `--clusters`: further clusters, by Secrets in the program's namespace that
+            carry a label.
         crds: manifests that the argument `crd` prints.
         rights: what its account needs; the argument `rbac` prints it as manifests.
     """
@@ -145,6 +159,7 @@ class Program:
     options: AddOptions | None = attrs.field(default=None, kw_only=True)
     priority: bool = attrs.field(default=False, kw_only=True)
     creator: str | None = attrs.field(default=None, kw_only=True)
+    clusters: bool = attrs.field(default=False, kw_only=True)
     crds: tuple[Manifest, ...] = attrs.field(default=(), kw_only=True, converter=tuple[Manifest, ...])
     rights: Rights | None = attrs.field(default=None, kw_only=True)
 
@@ -194,8 +209,12 @@ class Program:
         if namespace is None:
             raise ConfigurationError("the kubeconfig's context names no namespace")
         identity = self._creator_of if getattr(options, "as_creator", False) else None
-        cache = ScopedCache(client, detection_bound=options.detection_bound, identity=identity)
-        setup = Setup(cache, options, namespace)
+        cache_options: dict[str, Any] = {"detection_bound": options.detection_bound, "identity": identity}
+        cache = ScopedCache(client, **cache_options)
+        clusters = None
+        if labels := getattr(options, "clusters", None):
+            clusters = Clusters(secrets=ClusterSecrets(namespace, labels), cache_options=cache_options)
+        setup = Setup(cache, options, namespace, clusters)
         parts = list(self.assemble(setup))
         manager = Manager(
             cache,
@@ -208,6 +227,7 @@ class Program:
             rights_page=options.rights_page,
             stop_timeout=STOP_TIMEOUT_SECONDS,
             name=self.name,
+            clusters=clusters,
         )
         setup.is_put_together(manager)
         return cache, manager
@@ -266,6 +286,9 @@ class Program:
         if self.creator is not None:
             words = f"serve each object as whom its annotation {self.creator} names, by impersonation"
             result.add_argument("--as-creator", action="store_true", help=words)
+        if self.clusters:
+            words = "also in the clusters whose kubeconfigs are in the program's namespace, in Secrets with this label"
+            result.add_argument("--clusters", metavar="KEY=VALUE", help=words)
         if self.options is not None:
             self.options(result)
         return result

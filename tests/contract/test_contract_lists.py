@@ -168,9 +168,30 @@ def test_exact_shows_the_past(api: Server, maps: str) -> None:
     assert answer["metadata"]["resourceVersion"] == version
 
 
-def test_a_version_from_the_future_is_504(api: Server, maps: str) -> None:
+def test_exact_shows_what_one_object_was_and_that_it_was(api: Server, ns: str, maps: str) -> None:
+    """By this a watch is known to go on in the history that it came from."""
+    created = api.request("GET", f"/api/v1/namespaces/{ns}")["metadata"]["resourceVersion"]
+    before = api.request("GET", maps + "/a")["metadata"]["resourceVersion"]
+    changed = api.request("PUT", maps + "/a", config_map("a", labels=LABELS | {"n": "1"}))["metadata"][
+        "resourceVersion"
+    ]
+    api.request("DELETE", maps + "/a")
+
+    def seen(path: str, version: str, fields: str) -> list[str]:
+        exactly: dict[str, Any] = {"resourceVersion": version, "resourceVersionMatch": "Exact"}
+        answer = listed(api, path, **exactly, limit=1, fieldSelector=fields)
+        return [item["metadata"]["resourceVersion"] for item in answer.json["items"]]
+
+    assert seen(maps, changed, "metadata.name=a") == [changed]
+    assert seen("/api/v1/configmaps", changed, f"metadata.name=a,metadata.namespace={ns}") == [changed]
+    assert seen(maps, str(int(changed) - 1), "metadata.name=a") == [before]
+    assert seen(maps, created, "metadata.name=a") == []
+
+
+@pytest.mark.parametrize("match", ["NotOlderThan", "Exact"])
+def test_a_version_from_the_future_is_504(api: Server, maps: str, match: str) -> None:
     version = int(listed(api, maps).json["metadata"]["resourceVersion"]) + 1_000_000
-    answer = listed(api, maps, resourceVersion=version, resourceVersionMatch="NotOlderThan")
+    answer = listed(api, maps, resourceVersion=version, resourceVersionMatch=match)
 
     assert (answer.status, answer.reason) == (504, "Timeout")
     assert answer.message == f"Timeout: Too large resource version: {version}, current: " + answer.message.split()[-1]

@@ -16,6 +16,7 @@ import yaml
 from scopedcache import Client
 from scopedcache.testing import ControlPlane, EmbeddedCluster, Grant, Identity
 from scopedcache.testing.embedded import FrontEnd
+from scopedcache.testing.embedded.storage.history import History
 
 from .credentials import ClientAuthority
 from .gate import Gate
@@ -46,6 +47,12 @@ class Server(Protocol):
     async def forget(self) -> None:
         """Lose all watches, and the history they would be resumed from: 410."""
 
+    def back_up(self) -> None:
+        """Keep what is stored now."""
+
+    def restore(self) -> None:
+        """Put back what was kept: versions go backward."""
+
     async def end_watches(self) -> None:
         """End all watches in good order."""
 
@@ -61,6 +68,7 @@ class Embedded:
     operator: Identity
     members: Sequence[FrontEnd]
     name: str = "embedded"
+    backup: History | None = None
 
     @classmethod
     @contextmanager
@@ -89,6 +97,13 @@ class Embedded:
     async def forget(self) -> None:
         await self.lose_watches()
         self.cluster.compact()
+
+    def back_up(self) -> None:
+        self.backup = self.cluster.back_up()
+
+    def restore(self) -> None:
+        assert self.backup is not None
+        self.cluster.restore(self.backup)
 
     async def end_watches(self) -> None:
         self._end(lost=False)
@@ -209,12 +224,10 @@ class Real:
         self.operator.refresh()
 
     def back_up(self) -> None:
-        """Keep what etcd has now."""
         with self.stopped():
             copytree(self.plane.layout.folder / "etcd", self.folder / "etcd")
 
     def restore(self) -> None:
-        """Put back what was kept: versions go backward."""
         with self.stopped():
             rmtree(self.plane.layout.folder / "etcd")
             copytree(self.folder / "etcd", self.plane.layout.folder / "etcd")

@@ -82,14 +82,22 @@ def cost() -> dict[str, float]:
 async def main(name: str, kubeconfig: str, report: Path, writes: Path) -> None:
     await load_http()
     async with sc.Client.connect(kubeconfig=kubeconfig) as way:
+        await way.version()  # so that TLS is among what it costs before it began
+        bare = cost()["rss"]
         transport = CountedTransport(way.transport)
         async with sc.Client(transport) as client, sc.ScopedCache(client, rbac_watch=False) as cache:
             with writes.open("a", buffering=1) as written:
-                await operate(name, client, cache, transport, report, written)
+                await operate(name, client, cache, transport, report, written, bare)
 
 
 async def operate(
-    name: str, client: sc.Client, cache: sc.ScopedCache, transport: CountedTransport, report: Path, written: Any
+    name: str,
+    client: sc.Client,
+    cache: sc.ScopedCache,
+    transport: CountedTransport,
+    report: Path,
+    written: Any,
+    bare: float,
 ) -> None:
     async def reconcile(request: sc.Request) -> None:
         begun = time.time()
@@ -107,11 +115,17 @@ async def operate(
     manager = sc.Manager(cache, controllers=[controller], sharding=sharding)
 
     async def tell() -> None:
+        told = 0.0  # CPU that telling has taken, which is not the replica's
         while True:
             await asyncio.sleep(1)
+            began = time.thread_time()
             snapshot = cache.snapshot(limit=1)
+            costs = cost()
             state = {
-                **cost(),
+                "at": time.monotonic(),
+                **costs,
+                "cpu": costs["cpu"] - told,
+                "bare_rss": bare,
                 **transport.total,
                 "bound": cache.bound,
                 "watches": snapshot.open_watches,
@@ -120,6 +134,7 @@ async def operate(
             }
             report.with_suffix(".new").write_text(json.dumps(state))
             report.with_suffix(".new").replace(report)
+            told += time.thread_time() - began
 
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)

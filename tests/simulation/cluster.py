@@ -31,6 +31,8 @@ VERBS: Final = ("get", "list", "watch", "create", "update", "patch", "delete")
 REQUEST_TIMEOUT_SECONDS: Final = 35.0
 # So long a request is held up by a fault at most: it says nothing of rights meanwhile, and a watch waits for it.
 HELD_UP_SECONDS: Final = 60.0
+# So long after etcd was restored a cache may show what has never been: until its watches have ended and were asked for.
+RESTORED_SECONDS: Final = 100.0
 # Two restarts within one hold-off look like a revocation: they are this far apart.
 RESTARTS_APART_SECONDS: Final = 20.0
 BINDINGS: Final = "clusterrolebindings.rbac.authorization.k8s.io"
@@ -66,6 +68,9 @@ class World:
     # Namespaces that are being deleted, or are gone.
     leaving: set[str] = attrs.field(factory=set)
     names: int = 0
+    # How many things have happened, and until when versions may go back, for etcd was restored.
+    acts: int = 0
+    restored: float = 0.0
     # Lets the operator watch RBAC objects; None in lives in which it never may.
     hints: Grant | None = None
     # What makes one life another sort of life than the next; it says nothing of the order of things.
@@ -309,6 +314,24 @@ class World:
         self.lying = max(self.lying, self.now() + down + unready)
         self.troubled(down + unready)
         return f"server {number}, {down:g} s down, {unready:g} s unready, reviews {reviews}"
+
+    def restore(self, owners: list[Object]) -> str:
+        """Change some objects, and soon put back what etcd held before, unless something else has happened by then."""
+        if self.now() < self.lying + RESTARTS_APART_SECONDS:
+            return "not so soon after a restart"
+        backup, acts = self.cluster.back_up(), self.acts
+        changes = [self.create(owners), *(self.change() for _ in range(self.random.randrange(4)))]
+        down, unready = self.random.choice([0.0, 2.0]), self.random.choice([0.0, 0.9])
+
+        def put_back() -> None:
+            if self.acts == acts:
+                self.cluster.restore(backup, down=down, unready=unready)
+                self.lying = max(self.lying, self.now() + down + unready)
+                self.restored = self.now() + RESTORED_SECONDS
+                self.troubled(down + unready)
+
+        asyncio.get_running_loop().call_later(self.random.uniform(0.1, 1.5), put_back)
+        return f"after {changes}"
 
     def reviews(self) -> str:
         """Let the operator ask for its own rights, or forbid it."""

@@ -16,7 +16,7 @@ import attrs
 
 from scopedcache import Controller, ForbiddenError, Object, ObjectKey, Request, ScopedCache
 from scopedcache.access.detection_bound import PERIOD_SECONDS
-from scopedcache.errors import CacheError, UnknownKindError
+from scopedcache.errors import CacheError
 from scopedcache.testing import Grant, virtual_time
 
 from .cluster import NAMESPACES, World
@@ -87,9 +87,7 @@ class DeclaringOperator:
         self.user_code.perhaps_fail()
         try:
             found = self.read(self.place_of(request.key))
-        except (ForbiddenError, UnknownKindError):
-            # Which of the two it was is not held to the truth yet: a key that met a kind which is not served hears of a
-            # right that is missing once it is served again, but ten minutes late (FORBIDDEN_REQUEUE_SECONDS).
+        except ForbiddenError:
             self.sights[request.key] = None
             raise
         self.sights[request.key] = frozenset(one.name for one in found if is_owned(one, owner))

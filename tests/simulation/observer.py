@@ -61,7 +61,8 @@ class Observer:
                 raise Broken(f"{kind} {found.key} is shown to {one}")
             before = one.seen.get((kind, found.name))
             now = found.uid, int(found.resource_version)
-            if before is not None and before[0] == now[0] and now[1] < before[1]:
+            may_go_back = self.world.now() < self.world.restored
+            if before is not None and before[0] == now[0] and now[1] < before[1] and not may_go_back:
                 raise Broken(f"{kind} {found.key} went back from version {before[1]} to {now[1]}")
             one.seen[kind, found.name] = now
 

@@ -69,8 +69,11 @@ async def opening(world: World, cache: ScopedCache, story: list[str]) -> AsyncIt
     def create() -> str:
         return world.create([one.owner for one in operator.owners.values()])
 
+    def restore() -> str:
+        return world.restore([one.owner for one in operator.owners.values()])
+
     often = [create, create, world.change, world.change, world.toggle, world.allow_all, operator.take]
-    rarely = [world.vanish, world.revive, world.toggle_wide, operator.give_up, world.define, world.amend]
+    rarely = [world.vanish, world.revive, world.toggle_wide, operator.give_up, world.define, world.amend, restore]
     user_code = failing(world)
     end = cache.subscribe(user_code.listen)
     acts = [*often, *often, *[operator.write] * 3, *rarely, *troubles(world), *oddities(world, user_code)]
@@ -91,9 +94,12 @@ async def declaring(
     def create() -> str:
         return world.create(operator.owners)
 
+    def restore() -> str:
+        return world.restore(operator.owners)
+
     often = [create, create, world.change, world.change, world.toggle, world.allow_all, operator.take]
     rights = [world.toggle_wide, world.toggle_wide, world.toggle_wide, operator.blind]
-    rarely = [world.vanish, world.revive, operator.give_up]
+    rarely = [world.vanish, world.revive, operator.give_up, restore]
     if owned == WIDGET:
         rarely += [world.define, world.amend]
     acts = [*often, *often, *rights, *rarely, *troubles(world), *oddities(world, user_code)]
@@ -206,4 +212,5 @@ async def _pause(world: World, observer: Looks, seconds: float) -> None:
 
 def _note(world: World, story: list[str], act: Act) -> None:
     when = world.now()
+    world.acts += 1
     story.append(f"{when:9.2f}  {act.__name__:11} {act()}")

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import json
+from pathlib import Path
 from typing import Any
 
 import yaml
+
+from scopedcache.testing import Identity
 
 
 def kubeconfig(server: str, *, ca: object = None, **user: Any) -> str:
@@ -20,3 +25,12 @@ def kubeconfig(server: str, *, ca: object = None, **user: Any) -> str:
             "current-context": "testing",
         }
     )
+
+
+def flat(account: Identity) -> bytes:
+    """Return an identity's kubeconfig without files, as `kubectl config view --raw --flatten` does."""
+    config = yaml.safe_load(account.kubeconfig.read_text())
+    for entry in config["clusters"]:
+        ca = Path(entry["cluster"].pop("certificate-authority")).read_bytes()
+        entry["cluster"]["certificate-authority-data"] = base64.b64encode(ca).decode()
+    return json.dumps(config).encode()

@@ -87,6 +87,7 @@ PURE = [
     "cli/rights_diff.py",
     "cli/rights_lint.py",
     "cli/rights_matrix.py",
+    "cli/scale_estimate.py",
     "cli/source_declarations.py",
     "cli/starter_files.py",
     "containment.py",

@@ -115,9 +115,10 @@ class RequestedTokens:
 
     def _fail(self, error: ScopedCacheError) -> None:
         self._failure = self._timer(), error
-        if str(error) != self._said:  # once for each reason
-            self._said = str(error)
-            logger.warning("identity.no_token", extra={"identity": str(self._account), "error": self._said})
+        reason = error.subject if isinstance(error, ForbiddenError) else str(error)  # its words tell the time
+        if reason != self._said:  # once for each reason
+            self._said = reason
+            logger.warning("identity.no_token", extra={"identity": str(self._account), "error": str(error)})
 
 
 def _read(body: bytes) -> str:

@@ -9,6 +9,7 @@ Each has a cache of its own: what happens to one cluster tells nothing of anothe
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
@@ -16,8 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from ...event_logger import event_logger
-from ..request import HOME
-from .cluster_secrets import ClusterSecrets
+from .cluster_secrets import ClusterSecrets, check_cluster_name
 
 if TYPE_CHECKING:
     from ...api.client import Client
@@ -26,13 +26,24 @@ if TYPE_CHECKING:
 logger: Final = event_logger("scopedcache.controller")
 
 
+def _set_event() -> asyncio.Event:
+    event = asyncio.Event()
+    event.set()
+    return event
+
+
 @attrs.frozen(eq=False)
 class Cluster:
-    """One cluster: its client, and the cache over that, which runs while a manager does."""
+    """One cluster: its client, and the cache over that, which runs while a manager does.
+
+    Attributes:
+        idle: set while nothing of a manager runs there.
+    """
 
     name: str
     client: Client
     cache: ScopedCache
+    idle: asyncio.Event = attrs.field(factory=_set_event, init=False, repr=False)
 
 
 class Clusters(Mapping[str, Cluster]):
@@ -67,8 +78,7 @@ class Clusters(Mapping[str, Cluster]):
         from ...cache import ScopedCache
         from ..cluster_metrics import ClusterMetrics
 
-        if name == HOME or "/" in name:
-            raise ValueError(f"{name!r} is no name of a cluster")
+        check_cluster_name(name)
         cache = ScopedCache(client, **{"instrumentation": ClusterMetrics(name), **self._cache_options})
         cluster = self._clusters[name] = Cluster(name, client, cache)
         self._changed()

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import attrs
 
-from ...event_logger import event_logger
+from ...event_logger import CURRENT_CLUSTER, event_logger
 from ...metrics import Instrumentation
 from ...supervisor import Supervisor
 from ..cluster_metrics import ClusterMetrics
@@ -59,6 +59,7 @@ class EngagedClusters:
         self._instrumentation = instrumentation
         self._fence = fence
         self._runs: dict[str, _Run] = {}
+        self._ending: dict[str, asyncio.Task[None]] = {}
         self._changed = asyncio.Event()
         self._supervisor = Supervisor("clusters")
         self._working = False
@@ -71,15 +72,18 @@ class EngagedClusters:
                 self._changed.clear()
                 for name, run in list(self._runs.items()):
                     if self._clusters.get(name) is not run.cluster:
-                        await self._end(name)
+                        self._end(name)
                 for name, cluster in self._clusters.items():
-                    if name not in self._runs:
+                    # One of a name begins when the one before it has ended: no key runs in both.
+                    if name not in self._runs and name not in self._ending:
                         self._begin(cluster)
                 await self._changed.wait()
         finally:
             stop_listening()
             for name in list(self._runs):
-                await self._end(name)
+                self._end(name)
+            if self._ending:
+                await asyncio.wait(self._ending.values())
 
     async def work(self) -> None:
         """Reconcile in all clusters until cancelled, or drained."""
@@ -127,9 +131,13 @@ class EngagedClusters:
             return {"ready": False}
         snapshot = run.cluster.cache.snapshot(limit=0)
         reasons = sorted({reason for controller in run.controllers for reason in controller.reasons})
+        away = run.cluster.cache.monitor.server_away
+        if away:
+            reasons.insert(0, "the API server does not answer")
         return {
             "ready": all(controller.ready for controller in run.controllers),
             "reasons": reasons,
+            "answers": not away,
             "unauthenticated": run.cluster.cache.monitor.unauthenticated,
             "effective_bound": round(snapshot.bound, 2),
             "open_watches": snapshot.open_watches,
@@ -137,6 +145,9 @@ class EngagedClusters:
         }
 
     def _begin(self, cluster: Cluster) -> None:
+        if cluster.cache.loop is not None:  # of an earlier run of the manager: a cache runs once
+            cluster = self._clusters.add(cluster.name, cluster.client)
+        cluster.idle.clear()
         metrics = ClusterMetrics(cluster.name, self._instrumentation)
         twins = [one.in_cluster(cluster.name) for one in self._controllers if one.clusters != "home"]
         run = self._runs[cluster.name] = _Run(cluster, twins, metrics)
@@ -144,16 +155,26 @@ class EngagedClusters:
         if self._working:
             self._start_work(run)
 
-    async def _end(self, name: str) -> None:
-        run = self._runs.pop(name)
-        tasks = [task for task in (run.work, run.task) if task is not None]
-        for task in tasks:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-        logger.info("cluster.left", extra={"cluster": name})
+    def _end(self, name: str) -> None:
+        """End what runs in a cluster, in a task of its own: how long that takes keeps no other waiting."""
+        self._ending[name] = self._supervisor.start(f"end of {name}", self._end_of(self._runs.pop(name)))
+
+    async def _end_of(self, run: _Run) -> None:
+        try:
+            for task in (run.work, run.task):
+                if task is not None:
+                    task.cancel()
+                    await asyncio.wait({task})
+            run.metrics.forget()
+            logger.info("cluster.left", extra={"cluster": run.cluster.name})
+        finally:
+            run.cluster.idle.set()
+            self._ending.pop(run.cluster.name)
+            self._changed.set()
 
     async def _run_in(self, run: _Run) -> None:
         cluster = run.cluster
+        CURRENT_CLUSTER.set(cluster.name)  # in this task, and in what it starts
         async with AsyncExitStack() as stack:
             if self._fence is not None:
                 cluster.client.add_write_fence(self._fence)
@@ -175,7 +196,15 @@ class EngagedClusters:
                 controller.requeue_all()
             run.ready.set()
             logger.info("cluster.engaged", extra={"cluster": cluster.name})
-            await asyncio.Event().wait()
+            await self._requeue_when_back(cluster)
+
+    async def _requeue_when_back(self, cluster: Cluster) -> None:
+        """Have all at home reconciled when the server answers again: what could not be done there is due."""
+        monitor = cluster.cache.monitor
+        while True:
+            await monitor.wait_recovered(monitor.recoveries)
+            for controller in self._at_home():
+                controller.requeue_all()
 
     def _at_home(self) -> Iterable[Controller]:
         return [one for one in self._controllers if one.clusters != "others"]
@@ -184,6 +213,7 @@ class EngagedClusters:
         run.work = self._supervisor.start(f"work in {run.cluster.name}", self._work_in(run))
 
     async def _work_in(self, run: _Run) -> None:
+        CURRENT_CLUSTER.set(run.cluster.name)
         await run.ready.wait()
         if run.controllers:
             await asyncio.gather(*(self._work_of(controller) for controller in run.controllers))

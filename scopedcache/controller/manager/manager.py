@@ -96,8 +96,8 @@ class Manager:
         controllers: what to run.
         clusters: other clusters than the cache's: a `Clusters`, or clients by name. Each has a cache of its own, and
             runs the controllers that say so (`Controller(clusters=…)`); those of the manager's own hear of what their
-            owners opened there, and are run anew when a cluster comes or goes. One that does not answer keeps nobody
-            else waiting, and does not count for readiness.
+            owners opened there, and are run anew when a cluster comes, goes, or answers again. One that does not answer
+            keeps nobody else waiting, and does not count for readiness.
         leader_election: None: always lead.
         sharding: let several replicas work at the same time, each on a part of the primaries: as they agree among
             themselves (`Sharding`), or as kubernetes-controller-sharding says (`ControllerRing`). The kinds that the
@@ -161,7 +161,10 @@ class Manager:
         self._rights_page = rights_page
         self._runnables = tuple(run if isinstance(run, Runnable) else Runnable(run) for run in runnables)
         if sharding is not None and clusters is not None:
-            raise ValueError("sharding= shares out the manager's own cluster: it goes without clusters=")
+            raise ValueError(
+                "sharding= shares out the manager's own cluster and goes without clusters=: run a manager with "
+                "sharding= for each cluster, or all of them under one leader (leader_election=)"
+            )
         if sharding is not None and (leader_election is not None or any(run.leader_only for run in self._runnables)):
             raise ValueError("with sharding= nobody leads: it goes without leader_election= and leader_only runnables")
         self._coordinator: Coordinator | None = None

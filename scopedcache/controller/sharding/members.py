@@ -1,7 +1,10 @@
 """Which replicas are there, by their Leases: decisions, with the clock coming in.
 
-As in leader election: a Lease counts for its own duration after it was last seen to change, by the local clock. A
-released one counts no more, and who has no Lease counts as long as one would last from when that was first noticed.
+As in leader election: a Lease counts for its own duration after it was last seen to change, by the local clock; here a
+touch counts as well, for what somebody edits over and over may hide that it was renewed. Who has no Lease counts as
+long as one would last from when that was first noticed. Whoever has released its Lease is given no work any more. Its
+parts it has given up before; where the partition names it still somebody has edited the Lease, and it counts as if
+nobody had. So does a duration that is shorter than ours.
 """
 
 from __future__ import annotations
@@ -35,14 +38,16 @@ class Members:
         self._members: dict[str, Member] = {}
         self._changed: dict[str, float] = {}
         self._missed: dict[str, float] = {}  # since when there is no Lease of a name
+        self._named: frozenset[str] = frozenset()  # by the partition
 
     def observe(self, members: Mapping[str, Member], named: Collection[str], now: float) -> None:
         """Take note of all Leases, by replica, and of the replicas that the partition names."""
         for name, member in members.items():
             known = self._members.get(name)
-            if known is None or known.record != member.record:
+            if known is None or known.record.version != member.record.version:
                 self._changed[name] = now
         self._members = dict(members)
+        self._named = frozenset(named)
         self._missed = {name: self._missed.get(name, now) for name in named if name not in members}
 
     def alive(self, now: float) -> set[str]:
@@ -50,13 +55,14 @@ class Members:
         known = {
             name
             for name, member in self._members.items()
-            if member.record.holder and now < self._changed[name] + member.record.duration
+            if (member.record.holder or name in self._named)
+            and now < self._changed[name] + max(member.record.duration, self._duration)
         }
         return known | {name for name, since in self._missed.items() if now < since + self._duration}
 
     def there(self, now: float) -> set[str]:
-        """Return who is there and can be given work: a Lease of theirs was seen."""
-        return self.alive(now) & set(self._members)
+        """Return who is there and can be given work: a Lease of theirs was seen, and it is held."""
+        return self.alive(now) & {name for name, member in self._members.items() if member.record.holder}
 
     def ended(self, now: float, seconds: float) -> list[str]:
         """Return whose Leases have been nobody's, or run out, for so long."""

@@ -57,6 +57,7 @@ class Replica:
         self._takes_from = float("-inf")  # when something may be taken again, after a partition came from the past
         self._strange: dict[int, float] = {}  # since when a part is said to be ours that we did not take
         self._planned_for: frozenset[str] = frozenset()
+        self._proposed_for: frozenset[str] | None = None  # of what we would write, until the server has taken it
         self._counted = float("-inf")
 
     # -- what is ours --------------------------------------------------------------------------------------------
@@ -116,6 +117,7 @@ class Replica:
 
     def written(self, partition: Partition, now: float) -> None:
         """Take note that our change went through."""
+        self._settle_plan()
         before = self._refined(partition)
         states: list[tuple[HashRange, PartState]] = []
         for part, state in before:
@@ -154,6 +156,7 @@ class Replica:
         partition = self.partition
         if partition is None:
             return None
+        self._proposed_for = None
         parts = [self._next_part(part, state, round_) for part, state in self._refined(partition)]
         leaving = {name for name in partition.leaving if name in round_.alive} - {self.identity}
         if round_.leaving:
@@ -161,10 +164,18 @@ class Replica:
         changed = partition.changed(parts, leaving)
         if weights is not None:
             stay = frozenset(round_.there) - leaving
-            self._planned_for, self._counted = stay, round_.now
+            self._proposed_for, self._counted = stay, round_.now
             changed = attrs.evolve(balance(changed, stay, weights), generation=partition.generation + 1)
         same = (changed.parts, changed.leaving) == (partition.parts, partition.leaving)
-        return None if same and not self._touches(round_) else changed
+        if same and not self._touches(round_):
+            self._settle_plan()
+            return None
+        return changed
+
+    def _settle_plan(self) -> None:
+        """What was proposed is so: it is not to be said again until somebody comes or goes."""
+        if self._proposed_for is not None:
+            self._planned_for, self._proposed_for = self._proposed_for, None
 
     def given_up(self) -> Partition:
         """Return the partition without us: what was ours is nobody's."""

@@ -34,6 +34,7 @@ from .kinds.kind_registry import Registry
 from .server.api_server import FEATURE_GATES, Question, Server
 from .server.audit_log import Audit
 from .server.watches import Watch
+from .storage.history import History
 from .storage.replica import Replica
 from .storage.storage import Storage
 from .wire.messages import Answer, Request
@@ -322,6 +323,27 @@ class EmbeddedCluster(Resources, Rights):
     def restart(self, *, down: float = 2.0, unready: float = 1.0, reviews: Meanwhile = "answered") -> None:
         """Restart the API server: lost watches, refused connections, false 403s. See `FrontEnd.restart`."""
         self.front_ends[0].restart(down=down, unready=unready, reviews=reviews)
+
+    def back_up(self) -> History:
+        """Return what is stored now, for `restore`."""
+        with self.lock:
+            return self.storage.copy()
+
+    def restore(
+        self, backup: History, *, down: float = 2.0, unready: float = 1.0, reviews: Meanwhile = "answered"
+    ) -> None:
+        """Put back what was stored, and restart the API servers: as an etcd that is restored from a snapshot.
+
+        What was written since has never been, and resource versions go on from the older one. The rest is as for
+        `FrontEnd.restart`.
+        """
+        with self.lock:
+            for front_end in self.front_ends:
+                front_end.restart(down=down, unready=unready, reviews=reviews)
+            self.storage.restore(backup)
+            for front_end in self.front_ends:
+                front_end.start_over()
+            self.tick()
 
     # -- end -----------------------------------------------------------------------------------------------------
 

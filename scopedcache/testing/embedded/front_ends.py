@@ -88,6 +88,11 @@ class FrontEnd:
                 self._replica.catch_up()
             self.seen.forget()
 
+    def start_over(self) -> None:
+        """Forget what was seen of a storage that was restored."""
+        if self._replica is not None:
+            self._replica.start_over()
+
     def wait(self, question: Question, now: float) -> float:
         """Return how long the server waits before it answers, for a version that it has not seen yet."""
         asked, request, replica = question.asked, question.request, self._replica

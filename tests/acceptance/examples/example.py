@@ -27,6 +27,7 @@ class Example:
         options: what its rows start it with.
         plane: options of the cluster that its rows run on.
         web_rows: another story, of what it serves: on the embedded cluster too it is a process there, with sockets.
+        fleet_rows: another story, across clusters: a process likewise.
         told: the ids of the rows that its demo tells, all by default: those that together take less than half a minute.
         apart: it is a process on the embedded cluster too, in the machine's time: it works with other programs.
     """
@@ -37,6 +38,7 @@ class Example:
     options: tuple[str, ...] = ()
     plane: dict[str, Any] = attrs.field(factory=dict)
     web_rows: tuple[Row, ...] = ()
+    fleet_rows: tuple[Row, ...] = ()
     told: tuple[str, ...] = ()
     apart: bool = False
 

@@ -19,6 +19,7 @@ from ..rows import Outcome, Row
 from ..waiting import Failed, differs, eventually, first, never, require
 from ..world import BOUND, CONVERGED, START
 from .example import Example
+from .global_objects_fleet import FLEET_ROWS
 from .users import written
 from .world import EVENTS, LEASES, ExampleWorld, condition_of, missing, present, unlike
 
@@ -463,4 +464,4 @@ ROWS = (
     Row("A5", "the lowest priority leads; the next one, when it is gone; and it again", ELECTED, the_lowest_leads),
     Row("A6", f"{MANY} namespaces, {MANY_DENIED} of them denied", None, a_thousand),
 )  # fmt: skip
-EXAMPLE = Example("global_objects", PROGRAM, ROWS, told=("A1", "A2", "A3", "A4", "A.denied"))
+EXAMPLE = Example("global_objects", PROGRAM, ROWS, fleet_rows=FLEET_ROWS, told=("A1", "A2", "A3", "A4", "A.denied"))

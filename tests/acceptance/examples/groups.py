@@ -18,12 +18,13 @@ from .world import ExampleWorld, example_world
 
 
 def rows_of(example: Example, logs: Path | None, *, first_only: bool = False) -> list[Group]:
-    """Return the rows of an example, and those of what it serves; the first one alone, if told so."""
+    """Return the rows of an example, of what it serves and of its clusters; the first one alone, if told so."""
     rows = example.rows[:1] if first_only else example.rows
     groups = [Group(example.name, partial(_world, example, logs), rows, story=True)]
-    if example.web_rows and not first_only:
-        served = partial(_world, example, logs, apart=True)
-        groups.append(Group(f"{example.name}, over HTTPS", served, example.web_rows, story=True))
+    for words, more in (("over HTTPS", example.web_rows), ("across clusters", example.fleet_rows)):
+        if more and not first_only:
+            apart = partial(_world, example, logs, apart=True)
+            groups.append(Group(f"{example.name}, {words}", apart, more, story=True))
     return groups
 
 

@@ -106,7 +106,7 @@ async def test_metadata_alone_is_asked_for_by_content_type(client, server):
     pages = client.pages(PODS, namespace="a", metadata_only=True, resource_version="5")
     request, _ = await exchange(server, anext(pages), body=pods(7))
     assert request.accept == METADATA_LIST
-    assert request.query == {"limit": "250", "resourceVersion": "5", "resourceVersionMatch": "NotOlderThan"}
+    assert request.query == {"limit": "250", "resourceVersion": "5", "resourceVersionMatch": "Exact"}
     await pages.aclose()
 
 

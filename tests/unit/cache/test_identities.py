@@ -247,6 +247,17 @@ async def test_a_service_account_that_is_not_there_is_named_and_nothing_is_lost(
         await eventually(lambda: {"synced", "granted"} & set(here.causes(owner)), within=120.0)
 
 
+async def test_a_token_that_is_refused_for_the_same_reason_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    async with world(impersonates=False) as here:
+        here.server.embedded.service_account("team", "builder")
+        owner = here.owner("account:team/builder")
+        with pytest.raises(ForbiddenError):
+            await here.cache.open(owner, POD)
+        await asyncio.sleep(120.0)
+    said = [record for record in caplog.records if record.getMessage().startswith("identity.no_token")]
+    assert len(said) == 1
+
+
 async def test_a_need_that_opts_out_is_seen_as_the_programs_own_user() -> None:
     async with world() as here:
         here.grant("alice", "a", POD)
@@ -321,6 +332,63 @@ async def test_an_index_shows_each_identity_its_own_objects_alone() -> None:
         scope_two = await here.cache.open(two, POD, namespace="b")
         assert [pod.namespace for pod in scope_one.by_index(POD, "by-name", "p")] == ["a"]
         assert [pod.namespace for pod in scope_two.by_index(POD, "by-name", "p")] == ["b"]
+
+
+async def test_what_the_program_sees_in_the_whole_cluster_serves_no_identity() -> None:
+    async with world(cluster_wide=[POD.gvk]) as here:
+        here.server.grant(None, POD)
+        here.grant("alice", "a", POD)
+        async with here.cache.informer(POD.gvk) as everywhere:
+            await everywhere.wait_synced()
+            here.server.put(POD, "p", "a")
+            with pytest.raises(ForbiddenError, match="may not list pods at the cluster scope as alice"):
+                await here.cache.open(here.owner("alice"), POD)
+            assert here.watching() == [OPERATOR]
+
+
+async def test_a_wider_informer_of_somebody_else_serves_no_need_by_name() -> None:
+    async with world() as here:
+        here.server.grant("a", POD)
+        here.grant("bob", "a", POD)
+        here.server.put(POD, "secret", "a")
+        await here.cache.open(here.owner("", "programs"), POD)
+        await here.cache.open(here.owner("bob", "bobs"), POD)
+        for need in (Need(POD, name="secret"), Need(POD, metadata_only=True), Need(POD, optional=True)):
+            owner = here.owner("alice", "alices")
+            with pytest.raises(ForbiddenError) as refused:
+                (await here.cache.open(owner, need)).list(POD)
+            assert refused.value.identity == As("alice")
+            here.cache.close(owner)
+
+
+async def test_a_write_of_one_identity_is_not_shown_to_another_that_may_not_see_it() -> None:
+    async with world() as here:
+        here.grant("alice", "a", CONFIG_MAP, verbs=ALL)
+        bobs = here.grant("bob", "a", CONFIG_MAP)
+        one, two = here.owner("alice", "one"), here.owner("bob", "two")
+        scope_one, scope_two = await here.cache.open(one, CONFIG_MAP), await here.cache.open(two, CONFIG_MAP)
+        bobs.revoke()
+        await here.is_denied(scope_two, CONFIG_MAP)
+        here.told.clear()
+        await scope_one.client.create(manifest(CONFIG_MAP, "hers", "a"))
+        await asyncio.sleep(5.0)
+        with pytest.raises(ForbiddenError):
+            scope_two.get(CONFIG_MAP, ObjectKey("a", "hers"))
+        assert here.causes(two) == []
+
+
+async def test_opening_in_many_places_and_in_the_whole_cluster_is_done_as_the_owner_s_identity() -> None:
+    async with world() as here:
+        here.grant("alice", "a", POD)
+        here.grant("bob", "b", POD)
+        here.grant("bob", None, CONFIG_MAP)
+        owner = here.owner("alice", "one")
+        found = await here.cache.open_all(owner, POD, namespaces=["a", "b"])
+        assert isinstance(found["b"], ForbiddenError)
+        assert found["b"].identity == As("alice")
+        with pytest.raises(ForbiddenError, match="at the cluster scope as alice"):
+            await here.cache.cluster.open(owner, CONFIG_MAP)
+        assert (here.watching(POD), here.watching(CONFIG_MAP)) == (["alice"], [])
 
 
 async def test_no_log_line_about_one_identity_names_another(caplog: pytest.LogCaptureFixture) -> None:

@@ -176,7 +176,7 @@ class World:
         return self.carry_out(self.scope.on_served(kind, resource, self.verdicts))
 
     def unserved(self, kind: Kind) -> Sequence[Effect]:
-        return self.carry_out(self.scope.on_unserved(kind, UnknownKindError(f"{kind} is not served")))
+        return self.carry_out(self.scope.on_unserved(kind, UnknownKindError(f"{kind} is not served"), self.verdicts))
 
     def open(self, *needs: tuple[Resource, Need]) -> None:
         self.need(*needs)

@@ -9,7 +9,7 @@ import pytest
 
 from tests.unit.cli.test_rbac_generate import ROOT
 
-COMMANDS = ("rights", "doctor", "why", "what-if", "rbac", "top", "new")
+COMMANDS = ("rights", "doctor", "why", "what-if", "rbac", "top", "scale", "new")
 
 
 def python(text):

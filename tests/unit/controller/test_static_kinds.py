@@ -10,9 +10,10 @@ from contextlib import asynccontextmanager, contextmanager
 import pytest
 
 from scopedcache import GVK, Controller, Manager, Object, ObjectKey, ScopedCache, Watch
-from scopedcache.errors import ForbiddenError
+from scopedcache.errors import ForbiddenError, UnknownKindError
 from scopedcache.event_logger import event_of
 from scopedcache.testing import EmbeddedCluster, eventually, virtual_time
+from tests.unit.cluster import MEMCACHED, definition
 
 ALL = ["get", "list", "watch", "create", "update", "patch", "delete"]
 CONFIG_MAP, SECRET = GVK("", "v1", "ConfigMap"), GVK("", "v1", "Secret")
@@ -220,6 +221,75 @@ def test_a_kind_that_is_lost_while_a_reconcile_runs_is_reconciled_once_more(admi
             assert len(runs) == 2
             task.cancel()
             await asyncio.wait([task])
+
+    run(main)
+
+
+class Refused(Operator):
+    """Notes what every reconcile was refused for."""
+
+    async def reconcile(self, request):
+        met = "nothing"
+        try:
+            self.cache.cluster.list(self.reads[0])
+        except (ForbiddenError, UnknownKindError) as error:
+            met = error.subject if isinstance(error, ForbiddenError) else "not served"
+            raise
+        finally:
+            self.runs.append((now(), str(request), met))
+
+
+@asynccontextmanager
+async def refused(admin, kind, seconds=10):
+    async with ScopedCache(admin.cluster.client(admin.user)) as cache:
+        operator = Refused(cache, [kind], owns=[kind])
+        task = asyncio.create_task(operator.controller.run(cache))
+        await asyncio.sleep(seconds)
+        yield operator
+        task.cancel()
+        await asyncio.wait([task])
+
+
+def test_owners_of_a_kind_that_is_not_served_hear_that_they_may_not_see_it_once_it_is(admin):
+    """Its right was lost while nobody served it: that is another thing to say, and another to mend."""
+
+    async def main():
+        admin.grant(OWN)
+        admin.primary()
+        crd = definition(MEMCACHED)
+        admin.cluster.create(crd)
+        grant = admin.grant(str(MEMCACHED))
+        async with refused(admin, str(MEMCACHED)) as operator:
+            admin.cluster.delete("customresourcedefinitions.apiextensions.k8s.io", crd["metadata"]["name"])
+            await asyncio.sleep(60)
+            assert operator.runs[-1][2] == "not served"
+            grant.revoke()
+            await asyncio.sleep(30)
+            admin.cluster.create(crd)
+            await asyncio.sleep(60)
+            assert operator.runs[-1][2] == f"list {MEMCACHED} at the cluster scope"
+            grant.restore()
+            await asyncio.sleep(30)
+            assert (operator.runs[-1][2], len(operator.runs) < 20) == ("nothing", True)
+
+    run(main)
+
+
+def test_owners_hear_which_right_is_missing_still_when_one_of_two_is_back(admin):
+    async def main():
+        admin.grant(OWN)
+        admin.primary()
+        grant = admin.grant(OWNED)
+        async with refused(admin, OWNED) as operator:
+            grant.revoke()
+            await asyncio.sleep(30)
+            lost = operator.runs[-1][2]
+            admin.grant(OWNED, verbs=["list"])
+            await asyncio.sleep(30)
+            assert (lost, operator.runs[-1][2]) == (
+                "list secrets at the cluster scope",
+                "watch secrets at the cluster scope",
+            )
 
     run(main)
 

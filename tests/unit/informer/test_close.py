@@ -234,6 +234,7 @@ async def test_renewing_while_nothing_is_open_changes_nothing(world):
     watch.cut()
     await idle()
     world.informer.renew()
+    await world.confirm()
     assert (await world.server.watched()).query["resourceVersion"] == "10"
 
 
@@ -285,6 +286,7 @@ async def test_open_streams_are_counted_in_and_out():
     world = World(on_stream=counts.append)
     watch = await world.begin()
     watch.cut()
+    await world.confirm()
     (await world.server.watched()).refuse(500, "InternalError")
     (await world.server.watched()).accept()
     await idle()

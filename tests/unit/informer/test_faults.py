@@ -66,6 +66,8 @@ async def test_half_a_line_is_never_an_event(world, end, caplog):
     half = line("DELETED", pod("x", 11))
     watch.send_chunk(half[:-1] if end == "end" else half[:30])
     getattr(watch, end)()
+    if end == "cut":
+        await world.confirm()
     again = await resumed(world, "10")
     assert (world.held, world.heard.take()) == ({"x": "1", "y": "2"}, [])
     (interrupted,) = [record for record in caplog.records if event_of(record) == "watch.interrupted"]
@@ -79,6 +81,7 @@ async def test_half_a_line_is_not_joined_to_the_next_stream(world):
     watch = await begin(world)
     watch.send_chunk(line("ADDED", pod("z", 11))[:20])
     watch.cut()
+    await world.confirm()
     again = await resumed(world, "10")
     again.send(added("z", 11))
     await idle()
@@ -100,6 +103,7 @@ async def test_a_line_of_megabytes_is_an_event_like_others(world, size):
 async def test_a_silent_stream_is_cut_and_opened_again(world):
     watch = await begin(world)
     silent_since = now()
+    await world.confirm()
     again = await world.server.watched()
     assert (watch.closed.is_set(), 75 <= now() - silent_since <= 77) == (True, True)
     assert (again.query["resourceVersion"], world.informer.state) == ("10", "waiting")
@@ -119,13 +123,52 @@ async def test_a_server_restored_from_an_older_state_is_listed_anew(world):
     """It takes a watch at a version of its future, and tells nothing until it has come that far."""
     watch = await begin(world)
     watch.cut()
-    await resumed(world, "10")
-    for _ in range(4):
-        asked = await world.server.asked()
-        assert (asked.query["resourceVersion"], asked.query["limit"]) == ("10", "1")
-        asked.refuse(504, "Timeout", pause=1, causes=[{"reason": "ResourceVersionTooLarge"}])
+    asked = await world.server.asked()
+    assert (asked.query["resourceVersion"], asked.query["limit"]) == ("10", "1")
+    asked.refuse(504, "Timeout", pause=1, causes=[{"reason": "ResourceVersionTooLarge"}])
     await relisted(world, added("x", 3), version=5)
     assert (world.held, world.heard.take()) == ({"x": "3"}, ["-y@2?", "x@1→3"])
+
+
+async def test_a_server_that_was_restored_and_has_written_its_way_past_what_was_seen_is_listed_anew(world, caplog):
+    """It knows the version by then; what was heard last is not in its history."""
+    watch = await begin(world)
+    watch.send(modified("x", 12), bookmark(14))
+    watch.cut()
+    await world.confirm(pod("x", 1), version=14, name="x")
+    await relisted(world, added("x", 1), version=20)
+    assert (world.held, world.heard.take()) == ({"x": "1"}, ["x@1→12", "-y@2?", "x@12→1"])
+    assert [event_of(record) for record in caplog.records] == ["history.replaced"]
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+async def test_a_deletion_that_was_heard_last_has_been_unless_its_object_is_there(world, is_there):
+    watch = await begin(world)
+    watch.send(deleted("x", 12))
+    watch.cut()
+    await world.confirm(*[pod("x", 1)] * is_there, version=12, name="x")
+    if is_there:
+        await relisted(world, added("x", 1), added("y", 2), version=20)
+    else:
+        await resumed(world, "12")
+    assert world.held == ({"x": "1", "y": "2"} if is_there else {"y": "2"})
+
+
+async def test_a_history_that_holds_what_was_heard_last_goes_on(world):
+    watch = await begin(world)
+    watch.send(modified("x", 12))
+    watch.cut()
+    await world.confirm(pod("x", 12), version=12, name="x")
+    (await resumed(world, "12")).send(modified("y", 13))
+    await idle()
+    assert (world.held, world.informer.relists) == ({"x": "12", "y": "13"}, 0)
+
+
+async def test_a_server_that_cannot_list_a_version_exactly_is_believed(world):
+    watch = await begin(world)
+    watch.cut()
+    (await world.server.asked()).refuse(400, "BadRequest", "resourceVersionMatch: unknown")
+    await resumed(world, "10")
 
 
 # -- too old ---------------------------------------------------------------------------------------------------------
@@ -222,11 +265,13 @@ async def test_a_busy_server_is_given_the_time_it_asks_for_and_keeps_its_version
 async def test_a_server_that_cannot_be_reached_is_asked_ever_more_rarely_and_resumed_where_it_was(world):
     watch = await begin(world)
     watch.end()
-    started, asked = now(), 0
+    (await world.server.watched()).unreachable()
+    started, asked = now(), 1
     while now() - started < 120:
-        (await world.server.watched()).unreachable()
+        (await world.server.asked()).lose("connection refused")
         asked += 1
         await idle()
+    await world.confirm()
     await resumed(world, "10")
     assert asked <= 10
     assert world.held == {"x": "1", "y": "2"}
@@ -256,12 +301,14 @@ async def test_a_watch_that_can_never_be_resumed_is_met_with_a_list(world, troub
     """Whatever form that takes: what is shown until then is stale, and nobody is told."""
     watch = await begin(world)
     watch.end()
+    # The end and three such tries; what is cut for its silence is asked about once.
+    asked_about = {"a page of a proxy": 2, "cut at once": 2, "silence": 1}
     started, tries = now(), 0
     while "sendInitialEvents" not in (watch := await world.server.watched()).query:
         tries += 1
         TROUBLES[trouble](watch)
-        if trouble == "silence" and tries == 1:  # the server is asked whether it knows the version, and does
-            (await world.server.asked()).answer({"kind": "PodList", "metadata": {"resourceVersion": "10"}, "items": []})
+        if tries <= asked_about.get(trouble, 0):
+            await world.confirm()
     watch.accept(added("x", 1), added("z", 90), bookmark(99, end=True))
     await idle()
     assert (world.held, tries <= (9 if trouble == "silence" else 4)) == ({"x": "1", "z": "90"}, True)
@@ -295,8 +342,10 @@ async def test_a_server_that_fails_at_everything_is_asked_ever_more_rarely(world
 async def test_after_a_healthy_watch_the_pauses_are_small_again(world):
     watch = await begin(world)
     watch.end()
-    for _ in range(6):
-        (await world.server.watched()).unreachable()
+    (await world.server.watched()).unreachable()
+    for _ in range(5):
+        (await world.server.asked()).lose("connection refused")
+    await world.confirm()
     again = await resumed(world, "10")
     await after(30)
     again.cut()
@@ -390,8 +439,10 @@ async def test_one_line_is_logged_for_a_trouble_and_not_one_for_each_try(world, 
     watch.end()
     for _ in range(5):
         (await world.server.watched()).refuse(403, "Forbidden", "no")
+    (await world.server.watched()).unreachable()
     for _ in range(5):
-        (await world.server.watched()).unreachable()
+        (await world.server.asked()).lose("connection refused")
+    await world.confirm()
     await resumed(world, "10")
     logged = [record.__dict__["error"] for record in caplog.records if event_of(record) == "watch.interrupted"]
     assert (len(logged), "may not watch pods" in logged[0], "connection refused" in logged[1]) == (2, True, True)
@@ -411,6 +462,8 @@ async def test_the_last_trouble_is_known_until_it_is_over(harm, expected):
     harm(watch)
     await idle()
     during = type(world.informer.error)
+    if expected is TransportError:
+        await world.confirm()
     again = (await world.server.watched()).accept(bookmark(20, end=True))
     await idle()
     assert (during, world.informer.error) == (expected, None)

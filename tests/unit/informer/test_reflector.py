@@ -19,6 +19,7 @@ from scopedcache.errors import (
     UnauthorizedError,
 )
 from scopedcache.informer import reflector as reflector_module
+from scopedcache.informer.last_event import LastEvent
 from scopedcache.informer.reflector import (
     EXPIRED_PAGES,
     HEALTHY_SECONDS,
@@ -35,6 +36,7 @@ from scopedcache.informer.reflector import (
     Watch,
     draw_tries,
 )
+from scopedcache.objects import Metadata
 
 GONE_REMEMBERED = GoneError("too old", status=410, reason="Expired")
 BUSY = TooManyRequestsError("busy", status=429, retry_after=7.0)
@@ -173,7 +175,7 @@ def test_a_list_that_does_not_end_is_asked_for_in_pages_from_then_on():
         (ForbiddenError("no"), Next(Watch("10"), pause=1.0, gated=True, spread=0.5)),
         (UnauthorizedError("who", status=401), Next(Watch("10"), pause=1.0, gated=True, spread=0.5)),
         (NotFoundError("no such kind", status=404), Next(StreamingList(), pause=1.0, spread=0.5)),
-        (TransportError("lost"), Next(Watch("10"), pause=1.0, spread=0.5)),
+        (TransportError("lost"), Next(VersionCheck("10"), pause=1.0, spread=0.5)),
         (ProtocolError("odd"), Next(Watch("10"), pause=1.0, spread=0.5)),
         (ConfigurationError("no token"), Next(Watch("10"), pause=1.0, spread=0.5)),
         (InvalidError("bad selector", status=400), Next(Watch("10"), pause=1.0, spread=0.5)),
@@ -273,9 +275,10 @@ def test_no_mixture_of_troubles_keeps_a_watch_at_a_version_it_cannot_be_resumed_
 )
 def test_what_says_nothing_about_the_version_keeps_it(error):
     made = watching()
+    asked = VersionCheck("10") if isinstance(error, TransportError) else Watch("10")
     for _ in range(100):
         made.failed(error, 0.0)
-        assert made.next().ask == Watch("10")
+        assert made.next().ask == asked
 
 
 @pytest.mark.parametrize("happening", ["an event", "a healthy end"])
@@ -490,51 +493,69 @@ def silent(made):
 
 
 def resumed(version="10"):
+    """Return one whose server was away, and knows the version: nothing was said since."""
     made = watching(version)
-    made.opened()
-    made.progressed(version)
     made.failed(TransportError("refused"), 0.0)
+    made.next()
+    made.confirmed()
     return made
 
 
-def test_after_a_watch_without_a_word_the_server_is_asked_whether_it_knows_the_version():
-    made = resumed()
-    silent(made)
+def test_after_a_watch_that_was_cut_the_server_is_asked_whether_it_knows_the_version():
+    made = watching("10")
+    made.opened()
+    made.failed(CUT, 75.0)
     assert made.next().ask == VersionCheck("10")
 
 
-def test_a_version_that_the_server_knows_is_watched_on_and_not_asked_about_again():
+def test_a_version_that_the_server_knows_is_not_asked_about_again_where_streams_are_cut_for_their_silence():
     made = resumed()
-    silent(made)
-    made.next()
-    made.confirmed()
-    silent(made)
+    for _ in range(3):
+        silent(made)
     assert made.next().ask == Watch("10")
 
 
-def test_a_version_from_the_future_is_given_up_for_a_list():
-    made = resumed()
-    silent(made)
-    for _ in range(int(TRIES["future"]) + 1):
-        assert made.next().ask == VersionCheck("10")
-        made.failed(TOO_NEW, 3.0)
-    assert made.next().ask == StreamingList()
+def test_a_version_that_is_of_the_future_when_it_is_asked_about_is_given_up_at_once():
+    """It is etcd that answers: no other replica will know better in a moment."""
+    made = watching("10")
+    made.failed(CUT, 0.0)
+    made.next()
+    made.failed(TOO_NEW, 0.1)
+    assert made.next() == Next(StreamingList())
 
 
 def test_after_other_trouble_it_is_asked_again():
     made = resumed()
     silent(made)
     made.next()
-    made.confirmed()
-    made.next()
     made.failed(TransportError("refused"), 0.0)
-    silent(made)
     assert made.next().ask == VersionCheck("10")
 
 
-def test_a_watch_that_said_something_is_resumed_without_asking():
+def test_a_watch_that_said_something_and_was_cut_is_asked_about_by_what_it_said_last():
+    last = LastEvent(Metadata("x"), deleted=False)
     made = watching("10")
     made.opened()
-    made.progressed("12")
+    made.progressed("12", last)
+    made.progressed("13")
     made.failed(CUT, 80.0)
-    assert made.next().ask == Watch("12")
+    assert made.next().ask == VersionCheck("13", last)
+
+
+def test_a_history_that_is_another_one_is_listed_and_what_was_heard_of_the_old_one_forgotten():
+    made = watching("10")
+    made.progressed("12", LastEvent(Metadata("x"), deleted=False))
+    made.failed(CUT, 80.0)
+    made.next()
+    made.disproved()
+    listing = made.next().ask
+    made.listed("11")
+    made.failed(CUT, 80.0)
+    assert (listing, made.next().ask, made.relists) == (StreamingList(), VersionCheck("11"), 1)
+
+
+def test_a_server_that_was_away_while_a_list_is_made_raises_no_doubt():
+    made = reflector()
+    made.doubt()
+    made.listed("10")
+    assert made.next().ask == Watch("10")

@@ -379,7 +379,7 @@ async def test_a_refusal_asks_the_gate_before_the_server():
 async def away(world, times):
     """Let nobody answer so often; return when the last one was asked."""
     for _ in range(times):
-        (await world.server.watched()).unreachable()
+        (await world.server.asked()).lose("connection refused")
         await idle()
     return now()
 
@@ -394,8 +394,47 @@ async def test_a_pause_ends_when_the_server_is_back():
     await after(3)
     gate.recoveries += 1
     gate.back.set()
+    await world.confirm()
     resumed = await world.server.watched()
     assert (now() - failed, resumed.query["resourceVersion"]) == (3.0, "10")
+    await world.end()
+
+
+async def test_a_server_that_was_away_to_others_is_asked_for_its_history_before_a_watch_goes_on():
+    gate = Gate()
+    gate.open.set()
+    world = World(gate=gate)
+    watch = await world.begin(added("x", 1))
+    watch.end()
+    await idle()
+    gate.recoveries += 1
+    await world.confirm()
+    assert (await world.server.watched()).query["resourceVersion"] == "10"
+    await world.end()
+
+
+async def test_a_server_that_was_away_to_others_and_knows_no_such_version_is_listed_anew_at_once():
+    gate = Gate()
+    gate.open.set()
+    world = World(gate=gate)
+    watch = await world.begin(added("x", 1))
+    watch.end()
+    await idle()
+    gate.recoveries += 1
+    (await world.server.asked()).refuse(504, "Timeout", pause=1, causes=[{"reason": "ResourceVersionTooLarge"}])
+    assert "sendInitialEvents" in (await world.server.watched()).query
+    await world.end()
+
+
+async def test_an_outage_that_a_watch_outlived_is_no_reason_to_ask():
+    gate = Gate()
+    gate.open.set()
+    world = World(gate=gate)
+    watch = await world.begin(added("x", 1))
+    gate.recoveries += 1
+    await after(10)
+    watch.end()
+    assert (await world.server.watched()).query["resourceVersion"] == "10"
     await world.end()
 
 
@@ -407,6 +446,7 @@ async def test_a_server_that_came_back_before_the_last_failure_ends_no_pause():
     watch = await world.begin(added("x", 1))
     watch.cut()
     failed = await away(world, 6)
+    await world.confirm()
     await world.server.watched()
     assert now() - failed > 25
     await world.end()
@@ -419,13 +459,14 @@ async def test_a_pause_that_the_server_asked_for_lasts_though_it_is_back():
     watch = await world.begin(added("x", 1))
     watch.cut()
     failed = await away(world, 5)
+    await world.confirm()
     busy = await world.server.watched()
     failed = now()
     busy.refuse(429, "TooManyRequests", pause=20)
     await after(1)
     gate.recoveries += 1
     gate.back.set()
-    await world.server.watched()
+    await world.confirm()
     assert now() - failed >= 20
     await world.end()
 

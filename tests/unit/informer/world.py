@@ -66,6 +66,20 @@ class World:
         await idle()
         return watch
 
+    async def confirm(self, *objects: dict[str, Any], version: int | str = 10, name: str | None = None) -> None:
+        """Answer the question whether the history is still the one that was seen, with the objects that there were."""
+        asked = await self.server.asked()
+        about = None if name is None else f"metadata.name={name}"
+        wanted = (str(version), "Exact", "1", about)
+        query = asked.query
+        assert (
+            query["resourceVersion"],
+            query["resourceVersionMatch"],
+            query["limit"],
+            query.get("fieldSelector"),
+        ) == wanted
+        asked.answer({"kind": "PodList", "metadata": {"resourceVersion": str(version)}, "items": list(objects)})
+
     @property
     def held(self) -> dict[str, str]:
         """Return what the cache shows: names and versions."""

@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 import attrs
 import pytest
 
-from tests.plots import plot
+from tests.plots import lines, plot
 from tests.soak.page import verdict
 from tests.soak.series import Sample, drift, quantile, rates
 
@@ -60,6 +60,15 @@ def test_a_plot_is_a_picture_in_both_schemes_whatever_was_measured(points):
 
     assert ElementTree.fromstring(drawn).findtext("{http://www.w3.org/2000/svg}title") == "Open <sockets>"
     assert "prefers-color-scheme:dark" in drawn
+
+
+def test_several_lines_over_the_same_places_are_a_picture_with_their_names():
+    drawn = lines(
+        "Shares", ["1", "2", "4"], {"<CPU>": [100.0, 50.0, 25.0], "bound": [0.0, 0.0, 0.0]}, across="replicas"
+    )
+    read = [text.text for text in ElementTree.fromstring(drawn).iter("{http://www.w3.org/2000/svg}text")]
+
+    assert {"1", "2", "4", "<CPU>: 25", "bound: 0", "replicas"} < set(read)
 
 
 def test_the_page_says_how_much_memory_rose_where_that_is_tolerated():

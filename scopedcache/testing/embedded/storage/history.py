@@ -110,6 +110,24 @@ class History:
             shelf.history.clear()
             shelf.floor = self.version
 
+    def copy(self) -> History:
+        """Return what it is now, to be kept."""
+        other = History(length=self._length)
+        other._take_over(self)
+        return other
+
+    def differences(self, other: History) -> EventList:
+        """Return the changes that make this one's objects those of another one, at their versions there."""
+        events: EventList = []
+        for key in {**self._shelves, **other._shelves}:
+            before, after = (_objects(history._shelves.get(key)) for history in (self, other))
+            events += [Event("DELETED", before[name], before[name]) for name in before if name not in after]
+            for name, stored in after.items():
+                old = before.get(name)
+                if old is None or old.uid != stored.uid or old.version != stored.version:
+                    events.append(Event("ADDED" if old is None else "MODIFIED", stored, old))
+        return events
+
     def _take_over(self, source: History) -> None:
         """Become what another history is now; nobody who listens there listens here."""
         self.version, self._length, self._forgotten = source.version, source._length, source._forgotten
@@ -128,3 +146,8 @@ class History:
             shelf.floor = shelf.history.popleft().version
         for listener in self._listeners:
             listener(event)
+
+
+def _objects(shelf: _Shelf | None) -> dict[tuple[str, str], Stored]:
+    places = {} if shelf is None else shelf.places
+    return {(namespace, name): stored for namespace, place in places.items() for name, stored in place.items()}

@@ -47,6 +47,12 @@ class Replica(History):
         self._fresh = []
         self.version = self._source.version
 
+    def start_over(self) -> None:
+        """Show what the storage is now: it was restored."""
+        self._take_over(self._source)
+        self._coming.clear()
+        self._fresh = []
+
     def delay(self, version: int, now: float) -> float:
         """Return the seconds until a version is seen here, 0: the newest; one that nobody has written never is."""
         if version > self._source.version:

@@ -49,6 +49,18 @@ class Storage(History):
         self.version += 1
         self.forget()
 
+    def restore(self, state: History) -> None:
+        """Become what was kept: what was written since has never been, and its versions are given out again.
+
+        Whoever listens hears of every difference as of a change. Nobody may watch meanwhile.
+        """
+        events = self.differences(state)
+        self._take_over(state)
+        self.forget()
+        for event in events:
+            for listener in self._listeners:
+                listener(event)
+
     # -- writes --------------------------------------------------------------------------------------------------
 
     def create(self, kind: Kind, body: Body, now: float) -> Stored:

@@ -10,7 +10,7 @@ from typing import Any
 
 import attrs
 
-from scopedcache import Client, ControllerRing, Manager, Request, ScopedCache
+from scopedcache import Client, ControllerRing, Manager, Request, ScopedCache, Sharding
 from scopedcache.clock import loop_time
 from scopedcache.controller.controller import Controller
 from scopedcache.errors import NotLeaderError
@@ -143,7 +143,7 @@ class Ring:
         *,
         takes: float | Sequence[float] = 0.0,
         opens: bool = False,
-        ring: ControllerRing | None = None,
+        ring: ControllerRing | Sharding | None = None,
         **options: Any,
     ) -> RunningShard:
         """Start a shard; a reconcile lasts so long, in one controller or in several.

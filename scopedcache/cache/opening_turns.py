@@ -29,8 +29,8 @@ class OpeningTurns:
         self._refused: set[asyncio.Future[None]] = set()
         self._scheduled = False
 
-    async def take(self, uid: str, namespace: str | None, *, begun: bool = False) -> None:
-        """Wait for a turn; not at all while there is room in this one.
+    async def take(self, uid: str, namespace: str | None, *, begun: bool = False) -> bool:
+        """Wait for a turn, and return True; False without a wait while there is room in this one.
 
         Args:
             begun: it is not its first.
@@ -43,7 +43,7 @@ class OpeningTurns:
         waiting = self._begun if begun else self._new
         if self._left and not waiting:
             self._left -= 1
-            return
+            return False
         turn = asyncio.get_running_loop().create_future()
         waiting[turn] = None
         self._of_owner.setdefault(uid, {})[turn] = namespace
@@ -51,6 +51,7 @@ class OpeningTurns:
             await turn
             if turn in self._refused:  # between its turn and now
                 raise ScopeClosedError(CLOSED)
+            return True
         finally:
             self._drop(turn, uid)
 

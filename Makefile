@@ -14,7 +14,7 @@ WITHOUT_PROGRAMS := --ignore tests/browser --ignore tests/monitoring
 $(if $(filter-out real embedded node,$(CLUSTER)),$(error CLUSTER is $(CLUSTER); it is real, embedded or node))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-wheel test-real test-kind test-browser test-monitoring acceptance mutants simulate fuzz soak crashes bench bench-embedded contract-table control-plane node-parts chart image lint types contracts changes docs docs-links dist servers setup clean faults storms overload scale scale-bound scale-table bench-peers bench-operator
+.PHONY: help demo test test-wheel test-real test-kind test-browser test-monitoring acceptance mutants simulate fuzz soak crashes bench bench-embedded contract-table control-plane node-parts chart image lint types contracts changes docs docs-links dist servers setup clean faults storms memory overload scale scale-bound scale-table bench-peers bench-operator
 
 help:  ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -87,6 +87,9 @@ faults: $(STAMP) $(if $(filter real,$(CLUSTER)),servers)  ## The fault matrix, i
 
 storms: $(STAMP) $(if $(filter embedded,$(CLUSTER)),,servers)  ## Storms of RBAC changes on the real control plane; CLUSTER=embedded takes seconds; ONLY=text; PAGE=1 writes docs/faults.md
 	@CLUSTER=$(or $(CLUSTER),real) $(BIN)/python -m tests.faults.storms_run $(if $(ONLY),--only "$(ONLY)") $(if $(PAGE),--page)
+
+memory: $(STAMP) servers  ## What stays resident of 300 watches that were revoked, CYCLES (5) times; real control plane; PAGE=1 writes docs/faults.md
+	@$(BIN)/python -m tests.faults.memory $(or $(CYCLES),5) $(if $(PAGE),--page)
 
 overload: $(STAMP)  ## More than an operator can take: a figure for each, in memory, steps of the loop and what is lost; PAGE=1 writes docs/faults.md
 	@$(BIN)/python -m tests.faults.overload $(if $(ONLY),--only "$(ONLY)") $(if $(PAGE),--page)

@@ -41,13 +41,13 @@ WATCH: Final = Figure(70.0 * KIB, "bytes", "a watch over TLS and a scope", "docs
 OWNER: Final = Figure(3.4 * KIB, "bytes", "a custom resource of 1 kB, and its scope", "docs/scale.md, replicas")
 POD: Final = Figure(4190.0, "bytes", "kept of a Pod of 4.7 KB", "docs/performance.md, memory kept")
 COMPRESSED_POD: Final = Figure(1070.0, "bytes", "the same, compressed", "docs/performance.md, memory kept, compressed")
-REVIEW: Final = Figure(1700 * MICROSECONDS, "s", "CPU of a review", "docs/scale.md, bound")
-IDLE_WATCH: Final = Figure(66 * MICROSECONDS, "s/s", "CPU of an open watch", "docs/scale.md, bound")
-LEASE_REQUEST: Final = Figure(1700 * MICROSECONDS, "s", "CPU of a request for a Lease", "as a review", measured=False)
+REVIEW: Final = Figure(1600 * MICROSECONDS, "s", "CPU of a review", "docs/scale.md, bound")
+IDLE_WATCH: Final = Figure(22 * MICROSECONDS, "s/s", "CPU of an open watch", "docs/scale.md, bound")
+LEASE_REQUEST: Final = Figure(1600 * MICROSECONDS, "s", "CPU of a request for a Lease", "as a review", measured=False)
 EVENT_IN_CROWD: Final = Figure(33.7 * MICROSECONDS, "s", "CPU of an event among many", "docs/performance.md")
 LONE_EVENT: Final = Figure(214.3 * MICROSECONDS, "s", "CPU of an event that comes alone", "docs/performance.md")
 RUN: Final = Figure(
-    1400 * MICROSECONDS, "s", "CPU of a run that writes once, with its two events", "docs/scale.md, replicas"
+    2500 * MICROSECONDS, "s", "CPU of a run that writes once, with its two events", "docs/scale.md, replicas"
 )
 FIGURES: Final = {
     "process": PROCESS, "watch": WATCH, "owner": OWNER, "pod": POD, "compressed_pod": COMPRESSED_POD, "review": REVIEW,

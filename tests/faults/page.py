@@ -29,6 +29,8 @@ CRASHES_HEAD: Final = (
 )
 CRASHES: Final = ("an operator", "one of two replicas with leader election")
 
+MEMORY_HEAD: Final = "| time | start | 300 watches open | all of them revoked | of the start |\n|---|---|---|---|---|\n"
+
 OVERLOAD_HEAD: Final = "| load | took | memory | longest turn | collection | lost | |\n|---|---|---|---|---|---|---|\n"
 
 
@@ -93,3 +95,12 @@ def write_crashes(who: str, deaths: int, edits: int, looks: int, seed: int) -> N
     page = PAGE.read_text(encoding="utf-8")
     row = f"| {who} | {deaths} | {edits:,} | {looks} | {seed} |"
     PAGE.write_text(_put(page, "crashes", CRASHES_HEAD, CRASHES, {who: row}), encoding="utf-8")
+
+
+def write_memory(rows: Sequence[str]) -> None:
+    """Put what stays of revoked watches into the page, in the place of what stood there."""
+    page = PAGE.read_text(encoding="utf-8")
+    before, rest = page.split(MARK.format("memory") + "\n", 1)
+    table = "".join(row + "\n" for row in rows)
+    _, after = rest.split(END, 1)
+    PAGE.write_text(before + MARK.format("memory") + "\n" + MEMORY_HEAD + table + END + after, encoding="utf-8")

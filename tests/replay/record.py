@@ -83,6 +83,16 @@ def server_restart(stage: Stage) -> None:
     stage.config_map("second")
 
 
+def history_gone(stage: Stage) -> None:
+    """The API server is gone while an object goes and another comes by the other one; its history begins after that."""
+    server = stage.plane.apiservers[-1]
+    server.kill()
+    stage.plane.delete("configmaps", "first", NAMESPACE)
+    stage.config_map("second")
+    server.start(timeout=240.0)
+    stage.config_map("third")
+
+
 def server_frozen(stage: Stage) -> None:
     """The API server is stopped for some seconds, with its connections open."""
     stage.plane.apiserver.pause()
@@ -119,6 +129,7 @@ STORIES: dict[str, Callable[[Stage], None]] = {
         only_watch,
         one_kind,
         server_restart,
+        history_gone,
         server_frozen,
         account_deleted,
         kind_removed,
@@ -126,15 +137,22 @@ STORIES: dict[str, Callable[[Stage], None]] = {
     )
 }
 
+# The operator's API server is the second; what is done meanwhile goes by the first.
+OF_TWO_SERVERS = ("history_gone",)
+
 
 def main(names: list[str]) -> int:
     """Record these stories, or all."""
     FOLDER.mkdir(exist_ok=True)
-    with ControlPlane.start(kubelet=False) as plane:
-        for name in names or STORIES:
-            sys.stdout.write(f"{name}\n")
-            sys.stdout.flush()
-            record(plane, name)
+    wanted = names or list(STORIES)
+    for ha in (False, True):
+        stories = [name for name in wanted if (name in OF_TWO_SERVERS) is ha]
+        if stories:
+            with ControlPlane.start(kubelet=False, ha=ha) as plane:
+                for name in stories:
+                    sys.stdout.write(f"{name}\n")
+                    sys.stdout.flush()
+                    record(plane, name)
     return 0
 
 
@@ -161,7 +179,8 @@ async def recorded_life(stage: Stage, name: str, path: Path) -> Life:
         await asyncio.to_thread(STORIES[name], stage)
         await asyncio.sleep(SETTLED_SECONDS)
 
-    async with stage.plane.client(stage.account) as client, ScopedCache(client, record=path) as cache:
+    server = len(stage.plane.apiservers) - 1
+    async with stage.plane.client(stage.account, server=server) as client, ScopedCache(client, record=path) as cache:
         await asyncio.sleep(0.5)
         return await live(cache, meanwhile)
 

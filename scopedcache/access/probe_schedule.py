@@ -126,7 +126,7 @@ class ProbeSchedule:
         entry = self._entries.get(place)
         if place is None or entry is None or self._round.seconds(self.rate) <= self._shortest:
             return False
-        if not self.in_use.note(place, now):
+        if not self.in_use.note(place, now) or entry.reason == "doubt":
             return False
         turn = self.in_use.take_turn(place, now, entry.due - now)
         if turn is None or not self.bring_forward(place, max(turn, entry.begun + self._shortest)):

@@ -13,6 +13,7 @@ from ..errors import ScopeClosedError
 
 # One takes between a tenth of a millisecond and half of one.
 OPENINGS_IN_A_TURN: Final = 10
+CLOSED: Final = "the scope was closed before it opened"
 
 
 class OpeningTurns:
@@ -21,15 +22,15 @@ class OpeningTurns:
     def __init__(self, in_a_turn: int = OPENINGS_IN_A_TURN) -> None:
         self._in_a_turn = in_a_turn
         self._left = in_a_turn
-        # To the owner's UID, the first that came first. Who has begun goes before those who have not: what it brings
-        # opens others at once.
-        self._begun: dict[asyncio.Future[None], str] = {}
-        self._new: dict[asyncio.Future[None], str] = {}
+        # The first that came first. Who has begun goes before those who have not: what it brings opens others at once.
+        self._begun: dict[asyncio.Future[None], None] = {}
+        self._new: dict[asyncio.Future[None], None] = {}
         self._of_owner: dict[str, dict[asyncio.Future[None], str | None]] = {}  # to the namespace
+        self._refused: set[asyncio.Future[None]] = set()
         self._scheduled = False
 
-    async def take(self, uid: str, namespace: str | None, *, begun: bool = False) -> None:
-        """Wait for a turn; not at all while there is room in this one.
+    async def take(self, uid: str, namespace: str | None, *, begun: bool = False) -> bool:
+        """Wait for a turn, and return True; False without a wait while there is room in this one.
 
         Args:
             begun: it is not its first.
@@ -42,20 +43,27 @@ class OpeningTurns:
         waiting = self._begun if begun else self._new
         if self._left and not waiting:
             self._left -= 1
-            return
+            return False
         turn = asyncio.get_running_loop().create_future()
-        waiting[turn] = uid
+        waiting[turn] = None
         self._of_owner.setdefault(uid, {})[turn] = namespace
         try:
             await turn
+            if turn in self._refused:  # between its turn and now
+                raise ScopeClosedError(CLOSED)
+            return True
         finally:
             self._drop(turn, uid)
 
     def close(self, uid: str, namespace: str | None = None) -> None:
         """Refuse an owner that waits, in one namespace or (None) in all: it was closed."""
         for turn, place in list(self._of_owner.get(uid, {}).items()):
-            if namespace in (None, place) and not turn.done():
-                turn.set_exception(ScopeClosedError("the scope was closed before it opened"))
+            if namespace not in (None, place):
+                continue
+            if turn.done():
+                self._refused.add(turn)
+            else:
+                turn.set_exception(ScopeClosedError(CLOSED))
 
     def close_all(self) -> None:
         """Refuse everybody who waits."""
@@ -72,7 +80,7 @@ class OpeningTurns:
         self._left = self._in_a_turn
         while self._left and (waiting := self._begun or self._new):
             turn = next(iter(waiting))
-            self._drop(turn, waiting[turn])
+            del waiting[turn]
             if not turn.done():
                 turn.set_result(None)
                 self._left -= 1
@@ -82,6 +90,7 @@ class OpeningTurns:
     def _drop(self, turn: asyncio.Future[None], uid: str) -> None:
         self._begun.pop(turn, None)
         self._new.pop(turn, None)
+        self._refused.discard(turn)
         turns = self._of_owner.get(uid, {})
         turns.pop(turn, None)
         if not turns:

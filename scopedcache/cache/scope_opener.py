@@ -33,8 +33,8 @@ class ScopeOpener:
         self._home.check_running()
         identity = None if self._identity is None else self._identity_of(owner, self._identity)
         who = owner if isinstance(owner, OwnerId) else OwnerId.of(owner)
-        if not self._table.is_open(who.uid, namespace):
-            await self._table.turns.take(who.uid, namespace)
+        if not self._table.is_open(who.uid, namespace) and await self._table.turns.take(who.uid, namespace):
+            self._home.check_running()
         binding = self._table.of(who, namespace, identity)
         wanted = [Need.of(need) for need in needs]
         return await self._table.open(binding, wanted, wait=self._wait if wait is None else wait)

@@ -24,7 +24,9 @@ the same version, by the trouble it met; then the version is given up for a list
 A server that was restored from an older state takes a watch at a version of its future, says nothing on it until it has
 come that far, and never tells what was undone. So where nobody answered, a stream was cut, or the server was away to
 anybody, it is asked before the watch goes on whether its history is still the one that was seen: by a list of the one
-object, at that version, that was heard of last. Quiet streams that are cut all the time are asked about once.
+object, at that version, that was heard of last. Quiet streams that are cut all the time are asked about once. After an
+outage the watch goes on from that last event, not from a later bookmark: a restored server may have put other events in
+between by then.
 
 Pauses grow, and end sooner when the server answers again after it was away to everybody: the back-off is for a server
 that is there. How much sooner differs from informer to informer, and comes to nothing where that does not help: each
@@ -192,6 +194,8 @@ class Reflector:
         self._open = False  # a stream was accepted for what was asked last
         self._spoke = False  # and told a version
         self._last: LastEvent | None = None  # what was heard last since the list
+        self._told = ""  # the version of that, or of the list
+        self._away = False  # nobody answered since
         self._doubted = False  # whether this version is of the server's history is to be asked
         self._checked = False  # and was
         self._asked_whether = False  # and is
@@ -221,13 +225,19 @@ class Reflector:
         self._open = True
         self._spoke = False
 
-    def doubt(self) -> None:
-        """The server was away: it may have come back with another history."""
-        self._doubted = self.state == "watching"
+    def was_away(self) -> None:
+        """The server did not answer somebody: it may have come back with another history."""
+        self._away = True
+        self._doubt()
+
+    def _doubt(self) -> None:
+        self._doubted = self._asked_whether = self.state == "watching"
 
     def confirmed(self) -> None:
         """The version is of the server's history."""
         self._doubted, self._checked = False, True
+        if self._away:
+            self.version, self._away = self._told, False
 
     def disproved(self) -> None:
         """The server's history is another one than was seen: begin with a list."""
@@ -236,16 +246,17 @@ class Reflector:
     def listed(self, version: str) -> None:
         """A list is complete, as of `version`."""
         self.state = "watching"
-        self.version = self.seen = version
+        self.version = self.seen = self._told = version
         self._tries.clear()
         self._spoke, self._doubted, self._checked = True, False, False
-        self._last = None
+        self._last, self._away = None, False
         self._expired_pages = 0
         self._paged_once = False
 
     def progressed(self, version: str, last: LastEvent | None = None) -> None:
         """An event or a bookmark told a version; `last`: what is remembered of the events."""
-        self._last = last or self._last
+        if last is not None:
+            self._last, self._told = last, last.metadata.resource_version
         self._spoke = self._spoke or bool(version)
         if version and version != self.version:
             self.version = self.seen = version
@@ -302,8 +313,10 @@ class Reflector:
         trouble = self._trouble(error, lasted)
         if trouble != "silent" or self._spoke:
             self._checked = False
-        if isinstance(error, TransportError) and not self._checked:
-            self.doubt()
+        if trouble == "unreachable":
+            self.was_away()
+        elif isinstance(error, TransportError) and not self._checked:
+            self._doubt()
         match trouble:
             case "gone":
                 self._expired_pages += self.state == "listing" and not streamed

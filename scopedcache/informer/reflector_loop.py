@@ -110,7 +110,7 @@ class ReflectorLoop:
             if self._gate is not None:
                 await self._gate.permitted()
                 if self._gate.recoveries > recoveries:
-                    self._reflector.doubt()
+                    self._reflector.was_away()
                     step = attrs.evolve(step, ask=self._reflector.ask)
                 recoveries = self._gate.recoveries
             started = self._timer()

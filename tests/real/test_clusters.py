@@ -254,6 +254,17 @@ async def test_a_frozen_cluster_that_is_removed_delays_no_other_and_leaves_no_nu
         await fleet.arrives("far")
 
 
+async def test_a_frozen_cluster_does_not_hold_up_the_end(fleet: Fleet, far: ControlPlane) -> None:
+    try:
+        async with clients(fleet, "far") as others, asyncio.timeout(SECONDS):
+            async with fleet.running(Clusters(others)) as manager:
+                await fleet.arrives("", "far")
+                far.apiserver.pause()
+                await eventually(lambda: not fleet.state(manager, "far")["answers"], within=SECONDS)
+    finally:
+        far.apiserver.resume()
+
+
 async def test_the_secret_of_a_frozen_cluster_goes_and_the_next_one_comes_at_once(
     fleet: Fleet, home: EmbeddedCluster, far: ControlPlane, caplog: pytest.LogCaptureFixture
 ) -> None:

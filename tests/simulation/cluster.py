@@ -321,7 +321,7 @@ class World:
             return "not so soon after a restart"
         backup, acts = self.cluster.back_up(), self.acts
         changes = [self.create(owners), *(self.change() for _ in range(self.random.randrange(4)))]
-        down, unready = self.random.choice([0.0, 2.0]), self.random.choice([0.0, 0.9])
+        down, unready = 2.0, self.random.choice([0.0, 0.9])  # no server is up again at once
 
         def put_back() -> None:
             if self.acts == acts:

@@ -30,6 +30,7 @@ from scopedcache.kit import (
     delete_finalized,
     expire,
     in_each,
+    namespaces_elsewhere,
     new_object,
     patch_status,
     place_in_each,
@@ -37,6 +38,7 @@ from scopedcache.kit import (
     quantity,
     quantity_text,
     replicate,
+    selected_places,
     set_condition,
 )
 
@@ -144,6 +146,9 @@ async def a_program_has_types(client: sc.Client, key: sc.ObjectKey, cache: sc.Sc
     assert_type(new_object(POD, "web", "app"), sc.Object)
 
 
+async def reconcile_nothing(request: sc.Request) -> None: ...
+
+
 async def many_namespaces_keep_the_type_of_the_work(cache: sc.ScopedCache, owner: sc.Object) -> None:
     async def count(scope: sc.ResourceCache) -> int:
         return len(scope.list(POD))
@@ -158,6 +163,11 @@ async def many_namespaces_keep_the_type_of_the_work(cache: sc.ScopedCache, owner
     placed = await place_in_each(cache, owner, [POD], ["a"], count, remove, finalizer="example.com/f")
     assert_type(placed.done["a"], int)
     await in_each(cache, owner, [POD], ["a"], len)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    clusters = sc.Clusters(secrets=sc.ClusterSecrets("fleet", {"fleet": "member"}))
+    everywhere = selected_places(cache, owner, [{"app": "web"}], clusters)
+    assert_type((await in_each(cache, owner, [POD], everywhere, count, clusters=clusters)).done, Mapping[str, int])
+    controller = sc.Controller(for_=POD, reconcile=reconcile_nothing)
+    assert_type(namespaces_elsewhere(controller, clusters), list[sc.Controller])
     cache.close(owner, namespace="a")
     await cache.open_all(owner, POD, namespaces=["a"], exclusive=True)
     scope = await cache.open(owner, sc.Need(POD, told_of="name", route=lambda pod: [pod.name, pod.key]))

@@ -127,6 +127,13 @@ def test_of_many_places_one_in_which_something_happens_is_reviewed_as_one_of_a_f
     ], "it has its turn a round after it was reviewed last"
 
 
+def test_what_happens_in_a_place_does_not_put_off_that_a_denial_is_confirmed_there() -> None:
+    schedule = crowded()
+    schedule.confirm("n500", 1.0)
+
+    assert (schedule.use("n500", 0.5), reviews(schedule, "n500", 2.0)) == (False, [(1.0, "doubt")])
+
+
 def test_places_in_use_leave_the_round_as_it_is() -> None:
     schedule, busy = crowded(), crowded()
     for number in range(100, 200):

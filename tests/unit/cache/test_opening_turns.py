@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from scopedcache import ObjectKey, OwnerId, ScopeClosedError
+from scopedcache import CacheError, ObjectKey, OwnerId, ScopeClosedError
 from scopedcache.cache.opening_turns import OPENINGS_IN_A_TURN, OpeningTurns
 from tests.unit.cache.world import world
 from tests.unit.cluster import MEMCACHED, POD
@@ -76,6 +76,35 @@ async def test_who_is_closed_in_one_namespace_keeps_its_turn_in_another():
     with pytest.raises(ScopeClosedError):
         await closed
     assert len(turns) == 0
+
+
+async def test_who_is_closed_between_its_turn_and_its_step_is_refused_too():
+    turns = OpeningTurns(in_a_turn=1)
+    first = asyncio.create_task(turns.take("first", "a"))
+    second = asyncio.create_task(turns.take("uid", "a"))
+    await asyncio.sleep(0)
+    asyncio.get_running_loop().call_soon(turns.close, "uid")  # after its turn was given, before it goes on
+
+    await first
+    with pytest.raises(ScopeClosedError):
+        await second
+    assert len(turns) == 0
+
+
+async def test_leaving_the_cache_while_many_wait_for_their_turn_refuses_them_all():
+    async with world() as w:
+        w.server.grant("a", POD)
+        await w.cache.open(an_owner(0), POD)
+        opening = [asyncio.create_task(w.cache.open(an_owner(number), POD)) for number in range(1, 100)]
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+
+    answers = await asyncio.gather(*opening, return_exceptions=True)
+
+    refused = [answer for answer in answers if isinstance(answer, BaseException)]
+    assert {type(answer) for answer in refused} <= {ScopeClosedError, CacheError}
+    assert len(refused) >= 50
+    w.nothing_is_left()
 
 
 async def test_who_gives_up_takes_nobody_s_turn():

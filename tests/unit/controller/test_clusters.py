@@ -555,6 +555,16 @@ async def test_where_secrets_cannot_be_seen_the_known_clusters_stay_and_what_was
         )
 
 
+async def test_that_secrets_of_clusters_may_not_be_read_is_said_by_readyz(w: World) -> None:
+    w.server.embedded.create_namespace("fleet")
+    clusters = Clusters(secrets=ClusterSecrets("fleet", CLUSTER_API))
+    manager = Manager(w.cache, clusters=clusters)
+    async with running(manager):
+        await eventually(lambda: "may not list secrets in namespace fleet" in str(manager.summary()["reasons"]))
+        w.server.grant("fleet", SECRET)
+        await eventually(lambda: manager.summary()["reasons"] == [], within=30.0)
+
+
 @pytest.mark.parametrize(
     ("field", "value", "words"),
     [

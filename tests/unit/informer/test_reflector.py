@@ -544,7 +544,7 @@ def test_a_watch_that_said_something_and_was_cut_is_asked_about_by_what_it_said_
 
 def test_a_history_that_is_another_one_is_listed_and_what_was_heard_of_the_old_one_forgotten():
     made = watching("10")
-    made.progressed("12", LastEvent(Metadata("x"), deleted=False))
+    made.progressed("12", last_event("12"))
     made.failed(CUT, 80.0)
     made.next()
     made.disproved()
@@ -554,8 +554,37 @@ def test_a_history_that_is_another_one_is_listed_and_what_was_heard_of_the_old_o
     assert (listing, made.next().ask, made.relists) == (StreamingList(), VersionCheck("11"), 1)
 
 
+def last_event(version):
+    return LastEvent(Metadata("x", resource_version=version), deleted=False)
+
+
+@pytest.mark.parametrize(("away", "expected"), [(True, "12"), (False, "15")])
+def test_after_an_outage_it_goes_on_from_the_last_event_and_not_from_a_bookmark(away, expected):
+    """A restored server may have put other events in between, by the time that it is asked."""
+    made = watching("10")
+    made.opened()
+    made.progressed("12", last_event("12"))
+    made.progressed("15")
+    made.failed(TransportError("refused") if away else CUT, 0.0 if not away else 80.0)
+    if away:
+        made.next()
+        made.failed(TransportError("refused"), 0.0)
+    asked = made.next().ask
+    made.confirmed()
+    assert (asked, made.next().ask) == (VersionCheck("15", last_event("12")), Watch(expected))
+
+
+def test_without_an_event_it_goes_on_from_its_list():
+    made = watching("10")
+    made.progressed("15")
+    made.was_away()
+    made.next()
+    made.confirmed()
+    assert made.next().ask == Watch("10")
+
+
 def test_a_server_that_was_away_while_a_list_is_made_raises_no_doubt():
     made = reflector()
-    made.doubt()
+    made.was_away()
     made.listed("10")
     assert made.next().ask == Watch("10")

@@ -413,6 +413,19 @@ async def test_a_server_that_was_away_to_others_is_asked_for_its_history_before_
     await world.end()
 
 
+async def test_a_server_that_was_away_to_others_and_knows_no_such_version_is_listed_anew_at_once():
+    gate = Gate()
+    gate.open.set()
+    world = World(gate=gate)
+    watch = await world.begin(added("x", 1))
+    watch.end()
+    await idle()
+    gate.recoveries += 1
+    (await world.server.asked()).refuse(504, "Timeout", pause=1, causes=[{"reason": "ResourceVersionTooLarge"}])
+    assert "sendInitialEvents" in (await world.server.watched()).query
+    await world.end()
+
+
 async def test_an_outage_that_a_watch_outlived_is_no_reason_to_ask():
     gate = Gate()
     gate.open.set()

@@ -239,6 +239,7 @@ class Coordinator:
                 weights = await self._weights()
             changed = self._replica.next(round_, weights)
             if changed is not None:
+                self._apply()
                 await self._write(changed)
             await self._tidy(round_)
 

@@ -123,7 +123,7 @@ class Replica:
         for part, state in before:
             if part.holder == self.identity and state in ("warm", "lapsed"):
                 state = after(state, "taken")
-            elif part.holder == NOBODY and state == "draining":
+            elif part.holder == NOBODY and state == "lapsed":
                 state = after(state, "released")
             states.append((part.range, state))
         self._states = states
@@ -157,7 +157,8 @@ class Replica:
         if partition is None:
             return None
         self._proposed_for = None
-        parts = [self._next_part(part, state, round_) for part, state in self._refined(partition)]
+        refined = self._refined(partition)
+        parts = [self._next_part(part, state, round_) for part, state in refined]
         leaving = {name for name in partition.leaving if name in round_.alive} - {self.identity}
         if round_.leaving:
             leaving.add(self.identity)
@@ -170,6 +171,11 @@ class Replica:
         if same and not self._touches(round_):
             self._settle_plan()
             return None
+        # What is let go is not ours any more once the server has the write, and its answer may be lost.
+        self._states = [
+            (part.range, after(state, "lapse") if _is_let_go(part, then) else state)
+            for (part, state), then in zip(refined, parts, strict=True)
+        ]
         return changed
 
     def _settle_plan(self) -> None:
@@ -216,9 +222,15 @@ class Replica:
             return attrs.evolve(part, warm=True)
         if state == "draining" and round_.is_idle(part.range):
             return attrs.evolve(part, holder=NOBODY)
+        if state == "lapsed" and self._is_to_go(part) and round_.is_idle(part.range):
+            return attrs.evolve(part, holder=NOBODY)
         if state == "foreign" and self._is_forgotten(part, round_.now):
             return attrs.evolve(part, holder=NOBODY)
         return part
+
+    def _is_to_go(self, part: Part) -> bool:
+        """Tell whether a part that we hold is another's to begin with."""
+        return part.holder == self.identity != part.wanted and part.warm
 
     def _is_forgotten(self, part: Part, now: float) -> bool:
         """Tell whether a part is said to be ours, not by our doing, for so long that whoever had it has noticed.
@@ -235,3 +247,7 @@ class Replica:
         if part.holder == self.identity:
             return self._is_forgotten(part, round_.now)
         return part.holder == NOBODY or part.holder not in round_.alive
+
+
+def _is_let_go(part: Part, then: Part) -> bool:
+    return part.holder != NOBODY and then.holder == NOBODY

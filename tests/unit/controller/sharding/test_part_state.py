@@ -17,6 +17,7 @@ def test_a_part_is_handed_over_through_warm_and_draining():
     giver: PartState = "held"
     taker = after(taker, "wanted")
     giver = after(giver, "unwanted")
+    giver = after(giver, "lapse")  # it sends that it lets go
     giver = after(giver, "released")
     taker = after(taker, "taken")
 

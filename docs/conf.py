@@ -20,7 +20,7 @@ myst_heading_anchors = 4
 autodoc_typehints = "none"
 # Types in signatures that have no entry of their own in the reference; the standard library is not linked.
 WITHOUT_ENTRY = (
-    r"(argparse|collections\.abc|pathlib)\..*",
+    r"(argparse|asyncio|collections\.abc|pathlib)\..*",
     r"scopedcache\.(predicates\.Predicate|kit\.places\.T|controller\.manager\.manager\.Runnable)",
     r"scopedcache\.cache\.snapshot\.(ScopeSnapshot|PendingSnapshot|Totals)",
 )

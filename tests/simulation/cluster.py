@@ -77,38 +77,43 @@ class World:
     sort: Random = attrs.field(factory=Random)
     # Whether its caches keep their objects compressed.
     compress: bool = False
+    # The kinds that are watched in the whole cluster or not at all.
+    cluster_wide: tuple[str, ...] = ()
 
     @classmethod
-    def start(cls, seed: int) -> World:
-        """Make one; nothing is allowed yet."""
+    def start(cls, seed: int, *, wide: bool = False) -> World:
+        """Make one; nothing is allowed yet. `wide`: perhaps one kind is watched in the whole cluster or not at all."""
         cluster = EmbeddedCluster.start(seed=seed, users=("operator",), kubelet=False)
         operator = cluster.user("operator")
         cluster.create(definition())
-        grants, wide = {}, {}
+        grants, everywhere = {}, {}
         for namespace in NAMESPACES:
             cluster.create_namespace(namespace)
             for kind in KINDS:
                 grants[namespace, kind] = cluster.grant(operator, VERBS, [kind], namespace=namespace)
         for kind in KINDS:
-            wide[kind] = cluster.grant(operator, NEEDED, [kind])
-        for grant in (*grants.values(), *wide.values()):
+            everywhere[kind] = cluster.grant(operator, NEEDED, [kind])
+        for grant in (*grants.values(), *everywhere.values()):
             grant.revoke()
         servers = [cluster.front_ends[0], cluster.front_end()]
         basic = cluster.get(BINDINGS, "system:basic-user") or {}
         basic["metadata"] = {"name": basic["metadata"]["name"]}
         sort = Random(f"sort of {seed}")
         hints = cluster.grant(operator, NEEDED, RBAC_KINDS) if sort.random() < 0.4 else None
+        of_wide = Random(f"wide of {seed}")
+        cluster_wide = (of_wide.choice(KINDS),) if wide and of_wide.random() < 0.25 else ()
         return cls(
             cluster,
             operator,
             servers,
             grants,
-            wide,
+            everywhere,
             Random(seed),
             basic,
             hints=hints,
             sort=sort,
             compress=seed % 2 == 1,
+            cluster_wide=cluster_wide,
         )
 
     # -- what is true --------------------------------------------------------------------------------------------
@@ -185,7 +190,8 @@ class World:
     def _turn(self, places: list[Place], act: Any, words: str) -> str:
         act()
         for namespace, kind in places:
-            given = {*self.verbs.get((namespace, kind), ()), *self.verbs.get(("", kind), ())}
+            here = () if kind in self.cluster_wide else self.verbs.get((namespace, kind), ())
+            given = {*here, *self.verbs.get(("", kind), ())}
             sees = given.issuperset(NEEDED)
             if sees != self.visible.get((namespace, kind), False):  # whether the kind is served just now or not
                 self.visible[namespace, kind] = sees

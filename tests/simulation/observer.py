@@ -102,7 +102,7 @@ class Observer:
             for need in one.needs:
                 kind = str(need.kind)
                 if self._able(one, need):
-                    watched.add((one.namespace, kind))
+                    watched.add(("" if kind in self.world.cluster_wide else one.namespace, kind))
                     self._equal(one, need, kind)
                 else:
                     self._denied(one, kind)
@@ -123,7 +123,8 @@ class Observer:
 
     def _watched(self) -> list[tuple[str, str]]:
         found = self.world.cluster.audit.open_watches(user=self.world.operator.username)
-        return sorted((watch.namespace, watch.resource) for watch in found if watch.namespace)
+        wide = self.world.cluster_wide
+        return sorted((one.namespace or "", one.resource) for one in found if one.namespace or one.resource in wide)
 
     def _equal(self, one: SimulatedOwner, need: Need, kind: str) -> None:
         there = self.world.held(kind, one.namespace, str(need.selector))

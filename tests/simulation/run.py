@@ -2,7 +2,7 @@
 
 There are four kinds of lives: of an operator that opens what its owners need, of one that declares its kinds, of one
 that declares them in single namespaces, and of two replicas that elect a leader. In some lives of each RBAC objects may
-be watched, and in some user code fails.
+be watched, in some user code fails, and in some of the first one kind is watched in the whole cluster.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ SETTINGS: Final[dict[str, Setting]] = {
 def live(seed: int, setting: str = "opening") -> None:
     """Live through one. Raise Broken, with the story that led there."""
     random.seed(seed)
-    world = World.start(seed)
+    world = World.start(seed, wide=setting == "opening")
     story: list[str] = []
     try:
         with world.cluster:
@@ -151,7 +151,8 @@ def live(seed: int, setting: str = "opening") -> None:
 async def _live(world: World, story: list[str], setting: Setting) -> None:
     before = asyncio.all_tasks()
     client = world.cluster.balanced_client(world.operator, world.servers)
-    async with client, ScopedCache(client, chance=world.random.random, compress=world.compress) as cache:
+    options: Any = {"compress": world.compress, "cluster_wide": world.cluster_wide}
+    async with client, ScopedCache(client, chance=world.random.random, **options) as cache:
         async with setting(world, cache, story) as scene:
             for epoch in range(scene.epochs):
                 for _ in range(STEPS):

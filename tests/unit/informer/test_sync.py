@@ -389,14 +389,16 @@ async def test_a_pause_ends_when_the_server_is_back():
     gate.open.set()
     world = World(gate=gate)
     watch = await world.begin(added("x", 1))
+    watch.send(modified("x", 11))
+    await idle()
     watch.cut()
     failed = await away(world, 6)
     await after(3)
     gate.recoveries += 1
     gate.back.set()
-    await world.confirm()
+    await world.confirm(pod("x", 11), version=11, name="x")
     resumed = await world.server.watched()
-    assert (now() - failed, resumed.query["resourceVersion"]) == (3.0, "10")
+    assert (now() - failed, resumed.query["resourceVersion"]) == (3.0, "11")
     await world.end()
 
 
@@ -405,11 +407,13 @@ async def test_a_server_that_was_away_to_others_is_asked_for_its_history_before_
     gate.open.set()
     world = World(gate=gate)
     watch = await world.begin(added("x", 1))
+    watch.send(modified("x", 11))
+    await idle()
     watch.end()
     await idle()
     gate.recoveries += 1
-    await world.confirm()
-    assert (await world.server.watched()).query["resourceVersion"] == "10"
+    await world.confirm(pod("x", 11), version=11, name="x")
+    assert (await world.server.watched()).query["resourceVersion"] == "11"
     await world.end()
 
 
@@ -418,6 +422,8 @@ async def test_a_server_that_was_away_to_others_and_knows_no_such_version_is_lis
     gate.open.set()
     world = World(gate=gate)
     watch = await world.begin(added("x", 1))
+    watch.send(modified("x", 11))
+    await idle()
     watch.end()
     await idle()
     gate.recoveries += 1
@@ -444,9 +450,11 @@ async def test_a_server_that_came_back_before_the_last_failure_ends_no_pause():
     gate.recoveries = 7
     world = World(gate=gate)
     watch = await world.begin(added("x", 1))
+    watch.send(modified("x", 11))
+    await idle()
     watch.cut()
     failed = await away(world, 6)
-    await world.confirm()
+    await world.confirm(pod("x", 11), version=11, name="x")
     await world.server.watched()
     assert now() - failed > 25
     await world.end()
@@ -457,16 +465,18 @@ async def test_a_pause_that_the_server_asked_for_lasts_though_it_is_back():
     gate.open.set()
     world = World(gate=gate)
     watch = await world.begin(added("x", 1))
+    watch.send(modified("x", 11))
+    await idle()
     watch.cut()
     failed = await away(world, 5)
-    await world.confirm()
+    await world.confirm(pod("x", 11), version=11, name="x")
     busy = await world.server.watched()
     failed = now()
     busy.refuse(429, "TooManyRequests", pause=20)
     await after(1)
     gate.recoveries += 1
     gate.back.set()
-    await world.confirm()
+    await world.confirm(pod("x", 11), version=11, name="x")
     assert now() - failed >= 20
     await world.end()
 

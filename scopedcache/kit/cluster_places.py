@@ -50,10 +50,14 @@ class ClusterPlaces:
                 yield cluster, cache
 
     def without_gone(self, places: Iterable[str]) -> set[str]:
-        """Leave out the places that are known to be there no more: Namespaces are watched, and theirs is gone."""
+        """Leave out the places that are known to be there no more: Namespaces are watched, and theirs is gone.
+
+        Raises:
+            APIError: those of the manager's own cluster may not be seen.
+        """
         there: dict[str, set[str]] = {}
         for cluster, cache in self.caches():
-            with suppress(CacheError, APIError):
+            with suppress(*((CacheError, APIError) if cluster else (CacheError,))):
                 there[cluster] = {one.name for one in cache.cluster.list(NAMESPACE)}
         split_places = [(place, *split(place)) for place in places]
         return {place for place, cluster, namespace in split_places if namespace in there.get(cluster, (namespace,))}

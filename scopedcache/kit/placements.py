@@ -108,7 +108,8 @@ async def place_in_each(
         clusters: as for `in_each`: `east/app` is a place in the cluster `east`, and stands so in `status.namespaces`.
 
     Raises:
-        APIError: the owner could not be written; nothing was made then.
+        APIError: the owner could not be written, or the Namespaces of the manager's own cluster, which are watched, may
+            not be seen; nothing was made then.
     """
     client, places = cache.client, ClusterPlaces(cache, clusters)
     known = places.without_gone(_namespaces(owner))

@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 import pytest
 
-from scopedcache import Need, Object, ResourceCache
+from scopedcache import ForbiddenError, Need, Object, ResourceCache
 from scopedcache.kit import LabelRoute, Placed, find_condition, new_object, place_in_each, placed_in, prune
 from scopedcache.testing import eventually
 from tests.unit.cluster import ALL_VERBS, CONFIG_MAP, MEMCACHED, OPERATOR, Cluster
@@ -137,3 +137,17 @@ async def test_a_namespace_that_is_gone_is_forgotten_where_namespaces_are_watche
         placed = await p.run("a")
 
     assert (placed.is_over, p.w.server.find(MEMCACHED, "m", "home")) == (True, None)
+
+
+async def test_where_watched_namespaces_may_not_be_seen_any_more_nothing_is_made_and_the_right_is_named(
+    p: Placing,
+) -> None:
+    grant = p.w.server.embedded.grant(p.w.server.operator, ["list", "watch"], ["namespaces"])
+    async with p.w.cache.informer("namespaces", metadata_only=True) as namespaces:
+        await namespaces.wait_synced()
+        grant.revoke()
+        await namespaces.wait_denied()
+        with pytest.raises(ForbiddenError, match="may not list namespaces"):
+            await p.run("a")
+
+    assert p.left == []

@@ -26,7 +26,7 @@ come that far, and never tells what was undone. So where nobody answered, a stre
 anybody, it is asked before the watch goes on whether its history is still the one that was seen: by a list of the one
 object, at that version, that was heard of last. Quiet streams that are cut all the time are asked about once. After an
 outage the watch goes on from that last event, not from a later bookmark: a restored server may have put other events in
-between by then; and where nothing was heard since the list, it begins with a list.
+between by then.
 
 Pauses grow, and end sooner when the server answers again after it was away to everybody: the back-off is for a server
 that is there. How much sooner differs from informer to informer, and comes to nothing where that does not help: each
@@ -226,14 +226,9 @@ class Reflector:
         self._spoke = False
 
     def was_away(self) -> None:
-        """The server did not answer somebody: it may have come back with another history.
-
-        Where nothing was heard since the list, nothing can tell: the list itself may be of a future that is lost.
-        """
+        """The server did not answer somebody: it may have come back with another history."""
         self._away = True
         self._doubt()
-        if self.state == "watching" and self._last is None:
-            self._relist("gone")
 
     def _doubt(self) -> None:
         self._doubted = self._asked_whether = self.state == "watching"

@@ -322,15 +322,21 @@ class World:
         return f"server {number}, {down:g} s down, {unready:g} s unready, reviews {reviews}"
 
     def restore(self, owners: list[Object]) -> str:
-        """Change some objects, and soon put back what etcd held before, unless something else has happened by then."""
+        """Change some objects, and soon put back what etcd held before, unless something else has happened by then.
+
+        Nor where the operator has listed something meanwhile: what went before such a list is never told of (decision
+        0008).
+        """
         if self.now() < self.lying + RESTARTS_APART_SECONDS:
             return "not so soon after a restart"
-        backup, acts = self.cluster.back_up(), self.acts
+        backup, acts, mark = self.cluster.back_up(), self.acts, self.cluster.audit.mark()
         changes = [self.create(owners), *(self.change() for _ in range(self.random.randrange(4)))]
         down, unready = 2.0, self.random.choice([0.0, 0.9])  # no server is up again at once
 
         def put_back() -> None:
-            if self.acts == acts:
+            asked = self.cluster.audit.requests(mark, user=self.operator.username)
+            listed = any(one.verb == "list" or "sendInitialEvents" in one.uri for one in asked)
+            if self.acts == acts and not listed:
                 self.cluster.restore(backup, down=down, unready=unready)
                 self.lying = max(self.lying, self.now() + down + unready)
                 self.restored = self.now() + RESTORED_SECONDS

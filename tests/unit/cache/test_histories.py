@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 import pytest
-from hypothesis import HealthCheck, given, note, settings
+from hypothesis import HealthCheck, example, given, note, settings
 from hypothesis import strategies as st
 
 from scopedcache import ForbiddenError, Need, NotWatchedError, Object, ResourceCache, ScopedCacheError
@@ -212,6 +212,7 @@ async def live_through(mode: str, history: list[tuple[Any, ...]]) -> None:
 @pytest.mark.parametrize("mode", ["reviews", "paged", "incomplete", "rbac", "attempts"])
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(history=st.lists(operations, max_size=40))
+@example(history=[("cut",), ("open", "a", "one", "both"), ("delete", "a", "one")])
 def test_any_history_keeps_the_promises(mode: str, history: list[tuple[Any, ...]]) -> None:
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
         runner.run(live_through(mode, history))

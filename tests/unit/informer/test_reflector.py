@@ -50,10 +50,6 @@ def reflector(server=None, luck=0.5, **asked):
     return Reflector(server, chance=lambda: luck, **asked)
 
 
-def last_event(version):
-    return LastEvent(Metadata("x", resource_version=version), deleted=False)
-
-
 def watching(version="10", **rest):
     made = reflector(**rest)
     made.next()
@@ -179,8 +175,7 @@ def test_a_list_that_does_not_end_is_asked_for_in_pages_from_then_on():
         (ForbiddenError("no"), Next(Watch("10"), pause=1.0, gated=True, spread=0.5)),
         (UnauthorizedError("who", status=401), Next(Watch("10"), pause=1.0, gated=True, spread=0.5)),
         (NotFoundError("no such kind", status=404), Next(StreamingList(), pause=1.0, spread=0.5)),
-        (TransportError("lost"), Next(StreamingList(), pause=1.0, spread=0.5)),
-        (TransportError("lost", connected=True), Next(VersionCheck("10"), pause=1.0, spread=0.5)),
+        (TransportError("lost"), Next(VersionCheck("10"), pause=1.0, spread=0.5)),
         (ProtocolError("odd"), Next(Watch("10"), pause=1.0, spread=0.5)),
         (ConfigurationError("no token"), Next(Watch("10"), pause=1.0, spread=0.5)),
         (InvalidError("bad selector", status=400), Next(Watch("10"), pause=1.0, spread=0.5)),
@@ -280,8 +275,7 @@ def test_no_mixture_of_troubles_keeps_a_watch_at_a_version_it_cannot_be_resumed_
 )
 def test_what_says_nothing_about_the_version_keeps_it(error):
     made = watching()
-    made.progressed("10", last_event("10"))
-    asked = VersionCheck("10", last_event("10")) if isinstance(error, TransportError) else Watch("10")
+    asked = VersionCheck("10") if isinstance(error, TransportError) else Watch("10")
     for _ in range(100):
         made.failed(error, 0.0)
         assert made.next().ask == asked
@@ -501,7 +495,6 @@ def silent(made):
 def resumed(version="10"):
     """Return one whose server was away, and knows the version: nothing was said since."""
     made = watching(version)
-    made.progressed(version, last_event(version))
     made.failed(TransportError("refused"), 0.0)
     made.next()
     made.confirmed()
@@ -536,7 +529,7 @@ def test_after_other_trouble_it_is_asked_again():
     silent(made)
     made.next()
     made.failed(TransportError("refused"), 0.0)
-    assert made.next().ask == VersionCheck("10", last_event("10"))
+    assert made.next().ask == VersionCheck("10")
 
 
 def test_a_watch_that_said_something_and_was_cut_is_asked_about_by_what_it_said_last():
@@ -561,6 +554,10 @@ def test_a_history_that_is_another_one_is_listed_and_what_was_heard_of_the_old_o
     assert (listing, made.next().ask, made.relists) == (StreamingList(), VersionCheck("11"), 1)
 
 
+def last_event(version):
+    return LastEvent(Metadata("x", resource_version=version), deleted=False)
+
+
 @pytest.mark.parametrize(("away", "expected"), [(True, "12"), (False, "15")])
 def test_after_an_outage_it_goes_on_from_the_last_event_and_not_from_a_bookmark(away, expected):
     """A restored server may have put other events in between, by the time that it is asked."""
@@ -577,11 +574,13 @@ def test_after_an_outage_it_goes_on_from_the_last_event_and_not_from_a_bookmark(
     assert (asked, made.next().ask) == (VersionCheck("15", last_event("12")), Watch(expected))
 
 
-def test_after_an_outage_a_list_since_which_nothing_was_heard_is_made_anew():
+def test_without_an_event_it_goes_on_from_its_list():
     made = watching("10")
     made.progressed("15")
     made.was_away()
-    assert (made.next().ask, made.relists) == (StreamingList(), 1)
+    made.next()
+    made.confirmed()
+    assert made.next().ask == Watch("10")
 
 
 def test_a_server_that_was_away_while_a_list_is_made_raises_no_doubt():

@@ -12,6 +12,9 @@ from tests.contract.server import Server
 MERGE = "application/merge-patch+json"
 Manifest = dict[str, Any]
 
+# A controller manager that has just started first learns which kinds there are.
+COUNTED_SECONDS = 60.0
+
 
 @pytest.fixture
 def pods(api: Server, ns: str) -> str:
@@ -40,7 +43,9 @@ def quota(api: Server, quotas: str, *scopes: str, **hard: str) -> Manifest:
     api.request(
         "POST", quotas, {"metadata": {"name": "one"}, "spec": spec | ({"scopes": list(scopes)} if scopes else {})}
     )
-    return api.eventually(lambda: (found := api.request("GET", f"{quotas}/one"))["status"].get("used") and found)
+    return api.eventually(
+        lambda: (found := api.request("GET", f"{quotas}/one"))["status"].get("used") and found, COUNTED_SECONDS
+    )
 
 
 def used(api: Server, quotas: str) -> Manifest:

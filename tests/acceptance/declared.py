@@ -38,6 +38,7 @@ QUIET = 8.0
 PAUSES = (8.0, 8.0, 1.0, 1.0, 1.0, 0.0)
 RECOVERY = 30.0
 HEALTHY, UNREADY = 200, 503
+RESTING_LOOKS = 20
 
 
 @attrs.frozen
@@ -242,10 +243,21 @@ def own_kind_lost(world: World) -> Outcome:
     return Outcome(max(took, healed), {"degraded after": took, "healed after": healed})
 
 
+def resting_versions(world: World) -> dict[str, str]:
+    """Return the versions of both once they have stayed for a second: what a row before this healed is written down."""
+    versions: dict[str, str] = {}
+    for _ in range(RESTING_LOOKS):
+        before, versions = versions, {name: world.memcached(name, NAME).version for name in (ONE, TWO)}
+        if versions == before:
+            break
+        pause(1.0)
+    return versions
+
+
 def restart(world: World) -> Outcome:
     """Row B.restart: nothing was revoked, so nobody is told of a loss."""
     log = world.operator.log.mark()
-    versions = {name: world.memcached(name, NAME).version for name in (ONE, TWO)}
+    versions = resting_versions(world)
     took = 0.0
     for _ in phases(world, 1):
         back = kill(world, 0)

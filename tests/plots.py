@@ -29,18 +29,8 @@ def plot(title: str, points: Points, *, across: str, dots: bool = False) -> str:
         drawn = "".join(f'<circle class="o" cx="{x:.1f}" cy="{y:.1f}" r="2"/>' for x, y in placed)
     else:
         drawn = f'<polyline class="l" points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in placed)}"/>'
-    name = "-".join(re.findall(r"[a-z]+", title.lower()))
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-labelledby="{name}">'
-        f'<title id="{name}">{escape(title)}</title>'
-        f"{STYLE}"
-        f'<text class="t" x="10" y="20" font-weight="bold">{escape(title)}</text>'
-        f'<path class="a" fill="none" d="M{LEFT} {TOP}V{TOP + down}H{WIDTH - 16}"/>'
-        f'<text class="t" x="{LEFT - 6}" y="{TOP + 10}" text-anchor="end">{most:.3g}</text>'
-        f'<text class="t" x="{LEFT - 6}" y="{TOP + down}" text-anchor="end">0</text>'
-        f'<text class="t" x="{WIDTH - 16}" y="{HEIGHT - 8}" text-anchor="end">{escape(across)}</text>'
-        f"{drawn}</svg>\n"
-    )
+    text = f'<text class="t" x="{WIDTH - 16}" y="{HEIGHT - 8}" text-anchor="end">{escape(across)}</text>'
+    return _framed(title, most, right, HEIGHT, text + drawn)
 
 
 def lines(title: str, places: Sequence[str], series: Mapping[str, Sequence[float]], *, across: str) -> str:
@@ -68,6 +58,13 @@ def lines(title: str, places: Sequence[str], series: Mapping[str, Sequence[float
         f"{escape(what)}</text>"
         for at, what in enumerate(places)
     )
+    text = f'<text class="t" x="{LEFT + right + 20}" y="{height - 8}">{escape(across)}</text>'
+    return _framed(title, most, right, height, marks + text + "".join(drawn))
+
+
+def _framed(title: str, most: float, right: float, height: float, inside: str) -> str:
+    """Return an SVG with a title and two axes, `right` long and from 0 to `most`, and what is drawn in it."""
+    down = height - TOP - BOTTOM
     name = "-".join(re.findall(r"[a-z]+", title.lower()))
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img" aria-labelledby="{name}">'
@@ -77,8 +74,7 @@ def lines(title: str, places: Sequence[str], series: Mapping[str, Sequence[float
         f'<path class="a" fill="none" d="M{LEFT} {TOP}V{TOP + down}H{LEFT + right}"/>'
         f'<text class="t" x="{LEFT - 6}" y="{TOP + 10}" text-anchor="end">{most:.3g}</text>'
         f'<text class="t" x="{LEFT - 6}" y="{TOP + down}" text-anchor="end">0</text>'
-        f'{marks}<text class="t" x="{LEFT + right + 20}" y="{height - 8}">{escape(across)}</text>'
-        f"{''.join(drawn)}</svg>\n"
+        f"{inside}</svg>\n"
     )
 
 

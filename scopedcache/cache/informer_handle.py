@@ -36,7 +36,7 @@ class InformerHandle:
         self._supervisor = supervisor
         self._binding = binding
         self._denied = asyncio.Event()
-        self._other_obstacle = asyncio.Event()
+        self._changed = asyncio.Event()
         self._handlers = _Handlers(self._note_denial)
 
     def begin(self) -> None:
@@ -49,7 +49,7 @@ class InformerHandle:
         """Give the informer back, in one synchronous step."""
         self._table.close(self._binding)
         self._denied.set()  # who waits for a denial hears that none will come
-        self._other_obstacle.set()
+        self._changed.set()
 
     async def _open(self) -> None:
         with suppress(ScopedCacheError):  # it waits; a grant opens it again
@@ -57,7 +57,7 @@ class InformerHandle:
         self._note_denial()
 
     def _note_denial(self) -> None:
-        self._other_obstacle.set()
+        self._changed.set()
         if self.denied is not None:
             self._denied.set()
         else:
@@ -110,11 +110,8 @@ class InformerHandle:
             informer = self._handlers.informer
             if informer is None:
                 await self._handlers.wait_informer()
-                continue
-            try:
-                await informer.wait_synced()
-            except ScopedCacheError:
-                await asyncio.sleep(0)  # closed meanwhile: wait for the next one
+            else:
+                await _synced_or_closed(informer)
 
     async def wait_denied(self) -> Obstacle:
         """Wait until a right is missing, or the kind is not served, and return what it is; at once while it is so.
@@ -139,25 +136,19 @@ class InformerHandle:
         Raises:
             ScopeClosedError: the handle has ended.
         """
-        waiting = [asyncio.create_task(self.wait_synced()), asyncio.create_task(self._wait_other(self._missing))]
-        try:
-            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            synced, other = waiting
-            return await (synced if synced.done() else other)
-        finally:
-            for task in waiting:
-                task.cancel()
-            await asyncio.gather(*waiting, return_exceptions=True)
-
-    async def _wait_other(self, before: Collection[str]) -> Obstacle:
-        while True:
-            self._other_obstacle.clear()
+        before = self._missing
+        while not self.synced:
+            self._changed.clear()
             if self._binding.scope.is_closed:
                 raise ScopeClosedError(f"the handle of {self.resource} has ended")
-            missing, denial = self._missing, self.denied
+            denial, missing, informer = self.denied, self._missing, self._handlers.informer
             if denial is not None and missing and missing != before:
                 return denial
-            await self._other_obstacle.wait()
+            if informer is None:
+                await self._changed.wait()
+            else:
+                await _synced_or_closed(informer)
+        return None
 
     @property
     def _missing(self) -> Collection[str]:
@@ -215,6 +206,13 @@ class InformerHandle:
     def __repr__(self) -> str:
         state = "synced" if self.synced else f"denied: {self.denied}" if self.denied else "syncing"
         return f"<InformerHandle {self.resource} in {self.namespace or 'the cluster'} {state}>"
+
+
+async def _synced_or_closed(informer: Informer) -> None:
+    try:
+        await informer.wait_synced()
+    except ScopedCacheError:
+        await asyncio.sleep(0)  # closed meanwhile: there may be another one
 
 
 class _Handlers:

@@ -9,7 +9,6 @@ afterwards what is true is what is believed.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -48,6 +47,8 @@ PEAS: Final = tuple(f"pea-{number}" for number in range(5))  # in each namespace
 ENDING: Final = 3
 RBAC: Final = "rbac.authorization.k8s.io"
 LOOK_SECONDS: Final = 0.05
+# Longer than the bound, so that a change is noticed before the next one.
+NOTICED_SECONDS: Final = 12.0
 PLACES: Final = 300
 # Places that were opened together are reviewed together at first, and spread over the period in some rounds.
 SPREAD_SECONDS: Final = 60.0
@@ -238,7 +239,7 @@ async def aggregated(storm: Storm) -> None:
         on = bool(number % 2)
         patch = {"metadata": {"labels": {"storm": "part" if on else "apart"}}}
         await storm.turn(on, lambda patch=patch: admin.patch(ROLES, "storm-part", patch), place)  # type: ignore[misc]
-        await asyncio.sleep(12.0)
+        await asyncio.sleep(NOTICED_SECONDS)
 
 
 async def by_group(storm: Storm) -> None:
@@ -366,7 +367,7 @@ async def namespaces_end(storm: Storm, *, owns: bool = False, taken: bool = Fals
         await storm.turn(False, lambda: [server.admin.delete("namespaces", name) for name in names], *places)
         if taken:
             await server.act(rights.revoke)
-            await asyncio.sleep(12.0)
+            await asyncio.sleep(NOTICED_SECONDS)
             await server.act(rights.restore)
         await _end(storm, names)
         await storm.turn(True, lambda: _furnish_namespace(server, names[0]), *places[:1])
@@ -425,12 +426,14 @@ def _furnish_namespace(server: Server, name: str) -> None:
     server.admin.create_namespace(name)
     server.grant((*READ, "create"), (CONFIG_MAP,), name)
     for pea in PEAS:
-        about = {"name": pea, "namespace": name}
-        for _ in range(50):  # a definition is not served at once
-            with suppress(NotFoundError):
-                server.admin.create({"apiVersion": "storm.example.org/v1", "kind": "Pea", "metadata": about})
-                break
-            time.sleep(0.1)
+        body = {"apiVersion": "storm.example.org/v1", "kind": "Pea", "metadata": {"name": pea, "namespace": name}}
+        server.admin.wait_for(partial(_created, server, body), what=f"{PEA} to be served")  # not at once
+
+
+def _created(server: Server, body: dict[str, Any]) -> bool:
+    with suppress(NotFoundError):
+        return bool(server.admin.create(body))
+    return False
 
 
 def _children(server: Server, names: Sequence[str]) -> int:

@@ -15,8 +15,9 @@ import pytest
 
 from scopedcache import Client, Clusters, ClusterSecrets, Controller, Manager, ObjectKey, Request, ScopedCache
 from scopedcache.metrics import WATCH_AGE, Counters
-from scopedcache.testing import ControlPlane, EmbeddedCluster, Grant, Identity, MissingBinariesError, eventually
+from scopedcache.testing import ControlPlane, EmbeddedCluster, Grant, Identity, eventually
 from tests.unit.kubeconfig import flat
+from tests.unit.managers import running
 
 pytestmark = pytest.mark.real
 
@@ -30,13 +31,9 @@ _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="module")
-def far() -> Iterator[ControlPlane]:
-    """Yield a control plane that these tests alone harm."""
-    try:
-        running = ControlPlane.start(kubelet=False, controllers=())
-    except MissingBinariesError as missing:
-        pytest.skip(str(missing))
-    with running:
+def far(scopedcache_control_plane: ControlPlane) -> Iterator[ControlPlane]:
+    """Yield a control plane that these tests alone harm; where the shared one cannot start, that says what follows."""
+    with ControlPlane.start(kubelet=False, controllers=()) as running:
         running.create_namespace(TEAM)
         yield running
 
@@ -106,19 +103,12 @@ class Fleet:
         client = self.client("")
         async with client, ScopedCache(client, rbac_watch=False) as cache:
             controller = Controller(for_=MAPS, reconcile=self.reconcile, namespaces=[TEAM], clusters="all")
-            manager, stop = (
-                Manager(
-                    cache, controllers=[controller], clusters=clusters, instrumentation=self.counters,
-                    health_address="127.0.0.1:0", metrics_address="127.0.0.1:0", **options,
-                ),
-                asyncio.Event(),
+            manager = Manager(
+                cache, controllers=[controller], clusters=clusters, instrumentation=self.counters,
+                health_address="127.0.0.1:0", metrics_address="127.0.0.1:0", **options,
             )  # fmt: skip
-            task = asyncio.create_task(manager.run(stop))
-            try:
+            async with running(manager):
                 yield manager
-            finally:
-                stop.set()
-                await task
 
 
 @pytest.fixture

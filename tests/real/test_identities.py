@@ -30,6 +30,7 @@ from scopedcache import (
 from scopedcache.api.client import Client
 from scopedcache.controller import by_annotation
 from scopedcache.testing import ControlPlane, EmbeddedCluster, Grant, Identity, eventually
+from tests.unit.managers import running
 
 Plane = ControlPlane | EmbeddedCluster
 READ, ALL = ("list", "watch"), ("get", "list", "watch", "create", "update", "delete")
@@ -204,14 +205,8 @@ async def managed(
     """Run a controller of the ConfigMaps that are owners, in the world's namespace or everywhere."""
     places, owners = None if everywhere else [world.namespace], by_annotation("as")
     controller = Controller(for_=MAPS, reconcile=reconcile, namespaces=places, predicates=[owners], owns=owns)
-    stop = asyncio.Event()
-    manager = Manager(cache, controllers=[controller], **options)
-    task = asyncio.create_task(manager.run(stop))
-    try:
+    async with running(Manager(cache, controllers=[controller], **options)) as manager:
         yield manager
-    finally:
-        stop.set()
-        await task
 
 
 async def test_what_a_controller_owns_is_the_program_s_and_what_an_owner_opens_its_identity_s(world: World) -> None:

@@ -35,6 +35,7 @@ from tests.unit.clock import now
 from tests.unit.cluster import ALL_VERBS, CONFIG_MAP, LEASE, MEMCACHED, POD, READ, Cluster, served
 from tests.unit.controller.world import World, world
 from tests.unit.kubeconfig import flat
+from tests.unit.managers import running
 
 SECRET = served("", "secrets", "Secret")
 AWAY = "the API server does not answer"
@@ -66,17 +67,6 @@ class Diary:
 
     async def reconcile(self, request: Request) -> None:
         self.requests.append(str(request))
-
-
-@asynccontextmanager
-async def running(manager: Manager) -> AsyncIterator[None]:
-    stop = asyncio.Event()
-    task = asyncio.create_task(manager.run(stop))
-    try:
-        yield
-    finally:
-        stop.set()
-        await task
 
 
 async def test_a_controller_runs_in_each_cluster_and_the_request_says_in_which(w: World, fleet: Fleet) -> None:

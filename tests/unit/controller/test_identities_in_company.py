@@ -39,6 +39,7 @@ from tests.unit.cluster import (
     manifest,
     reference,
 )
+from tests.unit.managers import running
 
 SYSTEM = "system"
 
@@ -100,17 +101,6 @@ async def world() -> AsyncIterator[World]:
 async def w() -> AsyncIterator[World]:
     async with world() as running_world:
         yield running_world
-
-
-@asynccontextmanager
-async def running(manager: Manager) -> AsyncIterator[Manager]:
-    stop = asyncio.Event()
-    task = asyncio.create_task(manager.run(stop))
-    try:
-        yield manager
-    finally:
-        stop.set()
-        await task
 
 
 def outcome(read: Callable[[], object]) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -384,91 +385,77 @@ async def away(world, times):
     return now()
 
 
-async def test_a_pause_ends_when_the_server_is_back():
+@asynccontextmanager
+async def gated(recoveries=0):
+    """Yield an open gate, an informer behind it that holds x@1, and its watch."""
     gate = Gate()
     gate.open.set()
+    gate.recoveries = recoveries
     world = World(gate=gate)
-    watch = await world.begin(added("x", 1))
-    watch.cut()
-    failed = await away(world, 6)
-    await after(3)
-    gate.recoveries += 1
-    gate.back.set()
-    await world.confirm()
-    resumed = await world.server.watched()
-    assert (now() - failed, resumed.query["resourceVersion"]) == (3.0, "10")
+    yield gate, world, await world.begin(added("x", 1))
     await world.end()
+
+
+async def test_a_pause_ends_when_the_server_is_back():
+    async with gated() as (gate, world, watch):
+        watch.cut()
+        failed = await away(world, 6)
+        await after(3)
+        gate.recoveries += 1
+        gate.back.set()
+        await world.confirm()
+        resumed = await world.server.watched()
+        assert (now() - failed, resumed.query["resourceVersion"]) == (3.0, "10")
 
 
 async def test_a_server_that_was_away_to_others_is_asked_for_its_history_before_a_watch_goes_on():
-    gate = Gate()
-    gate.open.set()
-    world = World(gate=gate)
-    watch = await world.begin(added("x", 1))
-    watch.end()
-    await idle()
-    gate.recoveries += 1
-    await world.confirm()
-    assert (await world.server.watched()).query["resourceVersion"] == "10"
-    await world.end()
+    async with gated() as (gate, world, watch):
+        watch.end()
+        await idle()
+        gate.recoveries += 1
+        await world.confirm()
+        assert (await world.server.watched()).query["resourceVersion"] == "10"
 
 
 async def test_a_server_that_was_away_to_others_and_knows_no_such_version_is_listed_anew_at_once():
-    gate = Gate()
-    gate.open.set()
-    world = World(gate=gate)
-    watch = await world.begin(added("x", 1))
-    watch.end()
-    await idle()
-    gate.recoveries += 1
-    (await world.server.asked()).refuse(504, "Timeout", pause=1, causes=[{"reason": "ResourceVersionTooLarge"}])
-    assert "sendInitialEvents" in (await world.server.watched()).query
-    await world.end()
+    async with gated() as (gate, world, watch):
+        watch.end()
+        await idle()
+        gate.recoveries += 1
+        (await world.server.asked()).refuse(504, "Timeout", pause=1, causes=[{"reason": "ResourceVersionTooLarge"}])
+        assert "sendInitialEvents" in (await world.server.watched()).query
 
 
 async def test_an_outage_that_a_watch_outlived_is_no_reason_to_ask():
-    gate = Gate()
-    gate.open.set()
-    world = World(gate=gate)
-    watch = await world.begin(added("x", 1))
-    gate.recoveries += 1
-    await after(10)
-    watch.end()
-    assert (await world.server.watched()).query["resourceVersion"] == "10"
-    await world.end()
+    async with gated() as (gate, world, watch):
+        gate.recoveries += 1
+        await after(10)
+        watch.end()
+        assert (await world.server.watched()).query["resourceVersion"] == "10"
 
 
 async def test_a_server_that_came_back_before_the_last_failure_ends_no_pause():
-    gate = Gate()
-    gate.open.set()
-    gate.recoveries = 7
-    world = World(gate=gate)
-    watch = await world.begin(added("x", 1))
-    watch.cut()
-    failed = await away(world, 6)
-    await world.confirm()
-    await world.server.watched()
-    assert now() - failed > 25
-    await world.end()
+    async with gated(recoveries=7) as (_, world, watch):
+        watch.cut()
+        failed = await away(world, 6)
+        await world.confirm()
+        await world.server.watched()
+        assert now() - failed > 25
 
 
 async def test_a_pause_that_the_server_asked_for_lasts_though_it_is_back():
-    gate = Gate()
-    gate.open.set()
-    world = World(gate=gate)
-    watch = await world.begin(added("x", 1))
-    watch.cut()
-    failed = await away(world, 5)
-    await world.confirm()
-    busy = await world.server.watched()
-    failed = now()
-    busy.refuse(429, "TooManyRequests", pause=20)
-    await after(1)
-    gate.recoveries += 1
-    gate.back.set()
-    await world.confirm()
-    assert now() - failed >= 20
-    await world.end()
+    async with gated() as (gate, world, watch):
+        watch.cut()
+        failed = await away(world, 5)
+        await world.confirm()
+        busy = await world.server.watched()
+        failed = now()
+        busy.refuse(429, "TooManyRequests", pause=20)
+        await after(1)
+        gate.recoveries += 1
+        gate.back.set()
+        await world.confirm()
+        assert now() - failed >= 20
 
 
 async def test_options_say_how_long_things_may_last():
